@@ -35,6 +35,7 @@ from orchestrator.commands import (
     reconcile,
     rejected,
     status,
+    tls,
     trace,
 )
 from orchestrator.commands.home import Home
@@ -151,6 +152,7 @@ for command_group in (
     funding,
     payout,
     breaks,
+    tls,
 ):
     app.add_typer(command_group.app)
 app.add_typer(approval.officers)

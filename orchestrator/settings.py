@@ -23,6 +23,15 @@ class Settings(BaseSettings):
     )
     api_host: str = "127.0.0.1"
     api_port: int = 0
+    api_tls_cert: Path | None = Field(default=None, description="certificate chain of the API, PEM")
+    api_tls_key: Path | None = Field(default=None, description="private key of the API, PEM")
+    oracle_tls_ca: Path | None = Field(
+        default=None, description="authorities that oracles' servers are checked with, PEM"
+    )
+    oracle_tls_cert: Path | None = Field(
+        default=None, description="the certificate that the rail shows to oracles, PEM"
+    )
+    oracle_tls_key: Path | None = Field(default=None, description="its private key, PEM")
     max_body_bytes: int = 4 * 1024 * 1024
     api_requests_per_minute: int = Field(
         default=1_200, ge=1, description="requests of one API key, or of one address without a key"
@@ -76,6 +85,11 @@ class Settings(BaseSettings):
     def endorsements(self) -> Path:
         """The checked chains of enrolled keys, each named by its device certificate's SHA-256."""
         return self.home / "endorsements"
+
+    @cached_property
+    def tls(self) -> Path:
+        """The rail's own certificate authority, and what it issued."""
+        return self.home / "tls"
 
     @cached_property
     def to_bank(self) -> Path:

@@ -26,7 +26,7 @@ from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
 from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
-from oracles.server import OracleServer
+from oracles.server import Listen, OracleServer
 from oracles.types import Batch, Progress
 from oracles.wire import OracleAnswer, Request
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -70,7 +70,7 @@ def serve(options: argparse.Namespace) -> int:
     oracle: Any = node
     if options.lie:
         oracle = Liar(node)
-    server = OracleServer(oracle, _secret(options.token_file), options.http_port)
+    server = OracleServer(oracle, _secret(options.token_file), _listen(options))
     inlet = Inlet(
         options.broker_host,
         options.broker_port,
@@ -174,6 +174,21 @@ def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
     return False
 
 
+def _listen(options: argparse.Namespace) -> Listen:
+    if options.tls_key is not None:
+        _secret(options.tls_key)  # refuses a key that others can read
+    try:
+        return Listen(
+            options.http_host,
+            options.http_port,
+            options.tls_cert,
+            options.tls_key,
+            options.tls_client_ca,
+        )
+    except ValueError as error:
+        raise Halt(f"This oracle cannot listen: {error}. Correct its options.") from error
+
+
 def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
     deployment = Deployment.load(options.deployment)
     chain = Chain(options.rpc, deployment, load_artifacts())
@@ -251,6 +266,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--broker-user", required=True)
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
+    parser.add_argument("--http-host", default="127.0.0.1", help="beyond loopback TLS is needed")
+    parser.add_argument("--tls-cert", type=Path, help="certificate chain of this server, PEM")
+    parser.add_argument("--tls-key", type=Path, help="its private key, PEM")
+    parser.add_argument("--tls-client-ca", type=Path, help="who may connect: authorities, PEM")
     parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
     parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     parser.add_argument(

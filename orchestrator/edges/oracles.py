@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -13,6 +15,29 @@ from oracles.attest import recover
 from oracles.types import Attestation, ClaimReason
 from oracles.wire import OracleAnswer, Request, read_answer, write_request
 from orchestrator.errors import Retry
+
+
+@dataclass(frozen=True)
+class OracleTls:
+    """Files (PEM) for connections to oracles.
+
+    Attributes:
+        ca: The authorities that oracles' servers are checked with; None: the system's.
+        certificate: What this rail shows to an oracle that asks for it; None: nothing.
+        key: Its private key.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of a request. A server is always checked."""
+        has_both = self.certificate is not None and self.key is not None
+        return {
+            "verify": str(self.ca) if self.ca else True,
+            "cert": (str(self.certificate), str(self.key)) if has_both else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,7 @@ class OracleClient:
     url: str
     token: str = field(repr=False)
     timeout_s: int = 20
+    tls: OracleTls = OracleTls()
 
     def ask(self, request: Request) -> OracleAnswer:
         """Return the oracle's answer.
@@ -37,6 +63,7 @@ class OracleClient:
                 f"{self.url}/attest",
                 data=write_request(request),
                 timeout=self.timeout_s,
+                **self.tls.options(),
                 headers={
                     "Authorization": f"Bearer {self.token}",
                     "Content-Type": "application/json",
