@@ -26,6 +26,7 @@ from orchestrator.commands import (
     evidence,
     funding,
     ledger,
+    oracle,
     output,
     party,
     party_statement,
@@ -152,6 +153,7 @@ for command_group in (
     funding,
     payout,
     breaks,
+    oracle,
     tls,
 ):
     app.add_typer(command_group.app)

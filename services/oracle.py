@@ -49,7 +49,7 @@ _log = logging.getLogger("oracle")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Return the exit code: 0, or 1 if the oracle cannot start."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     while options.start_file and not options.start_file.exists():
         time.sleep(START_POLL_S)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -254,32 +254,33 @@ def _write_ready_file(
     write_private(options.ready_file, json.dumps(ready).encode())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--domain", type=int, required=True, help="trust domain, 1 to 255")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of an oracle's options."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--name", required=True)
+    options.add_argument("--domain", type=int, required=True, help="trust domain, 1 to 255")
     for flag in ("--home", "--deployment", "--ready-file"):
-        parser.add_argument(flag, type=Path, required=True)
-    parser.add_argument("--rpc", required=True, help="URL of this oracle's own node")
-    parser.add_argument("--broker-host", default="127.0.0.1")
-    parser.add_argument("--broker-port", type=int, required=True)
-    parser.add_argument("--broker-user", required=True)
+        options.add_argument(flag, type=Path, required=True)
+    options.add_argument("--rpc", required=True, help="URL of this oracle's own node")
+    options.add_argument("--broker-host", default="127.0.0.1")
+    options.add_argument("--broker-port", type=int, required=True)
+    options.add_argument("--broker-user", required=True)
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
-        parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
-    parser.add_argument("--http-host", default="127.0.0.1", help="beyond loopback TLS is needed")
-    parser.add_argument("--tls-cert", type=Path, help="certificate chain of this server, PEM")
-    parser.add_argument("--tls-key", type=Path, help="its private key, PEM")
-    parser.add_argument("--tls-client-ca", type=Path, help="who may connect: authorities, PEM")
-    parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
-    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
-    parser.add_argument(
+        options.add_argument(flag, type=Path, required=True, help="readable by its owner only")
+    options.add_argument("--http-host", default="127.0.0.1", help="beyond loopback TLS is needed")
+    options.add_argument("--tls-cert", type=Path, help="certificate chain of this server, PEM")
+    options.add_argument("--tls-key", type=Path, help="its private key, PEM")
+    options.add_argument("--tls-client-ca", type=Path, help="who may connect: authorities, PEM")
+    options.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
+    options.add_argument("--start-file", type=Path, help="wait until this file exists")
+    options.add_argument(
         "--lie",
         nargs="?",
         const="inflated_facts",
         choices=["inflated_facts"],
         help="development chain only: attest more than the evidence supports",
     )
-    return parser
+    return options
 
 
 if __name__ == "__main__":

@@ -82,7 +82,9 @@ def test_oracle__asked_without_a_certificate_of_its_authority__answers_nothing(
 
 
 def test_rail__at_a_server_of_another_authority__sends_nothing(served, partners):
-    tls = OracleTls(partners.strangers.certificate, partners.client.certificate, partners.client.key)
+    tls = OracleTls(
+        partners.strangers.certificate, partners.client.certificate, partners.client.key
+    )
     with pytest.raises(Retry, match="SSLError"):
         client_of(served.url, tls).ask(request())
 
