@@ -73,11 +73,11 @@ def finalise(context: FinaliseContext) -> int:
         newest = blocks.newest(session)
         depth = context.settings.finality_blocks
         due_blocks = blocks.not_final(session, newest.number - depth) if newest else []
+        if not due_blocks:
+            return 0
         logs = [
             log_of(row) for row in blocks.logs_in(session, [block.number for block in due_blocks])
         ]
-    if not due_blocks:
-        return 0
     proofs, claims = _prove(context, logs), read_claims(context, logs)
     with context.store.write() as session:
         # derived again: what was noted when the block was first seen does not count
@@ -292,8 +292,11 @@ _HANDLERS: dict[str, _Handler] = {
 def reconsider(context: FinaliseContext) -> int:
     """Try payments again that the cap refused, when a new period may have begun."""
     now = context.now()
-    with context.store.write() as session:
+    with context.store.read() as session:
         waiting = payments.overdue(session, Stage.WAITING_FOR_FUNDS, now)
+    if not waiting:
+        return 0
+    with context.store.write() as session:
         return payments.record_facts(
             session,
             [payments.NewFact(payment, Fact.FUNDED, f"time:{now}") for payment in waiting],
