@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,17 @@ _OLD = {
 }
 
 
+MANY = {"block", "device", "payment"}
+
+
 def fill(path: Path, rows: int, agreement: str, payee: str, sender: str) -> None:
-    """Write old rows into every table of a store, as many as `rows` in each.
+    """Write old rows into the tables of a store: blocks, devices, payments, and all that grows.
 
     Half of what belongs to an agreement belongs to this one, as if it had been open for years.
 
     Args:
         path: The database.
-        rows: How many.
+        rows: How many blocks, devices and payments; every other table gets a fiftieth of it.
         agreement: A live agreement, 0x-hex.
         payee: Its payee.
         sender: The key that settles.
@@ -70,10 +73,12 @@ def fill(path: Path, rows: int, agreement: str, payee: str, sender: str) -> None
     for table in tables.BlockRow.metadata.sorted_tables:
         if table.name in FEW:
             continue
+        count = rows if table.name in MANY else rows // 50
         names = ", ".join(f'"{column.name}"' for column in table.columns)
         values = ", ".join(_value(table, column, words) for column in table.columns)
         connection.execute(
-            f"WITH RECURSIVE old(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM old WHERE n < {rows}) "
+            "WITH RECURSIVE old(n) AS "
+            f"(SELECT 1 UNION ALL SELECT n + 1 FROM old WHERE n < {count}) "
             f'INSERT INTO "{table.name}" ({names}) SELECT {values} FROM old'
         )
     connection.commit()
@@ -129,11 +134,11 @@ class Work:
 def counted(connections: Connections) -> Iterator[Work]:
     """Count what the stores that were opened under `connections` do."""
     work = Work()
-    connections.work = work
+    connections.start(work)
     try:
         yield work
     finally:
-        connections.work = None
+        connections.start(None)
 
 
 class Connections:
@@ -141,6 +146,7 @@ class Connections:
 
     def __init__(self) -> None:
         self.work: Work | None = None
+        self._open: list[sqlite3.Connection] = []
         self._statement = ""
         event.listen(Engine, "connect", self._connected)
         event.listen(Engine, "before_cursor_execute", self._executes)
@@ -149,13 +155,23 @@ class Connections:
         event.remove(Engine, "connect", self._connected)
         event.remove(Engine, "before_cursor_execute", self._executes)
 
+    def start(self, work: Work | None) -> None:
+        """Count into this from now on; None: count nothing, which costs nothing."""
+        self.work = work
+        for connection in self._open:
+            self._set(connection)
+
     def _connected(self, connection: sqlite3.Connection, _record: Any) -> None:
-        connection.set_progress_handler(self._step, 1)
+        self._open.append(connection)
+        self._set(connection)
+
+    def _set(self, connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile
+            connection.set_progress_handler(self._step if self.work else None, 1)
 
     def _executes(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         self._statement = statement
 
     def _step(self) -> int:
-        if self.work is not None:
-            self.work.steps[self._statement] += 1
+        self.work.steps[self._statement] += 1
         return 0
