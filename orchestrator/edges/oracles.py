@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ class OracleClient:
     url: str
     token: str = field(repr=False)
     timeout_s: int = 20
+    # is informed of each answer: (oracle, "signed" | "refused" | "failed", seconds)
+    watch: Callable[[str, str, float], None] | None = field(default=None, repr=False, compare=False)
 
     def ask(self, request: Request) -> OracleAnswer:
         """Return the oracle's answer.
@@ -32,6 +35,35 @@ class OracleClient:
         Raises:
             Retry: the oracle is down or slow, or its answer makes no sense.
         """
+        began, outcome = time.monotonic(), "failed"
+        try:
+            answer = self._ask(request)
+            outcome = "refused" if answer.signature is None else "signed"
+            return answer
+        finally:
+            if self.watch is not None:
+                self.watch(self.name, outcome, time.monotonic() - began)
+
+    def probe(self, timeout_s: int = 3) -> str:
+        """Return what is wrong with the oracle, "" if it is well."""
+        try:
+            reply = requests.get(
+                f"{self.url}/health",
+                timeout=timeout_s,
+                headers={"Authorization": f"Bearer {self.token}"},
+            )
+            if reply.status_code != 200:
+                return f"it answered {reply.status_code}"
+            view = reply.json()
+            if view.get("oracle") != self.address:
+                return f"{view.get('oracle')} answers at its address instead"
+            return "; ".join(map(str, view.get("problems", ())))
+        except requests.RequestException as error:
+            return type(error).__name__
+        except (ValueError, AttributeError, TypeError):
+            return "its answer is no JSON object"
+
+    def _ask(self, request: Request) -> OracleAnswer:
         try:
             reply = requests.post(
                 f"{self.url}/attest",

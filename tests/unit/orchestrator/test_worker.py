@@ -58,7 +58,7 @@ def test_steps__that_move_money__are_these_and_no_others():
 
 def test_turn__all_is_well__runs_every_step_in_order_and_counts(worker, steps):
     assert worker.turn() == len(NAMES) and steps.ran == NAMES
-    assert worker.report() == {"turns": dict.fromkeys(NAMES, 1), "halted": {}}
+    assert worker.report() == {"turns": dict.fromkeys(NAMES, 1), "halted": {}, "waits": {}}
 
 
 @pytest.mark.parametrize("name", NAMES)
