@@ -16,11 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.core.health import (
-    STALE_S,
     VERSION,
     ChainState,
     DiskState,
@@ -32,7 +30,6 @@ from orchestrator.core.health import (
     StatementState,
     dated,
     problem_view,
-    read_problem,
     stale_problem,
 )
 from orchestrator.core.health_rules import problems_of
@@ -44,16 +41,14 @@ from orchestrator.edges.chain.probe import probe_node
 from orchestrator.edges.store import bank_files, blocks, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
+from orchestrator.status_file import STATUS_FILE, dead_processes
 from orchestrator.steps import StepContext
 
-STATUS_FILE = Path("run") / "health.json"
-PROCESSES_FILE = Path("run") / "processes.json"
 _EVERY_S = 5
 _PATIENCE_S = 6  # for all probes together; each has a timeout of 3 s for a connection
 _MOST_SENDS = 100
 _NEVER = 24  # the setting statement_hour: no statement is expected
 _FORGET_JUMP_S = 900  # after that, a changed clock is the clock
-_NOT_RUNNING = ("resting", "stopped")
 
 
 class WatchedWorker(Protocol):
@@ -68,7 +63,7 @@ class WatchedWorker(Protocol):
 
 @dataclass(frozen=True)
 class WatchedParts:
-    """What the monitor looks at besides the rail's context.
+    """What the monitor looks at next to the rail's context.
 
     Attributes:
         broker: Returns why the broker is not reached; "" if it is.
@@ -147,9 +142,10 @@ class HealthMonitor:
             self._problems = dated(current, self._problems, now)
             return list(self._problems)
 
-    def observations(self) -> Observations | None:
-        """Return the last look; None before the first."""
-        return self._seen
+    def head(self) -> int:
+        """Return the node's newest block at the last look; 0 if it is not known."""
+        seen = self._seen
+        return seen.chain.number if seen else 0
 
     def _of_worker(self) -> dict[str, Any]:
         busy = self._worker.busy()
@@ -201,7 +197,7 @@ class HealthMonitor:
         wait([node, *asked], timeout=_PATIENCE_S)
         silent = f"no answer within {_PATIENCE_S} s"
         states = [
-            OracleState(oracle.name, oracle.domain, _result(answer, silent))
+            _result(answer, OracleState(oracle.name, oracle.domain, silent))
             for oracle, answer in zip(oracles, asked, strict=True)
         ]
         return _result(node, ChainState(error=f"{chain.url}: {silent}")), states
@@ -241,40 +237,6 @@ def limits_of(settings: Settings) -> HealthLimits:
         statement_hour=settings.statement_hour,
         free_bytes=settings.free_disk_mb << 20,
     )
-
-
-def dead_processes(home: Path) -> dict[str, str]:
-    """Return {process: what its supervisor says} of the processes that do not run."""
-    return {
-        process["name"]: f"{process.get('state')} after {process.get('restarts')} restarts, last "
-        f"exit {process.get('last_exit')}"
-        for process in read_processes(home)
-        if process.get("state") in _NOT_RUNNING
-    }
-
-
-def read_processes(home: Path) -> list[dict[str, Any]]:
-    """Return the processes as their supervisor shows them; [] if there is no such file."""
-    try:
-        view = json.loads((home / PROCESSES_FILE).read_bytes())
-        return [process for process in view["processes"] if process["name"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def read_status(home: Path, now: int) -> list[HealthProblem]:
-    """Return what the running rail wrote about itself; a missing or old file is a problem too."""
-    path = home / STATUS_FILE
-    try:
-        body = json.loads(path.read_bytes())
-        at, problems = int(body["at"]), [read_problem(view) for view in body["problems"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        at, problems = None, []
-    stale = stale_problem(at, now, of_own_process=False)
-    # an old problem may be gone: only what is true without the process is shown
-    if stale is not None:
-        return [stale, *(problem for problem in problems if problem.name == "step_halted")]
-    return problems
 
 
 def _result(answer: Future[Any], silent: Any) -> Any:

@@ -2,9 +2,9 @@
 
 There are three answers to failure. The input is wrong: the step stores a reason. The outside world
 is slow: Retry, and the step runs again later; so does a step that the machine fails for a while
-(errors.passing_trouble). Our own code or data is wrong: Halt. A halted step stays stopped, also over
-a restart, until a person has looked (`proofrail resume`); the other steps go on, but no step that
-moves money.
+(errors.passing_trouble). Our own code or data is wrong: Halt. A halted step stays stopped, also
+over a restart, until a person has looked (`proofrail resume`); the other steps go on, but no step
+that moves money.
 """
 
 from __future__ import annotations

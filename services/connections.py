@@ -2,7 +2,8 @@
 
 When the limit is reached, the oldest connection that waits for a request is closed for the new
 one. So idle connections keep nobody out, and a request that is being answered is never cut.
-The limit also keeps descriptors below 1,024: the MQTT client waits with select(), which takes no more.
+The limit also keeps descriptors below 1,024: the MQTT client waits with select(), which takes no
+more.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ tokens and keys.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -89,10 +90,8 @@ class LogSink:
 
     def _close(self) -> None:
         if self._path is not None and self._file is not None:
-            try:
+            with contextlib.suppress(OSError):  # it is gone either way
                 os.close(self._file)
-            except OSError:
-                pass  # it is gone either way
             self._file = None
 
 

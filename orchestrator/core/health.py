@@ -58,11 +58,17 @@ class HealthLimits:
 
 @dataclass(frozen=True, slots=True)
 class OracleState:
-    """The last answer of one oracle; `error` is "" if it is well."""
+    """The last answer of one oracle.
+
+    Attributes:
+        error: Why it does not answer; "" if it does.
+        unwell: What it reports to be wrong with itself; it still answers.
+    """
 
     name: str
     domain: int
     error: str = ""
+    unwell: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,19 +41,32 @@ def disk_problem(disk: DiskState, limits: HealthLimits) -> HealthProblem | None:
     )
 
 
+def halted_problem(step: str, reason: str, since: int) -> HealthProblem:
+    """Return the problem of a halted step."""
+    return HealthProblem(
+        "step_halted",
+        step,
+        f"The step {step} halted: {reason}",
+        "Find the text in docs/OPERATING.md (When a step halts) and correct the cause; then "
+        f'`proofrail resume {step} --reason "..."`.',
+        Severity.ERROR,
+        since,
+    )
+
+
+def process_problem(name: str, state: str) -> HealthProblem:
+    """Return the problem of a process that does not run; `state` is its supervisor's sentence."""
+    return HealthProblem(
+        "process_down",
+        name,
+        f"The process {name} does not run: {state}",
+        f"`proofrail logs {name}` shows its last lines; `proofrail restart {name}` starts it.",
+        Severity.ERROR,
+    )
+
+
 def _worker(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
-    problems = [
-        HealthProblem(
-            "step_halted",
-            step,
-            f"The step {step} halted: {reason}",
-            "Find the text in docs/OPERATING.md (When a step halts) and correct the cause; then "
-            f'`proofrail resume {step} --reason "..."`.',
-            Severity.ERROR,
-            since,
-        )
-        for step, (reason, since) in seen.halted.items()
-    ]
+    problems = [halted_problem(step, *halt) for step, halt in seen.halted.items()]
     problems += [
         HealthProblem(
             "step_waits",
@@ -165,6 +178,17 @@ def _oracles(seen: Observations) -> list[HealthProblem]:
         )
         for oracle in down
     ]
+    problems += [
+        HealthProblem(
+            "oracle_unwell",
+            oracle.name,
+            f"The oracle {oracle.name} (domain {oracle.domain}) answers, but {oracle.unwell}.",
+            "Look at its node and its broker, or ask its operator to. It goes on by itself.",
+            Severity.WARNING,
+        )
+        for oracle in well
+        if oracle.unwell
+    ]
     domains = {oracle.domain for oracle in well}
     if len(well) < seen.need or len(domains) < seen.min_domains:
         problems.append(
@@ -202,16 +226,7 @@ def _outside(seen: Observations) -> list[HealthProblem]:
                 Severity.ERROR,
             )
         )
-    problems += [
-        HealthProblem(
-            "process_down",
-            name,
-            f"The process {name} does not run: {state}",
-            f"`proofrail logs {name}` shows its last lines; `proofrail restart {name}` starts it.",
-            Severity.ERROR,
-        )
-        for name, state in seen.dead_processes.items()
-    ]
+    problems += [process_problem(name, state) for name, state in seen.dead_processes.items()]
     return problems
 
 

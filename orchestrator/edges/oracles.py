@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import requests
 
@@ -13,6 +13,7 @@ from device_adapters.types import Reason, Rejected
 from oracles.attest import recover
 from oracles.types import Attestation, ClaimReason
 from oracles.wire import OracleAnswer, Request, read_answer, write_request
+from orchestrator.core.health import OracleState
 from orchestrator.errors import Retry
 
 
@@ -44,8 +45,9 @@ class OracleClient:
             if self.watch is not None:
                 self.watch(self.name, outcome, time.monotonic() - began)
 
-    def probe(self, timeout_s: int = 3) -> str:
-        """Return what is wrong with the oracle, "" if it is well."""
+    def probe(self, timeout_s: int = 3) -> OracleState:
+        """Return how the oracle is; never raise."""
+        state = OracleState(self.name, self.domain)
         try:
             reply = requests.get(
                 f"{self.url}/health",
@@ -53,15 +55,16 @@ class OracleClient:
                 headers={"Authorization": f"Bearer {self.token}"},
             )
             if reply.status_code != 200:
-                return f"it answered {reply.status_code}"
+                return replace(state, error=f"it answered {reply.status_code}")
             view = reply.json()
             if view.get("oracle") != self.address:
-                return f"{view.get('oracle')} answers at its address instead"
-            return "; ".join(map(str, view.get("problems", ())))
+                other = f"{view.get('oracle')} answers at its address instead"
+                return replace(state, error=other)
+            return replace(state, unwell="; ".join(map(str, view.get("problems", ()))))
         except requests.RequestException as error:
-            return type(error).__name__
+            return replace(state, error=type(error).__name__)
         except (ValueError, AttributeError, TypeError):
-            return "its answer is no JSON object"
+            return replace(state, error="its answer is no JSON object")
 
     def _ask(self, request: Request) -> OracleAnswer:
         try:
