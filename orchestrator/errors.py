@@ -54,11 +54,15 @@ _NO_THREAD = "can't start new thread"
 
 
 def passing_trouble(error: BaseException) -> str | None:
-    """Return the text of a trouble that ends by itself, or None for any other error.
+    """Return the text of a trouble that ends by itself (a Retry too), or None for any other error.
 
     Args:
         error: An exception, or a library's wrapper around one (`orig`, `__cause__`).
     """
+    if isinstance(error, Retry):
+        return str(error)
+    if isinstance(error, Halt):
+        return None
     if isinstance(error, MemoryError):
         return "this machine is out of memory"
     if isinstance(error, OSError) and error.errno in _PASSING_ERRNO:

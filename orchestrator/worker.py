@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.errors import Halt, Retry, passing_trouble
+from orchestrator.errors import Halt, passing_trouble
 from orchestrator.halts import Halts, StandingHalt
 from orchestrator.steps import StepContext
 from orchestrator.steps.attest import attest
@@ -174,8 +174,8 @@ class Worker:
         try:
             done = step(self.context)
         except Exception as error:
-            trouble = str(error) if isinstance(error, Retry) else passing_trouble(error)
-            if trouble is not None and not isinstance(error, Halt):
+            trouble = passing_trouble(error)
+            if trouble is not None:
                 since = self.waits[name].since if name in self.waits else int(self._clock())
                 self.waits[name] = StepWait(since, trouble)
                 log.info("step waits", step=name, reason=trouble)

@@ -122,7 +122,7 @@ def follow(
             catch_up(chain, memory)
             seen.now()
         except Exception as error:
-            if (trouble := _passing(error)) is None:
+            if (trouble := passing_trouble(error)) is None:
                 raise
             _log.warning("the chain cannot be read, trying again", reason=trouble)
 
@@ -175,7 +175,7 @@ def _take(node: OracleNode, messages: Sequence[Message], metrics: OracleMetrics)
     try:
         taken = node.take(messages)
     except Exception as error:
-        if _passing(error) is not None:
+        if passing_trouble(error) is not None:
             raise
         if len(messages) > 1:
             for message in messages:
@@ -193,10 +193,6 @@ def _take(node: OracleNode, messages: Sequence[Message], metrics: OracleMetrics)
     )
 
 
-def _passing(error: Exception) -> str | None:
-    return str(error) if isinstance(error, Retry) else passing_trouble(error)
-
-
 def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
     """Retry until the work succeeds (True) or `stop` is set (False)."""
     while not stop.is_set():
@@ -204,7 +200,7 @@ def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
             work()
             return True
         except Exception as error:
-            if (trouble := _passing(error)) is None:
+            if (trouble := passing_trouble(error)) is None:
                 raise
             _log.warning("messages are not stored yet, trying again", reason=trouble)
             stop.wait(RETRY_SECONDS)
