@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         default="",
         description="OpenTelemetry collector for spans, as http://host:4318; empty: none",
     )
+    bank_rest_s: int = Field(
+        default=5,
+        ge=0,
+        description="seconds after which a bank file without a visible end counts as complete",
+    )
     debug: bool = Field(default=False, description="commands show tracebacks of internal errors")
 
     @cached_property
