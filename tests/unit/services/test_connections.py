@@ -63,10 +63,8 @@ def test_connections__far_more_than_the_limit__end_the_oldest_idle_ones(tmp_path
         assert get(address).text == "well"
         for wire in idle[:40]:
             wire.settimeout(PATIENCE_S)
-            try:
+            with suppress(ConnectionError):  # closed at once, without a farewell
                 assert wire.recv(1) == b""
-            except ConnectionError:
-                pass  # closed at once, without a farewell
 
 
 def test_request__that_is_being_answered__is_never_cut(tmp_path):
