@@ -116,7 +116,6 @@ class RailCollector(Collector):
 
     Args:
         problems: Returns what is wrong now.
-        queues: Returns {queue: items that wait in memory}.
         head: Returns the node's newest block as it was seen last.
     """
 
@@ -124,11 +123,10 @@ class RailCollector(Collector):
         self,
         store: Store,
         problems: Callable[[], Sequence[HealthProblem]],
-        queues: Callable[[], dict[str, int]] = dict,
         head: Callable[[], int] = int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._problems, self._queues, self._head = store, problems, queues, head
+        self._store, self._problems, self._head = store, problems, head
         self._clock, self._lock = clock, threading.Lock()
         self._figures: RailFigures | None = None
         self._read_at = float("-inf")
@@ -146,8 +144,6 @@ class RailCollector(Collector):
         yield GaugeMetricFamily("proofrail_ready", "1 while /ready answers 200.", value=int(ready))
         halted = Tally((p.subject,) for p in problems if p.name == "step_halted")
         yield _gauge("proofrail_halted_steps", "Steps that wait for a person.", ("step",), halted)
-        queues = {(name,): size for name, size in self._queues().items()}
-        yield _gauge("proofrail_queue_items", "Items that wait in memory.", ("queue",), queues)
         figures = self._fresh()
         if figures is not None:
             yield from self._of_store(figures)
@@ -168,6 +164,8 @@ class RailCollector(Collector):
             counts = {(item.stage,): item.count for item in stages}
             yield _gauge(f"proofrail_{what}s", f"The {what}s at each stage.", ("stage",), counts)
             yield self._ages(f"proofrail_{what}_oldest_age_seconds", "stage", stages)
+        due = {(item.stage,): item.count for item in figures.due}
+        yield _gauge("proofrail_payments_due", "Payments by their next step.", ("step",), due)
         sends = {(item.stage,): item.count for item in figures.sends}
         yield _gauge("proofrail_sends_waiting", "Sends in no block yet.", ("purpose",), sends)
         yield self._ages("proofrail_send_oldest_age_seconds", "purpose", figures.sends)

@@ -52,9 +52,17 @@ class StageFigure:
 
 @dataclass(frozen=True, slots=True)
 class RailFigures:
-    """One reading of a store. sends: by purpose; bank_files: (direction, kind) -> count."""
+    """One reading of a store.
+
+    Attributes:
+        due: Payments by the step that they wait for: the worker's queues.
+        sends: By purpose.
+        breaks: By kind.
+        bank_files: (direction, kind) -> count.
+    """
 
     payments: list[StageFigure]
+    due: list[StageFigure]
     payouts: list[StageFigure]
     sends: list[StageFigure]
     breaks: list[StageFigure]
@@ -74,6 +82,12 @@ def read_figures(session: Session) -> RailFigures:
     )
     return RailFigures(
         _by_stage(session, PaymentRow, PaymentRow.created_at, _OPEN_PAYMENTS),
+        _grouped(
+            session,
+            select(PaymentRow.next_step, func.count(), func.min(PaymentRow.due_at))
+            .where(PaymentRow.next_step.is_not(None))
+            .group_by(PaymentRow.next_step),
+        ),
         _by_stage(session, PayoutRow, PayoutRow.ordered_at, _OPEN_PAYOUTS),
         _grouped(
             session,

@@ -27,12 +27,13 @@ def store(tmp_path):
     store.close()
 
 
-def payment(number: int, stage: str, age_s: int) -> tables.PaymentRow:
+def payment(number: int, stage: str, age_s: int, next_step: str | None = None) -> tables.PaymentRow:
     return tables.PaymentRow(
         payment_id=str(number),
         agreement_id="a",
         sequence=number,
         stage=stage,
+        next_step=next_step,
         first_counter=0,
         last_counter=0,
         created_at=NOW - age_s,
@@ -82,13 +83,18 @@ def test_step_and_oracle__each__are_measured_by_outcome(registry):
 
 
 def test_store__with_payments__shows_stages_and_the_age_of_what_is_open(registry, store):
-    rows = [payment(1, "attested", 60), payment(2, "attested", 90), payment(3, "reconciled", 999)]
+    rows = [
+        payment(1, "attested", 60, "settle"),
+        payment(2, "attested", 90, "settle"),
+        payment(3, "reconciled", 999),
+    ]
     with store.write() as session:
         add_all(session, rows)
     value = collector(registry, store)
     assert value("proofrail_payments", stage="attested") == 2
     assert value("proofrail_payment_oldest_age_seconds", stage="attested") == 90
     assert value("proofrail_payments", stage="reconciled") == 1
+    assert value("proofrail_payments_due", step="settle") == 2
     assert value("proofrail_payment_oldest_age_seconds", stage="reconciled") is None
 
 
@@ -129,11 +135,10 @@ def test_store__with_sends_breaks_files_and_blocks__shows_each(registry, store):
 
 def test_problems__that_stand__are_gauges(registry, store):
     halted = HealthProblem("step_halted", "settle", "why", "do", Severity.ERROR)
-    value = collector(registry, store, halted, queues=lambda: {"inlet": 4})
+    value = collector(registry, store, halted)
     assert value("proofrail_problems", name="step_halted", severity="error") == 1
     assert value("proofrail_halted_steps", step="settle") == 1
     assert value("proofrail_ready") == 0
-    assert value("proofrail_queue_items", queue="inlet") == 4
 
 
 def test_store__that_does_not_answer__leaves_the_other_gauges(registry, store, monkeypatch):

@@ -10,7 +10,7 @@ from services.logs import LogSink
 from services.metrics import process_registry, serve
 
 
-class Lines:
+class EventNames:
     """A log that keeps the names of its lines."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Lines:
 def test_serve__a_registry__answers_on_loopback_alone():
     sink = LogSink()
     sink.dropped = 3
-    server = serve(process_registry("bank", sink), 0, Lines())
+    server = serve(process_registry("bank", sink), 0, EventNames())
     try:
         assert server.server_address[0] == "127.0.0.1"
         text = httpx.get(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60).text
@@ -38,7 +38,7 @@ def test_serve__a_registry__answers_on_loopback_alone():
 
 
 def test_serve__on_a_port_that_is_taken__is_logged_and_stops_nothing():
-    log = Lines()
+    log = EventNames()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert serve(process_registry("bank"), taken.getsockname()[1], log) is None
     assert log.events == ["metrics are not served"]
