@@ -28,12 +28,15 @@ from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.sender import Sender, patience
 from orchestrator.errors import Halt, Retry
 from orchestrator.halts import Halts
 from orchestrator.health_monitor import HealthMonitor, WatchedParts
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
 from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
+from orchestrator.operations.agreements import AgreementOps
+from orchestrator.operations.registration import Registration
 from orchestrator.settings import Settings
 from orchestrator.status_file import HALTS
 from orchestrator.steps import StepContext
@@ -98,6 +101,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
             now=time.time,
             trace=trace,
             health=monitor.problems,
+            registration=registration(context),
         )
     )
     for name, run in (("work", worker.run), ("in", loop.run), ("health", monitor.run)):
@@ -144,6 +148,23 @@ def _broker_problem(inlet: Inlet) -> str:
     if inlet.healthy():
         return ""
     return inlet.refusal or "it is not connected, or what arrives is not taken"
+
+
+def registration(context: StepContext) -> Registration | None:
+    """Return what the API registers with; None where the setting api_registration is off."""
+    settings, store, chain = context.settings, context.store, context.chain
+    if not settings.api_registration:
+        return None
+    registrar = Sender(store, chain, keystore.load(settings.keys, "registrar"))
+    senders = {"registrar": registrar, "sender": context.sender, "warden": context.warden}
+    return Registration(
+        settings,
+        store,
+        chain.deployment,
+        lambda: AgreementOps(senders, context.now, patience()),
+        context.safeguarding["iban"],
+        context.now,
+    )
 
 
 def _inlet(settings: Settings) -> Inlet:

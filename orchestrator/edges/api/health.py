@@ -8,7 +8,14 @@ from orchestrator.core.health import is_ready, problem_view
 from orchestrator.edges.api.access import Reader
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
-from orchestrator.edges.api.views import BlockView, Health, HealthProblemView, Ready, StatusView
+from orchestrator.edges.api.views import (
+    BlockView,
+    Health,
+    HealthProblemView,
+    KeySet,
+    Ready,
+    StatusView,
+)
 from orchestrator.edges.store import blocks, payments, rejections
 
 router = APIRouter(tags=["rail"])
@@ -32,6 +39,14 @@ async def get_ready(parts: Parts, response: Response) -> Ready:
     ready = is_ready(problems)
     response.status_code = 200 if ready else 503
     return Ready(ready=ready, problems=sorted({problem.name for problem in problems}))
+
+
+@router.get(
+    "/.well-known/jwks.json", responses=problems_of(*OPEN), summary="Public keys of receipts"
+)
+async def get_jwks(parts: Parts) -> KeySet:
+    """Return the keys that check receipts (RFC 7517), the current one first, then former ones."""
+    return KeySet(**parts.receipts.jwks)
 
 
 @router.get("/v1/status", responses=problems_of(*KEYED), summary="Status of the rail")

@@ -30,6 +30,16 @@ class Takes(Protocol):
     def take(self, messages: Sequence[Message]) -> Sequence[Sequence[AnsweredRecord]]: ...
 
 
+class Registers(Protocol):
+    """What the API registers, as `orchestrator.operations.registration.Registration`."""
+
+    def digest(self, device: str, owner: str) -> Mapping[str, Any]: ...
+    def enrol(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def save_party(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def mandate(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def open(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class ApiParts:
     """The objects that the API uses.
@@ -41,6 +51,8 @@ class ApiParts:
         health: Returns what is wrong with the rail now.
         trace: (session, any id) -> its JSON view; raises Rejected (not_found, ambiguous). Without
             it there is no trace route.
+        registration: What registers devices, parties and agreements. Without it there are no such
+            routes.
     """
 
     store: Store
@@ -51,6 +63,7 @@ class ApiParts:
     now: Callable[[], float]
     trace: Callable[[Session, str], Mapping[str, Any]] | None = None
     health: Callable[[], Sequence[HealthProblem]] = tuple
+    registration: Registers | None = None
 
 
 async def _parts(request: Request) -> ApiParts:
