@@ -176,9 +176,10 @@ class Worker:
         except Exception as error:
             trouble = passing_trouble(error)
             if trouble is not None:
-                since = self.waits[name].since if name in self.waits else int(self._clock())
-                self.waits[name] = StepWait(since, trouble)
-                log.info("step waits", step=name, reason=trouble)
+                before = self.waits.get(name)
+                self.waits[name] = StepWait(before.since if before else int(self._clock()), trouble)
+                if before is None or before.reason != trouble:  # or a night fills the log
+                    log.info("step waits", step=name, reason=trouble)
                 return 0, "waited"
             # a bug of ours is a Halt without a text of its own: it stops the same steps
             is_halt = isinstance(error, Halt)
@@ -189,7 +190,8 @@ class Worker:
             log.error("step halted", step=name, error=reason, exc_info=not is_halt)
             self._save_halts()
             return 0, "halted"
-        self.waits.pop(name, None)
+        if self.waits.pop(name, None):
+            log.info("step goes on", step=name)
         return done, "done"
 
     def _save_halts(self) -> None:

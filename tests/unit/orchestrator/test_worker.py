@@ -126,6 +126,23 @@ def test_clock__that_jumps_either_way__stops_no_step(worker, steps):
     assert worker.halted == {} and worker.waits["settle"].since == 1_000
 
 
+def test_wait__for_the_same_reason__is_one_line_in_the_log(steps):
+    lines = []
+
+    def note(_logger, _method, event):
+        lines.append((event["event"], event.get("reason")))
+        raise structlog.DropEvent
+
+    log = structlog.wrap_logger(None, processors=[note])
+    worker = Worker(SimpleNamespace(log=log))
+    for reason in ("silent", "silent", "behind", "behind"):
+        steps.raises["settle"] = Retry(reason)
+        turn(worker, steps)
+    steps.raises.clear()
+    turn(worker, steps)
+    assert lines == [("step waits", "silent"), ("step waits", "behind"), ("step goes on", None)]
+
+
 def test_watch__each_step__learns_its_outcome_and_time(worker, steps):
     seen = []
     worker._watch = SimpleNamespace(step=lambda *what: seen.append(what))
