@@ -58,7 +58,7 @@ def get(address, path="/"):
 
 
 def test_connections__far_more_than_the_limit__end_the_oldest_idle_ones(tmp_path):
-    with served(**server_options(8)) as address, ExitStack() as held:
+    with served(http=bounded_protocol(8, silent_s=10_000)) as address, ExitStack() as held:
         idle = [held.enter_context(socket.create_connection(address)) for _ in range(50)]
         assert get(address).text == "well"
         for wire in idle[:40]:
@@ -101,7 +101,7 @@ FLOOD = """
 import resource, socket, sqlite3, threading, httpx, uvicorn, logging
 resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600))
 logging.disable(logging.CRITICAL)
-from services.connections import most_connections, raise_open_files, server_options
+from services.connections import bounded_protocol, most_connections, raise_open_files
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -111,7 +111,8 @@ async def app(scope, receive, send):
     await send({{"type": "http.response.body", "body": b"well"}})
 
 listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-options = server_options(most_connections(512, raise_open_files())) if {bounded} else {{}}
+most = most_connections(512, raise_open_files())
+options = {{"http": bounded_protocol(most, silent_s=10_000)}}
 server = uvicorn.Server(uvicorn.Config(app, log_level="critical", **options))
 threading.Thread(target=server.run, args=([listener],), daemon=True).start()
 print(listener.getsockname()[1], flush=True)
@@ -123,7 +124,7 @@ def test_server__with_600_files_and_1100_idle_connections__still_answers(tmp_pat
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert hard[1] > 2_000
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard[1]), hard[1]))
-    code = FLOOD.format(path=str(tmp_path / "base"), bounded=True)
+    code = FLOOD.format(path=str(tmp_path / "base"))
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
