@@ -82,7 +82,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     worker = Worker(context, Halts(settings.home / HALTS), StepRecorder(metrics, span))
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
-    intake = Intake(context.store, context.registry, context.rules, time.time)
+    intake = Intake(context.store, context.registry, context.rules, time.time, worker.wake)
     metered = MeteredIntake(intake, metrics, log, span)
     inlet = _inlet(settings)
     loop = InletLoop(inlet, metered, receipts, time.time, log)

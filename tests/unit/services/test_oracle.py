@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from oracles.types import ClaimReason
 from oracles.wire import ClaimRefusal, OracleAnswer, Request
+from orchestrator.edges.chain.client import SeenBlock
 from orchestrator.errors import Retry
 from orchestrator.products.metered_energy import product
 from services import oracle as module
@@ -114,6 +115,24 @@ def test_follow__a_bug__ends_the_thread_so_that_the_process_ends(monkeypatch):
     monkeypatch.setattr(module, "catch_up", lambda *_: None)
     with pytest.raises(KeyError):
         following([KeyError("a bug of ours"), None])
+
+
+def test_follow__while_no_block_is_new__catches_up_once_and_again_after_a_failure(monkeypatch):
+    first, second = (SeenBlock(1, name, "", 0) for name in ("a", "b"))
+    heads = [first, first, first, second, second]
+    answers, calls, waits = iter(heads), [], []
+    silent = iter([True, False, False])  # the first try to catch up fails
+
+    def catch_up(chain, memory, recorded):
+        calls.append(len(waits))
+        if next(silent):
+            raise Retry("the node is silent")
+
+    monkeypatch.setattr(module, "catch_up", catch_up)
+    stop = SimpleNamespace(wait=lambda seconds: waits.append(seconds) or len(waits) > len(heads))
+    registry = SimpleNamespace(refresh=lambda: next(answers))
+    follow(None, registry, None, NodeAge(), stop)
+    assert calls == [1, 2, 4]
 
 
 # --- what it shows
