@@ -52,7 +52,10 @@ class Settings(BaseSettings):
         default=14_400, ge=60, description="a bank that leaves an order file for longer is silent"
     )
     block_age_s: int = Field(
-        default=120, ge=1, description="a chain whose newest block is older is behind"
+        default=600,
+        ge=1,
+        description="a chain whose newest block is older is behind; an idle development chain "
+        "mines every 300 s",
     )
     send_age_s: int = Field(
         default=300, ge=1, description="a transaction that waits longer for a block is stuck"

@@ -46,7 +46,8 @@ class HealthProblem:
 class HealthLimits:
     """From when on something is wrong."""
 
-    block_age_s: int = 120
+    block_age_s: int = 600
+    blocks_behind: int = 100
     send_age_s: int = 300
     wait_s: int = 120
     turn_s: int = 300

@@ -141,7 +141,7 @@ def _chain(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
                 chain.block_time,
             )
         )
-    if chain.number - chain.followed > limits.block_age_s:
+    if chain.number - chain.followed > limits.blocks_behind:
         problems.append(
             HealthProblem(
                 "rail_behind",

@@ -25,7 +25,7 @@ from orchestrator.core.health import (
 from orchestrator.core.health_rules import problems_of
 
 NOW, GIB = 1_790_000_000, 1 << 30
-LIMITS = HealthLimits()
+LIMITS = HealthLimits(block_age_s=120)
 ORACLES = tuple(OracleState(f"o{n}", domain) for n, domain in enumerate((1, 1, 2, 3)))
 SEND = OpenSend("0x" + "ab" * 32, "settle", "0x" + "cd" * 32, NOW - 300, "insufficient funds")
 WELL = Observations(
