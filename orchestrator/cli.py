@@ -35,6 +35,7 @@ from orchestrator.commands import (
     rebuild,
     reconcile,
     rejected,
+    resume,
     status,
     tls,
     trace,
@@ -158,7 +159,7 @@ for command_group in (
 ):
     app.add_typer(command_group.app)
 app.add_typer(approval.officers)
-for single_command in (rejected, trace, payments, reconcile, status, rebuild):
+for single_command in (rejected, trace, payments, reconcile, status, resume, rebuild):
     single_command.register(app)
 
 
