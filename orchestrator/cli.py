@@ -241,7 +241,7 @@ def root(
 def main() -> None:
     """Run the command line; answer a shell that asks for completions."""
     completion_init()
-    app()
+    app(prog_name="proofrail")
 
 
 if __name__ == "__main__":
