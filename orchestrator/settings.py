@@ -38,6 +38,11 @@ class Settings(BaseSettings):
         description="orders from this hour (UTC) on are for the next day; 24: no cut-off",
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
+    bank_rest_s: int = Field(
+        default=5,
+        ge=0,
+        description="seconds after which a bank file without a visible end counts as complete",
+    )
     debug: bool = Field(default=False, description="commands show tracebacks of internal errors")
 
     @cached_property
