@@ -62,14 +62,20 @@ class Home:
             ) from error
 
     @cached_property
-    def store(self) -> Store:
-        """The existing store; a command never creates one."""
+    def database(self) -> Path:
+        """The existing file of the store; a command never creates one."""
         path = self.settings.database
         if not path.is_file():
             raise Halt(
                 f"There is no rail at {self.settings.home}: {path.name} is missing. Run `make demo "
                 "KEEP=1`, or give the rail's home with --home or PROOFRAIL_HOME."
             )
+        return path
+
+    @cached_property
+    def store(self) -> Store:
+        """The store in `database`."""
+        path = self.database
         from orchestrator.edges.store import Store
 
         return Store(path)
