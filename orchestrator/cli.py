@@ -6,6 +6,7 @@ An error is one sentence with its next step; a traceback appears only with PROOF
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,6 +64,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+_COLLECT_EVERY = 50_000  # new objects; Python's own number is 700
 # refusals that mean "no" (exit code 1); all others mean that the command failed (exit code 2)
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
 _REVERTS = {  # a contract's error: the next step for the user
@@ -240,6 +242,8 @@ def root(
 
 def main() -> None:
     """Run the command line; answer a shell that asks for completions."""
+    # imports make many objects that stay; to look through them again and again costs a tenth
+    gc.set_threshold(_COLLECT_EVERY)
     completion_init()
     app(prog_name="proofrail")
 

@@ -29,7 +29,6 @@ __all__ = ["BankClient", "main", "new_iban"]
 
 _HOME = Path(".proofrail/bank")
 _POLL_SECONDS = 0.05
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 class BankClient:
@@ -65,7 +64,6 @@ class BankClient:
                     "--config",
                     str(file.resolve()),
                 ],
-                cwd=_ROOT,
                 stdout=log,
                 stderr=log,
                 preexec_fn=None if outlive else die_with_parent,

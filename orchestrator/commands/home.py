@@ -67,8 +67,9 @@ class Home:
         path = self.settings.database
         if not path.is_file():
             raise Halt(
-                f"There is no rail at {self.settings.home}: {path.name} is missing. Run `make demo "
-                "KEEP=1`, or give the rail's home with --home or PROOFRAIL_HOME."
+                f"There is no rail at {self.settings.home}: {path.name} is missing. `proofrail "
+                "init` makes a rail; for an existing one give its home with --home or "
+                "PROOFRAIL_HOME."
             )
         return path
 
@@ -93,7 +94,7 @@ class Home:
         if url is None:
             raise Halt(
                 f"No node is configured for the rail at {self.settings.home}, and this command "
-                "needs one. Start the rail (`make demo KEEP=1`), or set PROOFRAIL_RPC_URL."
+                "needs one. Start the rail (`proofrail up`), or set PROOFRAIL_RPC_URL."
             )
         chain = self.chain_unchecked(url)
         try:
