@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -191,3 +192,22 @@ def text_or_file(value: str) -> bytes:
     except (OSError, ValueError):  # not a usable path: treat it as text
         pass
     return value.encode("utf-8", "surrogateescape")
+
+
+def read_secret(source: str) -> str:
+    """Return a secret from a file or, for "-", from standard input; never from an argument.
+
+    Every user of a machine sees the arguments of its processes.
+
+    Raises:
+        Halt: there is no such file. The text does not repeat `source`, which may be the secret.
+    """
+    if source == "-":
+        return sys.stdin.readline().strip()
+    try:
+        return Path(source).read_text().strip()
+    except (OSError, ValueError) as error:
+        raise Halt(
+            "The secret cannot be read: give the name of the file that holds it, or - for standard "
+            "input. Nothing was done."
+        ) from error

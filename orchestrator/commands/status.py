@@ -7,14 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import home_of, text_or_file
+from orchestrator.commands.home import home_of, read_secret
 from orchestrator.commands.output import Json, decimal, plain, table, when
 
 
 def status(
     context: typer.Context,
     api_key: Annotated[
-        str | None, typer.Option(help="An auditor's or operator's key, or its file.")
+        str | None,
+        typer.Option(
+            help="File with an auditor's or operator's key; - reads it from standard input."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +44,7 @@ def _orchestrator_view(url: str | None, api_key: str | None) -> dict[str, Any]:
     try:
         view["answers"] = requests.get(f"{url}/health", timeout=5).status_code == 200
         if api_key:
-            key = text_or_file(api_key).decode("ascii", "replace").strip()
+            key = read_secret(api_key)
             reply = requests.get(
                 f"{url}/v1/status", headers={"Authorization": f"Bearer {key}"}, timeout=5
             )

@@ -62,11 +62,12 @@ class Deployment:
         """Read a journal or a saved deployment; raise Halt if there is none or it is unfinished."""
         content = _read(path)
         if not content:
-            raise Halt(f"no deployment at {path}: `proofrail init` plans one and `proofrail up` makes it.")
+            raise Halt(
+                f"no deployment at {path}: `proofrail init` plans one and `proofrail up` makes it."
+            )
         if "deployment" not in content:
             raise Halt(
-                f"the deployment in {path} is unfinished: `proofrail up` goes on where "
-                "it stopped."
+                f"the deployment in {path} is unfinished: `proofrail up` goes on where it stopped."
             )
         return cls(**content["deployment"])
 
