@@ -86,6 +86,7 @@ def _packages(group: str, state: dict) -> bool:
         "-r",
         str(LOCKS / GROUPS[group]),
     )
+    _run(*uv, "uninstall", *python, "proofrail")  # the package's name up to 0.3.0
     _run(*uv, "install", *python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     state["python"], state["runtime"] = wanted, runtime
     return True

@@ -1,4 +1,4 @@
-"""The files for systemd and for containers: systemd accepts the units, and what they name exists."""
+"""Units and containers: systemd accepts the units, and what all of them name exists."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_unit__as_shipped__is_accepted_by_systemd(unit: Path, tmp_path: Path) ->
 
 def test_unit__with_a_misspelt_setting__is_not(tmp_path: Path) -> None:
     text = UNITS[-1].read_text().replace("ProtectSystem=strict", "ProtectSystem=strictly")
-    assert "ProtectSystem" in verify(tmp_path, UNITS[-1].name, text)
+    assert "protect system" in verify(tmp_path, UNITS[-1].name, text)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
