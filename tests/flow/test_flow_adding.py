@@ -21,6 +21,7 @@ FOLDERS = (
     "docs",
     "oracles",
     "orchestrator",
+    "packaging",
     "requirements",
     "services",
     "scripts",
