@@ -39,7 +39,6 @@ _HOME = Path(".proofrail/bank")
 _POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
 _ALIVE_SECONDS = 5.0
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 class BankClient:
@@ -75,7 +74,6 @@ class BankClient:
                     "--config",
                     str(file.resolve()),
                 ],
-                cwd=_ROOT,
                 stdout=log,
                 stderr=log,
                 preexec_fn=None if outlive else die_with_parent,

@@ -16,11 +16,6 @@ from orchestrator.errors import Halt
 _PATIENCE_S, _POLL_S = 20, 0.2
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the root command."""
-    app.command()(resume)
-
-
 def resume(
     context: typer.Context,
     step: Annotated[str, typer.Argument(help="The halted step; `proofrail status` names it.")],
@@ -28,7 +23,9 @@ def resume(
     by: Annotated[str | None, typer.Option(help="Who decides. Default: the login name.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Let a halted step continue, once its cause is corrected.
+    """Let a halted step continue.
+
+    Use it once the cause is corrected.
 
     Who, when and why are kept in halts/history.jsonl. A step whose rule is still broken halts again
     at once. Exit code 1 if no running rail has taken the request yet; it waits for the next start.

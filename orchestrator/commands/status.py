@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 _WATCH_S = 2
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands to the root command."""
-    app.command()(status)
-    app.command()(holes)
-
-
 def status(
     context: typer.Context,
     watch: Annotated[
@@ -33,7 +27,9 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what is wrong, each with its next step; then totals per stage, and the processes.
+    """Show what is wrong.
+
+    Each problem has its next step; then come totals per stage, and the processes.
 
     No API key is needed: it reads what the rail writes into its home. Exit code 1 if anything is
     wrong, or if no rail runs.
@@ -87,9 +83,10 @@ def _problems(home: Home) -> list[HealthProblem]:
 
 def _totals_or_problem(home: Home) -> tuple[dict[str, Any], list[HealthProblem]]:
     from orchestrator.core.health import HealthProblem, Severity
+    from orchestrator.edges.totals import read_totals
 
     try:
-        return _totals(home), []
+        return read_totals(home.database), []
     except Retry as error:
         problem = HealthProblem(
             "store_unreadable",
@@ -99,63 +96,6 @@ def _totals_or_problem(home: Home) -> tuple[dict[str, Any], list[HealthProblem]]
             Severity.ERROR,
         )
         return {}, [problem]
-
-
-def _totals(home: Home) -> dict[str, Any]:
-    from orchestrator.edges.store import (
-        agreements,
-        blocks,
-        conflicts,
-        equivocations,
-        evidence,
-        lookup,
-        payments,
-        payouts,
-        rejections,
-    )
-
-    with home.store.read() as session:
-        head = blocks.newest(session)
-        return {
-            "block": head.number if head else None,
-            "final_block": blocks.newest_final(session),
-            "events": evidence.event_counts(session),
-            "rejected": rejections.count_by_reason(session),
-            "payments": {
-                stage: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
-                for stage, (count, total) in lookup.count_by_stage(session).items()
-            },
-            "payouts": {
-                stage: {"payouts": count, "amount": str(cents), "asset": "EUR/2"}
-                for stage, (count, cents) in payouts.count_by_stage(session).items()
-            },
-            "holes": len(evidence.all_holes(session)),
-            "quarantined_devices": [
-                {
-                    "device": _name(agreements.device(session, device), device),
-                    "device_id": device,
-                    "reason": reason,
-                    "conflicts": count,
-                    "found_at": at,
-                }
-                for device, reason, count, at in conflicts.quarantined(session)
-            ],
-            "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
-            "stopped_agreements": [
-                {
-                    "device": agreement.device,
-                    "agreement_id": agreement.agreement_id,
-                    "payment_id": row.payment_id,
-                    "stage": row.stage,
-                    "reason": row.reason,
-                }
-                for row, agreement in payments.stopping(session)
-            ],
-        }
-
-
-def _name(device: Any, device_id: str) -> str:
-    return device.name if device else device_id
 
 
 def _render(console: Any, view: dict[str, Any]) -> None:
