@@ -26,6 +26,7 @@ from orchestrator.commands import (
     evidence,
     funding,
     ledger,
+    logs,
     output,
     party,
     party_statement,
@@ -34,6 +35,7 @@ from orchestrator.commands import (
     rebuild,
     reconcile,
     rejected,
+    services,
     status,
     trace,
 )
@@ -154,7 +156,16 @@ for command_group in (
 ):
     app.add_typer(command_group.app)
 app.add_typer(approval.officers)
-for single_command in (rejected, trace, payments, reconcile, status, rebuild):
+for single_command in (
+    services,
+    logs,
+    rejected,
+    trace,
+    payments,
+    reconcile,
+    status,
+    rebuild,
+):
     single_command.register(app)
 
 
