@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
@@ -198,7 +199,8 @@ def start(
 def _run(process: Process, log: Path, environment: dict[str, str]) -> None:
     """Become the process: this runs in the fork."""
     os.setsid()  # Ctrl-C at the terminal is for whoever started the rail
-    die_with_parent()
+    die_with_parent()  # the server of forks
+    threading.Thread(target=_end_with_starter, name="end-with-starter", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
@@ -209,3 +211,9 @@ def _run(process: Process, log: Path, environment: dict[str, str]) -> None:
     if hasattr(module, "__path__"):
         module = importlib.import_module(f"{process.module}.__main__")
     sys.exit(module.main())
+
+
+def _end_with_starter() -> None:
+    """End this process as a power cut does once the process that started it has ended."""
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGKILL)
