@@ -8,6 +8,7 @@ supervises two of them, as services/supervisor.py does the rail's.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from functools import partial
@@ -38,7 +39,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.command == "serve":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        print("serving", flush=True)
+        print(f"serving with mark {os.environ.get('PROOFRAIL_TEST_MARK', '-')}", flush=True)
         options.ready_file.write_text("{}")
         while True:
             signal.pause()
