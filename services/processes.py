@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
@@ -26,13 +27,14 @@ from services.testnet import die_with_parent
 
 # the modules of long-running processes, in the order in which the server loads them
 PRELOADED = (
-    "services.testnet",
+    "services.chain.__main__",
     "services.set_up",
     "services.oracle",
     "services.broker",
     "services.bank",
     "services.orchestrator",
 )
+_PAST_S = 2 * 3_600  # older than the oldest reading that a simulated meter sends
 # what ends a terminal's session or a system service must not end the server before its processes
 _DEFERRED = (signal.SIGTERM, signal.SIGHUP)
 
@@ -93,8 +95,11 @@ def chain_process(settings: Settings) -> Process:
     """The local chain, on the port of `rpc_url`."""
     port = settings.rpc_url.rstrip("/").rpartition(":")[2]
     ready = settings.run / "chain.json"
-    arguments = ("--port", port, "--ready-file", str(ready))
-    return Process("chain", "services.testnet", arguments, ready=ready)
+    arguments = ("--home", str(settings.home), "--port", port, "--ready-file", str(ready))
+    arguments += ("--depth", str(settings.finality_blocks))
+    # a new chain begins in the past, so that what is installed at its start is not brand-new
+    arguments += ("--timestamp", str(int(time.time()) - _PAST_S))
+    return Process("chain", "services.chain.__main__", arguments, ready=ready)
 
 
 def set_up_job(settings: Settings) -> Process:
@@ -130,9 +135,12 @@ def oracle_process(settings: Settings, oracle: OracleSettings, *extra: str) -> P
         "token-file": home / "token",
         "ready-file": ready,
     }
-    arguments = [text for key, value in options.items() for text in (f"--{key}", str(value))]
     needs = ("set-up", "broker")
-    return Process(name, "services.oracle", (*arguments, *extra), needs, ready)
+    return Process(name, "services.oracle", (*_arguments(options), *extra), needs, ready)
+
+
+def _arguments(options: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(text for key, value in options.items() for text in (f"--{key}", str(value)))
 
 
 def bank_process(settings: Settings) -> Process:
@@ -207,10 +215,7 @@ def _run(process: Process, log: Path, environment: dict[str, str]) -> None:
         os.dup2(output.fileno(), 2)
     os.environ.update(environment)
     sys.argv = [process.module, *process.arguments]
-    module = importlib.import_module(process.module)
-    if hasattr(module, "__path__"):
-        module = importlib.import_module(f"{process.module}.__main__")
-    sys.exit(module.main())
+    sys.exit(importlib.import_module(process.module).main())
 
 
 def _end_with_starter() -> None:

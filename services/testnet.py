@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import os
@@ -61,6 +60,8 @@ class Testnet:
         self.command += ["--hardfork", hardfork] if hardfork else []
         self.command += ["--enable-tx-gas-limit"] if tx_gas_limit else []
         self.command += ["--state", str(state)] if state else []
+        # the newest block is `finalized` at once; by default anvil says so 64 blocks later
+        self.command += ["--slots-in-an-epoch", "0"]
         self.command += list(extra)
         self.command += ["--chain-id", str(chain_id)]
         self.chain_id, self._log, self._outlive = chain_id, log, outlive
@@ -115,6 +116,11 @@ class Testnet:
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -192,19 +198,15 @@ def die_with_parent() -> None:
 
 
 def main() -> int:
-    """Run one chain with a block each second until a signal ends it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--ready-file", type=Path)
-    options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    with Testnet(port=options.port, mining=1) as chain:
+    """Run one chain in the foreground until interrupted."""
+    with Testnet() as chain:
         print(f"chain {chain.chain_id} at {chain.url}, pid {chain.pid}; Ctrl-C ends it", flush=True)
-        if options.ready_file:
-            options.ready_file.write_text(json.dumps({"url": chain.url, "pid": chain.pid}))
-        while True:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
             signal.pause()
+        except KeyboardInterrupt:
+            print()
+    return 0
 
 
 if __name__ == "__main__":
