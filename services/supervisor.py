@@ -188,7 +188,7 @@ class Supervisor:
         try:
             member.child = self._start_process(member.process)
         except (OSError, EOFError) as error:  # no memory, file or process left: try again later
-            self._say(f"{each.process.name} cannot be started: {error}")
+            self._say(f"{member.process.name} cannot be started: {error}")
             self._died(member)
 
     def _ask_to_end(self, member: Supervised) -> None:
@@ -215,8 +215,8 @@ class Supervisor:
     def _move(self, member: Supervised, fact: ProcessFact) -> None:
         member.state = PROCESS_MACHINE.advance(member.process.name, member.state, fact)
         member.since = time.time()
-        code = f" ({_exit_text(each.last_exit)})" if fact is ProcessFact.DIED else ""
-        self._say(f"{each.process.name} {each.state}{code}")
+        code = f" ({_exit_text(member.last_exit)})" if fact is ProcessFact.DIED else ""
+        self._say(f"{member.process.name} {member.state}{code}")
 
     def _say(self, sentence: str) -> None:
         with suppress(OSError):  # a full disk must not end the supervision
@@ -242,7 +242,7 @@ class Supervisor:
             "restarts": member.restarts,
             "since": round(member.since, 3),
             "last_exit": member.last_exit,
-            "log": str(self._settings.logs / f"{each.process.name}.log"),
+            "log": str(self._settings.logs / f"{member.process.name}.log"),
         }
 
 
