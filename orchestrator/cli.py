@@ -35,6 +35,7 @@ from orchestrator.commands import (
     rebuild,
     reconcile,
     rejected,
+    resume,
     services,
     status,
     trace,
@@ -164,6 +165,7 @@ for single_command in (
     payments,
     reconcile,
     status,
+    resume,
     rebuild,
 ):
     single_command.register(app)
