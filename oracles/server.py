@@ -162,12 +162,20 @@ def oracle_app(node: Attesting, token: bytes) -> Starlette:
     """Return the application of one oracle."""
 
     async def health(request: HttpRequest) -> Response:
-        _authorise(request, token)
-        return await _answered(lambda: json.dumps(node.health()).encode())
+        return _unauthorised(request, token) or await _answered(
+            lambda: json.dumps(node.health()).encode()
+        )
 
     async def attest(request: HttpRequest) -> Response:
-        _authorise(request, token)
-        body = await _body(request)
+        refusal = _unauthorised(request, token) or _unusable(request)
+        if refusal is not None:
+            return refusal
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await request.body()
+        except TimeoutError:
+            detail = f"incomplete after {_BODY_S} s"
+            return _refused(HTTPStatus.REQUEST_TIMEOUT, Reason.TRUNCATED, detail)
         return await _answered(lambda: write_answer(node.attest(read_request(body))))
 
     return Starlette(
@@ -175,49 +183,38 @@ def oracle_app(node: Attesting, token: bytes) -> Starlette:
             Route("/health", health, methods=["GET"]),
             Route("/attest", attest, methods=["POST"]),
         ],
-        exception_handlers={_Refusal: _refused, HTTPException: _not_found},
+        exception_handlers={HTTPException: _not_found},
     )
 
 
-class _Refusal(Exception):
-    """A request that is not answered; its connection is closed, so that no unread body is left."""
-
-    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.detail = status, reason, detail
+def _refused(status: HTTPStatus, reason: str, detail: str) -> Response:
+    """Refuse a request and close its connection, so that no unread body is taken for the next."""
+    content = json.dumps({"reason": reason, "detail": detail}).encode()
+    return _json(content, status, {"Connection": "close"})
 
 
-async def _refused(_request: HttpRequest, refusal: Exception) -> Response:
-    assert isinstance(refusal, _Refusal)
-    content = json.dumps({"reason": refusal.reason, "detail": refusal.detail})
-    return _json(content.encode(), refusal.status, {"Connection": "close"})
+async def _not_found(_request: HttpRequest, _error: Exception) -> Response:
+    return _refused(HTTPStatus.NOT_FOUND, "not_found", "there is GET /health and POST /attest")
 
 
-async def _not_found(request: HttpRequest, _error: Exception) -> Response:
-    detail = "there is GET /health and POST /attest"
-    return await _refused(request, _Refusal(HTTPStatus.NOT_FOUND, "not_found", detail))
-
-
-def _authorise(request: HttpRequest, token: bytes) -> None:
+def _unauthorised(request: HttpRequest, token: bytes) -> Response | None:
     header = request.headers.get("authorization", "").encode("utf-8", "replace")
-    if not compare_digest(header, b"Bearer " + token):
-        detail = "a bearer token is needed"
-        raise _Refusal(HTTPStatus.UNAUTHORIZED, ClaimReason.UNAUTHORISED, detail)
+    if compare_digest(header, b"Bearer " + token):
+        return None
+    detail = "a bearer token is needed"
+    return _refused(HTTPStatus.UNAUTHORIZED, ClaimReason.UNAUTHORISED, detail)
 
 
-async def _body(request: HttpRequest) -> bytes:
+def _unusable(request: HttpRequest) -> Response | None:
+    """Refuse a body without a length, or with one above the limit, unread."""
     length = request.headers.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
-        raise _Refusal(HTTPStatus.LENGTH_REQUIRED, Reason.MALFORMED, "Content-Length is needed")
+        detail = "Content-Length is needed"
+        return _refused(HTTPStatus.LENGTH_REQUIRED, Reason.MALFORMED, detail)
     if len(length) > 9 or int(length) > MAX_BODY_BYTES:
         detail = f"at most {MAX_BODY_BYTES} bytes are taken"
-        raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Reason.TOO_LARGE, detail)
-    try:
-        async with asyncio.timeout(_BODY_S):
-            return await request.body()
-    except TimeoutError:
-        detail = f"incomplete after {_BODY_S} s"
-        raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, Reason.TRUNCATED, detail) from None
+        return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Reason.TOO_LARGE, detail)
+    return None
 
 
 async def _answered(work: Callable[[], bytes]) -> Response:
@@ -225,11 +222,10 @@ async def _answered(work: Callable[[], bytes]) -> Response:
     try:
         return _json(await run_in_threadpool(work))
     except Rejected as refusal:
-        raise _Refusal(HTTPStatus.BAD_REQUEST, refusal.reason, refusal.detail) from None
+        return _refused(HTTPStatus.BAD_REQUEST, refusal.reason, refusal.detail)
     except Exception as error:
         _log.exception("a request could not be answered")
-        name = type(error).__name__
-        raise _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", name) from error
+        return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", type(error).__name__)
 
 
 def _json(

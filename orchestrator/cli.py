@@ -35,6 +35,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "holes": ("status:holes", "List counters that never arrived."),
     },
     "Run the rail": {
+        "up": ("services:up", "Start the rail's processes and keep them running."),
+        "down": ("services:down", "Stop the rail's processes, the orchestrator first."),
+        "restart": ("services:restart", "Stop one process of the running rail and start it again."),
+        "ps": ("services:ps", "Show the rail's processes."),
+        "logs": ("logs:logs", "Show the logs of the rail's processes, the newest line last."),
         "resume": ("resume:resume", "Let a halted step continue."),
         "tls": ("tls:app", "Make certificates for the API, the broker, oracles and devices."),
         "oracle": ("oracle:app", "Admit oracles that other organisations run."),

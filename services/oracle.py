@@ -37,6 +37,7 @@ from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.settlements import Recorded, settled_claims
 from orchestrator.errors import Halt, Retry, passing_trouble
+from orchestrator.home_lock import HomeInUse, hold
 from orchestrator.products import deployed
 from services import logs
 from services.connections import most_connections, raise_open_files, server_options
@@ -55,13 +56,21 @@ _log = structlog.get_logger()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT. Return the exit code: 0, or 1 if the oracle cannot start."""
+    """Run until SIGTERM or SIGINT.
+
+    Returns:
+        0; 1 if the oracle cannot start; 2 if another process works on its home.
+    """
     options = parser().parse_args(arguments)
     while options.start_file and not options.start_file.exists():
         time.sleep(START_POLL_S)
     _, sink = logs.set_up(f"oracle-{options.name}")
     try:
-        return serve(options, sink)
+        with hold(options.home / "lock"):
+            return serve(options, sink)
+    except HomeInUse as error:
+        print(error, file=sys.stderr)
+        return 2
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1

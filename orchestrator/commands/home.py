@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from functools import cached_property
@@ -31,18 +30,9 @@ class Home:
     @cached_property
     def settings(self) -> Settings:
         """The settings of this home; raises Halt if one cannot be used."""
-        from pydantic import ValidationError
+        from orchestrator.settings import read_settings
 
-        from orchestrator.settings import Settings
-
-        try:
-            return Settings(home=self._path) if self._path else Settings()
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = "_".join(map(str, first["loc"])).upper()
-            raise Halt(
-                f"The setting PROOFRAIL_{name} is invalid: {first['msg']}. Correct or unset it."
-            ) from error
+        return read_settings(self._path)
 
     @cached_property
     def rail_file(self) -> dict[str, Any]:
@@ -50,15 +40,9 @@ class Home:
 
         {} if the file is missing.
         """
-        path = self.settings.home / "rail.json"
-        try:
-            return json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise Halt(
-                f"{path} cannot be read ({error}). Start the rail again; it rewrites the file."
-            ) from error
+        from orchestrator.addresses import read_addresses
+
+        return read_addresses(self.settings.home)
 
     @cached_property
     def database(self) -> Path:

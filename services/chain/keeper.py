@@ -92,7 +92,7 @@ class Keeper:
     def _load(self, dump: Dump) -> None:
         file = self._dumps.folder / "loading.json"
         try:
-            file.write_bytes(dump.state())
+            file.write_bytes(_with_one_genesis(dump.state()))
             # with the newest block's time: anvil forgets its clock, and would go on from now
             extra = ["--load-state", str(file), "--timestamp", str(dump.timestamp)]
             self.testnet = self._anvil(extra)
@@ -262,3 +262,20 @@ class Keeper:
             "final": self.final,
             "problem": self.problem,
         }
+
+
+def _with_one_genesis(state: bytes) -> bytes:
+    """Return a dumped state with the oldest block 0 alone.
+
+    anvil makes a block 0 at each start, dumps all that it ever had, and takes any one of them when
+    it loads them: the chain would get another genesis at its second restart.
+    """
+    content = json.loads(state)
+    headers = [block["header"] for block in content["blocks"]]
+    oldest = min(int(header["timestamp"], 16) for header in headers)
+    content["blocks"] = [
+        block
+        for block, header in zip(content["blocks"], headers, strict=True)
+        if int(header["number"], 16) or int(header["timestamp"], 16) == oldest
+    ]
+    return json.dumps(content).encode()

@@ -82,7 +82,7 @@ def test_start__help__imports_no_command(tmp_path: Path) -> None:
 def test_start__status__reads_totals_without_the_mapper(home: Path) -> None:
     ended = run(home.parent, "status", "--home", str(home))
     assert "reconciled" in ended.stdout, ended.stderr
-    assert "LOADED ['requests']" in ended.stderr
+    assert "LOADED []" in ended.stderr
 
 
 def test_start__trace__loads_no_chain_no_server_and_only_its_own_protocol(home: Path) -> None:

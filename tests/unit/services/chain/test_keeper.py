@@ -225,3 +225,16 @@ def test_week__of_heartbeats__stays_small_and_is_loaded(tmp_path):
     chain.keep(3)
     assert chain.number("finalized") == chain.number("latest") > 2_020
     chain.stop()
+
+
+def test_genesis__of_a_chain_that_restarts_again_and_again__stays(tmp_path):
+    """anvil dumps the block 0 of each of its starts, and takes any of them when it loads them."""
+    chain = KeptChain(tmp_path / "chain").start()
+    genesis = chain.rpc("eth_getBlockByNumber", "0x0", False)["hash"]
+    for _ in range(6):
+        chain.pay()
+        chain.keep(2)
+        chain.stop()
+        chain.start()
+        assert chain.rpc("eth_getBlockByNumber", "0x0", False)["hash"] == genesis
+    chain.stop()
