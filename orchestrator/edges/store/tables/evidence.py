@@ -39,7 +39,11 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         Index("event_by_counter", "agreement_id", "counter"),
         Index(
-            "event_placed", "device_id", "observed_at_ms", sqlite_where=text("place IS NOT NULL")
+            "event_placed",
+            "device_id",
+            "observed_at_ms",
+            sqlite_where=text("place IS NOT NULL"),
+            postgresql_where=text("place IS NOT NULL"),
         ),
     )
 
