@@ -18,6 +18,7 @@ from orchestrator.commands import (
     api_key,
     approval,
     audit,
+    backup,
     bank,
     breaks,
     device,
@@ -36,6 +37,7 @@ from orchestrator.commands import (
     rejected,
     status,
     trace,
+    upgrade,
 )
 from orchestrator.commands.home import Home
 from orchestrator.errors import Halt, Retry
@@ -154,7 +156,7 @@ for command_group in (
 ):
     app.add_typer(command_group.app)
 app.add_typer(approval.officers)
-for single_command in (rejected, trace, payments, reconcile, status, rebuild):
+for single_command in (rejected, trace, payments, reconcile, status, rebuild, backup, upgrade):
     single_command.register(app)
 
 
