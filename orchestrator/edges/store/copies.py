@@ -55,7 +55,7 @@ def snapshot(path: Path, meanwhile: Callable[[], None]) -> Iterator[sqlite3.Conn
 def copy_database(
     source: sqlite3.Connection, target: Path, progress: Progress = lambda done, total: None
 ) -> None:
-    """Write what a connection sees to a new file, by SQLite's backup interface."""
+    """Write the state that a connection reads to a new file, by SQLite's backup interface."""
     with closing(sqlite3.connect(target)) as copy:
         source.backup(
             copy,

@@ -17,13 +17,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from device_adapters.types import Message
 from orchestrator import cli
 from orchestrator.assembly import SENDING_ROLES, load_accounts
-from orchestrator.edges.store import Store, copies
+from orchestrator.edges.store import Store, copies, payments
 from orchestrator.errors import Halt
+from orchestrator.ingest.intake import Intake
 from orchestrator.operations import archives
 from orchestrator.operations.archives import read_backup, restore_backup
 from orchestrator.operations.backup import write_backup
+from orchestrator.products import products
 from orchestrator.rebuild import rebuild
 from orchestrator.settings import Settings
 from orchestrator.worker import Worker
@@ -270,7 +273,9 @@ def test_backup__while_the_worker_writes__restores_to_a_rail_that_rebuilds_and_g
         assert view.exit_code == 0, view.output
         assert json.loads(view.stdout)["stored_sha256"] == json.loads(view.stdout)["rebuilt_sha256"]
         assert json.loads(view.stdout)["read"]
-        _go_on(rail, restored)
+        write_backup(rail.settings, tmp_path / "newest.tar.gz", NOW)
+        restore_backup(tmp_path / "newest.tar.gz", tmp_path / "newest")
+        _go_on(rail, tmp_path / "newest")
     finally:
         rail.stop()
 
@@ -298,7 +303,7 @@ def _live(rail: SmallRail, tmp_path: Path) -> None:
 
 
 def _go_on(rail: SmallRail, home: Path) -> None:
-    """Have the restored rail work on the chain that is ahead of it."""
+    """Have the restored rail take a record and settle it; a rebuild comes to the same bytes."""
     settings = Settings(home=home, finality_blocks=1, hole_patience_s=0)
     store = Store(settings.database)
     context = context_on_chain(
@@ -312,9 +317,19 @@ def _go_on(rail: SmallRail, home: Path) -> None:
     )
     worker = Worker(context)
     worker.recover()
+    intake = Intake(store, context.registry, products(), lambda: rail.clock)
+    for record in rail.fleet["cp-0001"].session("2.5"):
+        intake.take([Message("ocmf", "", record, source="file")])
+    with store.read() as session:
+        before = payments.open_counts(session)
     for _ in range(12):
         rail.mine(20)
         worker.turn()
         assert not worker.halted, worker.halted
-    assert rebuild(store, rail.chain).same
+    with store.read() as session:
+        after = payments.open_counts(session)
+    assert sum(after.values()) == sum(before.values()) + 1
+    assert set(after) <= {"posted", "paid_out", "reconciled"}, after
+    result = rebuild(store, rail.chain)
+    assert result.same, result.differences
     store.close()
