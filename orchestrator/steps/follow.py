@@ -8,14 +8,14 @@ entries of those blocks and needs no person; a deeper one is a Halt.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.sender import Sender, displaced, settle_up
+from orchestrator.edges.chain.sender import broadcast_stored, displaced, settle_up
 from orchestrator.edges.store import (
     Session,
     Store,
@@ -39,7 +39,6 @@ class FollowContext(Protocol):
     store: Store
     chain: Chain
     registry: Registry
-    senders: tuple[Sender, ...]
     now: Callable[[], int]  # Unix seconds
     log: Any
 
@@ -112,17 +111,18 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
 
 
 def _end_sends(context: FollowContext) -> None:
-    """Record what became of our own sends; a failed settlement is sent again from its batch."""
-    addresses = {sender.account.address for sender in context.senders}
+    """Record what became of our own sends; a failed settlement is sent again from its batch.
+
+    Sends of a key that was replaced since are among them: their bytes are stored, so they are
+    finished without it.
+    """
     with context.store.read() as session:
-        chain_id = context.chain.deployment.chain_id
-        open_sends = [
-            row for address in addresses for row in sends.unmined(session, chain_id, address)
-        ]
+        open_sends = sends.open_on(session, context.chain.deployment.chain_id)
+    addresses = sorted({row.sender for row in open_sends})
     ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
     failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
     if len(ended) < len(open_sends):
-        failed += _displaced(context)
+        failed += _displaced(context, addresses)
     for row in failed:
         context.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
@@ -137,16 +137,27 @@ def _end_sends(context: FollowContext) -> None:
                 ids = []
             payments.revive(session, ids, next_step, context.now() + 1)
     if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
-        for sender in context.senders:
-            sender.broadcast()
+        _broadcast(context)
 
 
-def _displaced(context: FollowContext) -> list[sends.ChainSendRow]:
+def _broadcast(context: FollowContext) -> None:
+    """Send again what no block holds, of every key that ever sent from here."""
+    with context.store.read() as session:
+        open_sends = sends.open_on(session, context.chain.deployment.chain_id)
+    for address in sorted({row.sender for row in open_sends}):
+        broadcast_stored(context.store, context.chain, address)
+
+
+def _displaced(context: FollowContext, addresses: Sequence[str]) -> list[sends.ChainSendRow]:
     with context.store.read() as session:
         final = blocks.newest_final(session)
     if not final:
         return []
-    return [row for sender in context.senders for row in displaced(sender, final)]
+    return [
+        row
+        for address in addresses
+        for row in displaced(context.store, context.chain, address, final)
+    ]
 
 
 def _rewind(context: FollowContext, number: int, head: int) -> int:
@@ -186,8 +197,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
     context.registry.forget()
-    for sender in context.senders:
-        sender.broadcast()
+    _broadcast(context)
     return 1
 
 
