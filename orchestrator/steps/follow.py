@@ -15,7 +15,7 @@ from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.sender import broadcast_stored, displaced, settle_up
+from orchestrator.edges.chain.sender import Sender, broadcast_stored, displaced, settle_up
 from orchestrator.edges.store import (
     Session,
     Store,
@@ -39,6 +39,7 @@ class FollowContext(Protocol):
     store: Store
     chain: Chain
     registry: Registry
+    senders: tuple[Sender, ...]
     now: Callable[[], int]  # Unix seconds
     log: Any
 
@@ -56,6 +57,8 @@ def follow(context: FollowContext) -> int:
         start = last.number + 1
     numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
     if not numbers:
+        for sender in context.senders:
+            sender.broadcast_again(context.now())
         return 0
     seen = context.chain.blocks(numbers)
     _check_linked(last, seen)
@@ -120,9 +123,13 @@ def _end_sends(context: FollowContext) -> None:
         open_sends = sends.open_on(session, context.chain.deployment.chain_id)
     addresses = sorted({row.sender for row in open_sends})
     ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
-    failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
+    _revive(context, [row for row in open_sends if ended.get(row.tx_hash) is False])
     if len(ended) < len(open_sends):
-        failed += _displaced(context, addresses)
+        _broadcast(context)  # a broadcast may have been lost: the same bytes again
+        _revive(context, _displaced(context, addresses))  # last: a node may lack state so far back
+
+
+def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> None:
     for row in failed:
         context.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
@@ -136,8 +143,6 @@ def _end_sends(context: FollowContext) -> None:
             else:
                 ids = []
             payments.revive(session, ids, next_step, context.now() + 1)
-    if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
-        _broadcast(context)
 
 
 def _broadcast(context: FollowContext) -> None:

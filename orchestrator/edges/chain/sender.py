@@ -5,6 +5,7 @@ Recovery sends the same bytes again; it never signs a second time for the same p
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
+_AGAIN_S = 10
+PATIENCE_S = 60  # how long a person waits for a block
+_POLL_S = 0.1
 _DISPLACED = "its nonce was used by another transaction"
 
 
@@ -25,6 +29,7 @@ class Sender:
     def __init__(self, store: Store, chain: Chain, account: LocalAccount) -> None:
         self.store, self.chain, self.account = store, chain, account
         self._chain_id = chain.deployment.chain_id
+        self._looked_at = 0  # Unix seconds
 
     def quote(self, call: Call, suffix: bytes = b"") -> Quote:
         """Return the call with its cost.
@@ -61,6 +66,21 @@ class Sender:
     def broadcast(self) -> int:
         """Send all stored bytes of this key that no block holds yet; return how many."""
         return broadcast_stored(self.store, self.chain, self.account.address)
+
+    def broadcast_again(self, now: int) -> int:
+        """Send stored bytes again that have waited for a block for 10 s; return how many.
+
+        A chain that mines only when there is work shows by no block that a node lost its pool.
+
+        Args:
+            now: Unix seconds; the store is read once in 10 s.
+        """
+        if 0 <= now - self._looked_at < _AGAIN_S:
+            return 0
+        self._looked_at = now
+        with self.store.read() as session:
+            waiting = sends.unmined(session, self._chain_id, self.account.address)
+        return self.broadcast() if any(row.created_at <= now - _AGAIN_S for row in waiting) else 0
 
 
 def broadcast_stored(store: Store, chain: Chain, address: str) -> int:
@@ -167,6 +187,21 @@ def send_and_wait(
         if len(ended) == len(set(hashes)):
             return hashes
         wait()
+
+
+def patience(seconds: int = PATIENCE_S) -> Callable[[], None]:
+    """Return a `wait` for `send_and_wait` that sleeps briefly, and raises Retry after a time."""
+    deadline = time.monotonic() + seconds
+
+    def wait() -> None:
+        if time.monotonic() > deadline:
+            raise Retry(
+                f"No block included the transaction within {seconds} s. It is stored and will "
+                "not be signed twice. Run the same command again."
+            )
+        time.sleep(_POLL_S)
+
+    return wait
 
 
 def _prepared(sender: Sender, calls: Sequence[ChainCall], now: int) -> list[str]:
