@@ -26,7 +26,6 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from device_adapters.inlets import Inlet
 from orchestrator.assembly import rail_from_home, read_config
-from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.sender import Sender, patience
@@ -34,6 +33,7 @@ from orchestrator.errors import Halt, Retry
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps
+from orchestrator.operations.keys import open_receipts
 from orchestrator.operations.registration import Registration
 from orchestrator.settings import Settings
 from orchestrator.steps import StepContext
@@ -66,7 +66,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     context = rail_from_home(settings, log)
     worker = Worker(context)
     worker.recover()
-    receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
+    receipts = open_receipts(settings)
     intake = Intake(context.store, context.registry, context.rules, time.time)
     inlet = _inlet(settings)
     loop = InletLoop(inlet, intake, receipts, time.time, log)

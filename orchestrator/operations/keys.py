@@ -270,6 +270,14 @@ def rotate_receipt(settings: Settings, now: int, *, dry_run: bool, prepare: bool
     return KeyReplacement(HeldKey.RECEIPT, former, kid, True, steps[3:])
 
 
+def open_receipts(settings: Settings) -> Receipts:
+    """Return what signs receipts, with all other public keys: former ones and a prepared one."""
+    signer = Receipts((settings.keys / "receipt.pem").read_bytes())
+    others = [key for key in receipt_keys(settings) if key.kid != _kid(signer.public_pem)]
+    pems = [key.public_pem.encode() for key in reversed(others)]
+    return Receipts((settings.keys / "receipt.pem").read_bytes(), pems)
+
+
 def receipt_keys(settings: Settings) -> list[ReceiptKey]:
     """Return every public receipt key that this rail ever used or prepared, oldest first.
 

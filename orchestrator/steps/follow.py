@@ -125,7 +125,7 @@ def _end_sends(context: FollowContext) -> None:
     ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
     _revive(context, [row for row in open_sends if ended.get(row.tx_hash) is False])
     if len(ended) < len(open_sends):
-        _broadcast(context)  # a broadcast may have been lost: the same bytes again
+        broadcast_open(context)  # a broadcast may have been lost: the same bytes again
         _revive(context, _displaced(context, addresses))  # last: a node may lack state so far back
 
 
@@ -145,7 +145,7 @@ def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> Non
             payments.revive(session, ids, next_step, context.now() + 1)
 
 
-def _broadcast(context: FollowContext) -> None:
+def broadcast_open(context: FollowContext) -> None:
     """Send again what no block holds, of every key that ever sent from here."""
     with context.store.read() as session:
         open_sends = sends.open_on(session, context.chain.deployment.chain_id)
@@ -202,7 +202,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
     context.registry.forget()
-    _broadcast(context)
+    broadcast_open(context)
     return 1
 
 

@@ -18,7 +18,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.store.access import key_holder
 from orchestrator.edges.store.tables import ChainSendRow, FundingRow
 from orchestrator.errors import Halt
-from orchestrator.operations.keys import FIXED, HeldKey, receipt_keys, rotate_receipt
+from orchestrator.operations.keys import FIXED, HeldKey, open_receipts, receipt_keys, rotate_receipt
 from orchestrator.settings import Settings
 from orchestrator.worker import Worker
 from tests.support.rail_builder import context_on_chain
@@ -210,9 +210,13 @@ def test_rotate_receipt__prepared__is_published_before_it_signs(tmp_path):
     prepared = rotate_receipt(settings, NOW + 1, dry_run=False, prepare=True)
     assert (settings.keys / "receipt.pem").read_bytes() == before
     assert [key.kid for key in receipt_keys(settings)] == [prepared.former, prepared.following]
+    kids = [key["kid"] for key in open_receipts(settings).jwks["keys"]]
+    assert kids == [prepared.former, prepared.following]  # devices learn it from /.well-known
     done = rotate_receipt(settings, NOW + 9, dry_run=False, prepare=False)
     assert done.following == prepared.following
     assert receipt_keys(settings)[0].valid_until == NOW + 9
+    kids = [key["kid"] for key in open_receipts(settings).jwks["keys"]]
+    assert kids == [done.following, done.former]
 
 
 def test_receipt_keys__home_of_0_3_0__has_its_one_key_from_the_beginning(tmp_path):
