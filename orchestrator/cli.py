@@ -36,6 +36,7 @@ from orchestrator.commands import (
     rebuild,
     reconcile,
     rejected,
+    resume,
     status,
     trace,
     upgrade,
@@ -158,7 +159,17 @@ for command_group in (
 ):
     app.add_typer(command_group.app)
 app.add_typer(approval.officers)
-for single_command in (rejected, trace, payments, reconcile, status, rebuild, backup, upgrade):
+for single_command in (
+    rejected,
+    trace,
+    payments,
+    reconcile,
+    status,
+    resume,
+    rebuild,
+    backup,
+    upgrade,
+):
     single_command.register(app)
 
 

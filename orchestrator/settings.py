@@ -48,6 +48,36 @@ class Settings(BaseSettings):
         description="orders from this hour (UTC) on are for the next day; 24: no cut-off",
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
+    bank_fetch_s: int = Field(
+        default=14_400, ge=60, description="a bank that leaves an order file for longer is silent"
+    )
+    block_age_s: int = Field(
+        default=600,
+        ge=1,
+        description="a chain whose newest block is older is behind; an idle development chain "
+        "mines every 300 s",
+    )
+    send_age_s: int = Field(
+        default=300, ge=1, description="a transaction that waits longer for a block is stuck"
+    )
+    statement_hour: int = Field(
+        default=8,
+        ge=0,
+        le=24,
+        description="the statement of a bank day is due at this hour (UTC) of the next day; "
+        "24: never",
+    )
+    free_disk_mb: int = Field(default=1_024, ge=1, description="less free space is a problem")
+    api_connections: int = Field(
+        default=512, ge=8, le=700, description="open connections of the API; more end idle ones"
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="/metrics on loopback, without a key; 0: none"
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        description="OpenTelemetry collector for spans, as http://host:4318; empty: none",
+    )
     bank_rest_s: int = Field(
         default=5,
         ge=0,

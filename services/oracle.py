@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+import structlog
 
 from device_adapters.inlets import Inlet
 from device_adapters.types import Message
@@ -35,16 +35,21 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.settlements import settled_claims
-from orchestrator.errors import Halt, Retry
+from orchestrator.edges.chain.settlements import Recorded, settled_claims
+from orchestrator.errors import Halt, Retry, passing_trouble
 from orchestrator.products import deployed
+from services import logs
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
+from services.oracle_watch import NodeAge, OracleMetrics, WatchedOracle
+from services.threads import VitalThreads
 
 BATCH_MESSAGES = 500
 REREAD_BLOCKS = 8  # deeper reorganisations do not happen on a chain that is fit for payments
 FOLLOW_SECONDS = 1.0  # the greatest age of this oracle's view of the chain
 RETRY_SECONDS = 1.0
 START_POLL_S = 0.02
-_log = logging.getLogger("oracle")
+_log = structlog.get_logger()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,80 +57,96 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     while options.start_file and not options.start_file.exists():
         time.sleep(START_POLL_S)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    _, sink = logs.set_up(f"oracle-{options.name}")
     try:
-        return serve(options)
+        return serve(options, sink)
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def serve(options: argparse.Namespace) -> int:
+def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
     """Build the oracle from its options and run it until a signal arrives."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     chain, registry = _chain(options)
     node = _node(options, chain, registry)
-    oracle: Any = node
-    if options.lie:
-        oracle = Liar(node)
-    server = OracleServer(oracle, _secret(options.token_file), options.http_port)
     inlet = Inlet(
         options.broker_host,
         options.broker_port,
         options.broker_user,
         _secret(options.broker_password_file),
     )
-    loops = [
-        threading.Thread(target=follow, args=(chain, registry, node.memory, stop), name="follow"),
-        threading.Thread(target=take_all, args=(node, inlet, stop), name="take"),
-    ]
-    for loop in loops:
-        loop.start()
+    metrics_registry = process_registry(f"oracle-{options.name}", sink)
+    metrics, seen = OracleMetrics(metrics_registry), NodeAge()
+    metrics_registry.register(seen)
+    oracle = WatchedOracle(Liar(node) if options.lie else node, metrics, seen, inlet.healthy)
+    server = OracleServer(oracle, _secret(options.token_file), options.http_port)
+    threads = VitalThreads(_log)
+    threads.start("follow", partial(follow, chain, registry, node.memory, seen, stop))
+    threads.start("take", partial(take_all, node, inlet, metrics, stop))
+    threads.watch()
     server.start()
+    if options.metrics_port:
+        serve_metrics(metrics_registry, options.metrics_port, _log)
     _write_ready_file(options, node, server.port, inlet)
     stop.wait()
+    threads.stopping()
     server.stop()
     inlet.close()
-    for loop in loops:
-        loop.join()
+    threads.join(timeout_s=60)
     node.memory.close()
     return 0
 
 
-def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
+def take_all(node: OracleNode, inlet: Inlet, metrics: OracleMetrics, stop: threading.Event) -> None:
     """Store all messages that arrive until `stop`; acknowledge them only after the commit."""
     for messages in inlet.batches(BATCH_MESSAGES):
-        if not _until(stop, lambda batch=messages: _take(node, batch)):
+        if not _until(stop, lambda batch=messages: _take(node, batch, metrics)):
             return
         inlet.ack(messages)
 
 
-def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Event) -> None:
-    """Read the chain every second until `stop`.
+def follow(
+    chain: Chain, registry: Registry, memory: Memory, seen: NodeAge, stop: threading.Event
+) -> None:
+    """Look for a new block every second until `stop`, and read it.
 
     So a revocation takes effect within a second, and so do claims that others attested while this
-    oracle was down.
+    oracle was down. While no block is new, nothing is read.
     """
+    caught_up, recorded = None, Recorded()
     while not stop.wait(FOLLOW_SECONDS):
         try:
-            registry.refresh()
-            catch_up(chain, memory)
-        except Retry as error:
-            _log.warning("the chain cannot be read, trying again: %s", error)
+            head = registry.refresh()
+            if head != caught_up:
+                catch_up(chain, memory, recorded)
+                caught_up = head
+            seen.now()
+        except Exception as error:
+            if (trouble := passing_trouble(error)) is None:
+                raise
+            _log.warning("the chain cannot be read, trying again", reason=trouble)
 
 
-def catch_up(chain: Chain, memory: Memory) -> None:
+def catch_up(chain: Chain, memory: Memory, recorded: Recorded | None = None) -> None:
     """Store the claims settled since the last call; the newest blocks are read again each time.
+
+    Args:
+        chain: The node's client.
+        memory: Where the claims are stored.
+        recorded: The settlements of the newest blocks that are stored already; it is kept up to
+            date, so that the next call fetches only the call data of new ones.
 
     Raises:
         Retry: the node does not answer.
     """
-    for claims, block in settled_claims(
-        chain, memory.settled_up_to() - REREAD_BLOCKS, chain.head()
-    ):
+    above = memory.settled_up_to() - REREAD_BLOCKS
+    for claims, block in settled_claims(chain, above, chain.head(), recorded):
         memory.record_settled(claims, block)
+    for key in [key for key, number in (recorded or {}).items() if number <= above]:
+        del recorded[key]
 
 
 class Liar:
@@ -156,10 +177,30 @@ def _inflated(facts: bytes) -> bytes:
     return facts[:-32] + (word % (1 << 256)).to_bytes(32, "big")
 
 
-def _take(node: OracleNode, messages: list[Message]) -> None:
-    taken = node.take(messages)
-    for refusal in taken.rejected:
-        _log.info("rejected %s", refusal)
+def _take(node: OracleNode, messages: Sequence[Message], metrics: OracleMetrics) -> None:
+    """Store messages; one that makes our own code fail is left out, and logged.
+
+    Its record is not lost: the rail sends the evidence of a claim along when an oracle lacks it.
+    """
+    try:
+        taken = node.take(messages)
+    except Exception as error:
+        if passing_trouble(error) is not None:
+            raise
+        if len(messages) > 1:
+            for message in messages:
+                _take(node, [message], metrics)
+            return
+        _log.error("message left out", device=messages[0].device, exc_info=True)
+        metrics.records.labels("internal_error").inc()
+        return
+    metrics.take(taken)
+    _log.info(
+        "records taken",
+        records=["0x" + event.event_id.hex() for event in taken.events],
+        repeated=len(taken.repeated),
+        rejected=[f"{refusal.reason}: {refusal.detail}" for refusal in taken.rejected],
+    )
 
 
 def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
@@ -168,8 +209,10 @@ def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
         try:
             work()
             return True
-        except Retry as error:
-            _log.warning("messages are not stored yet, trying again: %s", error)
+        except Exception as error:
+            if (trouble := passing_trouble(error)) is None:
+                raise
+            _log.warning("messages are not stored yet, trying again", reason=trouble)
             stop.wait(RETRY_SECONDS)
     return False
 
@@ -233,7 +276,8 @@ def _write_ready_file(
 ) -> None:
     """Announce that the oracle serves, if possible after it has subscribed; it keeps trying."""
     if not inlet.wait_ready(10):
-        _log.warning("not subscribed yet: %s", inlet.refusal or "the broker does not answer")
+        reason = inlet.refusal or "the broker does not answer"
+        _log.warning("not subscribed yet", reason=reason)
     ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
     print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
     write_private(options.ready_file, json.dumps(ready).encode())
@@ -252,6 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
     parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
+    parser.add_argument(
+        "--metrics-port", type=int, default=0, help="/metrics on loopback, without a key; 0: none"
+    )
     parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     parser.add_argument(
         "--lie",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from device_adapters.inlets import Inlet, receipts_topic
 from device_adapters.types import Message
 from orchestrator.core.receipt import Receipts
-from orchestrator.errors import Retry
+from orchestrator.errors import passing_trouble
 from orchestrator.ingest.intake import Intake, RecordOutcome
 
 _PATIENCE_S = 0.5
@@ -62,8 +62,10 @@ class InletLoop:
         while not self._stop.is_set():
             try:
                 return work()
-            except Retry as delay:  # the broker keeps the messages
-                self._log.info("intake waits", reason=str(delay))
+            except Exception as error:  # the broker keeps the messages
+                if (trouble := passing_trouble(error)) is None:
+                    raise
+                self._log.info("intake waits", reason=trouble)
                 self._stop.wait(_PATIENCE_S)
         return None
 

@@ -48,9 +48,12 @@ def follow(context: FollowContext) -> int:
     """Read new blocks and record their facts; return how many blocks were new."""
     with context.store.read() as session:
         last = blocks.newest(session)
-    head = context.chain.head()
+    newest = context.chain.newest()
+    head = newest.number
     if last is None:
         start = context.chain.deployment.block_number
+    elif newest.hash == last.hash:
+        return 0
     elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
         return _rewind(context, last.number, head)
     else:
@@ -110,6 +113,9 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
         for block, _, entries in by_block(context, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
         payments.record_facts(session, facts, now)
+    if facts:
+        settled = [fact.payment_id for fact in facts]
+        context.log.info("settled", block=seen[-1].number, payments=settled)
     _end_sends(context)
 
 
@@ -201,7 +207,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
     context.log.warning(
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
-    context.registry.forget()
+    context.registry.forget(common)
     broadcast_open(context)
     return 1
 

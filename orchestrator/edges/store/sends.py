@@ -35,7 +35,8 @@ def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendR
         select(ChainSendRow)
         .where(ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender)
         .where(ChainSendRow.stage.in_(OPEN))
-        .order_by(ChainSendRow.nonce)
+        # sorted by an expression: else SQLite walks through all sends in the order of their nonces
+        .order_by(ChainSendRow.nonce + 0)
         .limit(500)
     ).all()
 
@@ -155,3 +156,13 @@ def senders_of(session: Session, purposes: Sequence[str]) -> set[str]:
     """Return the addresses that ever sent for one of these purposes."""
     chosen = select(ChainSendRow.sender).where(ChainSendRow.purpose.in_(purposes)).distinct()
     return set(session.exec(chosen))
+
+
+def waiting(session: Session, limit: int) -> Sequence[ChainSendRow]:
+    """Return sends of all keys that no block holds, the oldest first."""
+    return session.exec(
+        select(ChainSendRow)
+        .where(ChainSendRow.stage.in_(OPEN))
+        .order_by(ChainSendRow.created_at)
+        .limit(limit)
+    ).all()

@@ -5,8 +5,8 @@ from alembic import op
 
 from orchestrator.errors import Halt
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
@@ -22,6 +22,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     raise Halt(
-        "Revision 0006 is not undone: former keys would be accepted for ever. "
+        "Revision 0007 is not undone: former keys would be accepted for ever. "
         "Next: restore the backup that was made before it."
     )
