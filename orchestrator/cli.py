@@ -41,6 +41,13 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "ps": ("services:ps", "Show the rail's processes."),
         "logs": ("logs:logs", "Show the logs of the rail's processes, the newest line last."),
         "resume": ("resume:resume", "Let a halted step continue."),
+        "backup": (
+            "backup:backup",
+            "Save the whole rail to one archive while it runs, and check the archive.",
+        ),
+        "restore": ("backup:restore", "Check an archive and unpack it into an empty home."),
+        "upgrade": ("upgrade:upgrade", "Migrate the database and configuration of a stopped rail."),
+        "key": ("key:app", "Keys of the rail."),
         "tls": ("tls:app", "Make certificates for the API, the broker, oracles and devices."),
         "oracle": ("oracle:app", "Admit oracles that other organisations run."),
     },

@@ -25,7 +25,7 @@ from orchestrator.steps.collect import collect, verify
 from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
-from orchestrator.steps.follow import follow
+from orchestrator.steps.follow import broadcast_open, follow
 from orchestrator.steps.mint import mint
 from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
@@ -128,8 +128,7 @@ class Worker:
         """Send stored transactions and stored bank files again, before anything new is done."""
         self.context.chain.check_identity()
         self.context.registry.refresh()
-        for sender in self.context.senders:
-            sender.broadcast()
+        broadcast_open(self.context)
         send_files(self.context)
 
     def run(self) -> None:

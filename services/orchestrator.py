@@ -25,7 +25,6 @@ import uvicorn
 from device_adapters.inlets import Inlet
 from oracles.server import Listen
 from orchestrator.assembly import rail_from_home, read_config
-from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.sender import Sender, patience
@@ -37,6 +36,7 @@ from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
 from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
+from orchestrator.operations.keys import open_receipts
 from orchestrator.operations.registration import Registration
 from orchestrator.settings import Settings, read_settings
 from orchestrator.status_file import HALTS
@@ -93,7 +93,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     context = _watched(rail_from_home(settings, log), metrics)
     worker = Worker(context, Halts(settings.home / HALTS), StepRecorder(metrics, span))
     worker.recover()
-    receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
+    receipts = open_receipts(settings)
     intake = Intake(context.store, context.registry, context.rules, time.time, worker.wake)
     metered = MeteredIntake(intake, metrics, log, span)
     inlet = _inlet(settings)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -49,6 +50,25 @@ def complain(sentence: str, code: str, as_json: bool) -> None:
         print_json({"error": {"code": code, "message": sentence}})
     else:
         console(errors=True).print(plain(sentence), soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Give a function (what, done, total) that shows bars on stderr at a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console(errors=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
 
 
 def plain(value: Any, style: str = "") -> Any:

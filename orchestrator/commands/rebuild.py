@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +9,7 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.home import home_of
-from orchestrator.commands.output import Json, plain, short
+from orchestrator.commands.output import Json, plain, progress, short
 from orchestrator.errors import Halt, Retry
 
 _SHOWN = 20  # differences shown as text; --json has all
@@ -44,9 +41,9 @@ def rebuild(
         raise Halt("No node is configured. Start the rail, or give its node with --rpc-url.")
     chain = home.chain_unchecked(url)
     try:
-        with _progress() as progress:
+        with progress() as report:
             chain.check_identity()
-            result = recompute(store, chain, progress)
+            result = recompute(store, chain, report)
     except Retry as delay:
         raise Halt(
             f"The blocks cannot be read: {delay}. Without them nothing can be recomputed. Give "
@@ -113,22 +110,3 @@ def _print_result(console: Any, result: Any, view: dict[str, Any]) -> None:
         ),
         soft_wrap=True,
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Show progress bars on stderr at a terminal; otherwise nothing."""
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=output.console(errors=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield show

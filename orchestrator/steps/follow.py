@@ -15,7 +15,7 @@ from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.sender import Sender, displaced, settle_up
+from orchestrator.edges.chain.sender import Sender, broadcast_stored, displaced, settle_up
 from orchestrator.edges.store import (
     Session,
     Store,
@@ -120,19 +120,19 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
 
 
 def _end_sends(context: FollowContext) -> None:
-    """Record what became of our own sends; a failed settlement is sent again from its batch."""
-    addresses = {sender.account.address for sender in context.senders}
+    """Record what became of our own sends; a failed settlement is sent again from its batch.
+
+    Sends of a key that was replaced since are among them: their bytes are stored, so they are
+    finished without it.
+    """
     with context.store.read() as session:
-        chain_id = context.chain.deployment.chain_id
-        open_sends = [
-            row for address in addresses for row in sends.unmined(session, chain_id, address)
-        ]
+        open_sends = sends.open_on(session, context.chain.deployment.chain_id)
+    addresses = sorted({row.sender for row in open_sends})
     ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
     _revive(context, [row for row in open_sends if ended.get(row.tx_hash) is False])
     if len(ended) < len(open_sends):
-        for sender in context.senders:  # a broadcast may have been lost: the same bytes again
-            sender.broadcast()
-        _revive(context, _displaced(context))  # last: a node may have no state that far back
+        broadcast_open(context)  # a broadcast may have been lost: the same bytes again
+        _revive(context, _displaced(context, addresses))  # last: a node may lack state so far back
 
 
 def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> None:
@@ -151,12 +151,24 @@ def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> Non
             payments.revive(session, ids, next_step, context.now() + 1)
 
 
-def _displaced(context: FollowContext) -> list[sends.ChainSendRow]:
+def broadcast_open(context: FollowContext) -> None:
+    """Send again what no block holds, of every key that ever sent from here."""
+    with context.store.read() as session:
+        open_sends = sends.open_on(session, context.chain.deployment.chain_id)
+    for address in sorted({row.sender for row in open_sends}):
+        broadcast_stored(context.store, context.chain, address)
+
+
+def _displaced(context: FollowContext, addresses: Sequence[str]) -> list[sends.ChainSendRow]:
     with context.store.read() as session:
         final = blocks.newest_final(session)
     if not final:
         return []
-    return [row for sender in context.senders for row in displaced(sender, final)]
+    return [
+        row
+        for address in addresses
+        for row in displaced(context.store, context.chain, address, final)
+    ]
 
 
 def _rewind(context: FollowContext, number: int, head: int) -> int:
@@ -196,8 +208,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
     context.registry.forget(common)
-    for sender in context.senders:
-        sender.broadcast()
+    broadcast_open(context)
     return 1
 
 

@@ -82,7 +82,7 @@ class ApiRail:
     """Devices of two partners (`acme-`, `borg-`) and a key for each role."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.chain = home, ApiChain()
+        self.home, self.chain, self.clock = home, ApiChain(), NOW
         self.fleet = Fleet(home, charge_points=0, meters=0, seed=7, start_at=START)
         for name in DEVICES:
             self.chain.keys[device_id(name)] = self.fleet.add(name).public
@@ -118,7 +118,7 @@ class ApiRail:
             "receipts": receipts or self.receipts,
             "worker": lambda: self.worker,
             "settings": self.settings,
-            "now": lambda: NOW,
+            "now": lambda: self.clock,
             "trace": trace,
             "registration": None,
         }

@@ -56,7 +56,7 @@ def _caller(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> C
     if credentials is None or not credentials.credentials:
         raise Rejected(ProblemCode.KEY_MISSING, "no `Authorization: Bearer` header")
     with parts.store.read() as session:
-        row = key_holder(session, credentials.credentials)
+        row = key_holder(session, credentials.credentials, int(parts.now()))
     if row is None:
         raise Rejected(ProblemCode.KEY_UNKNOWN, "no key has this value")
     role = KeyRole(row.role)

@@ -64,7 +64,8 @@ def load(folder: Path, name: str) -> LocalAccount:
     path = _path(folder, name)
     if not path.exists():
         raise Halt(
-            f"no key {name!r} in {folder}: `proofrail party add` or `proofrail init` creates it"
+            f"no key {name!r} in {folder}. Nothing was sent. Next: restore it from a backup; "
+            "docs/KEYS.md says what to do where there is none (`proofrail key rotate`)."
         )
     try:
         return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
@@ -89,6 +90,40 @@ def address(folder: Path, name: str) -> str | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise Halt(f"{folder / name}.json is not a keystore: {error}") from error
+
+
+def prepare_next(folder: Path, name: str) -> LocalAccount:
+    """Return the key that will follow the key of this name; it is made at the first call."""
+    return create(folder, _following(name))
+
+
+def take_next(folder: Path, name: str, mark: str) -> str | None:
+    """Put the following key in the place of a key; return the name under which the former stays.
+
+    Args:
+        folder: The folder of the keystores.
+        name: The key.
+        mark: Part of the former key's new name, such as the time.
+
+    Returns:
+        None where the former key is lost.
+    """
+    path, kept = _path(folder, name), f"{name}.former-{mark}"
+    if path.exists():
+        (folder / f"{kept}.json").hardlink_to(path)
+    else:
+        kept = None
+    (folder / f"{_following(name)}.json").replace(folder / f"{name}.json")
+    return kept
+
+
+def _following(name: str) -> str:
+    return f"{name}.next"
+
+
+def next_address(folder: Path, name: str) -> str | None:
+    """Return the address of the key that was made to follow a key; None if none was made."""
+    return address(folder, _following(name))
 
 
 def names(folder: Path) -> list[str]:

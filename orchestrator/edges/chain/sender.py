@@ -64,20 +64,8 @@ class Sender:
         return tx_hash
 
     def broadcast(self) -> int:
-        """Send all stored bytes that no block holds yet, lowest nonce first; return how many.
-
-        A refusal by the node is stored with the send and tried again: only a receipt, or a nonce
-        used by another transaction, ends a send.
-        """
-        with self.store.read() as session:
-            waiting = sends.unmined(session, self._chain_id, self.account.address)
-        if not waiting:
-            return 0
-        verdicts = self.chain.broadcast([row.raw for row in waiting])
-        with self.store.write() as session:
-            for row, verdict in zip(waiting, verdicts, strict=True):
-                sends.record_fact(session, row.tx_hash, sends.Fact.BROADCAST, verdict=verdict)
-        return len(waiting)
+        """Send all stored bytes of this key that no block holds yet; return how many."""
+        return broadcast_stored(self.store, self.chain, self.account.address)
 
     def broadcast_again(self, now: int) -> int:
         """Send stored bytes again that have waited for a block for 10 s; return how many.
@@ -93,6 +81,23 @@ class Sender:
         with self.store.read() as session:
             waiting = sends.unmined(session, self._chain_id, self.account.address)
         return self.broadcast() if any(row.created_at <= now - _AGAIN_S for row in waiting) else 0
+
+
+def broadcast_stored(store: Store, chain: Chain, address: str) -> int:
+    """Send the stored bytes of an address that no block holds, lowest nonce first; return how many.
+
+    No key is needed: the bytes are signed. A refusal by the node is stored with the send and tried
+    again: only a receipt, or a nonce used by another transaction, ends a send.
+    """
+    with store.read() as session:
+        waiting = sends.unmined(session, chain.deployment.chain_id, address)
+    if not waiting:
+        return 0
+    verdicts = chain.broadcast([row.raw for row in waiting])
+    with store.write() as session:
+        for row, verdict in zip(waiting, verdicts, strict=True):
+            sends.record_fact(session, row.tx_hash, sends.Fact.BROADCAST, verdict=verdict)
+    return len(waiting)
 
 
 def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str, bool]:
@@ -116,12 +121,13 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
     return ended
 
 
-def displaced(sender: Sender, final_block: int) -> list[sends.ChainSendRow]:
-    """End the sends whose nonce another transaction used in a final block; return them.
+def displaced(
+    store: Store, chain: Chain, address: str, final_block: int
+) -> list[sends.ChainSendRow]:
+    """End an address's sends whose nonce another transaction used in a final block; return them.
 
     Nothing less is certain: until then only the same bytes may be sent again.
     """
-    store, chain, address = sender.store, sender.chain, sender.account.address
     with store.read() as session:
         waiting = sends.unmined(session, chain.deployment.chain_id, address)
     used, receipts = chain.fates(address, [row.tx_hash for row in waiting], final_block)

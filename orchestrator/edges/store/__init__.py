@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, SQLModel, create_engine, func, literal_column, select
 
-from orchestrator.edges.store import tables
+from orchestrator.edges.store import schema, tables
 from orchestrator.errors import Retry, passing_trouble
 
 __all__ = [
@@ -29,9 +29,6 @@ __all__ = [
     "count_rows",
     "tables",
 ]
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0006"  # the newest file in migrations/versions; a test compares the two
 
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
@@ -75,8 +72,11 @@ class Store:
     """Give transactions on a database (SQLite, WAL, synchronous=FULL) of the newest revision.
 
     Args:
-        path: The database file; it is created or migrated when the store opens.
+        path: The database file; it is created where it is missing or empty.
         wait_s: How many seconds a writer waits for another process's transaction to end.
+
+    Raises:
+        Halt: The database has another schema; `proofrail upgrade` migrates it.
     """
 
     def __init__(self, path: Path, wait_s: int = 30) -> None:
@@ -85,26 +85,18 @@ class Store:
         self._engine = _connect(path, wait_s)
         self._writers = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         self._lock = threading.RLock()
-        self._migrate()
+        self._prepare()
 
-    def _migrate(self) -> None:
+    def _prepare(self) -> None:
         with self._engine.connect() as connection:
-            has_version = connection.exec_driver_sql(
-                "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
-            ).first()
-            if has_version:
-                row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
-                if row and row[0] == REVISION:
-                    return
-        # imported late: it costs half a second and is needed once in a database's life
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+            revision = schema.revision_of(connection)
+        if revision is not None:
+            schema.require_newest(revision)
+            return
         with self._lock, self._writers.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            # another process may have made the tables since
+            if schema.revision_of(connection) is None:
+                schema.migrate(connection)
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -41,6 +41,16 @@ def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendR
     ).all()
 
 
+def open_on(session: Session, chain_id: int) -> Sequence[ChainSendRow]:
+    """Return sends that no block holds, of every key that ever sent from here, in nonce order."""
+    return session.exec(
+        select(ChainSendRow)
+        .where(ChainSendRow.chain_id == chain_id, ChainSendRow.stage.in_(OPEN))
+        .order_by(ChainSendRow.sender, ChainSendRow.nonce)
+        .limit(500)
+    ).all()
+
+
 def by_ref(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
     """Return the newest send for a purpose and reference that did not fail."""
     return session.exec(

@@ -9,11 +9,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from sqlmodel import select
 
 from orchestrator.approvals import ready
 from orchestrator.core.audit import verify
-from orchestrator.edges.store import Store, debts, ledger
+from orchestrator.edges.store import Store, debts, ledger, schema
 from orchestrator.edges.store.tables import ApprovalRow, PaymentRow, PayoutRow
 from orchestrator.products import products
 
@@ -47,6 +48,8 @@ def test_bundle__of_an_earlier_release_with_a_changed_entry__fails_at_the_ledger
 def migrated(tmp_path: Path) -> Store:
     path = tmp_path / "proofrail.sqlite3"
     path.write_bytes(gzip.decompress((RELEASED / "0.3.0" / "proofrail.sqlite3.gz").read_bytes()))
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        schema.migrate(connection)
     store = Store(path)
     yield store
     store.close()

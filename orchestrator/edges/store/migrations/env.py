@@ -1,4 +1,4 @@
-"""Run the migrations on the connection of the store."""
+"""Run the migrations on the connection that the caller opened."""
 
 from alembic import context
 

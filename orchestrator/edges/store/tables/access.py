@@ -52,7 +52,10 @@ class BreakRow(SQLModel, table=True):
 
 
 class ApiKeyRow(SQLModel, table=True):
-    """An API key's SHA-256, its name, its role (partner, auditor or operator) and its scope."""
+    """An API key's SHA-256, its name, its role (partner, auditor or operator) and its scope.
+
+    A rotated key has the SHA-256 of its former value too, with the time until which it is accepted.
+    """
 
     __tablename__ = "apikey"
 
@@ -60,6 +63,9 @@ class ApiKeyRow(SQLModel, table=True):
     name: str = Field(unique=True)
     role: str
     scope: str = ""  # a partner's: how the names of its devices begin
+    created_at: int = Field(default=0, sa_type=BigInteger)  # 0: issued by 0.3.0
+    former_hash: str | None = Field(default=None, index=True)
+    former_until: int = Field(default=0, sa_type=BigInteger)
 
 
 class IdempotencyRow(SQLModel, table=True):

@@ -49,7 +49,11 @@ class EventRow(SQLModel, table=True):
             postgresql_where=_OPEN,
         ),
         Index(
-            "event_placed", "device_id", "observed_at_ms", sqlite_where=text("place IS NOT NULL")
+            "event_placed",
+            "device_id",
+            "observed_at_ms",
+            sqlite_where=text("place IS NOT NULL"),
+            postgresql_where=text("place IS NOT NULL"),
         ),
     )
 

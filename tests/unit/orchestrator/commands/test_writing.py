@@ -263,6 +263,6 @@ def test_write__well_known_key_on_another_chain__is_refused(rail: SmallRail) -> 
 def test_api_key_add__auditor__opens_as_the_store_knows_it(rail: SmallRail) -> None:
     key = run_json(rail, "api-key", "add", "someone", "--role", "auditor")["key"]
     with rail.store.read() as session:
-        assert access.key_holder(session, key).role == "auditor"
+        assert access.key_holder(session, key, 0).role == "auditor"
     assert run(rail, "api-key", "add", "x", "--role", "king").exit_code == 2
     assert run(rail, "api-key", "add", "x", "--role", "partner").exit_code == 2

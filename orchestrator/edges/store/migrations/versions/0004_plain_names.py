@@ -9,6 +9,7 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
+from orchestrator.edges.store.migrations.append_only import allow_update, refuse_update
 from orchestrator.errors import Halt
 
 revision = "0004"
@@ -57,8 +58,7 @@ def upgrade() -> None:
     op.rename_table("credit", "debt")
     op.rename_table("decision", "approval")
     for table, old, new in _COLUMNS:
-        # Alembic's batch mode would copy the table; both engines rename in place
-        op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+        op.alter_column(table, old, new_column_name=new)
     for table, column, old, new in _VALUES:
         _replace(table, column, old, new)
     for name, (table, columns) in _INDEXES.items():
@@ -69,7 +69,7 @@ def upgrade() -> None:
 
 def _rename_in_journal() -> None:
     for table in _JOURNAL:
-        op.execute(f"DROP TRIGGER {table}_no_update")
+        allow_update(op, table)
     for old, new in _JOURNAL_KINDS.items():
         _replace("ledgerentry", "kind", old, new)
     for (table, column), (old, new) in _PREFIXES.items():
@@ -77,10 +77,7 @@ def _rename_in_journal() -> None:
         rows = sa.table(table, field).update().where(field.startswith(old, autoescape=True))
         op.execute(rows.values({column: sa.func.replace(field, old, new)}))
     for table in _JOURNAL:
-        op.execute(
-            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
+        refuse_update(op, table)
 
 
 def _rename_in_pending() -> None:

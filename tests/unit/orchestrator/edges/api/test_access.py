@@ -6,7 +6,7 @@ import pytest
 
 from device_adapters.types import device_id, event_id
 from orchestrator.edges.store import add_all, tables
-from orchestrator.edges.store.access import KeyRole, issue_key, keys, revoke_key
+from orchestrator.edges.store.access import KeyRole, issue_key, keys, renew_key, revoke_key
 from tests.support.api_rail import RAW, ApiRail
 
 ID = "0x" + "00" * 32
@@ -128,15 +128,34 @@ def test_rejections__of_another_partner__are_not_there_by_filter_or_number(rail)
     assert acme.get(f"/v1/rejected/{own}").status_code == 200
 
 
-def test_key__issued_again_or_revoked__ends_the_old_one(rail):
+def test_key__renewed__has_a_grace_for_its_former_value_and_keeps_its_rights(rail):
     with rail.store.write() as session:
-        first = issue_key(session, "passing", "auditor")
-        second = issue_key(session, "passing", "auditor")
-    codes = [rail.client(key=key).get("/v1/status").status_code for key in (first, second)]
-    assert codes == [401, 200]
+        first = issue_key(session, "passing", "auditor", now=int(rail.clock))
+        assert renew_key(session, "unknown", 0) is None
+        second = renew_key(session, "passing", int(rail.clock), grace_s=60)
+    assert [status_of(rail, key) for key in (first, second)] == [200, 200]
+    rail.clock += 61
+    assert [status_of(rail, key) for key in (first, second)] == [401, 200]
     with rail.store.write() as session:
-        assert revoke_key(session, "passing") and not revoke_key(session, "passing")
-    assert rail.client(key=second).get("/v1/status").status_code == 401
+        third = renew_key(session, "passing", int(rail.clock))
+    assert [status_of(rail, key) for key in (second, third)] == [401, 200]
+
+
+def test_key__revoked__ends_at_once_with_its_former_value(rail):
+    with rail.store.write() as session:
+        first = issue_key(session, "leaving", "auditor")
+        second = renew_key(session, "leaving", int(rail.clock), grace_s=60)
+        assert revoke_key(session, "leaving") and not revoke_key(session, "leaving")
+    assert [status_of(rail, key) for key in (first, second)] == [401, 401]
+
+
+def test_key__of_a_name_that_is_taken__is_refused(rail):
+    with rail.store.write() as session, pytest.raises(ValueError, match="exists"):
+        issue_key(session, "auditor", "auditor")
+
+
+def status_of(rail, key: str) -> int:
+    return rail.client(key=key).get("/v1/status").status_code
 
 
 def test_keys__in_the_store__are_hashes_of_256_random_bits(rail):

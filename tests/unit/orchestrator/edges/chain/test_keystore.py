@@ -22,8 +22,23 @@ def test_create__twice__is_the_same_key_encrypted_and_private(tmp_path):
 
 
 def test_load__key_that_is_not_there__says_what_makes_it(tmp_path):
-    with pytest.raises(Halt, match=r"no key .sender. in .* creates it"):
+    with pytest.raises(Halt, match=r"no key .sender. in .* restore it from a backup"):
         keystore.load(tmp_path, "sender")
+
+
+def test_take_next__a_key_and_a_lost_one__follow_and_the_former_stays(tmp_path):
+    former = keystore.create(tmp_path, "sender")
+    following = keystore.prepare_next(tmp_path, "sender")
+    assert keystore.prepare_next(tmp_path, "sender").key == following.key
+    assert keystore.next_address(tmp_path, "sender").lower() == following.address.lower()
+    assert keystore.take_next(tmp_path, "sender", "1") == "sender.former-1"
+    assert keystore.load(tmp_path, "sender").key == following.key
+    assert keystore.load(tmp_path, "sender.former-1").key == former.key
+    (tmp_path / "sender.json").unlink()
+    last = keystore.prepare_next(tmp_path, "sender")
+    assert keystore.take_next(tmp_path, "sender", "2") is None
+    assert keystore.load(tmp_path, "sender").key == last.key != following.key
+    assert keystore.next_address(tmp_path, "sender") is None
 
 
 def test_load__minter_of_a_home_of_0_3_0__is_the_key_named_gateway(tmp_path):

@@ -1,24 +1,17 @@
-"""The schema: migrations and tables say the same, history is frozen, evidence stays as it is."""
+"""The store on SQLite: evidence and journal are append-only, writes are durable and in batches."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import sqlite3
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, event
+from sqlalchemy import event
 
-from orchestrator.edges.store import MIGRATIONS, REVISION, Store, add_new, evidence
+from orchestrator.edges.store import Store, add_new, evidence
 from orchestrator.edges.store.tables import SQLModel
-from orchestrator.errors import Halt
 
-VERSIONS = sorted((MIGRATIONS / "versions").glob("[0-9]*.py"))
 APPEND_ONLY = ("evidence", "paymentfact", "ledgerentry", "ledgerposting", "bankfile")
-GROUND = "0fa21362a58bbdad20ad7dad87fdadd28692f41ca04fc83ad97f8844ca33821a"
 
 
 @pytest.fixture
@@ -41,54 +34,6 @@ def rows(count: int) -> list[evidence.EvidenceRow]:
         )
         for n in range(count)
     ]
-
-
-def test_migrations__a_fresh_database__equals_the_tables(store):
-    with create_engine(f"sqlite:///{store.path}").connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, SQLModel.metadata) == []
-
-
-def test_migrations__a_table_that_changed__is_noticed(store):
-    """The comparison above can fail: a column more, and it speaks."""
-    raw(store).execute("ALTER TABLE payment ADD COLUMN colour TEXT")
-    with create_engine(f"sqlite:///{store.path}").connect() as connection:
-        context = MigrationContext.configure(connection)
-        assert len(compare_metadata(context, SQLModel.metadata)) == 1
-
-
-def test_migrations__revision_in_the_code__is_the_newest_file():
-    differences = [
-        node.value.value
-        for node in ast.parse(VERSIONS[-1].read_text()).body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "revision"
-    ]
-    assert differences == [REVISION]
-    assert VERSIONS[-1].name.startswith(REVISION)
-
-
-def test_migrations__the_first__is_frozen_and_reads_no_live_table():
-    """A change of a table is a new revision: whoever edits this file rewrites old databases."""
-    ground = MIGRATIONS / "versions" / "0001_ground.sql"
-    assert hashlib.sha256(ground.read_bytes()).hexdigest() == GROUND
-    assert "metadata" not in ground.with_suffix(".py").read_text()
-
-
-def test_migrations__a_database_that_is_there__is_opened_without_any(store, monkeypatch):
-    monkeypatch.setattr("alembic.command.upgrade", None)
-    Store(store.path).close()
-
-
-def test_migrations__backwards__never_drop_evidence(store):
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with pytest.raises(Halt, match="never dropped"), store._writers.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
-    assert "evidence" in str(raw(store).execute("SELECT name FROM sqlite_master").fetchall())
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.edges.store import REVISION, Store, add_all, evidence
+from orchestrator.edges.store import Store, add_all, evidence, schema
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
 
@@ -71,7 +71,7 @@ def test_writers__started_together_on_no_database__make_one(tmp_path):
     processes = [process(path, "make") for _ in range(3)]
     assert [writer.wait(300) for writer in processes] == [0, 0, 0]
     versions = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchall()
-    assert versions == [(REVISION,)]
+    assert versions == [(schema.REVISION,)]
 
 
 def test_killed__within_a_transaction__leaves_nothing_half_written(store):
