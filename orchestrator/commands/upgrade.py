@@ -21,7 +21,8 @@ def upgrade(
 ) -> None:
     """Migrate the database and configuration of a stopped rail.
 
-    A backup is made first. A migration is not undone: to go back, restore the backup with the older release.
+    A backup is made first. A migration is not undone: to go back, restore the backup with the
+    older release.
     """
     from orchestrator.operations.upgrade import CONFIGURATION, upgrade_home
 

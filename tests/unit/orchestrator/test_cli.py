@@ -109,7 +109,15 @@ def complete(words: str) -> list[str]:
 
 
 def test_completion__a_commands_beginning__is_completed() -> None:
-    assert complete("proofrail re") == ["rejected", "reconcile", "reserves", "rebuild"]
+    assert complete("proofrail re") == [
+        "rejected",
+        "restart",
+        "resume",
+        "restore",
+        "reconcile",
+        "reserves",
+        "rebuild",
+    ]
 
 
 def test_completion__a_members_beginning_in_a_group__is_completed() -> None:

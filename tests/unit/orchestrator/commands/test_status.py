@@ -91,7 +91,7 @@ def test_status__of_a_locked_store__still_shows_the_problems(home, monkeypatch):
     def locked(_home):
         raise Retry("the database does not answer")
 
-    monkeypatch.setattr("orchestrator.commands.status._totals", locked)
+    monkeypatch.setattr("orchestrator.edges.totals.read_totals", locked)
     home.write(PROBLEM)
     assert home.names() == ["store_unreadable", "oracle_down"]
     assert home.run("status").exit_code == 1
