@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.addresses import read_addresses
 from orchestrator.edges.bank.channel import Channel, open_channel
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -18,6 +18,7 @@ from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store
+from orchestrator.errors import Halt
 from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, StepContext
@@ -99,8 +100,18 @@ def rail_from_home(settings: Settings, log: Any) -> StepContext:
 
 
 def read_config(settings: Settings) -> dict[str, Any]:
-    """Return `rail.json`: where node, broker, oracles and the safeguarding account are."""
-    return json.loads((settings.home / "rail.json").read_text())
+    """Return `rail.json`: where node, broker, oracles and the safeguarding account are.
+
+    Raises:
+        Halt: the home has no such file, or it cannot be read.
+    """
+    addresses = read_addresses(settings.home)
+    if not addresses:
+        raise Halt(
+            f"{settings.home / 'rail.json'} is missing, so the parts of this rail cannot be found. "
+            "`proofrail up` writes it."
+        )
+    return addresses
 
 
 def open_chain(url: str, deployment: Deployment) -> Chain:

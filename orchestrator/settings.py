@@ -1,12 +1,68 @@
-"""Reads the environment, and nothing else does: where this rail keeps its state, and its limits."""
+"""Reads the environment and `proofrail.toml`, and nothing else does: places and limits of a rail.
+
+The environment comes first, then the file in the home, then the defaults.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from orchestrator.errors import Halt
+
+CONFIGURATION = "proofrail.toml"
+FORMAT = 1  # of this file
+
+
+class OracleSettings(BaseModel):
+    """One `[[oracles]]` block: a member of the committee; its token is in keys/NAME.token."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    domain: int = Field(ge=1, le=255, description="trust domain: who runs it")
+    address: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$", description="its signing address")
+    url: str = Field(description="where it answers")
+    embedded: bool = Field(default=True, description="`proofrail up` starts it on this machine")
+
+
+class SafeguardingSettings(BaseModel):
+    """The `[safeguarding]` block: the rail's own bank account."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    iban: str
+    bic: str = ""
+    street: str
+    building: str
+    post_code: str
+    town: str
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166, such as DE")
+
+    def account(self) -> dict[str, Any]:
+        """Return the account in the form of rail.json: name, iban, bic and address."""
+        fields = self.model_dump()
+        account = {key: fields.pop(key) for key in ("name", "iban", "bic")}
+        return {**account, "address": fields}
+
+
+class _HomeFile(InitSettingsSource):
+    """The settings of `proofrail.toml`: `[api] port` is the setting api_port."""
+
+    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
+        super().__init__(settings_cls, _from_file(path, set(settings_cls.model_fields)))
 
 
 class Settings(BaseSettings):
@@ -15,14 +71,18 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PROOFRAIL_")
 
     home: Path = Path(".proofrail")
+    profile: Literal["dev", "server"] = Field(
+        default="dev", description="dev: all on this machine; server: node, oracles, bank elsewhere"
+    )
     rpc_url: str = "http://127.0.0.1:8545"
+    chain_embedded: bool = Field(default=True, description="`proofrail up` starts a local chain")
     finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
     batch_claims: int = Field(default=200, ge=1, le=256, description="claims in one settlement")
     hole_patience_s: int = Field(
         default=30, ge=0, description="wait this long for missing counters"
     )
     api_host: str = "127.0.0.1"
-    api_port: int = 0
+    api_port: int = Field(default=8420, ge=0, le=65_535, description="0: a free port")
     max_body_bytes: int = 4 * 1024 * 1024
     payouts_per_file: int = Field(default=1_000, ge=1, le=50_000, description="orders in a file")
     file_cents: int = Field(
@@ -38,7 +98,39 @@ class Settings(BaseSettings):
         description="orders from this hour (UTC) on are for the next day; 24: no cut-off",
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
+    bank_simulated: bool = Field(default=True, description="`proofrail up` starts a simulated bank")
+    broker_host: str = "127.0.0.1"
+    broker_port: int = Field(default=1883, ge=0, le=65_535)
+    broker_embedded: bool = Field(default=True, description="`proofrail up` starts a broker")
+    safeguarding: SafeguardingSettings | None = None
+    oracles: tuple[OracleSettings, ...] = ()
     debug: bool = Field(default=False, description="commands show tracebacks of internal errors")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = init_settings().get("home") or env_settings().get("home") or ".proofrail"
+        file = _HomeFile(settings_cls, Path(home) / CONFIGURATION)
+        return init_settings, env_settings, file
+
+    @cached_property
+    def run(self) -> Path:
+        """What the processes of a running rail write for each other: ready files and the lock."""
+        return self.home / "run"
+
+    @cached_property
+    def lock(self) -> Path:
+        return self.run / "lock"
+
+    @cached_property
+    def logs(self) -> Path:
+        return self.home / "logs"
 
     @cached_property
     def database(self) -> Path:
@@ -74,3 +166,62 @@ class Settings(BaseSettings):
     @cached_property
     def from_bank(self) -> Path:
         return self.home / "bank" / "from_bank"
+
+
+def read_settings(home: Path | None = None) -> Settings:
+    """Return the settings of a home; without one, of PROOFRAIL_HOME or the default.
+
+    Raises:
+        Halt: a setting has an unusable value or an unknown name, or the file cannot be read.
+    """
+    try:
+        return Settings(home=home) if home else Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        names = [str(part) for part in first["loc"]]
+        raise Halt(
+            f"The setting PROOFRAIL_{'_'.join(names).upper()} ({'.'.join(names)} in "
+            f"{CONFIGURATION}) is invalid: {first['msg']}. Correct or unset it."
+        ) from error
+
+
+def _from_file(path: Path, names: set[str]) -> dict[str, Any]:
+    """Return the settings of a file; {} if there is none.
+
+    Raises:
+        Halt: it is no TOML, is of another version, or holds an unknown setting.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Halt(f"{path} cannot be read: {error}. Correct the file.") from error
+    version = content.pop("version", None)
+    if version != FORMAT:
+        raise Halt(
+            f"{path} has version {version}, and this program reads version {FORMAT}. Write "
+            f"`version = {FORMAT}` at its top, or use the program that wrote it."
+        )
+    settings = {}
+    for name, key, value in _flat(content, names):
+        if name not in names or name == "home":
+            raise Halt(
+                f"{path} has the setting {key}, which does not exist. Correct its name or remove "
+                "the line."
+            )
+        settings[name] = value
+    return settings
+
+
+def _flat(
+    table: Mapping[str, Any], names: set[str], above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield (name of the setting, key in the file, value) of every line of a table."""
+    for key, value in table.items():
+        path = (*above, key)
+        name = "_".join(path)
+        if isinstance(value, dict) and name not in names:
+            yield from _flat(value, names, path)
+        else:
+            yield name, ".".join(path), value

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from orchestrator.home_lock import HomeInUse, hold
 from services.simulated_bank.bank import SimulatedBank, write_file
 from services.simulated_bank.misbehaviour import MISBEHAVIOURS
 from services.simulated_bank.orders import new_iban
@@ -186,7 +187,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0 on success, 1 if the bank refuses, 2 for a wrong command."""
     options = _parser().parse_args(arguments)
     if options.command == "serve":
-        return serve(options.home, json.loads(options.config.read_bytes()))
+        try:
+            with hold(options.home / "lock"):
+                return serve(options.home, json.loads(options.config.read_bytes()))
+        except HomeInUse as error:
+            print(error, file=sys.stderr)
+            return 2
     if options.command == "new-iban":
         print(new_iban(options.number))
         return 0

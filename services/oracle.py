@@ -37,6 +37,7 @@ from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.errors import Halt, Retry
+from orchestrator.home_lock import HomeInUse, hold
 from orchestrator.products import deployed
 
 BATCH_MESSAGES = 500
@@ -48,13 +49,21 @@ _log = logging.getLogger("oracle")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT. Return the exit code: 0, or 1 if the oracle cannot start."""
+    """Run until SIGTERM or SIGINT.
+
+    Returns:
+        0; 1 if the oracle cannot start; 2 if another process works on its home.
+    """
     options = _parser().parse_args(arguments)
     while options.start_file and not options.start_file.exists():
         time.sleep(START_POLL_S)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
-        return serve(options)
+        with hold(options.home / "lock"):
+            return serve(options)
+    except HomeInUse as error:
+        print(error, file=sys.stderr)
+        return 2
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1

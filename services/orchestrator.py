@@ -30,9 +30,10 @@ from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.chain import keystore
 from orchestrator.errors import Halt, Retry
+from orchestrator.home_lock import HomeInUse, hold, holder
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, read_settings
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
@@ -40,17 +41,28 @@ _START_POLL_S = 0.02
 
 
 def main() -> int:
-    """Return 0 after SIGTERM or SIGINT, or 1 where the rail cannot start (stderr says why)."""
+    """Run until SIGTERM or SIGINT.
+
+    Returns:
+        0; 1 if the rail cannot start; 2 if another process works on the home (stderr says why).
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     parser.add_argument("--ready-file", type=Path, help="JSON with api_url and pid, once it serves")
     parser.add_argument("--start-file", type=Path, help="wait until this file exists")
+    parser.add_argument("--supervisor", type=int, help="the process that holds the home's lock")
     options = parser.parse_args()
     while options.start_file and not options.start_file.exists():
         time.sleep(_START_POLL_S)  # whoever starts a whole rail has the modules loaded meanwhile
-    settings = Settings(home=options.home) if options.home else Settings()
     try:
-        return serve(settings, options.ready_file)
+        settings = read_settings(options.home)
+        if options.supervisor and holder(settings.lock) == options.supervisor:
+            return serve(settings, options.ready_file)
+        with hold(settings.lock):
+            return serve(settings, options.ready_file)
+    except HomeInUse as error:
+        print(error, file=sys.stderr)
+        return 2
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1

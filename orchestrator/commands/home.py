@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from functools import cached_property
 from pathlib import Path
@@ -32,18 +31,9 @@ class Home:
     @cached_property
     def settings(self) -> Settings:
         """The settings of this home; raises Halt if one cannot be used."""
-        from pydantic import ValidationError
+        from orchestrator.settings import read_settings
 
-        from orchestrator.settings import Settings
-
-        try:
-            return Settings(home=self._path) if self._path else Settings()
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = "_".join(map(str, first["loc"])).upper()
-            raise Halt(
-                f"The setting PROOFRAIL_{name} is invalid: {first['msg']}. Correct or unset it."
-            ) from error
+        return read_settings(self._path)
 
     @cached_property
     def rail_file(self) -> dict[str, Any]:
@@ -51,15 +41,9 @@ class Home:
 
         {} if the file is missing.
         """
-        path = self.settings.home / "rail.json"
-        try:
-            return json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise Halt(
-                f"{path} cannot be read ({error}). Start the rail again; it rewrites the file."
-            ) from error
+        from orchestrator.addresses import read_addresses
+
+        return read_addresses(self.settings.home)
 
     @cached_property
     def store(self) -> Store:
@@ -67,8 +51,9 @@ class Home:
         path = self.settings.database
         if not path.is_file():
             raise Halt(
-                f"There is no rail at {self.settings.home}: {path.name} is missing. Run `make demo "
-                "KEEP=1`, or give the rail's home with --home or PROOFRAIL_HOME."
+                f"There is no rail at {self.settings.home}: {path.name} is missing. `proofrail "
+                "init` makes a rail; for an existing one give its home with --home or "
+                "PROOFRAIL_HOME."
             )
         from orchestrator.edges.store import Store
 
@@ -87,7 +72,7 @@ class Home:
         if url is None:
             raise Halt(
                 f"No node is configured for the rail at {self.settings.home}, and this command "
-                "needs one. Start the rail (`make demo KEEP=1`), or set PROOFRAIL_RPC_URL."
+                "needs one. Start the rail (`proofrail up`), or set PROOFRAIL_RPC_URL."
             )
         chain = self.chain_unchecked(url)
         try:

@@ -1,0 +1,189 @@
+"""The processes of a rail: one table, and the one place that starts them.
+
+A process begins as a fork of a server that has loaded the modules of all of them. Loading them
+takes seconds, a fork takes milliseconds; so a whole rail starts, and a process that died comes
+back, about as fast as one process loads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from orchestrator.settings import OracleSettings, Settings
+from services.testnet import die_with_parent
+
+# the modules of long-running processes, in the order in which the server loads them
+PRELOADED = (
+    "services.testnet",
+    "services.set_up",
+    "services.oracle",
+    "services.broker",
+    "services.bank",
+    "services.orchestrator",
+)
+# what ends a terminal's session or a system service must not end the server before its processes
+_DEFERRED = (signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a rail, which runs `python -m MODULE ARGUMENTS`.
+
+    Attributes:
+        name: what people call it; also the name of its log.
+        needs: the processes that are ready before this one starts.
+        ready: the file that it writes once it serves; None for a job, which is ready when it has
+            ended with 0.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    ready: Path | None = None
+
+    @property
+    def job(self) -> bool:
+        return self.ready is None
+
+    def serves(self) -> bool:
+        """Return whether it has written its ready file."""
+        return self.ready is not None and self.ready.exists()
+
+
+def rail_processes(settings: Settings, supervisor: int) -> list[Process]:
+    """Return the processes that `proofrail up` starts on this machine, in the order of their start.
+
+    A part of the rail that is elsewhere (not `embedded`) has no process here, and nothing waits
+    for it.
+
+    Args:
+        supervisor: the id of the process that starts them and holds the lock of the home.
+    """
+    processes = [
+        *([chain_process(settings)] if settings.chain_embedded else []),
+        set_up_job(settings),
+        *([broker_process(settings)] if settings.broker_embedded else []),
+        *(oracle_process(settings, oracle) for oracle in settings.oracles if oracle.embedded),
+        *([bank_process(settings)] if settings.bank_simulated else []),
+        orchestrator_process(settings, "--supervisor", str(supervisor)),
+    ]
+    names = {process.name for process in processes}
+    return [_without_absent_needs(process, names) for process in processes]
+
+
+def _without_absent_needs(process: Process, names: set[str]) -> Process:
+    needs = tuple(name for name in process.needs if name in names)
+    return Process(process.name, process.module, process.arguments, needs, process.ready)
+
+
+def chain_process(settings: Settings) -> Process:
+    """The local chain, on the port of `rpc_url`."""
+    port = settings.rpc_url.rstrip("/").rpartition(":")[2]
+    ready = settings.run / "chain.json"
+    arguments = ("--port", port, "--ready-file", str(ready))
+    return Process("chain", "services.testnet", arguments, ready=ready)
+
+
+def set_up_job(settings: Settings) -> Process:
+    """The job that deploys the contracts and makes what is missing in the home."""
+    return Process("set-up", "services.set_up", ("--home", str(settings.home)), ("chain",))
+
+
+def broker_process(settings: Settings, *extra: str) -> Process:
+    """The broker; it reads who may log in from the home."""
+    ready = settings.run / "broker.json"
+    arguments = ("--home", str(settings.home), "--port", str(settings.broker_port))
+    arguments += ("--ready-file", str(ready), *extra)
+    return Process("broker", "services.broker", arguments, ready=ready)
+
+
+def oracle_process(settings: Settings, oracle: OracleSettings, *extra: str) -> Process:
+    """One oracle, with its own home under the rail's and the port of its URL."""
+    name, home = f"oracle-{oracle.name}", settings.home / "oracles" / oracle.name
+    ready = settings.run / f"{name}.json"
+    options = {
+        "name": oracle.name,
+        "domain": oracle.domain,
+        "home": home,
+        "rpc": settings.rpc_url,
+        "deployment": settings.deployment,
+        "broker-host": settings.broker_host,
+        "broker-port": settings.broker_port,
+        "broker-user": oracle.name,
+        "broker-password-file": home / "broker.password",
+        "http-port": oracle.url.rstrip("/").rpartition(":")[2],
+        "keystore": home / "key.json",
+        "password-file": home / "password",
+        "token-file": home / "token",
+        "ready-file": ready,
+    }
+    arguments = [text for key, value in options.items() for text in (f"--{key}", str(value))]
+    needs = ("set-up", "broker")
+    return Process(name, "services.oracle", (*arguments, *extra), needs, ready)
+
+
+def bank_process(settings: Settings) -> Process:
+    """The simulated bank, in the folder `bank` of the home."""
+    home = settings.home / "bank"
+    arguments = ("--home", str(home), "serve", "--config", str(home / "config.json"))
+    return Process("bank", "services.bank", arguments, ready=home / "ready")
+
+
+def orchestrator_process(settings: Settings, *extra: str) -> Process:
+    """The orchestrator; it finds all others in rail.json."""
+    ready = settings.run / "orchestrator.json"
+    arguments = ("--home", str(settings.home), "--ready-file", str(ready), *extra)
+    return Process(
+        "orchestrator", "services.orchestrator", arguments, ("set-up", "broker", "bank"), ready
+    )
+
+
+def start(
+    process: Process, logs: Path, environment: Mapping[str, str] | None = None
+) -> ForkServerProcess:
+    """Start a process, which ends with this one; its output is appended to its log.
+
+    Args:
+        environment: variables that it has in addition to those of this process.
+    """
+    if process.ready is not None:
+        process.ready.parent.mkdir(parents=True, exist_ok=True)
+        process.ready.unlink(missing_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    child = context.Process(
+        target=_run,
+        name=process.name,
+        args=(process, logs / f"{process.name}.log", dict(environment or {})),
+    )
+    resource_tracker.ensure_running()  # its start unblocks signals, so it comes first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)  # the server inherits this
+    try:
+        child.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return child
+
+
+def _run(process: Process, log: Path, environment: dict[str, str]) -> None:
+    """Become the process: this runs in the fork."""
+    os.setsid()  # Ctrl-C at the terminal is for whoever started the rail
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.environ.update(environment)
+    sys.argv = [process.module, *process.arguments]
+    sys.exit(importlib.import_module(process.module).main())

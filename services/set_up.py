@@ -1,0 +1,63 @@
+"""Make what a rail needs before its processes start: the contracts on its chain.
+
+    python -m services.set_up --home .proofrail
+
+It may run at every start: what is there already is found again and nothing is sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.plan import DeploymentPlan, products_under
+from orchestrator.errors import Halt, Retry
+from orchestrator.settings import Settings, read_settings
+
+_ROOT = Path(__file__).resolve().parent.parent
+_NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 when everything is there, 1 if it cannot be made (stderr says why)."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
+    options = parser.parse_args(arguments)
+    try:
+        deployment = set_up(read_settings(options.home))
+    except (Halt, Retry) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"PaymentRail {deployment.addresses['PaymentRail']} on chain {deployment.chain_id}")
+    return 0
+
+
+def set_up(settings: Settings) -> Deployment:
+    """Return the deployment of this home's rail; deploy the contracts if there is none.
+
+    Raises:
+        Halt: a key of the plan is missing in the home, or the chain is another one.
+        Retry: the node does not answer.
+    """
+    artifacts, plan = load_artifacts(), plan_of_home(settings)
+    return deploy(settings.rpc_url, artifacts, plan, settings.deployment, print)
+
+
+def plan_of_home(settings: Settings) -> DeploymentPlan:
+    """Return the plan in which the home's own keys and its oracles have the roles."""
+    named = {role: keystore.load(settings.keys, role).address for role in _NAMED_ROLES}
+    return DeploymentPlan(
+        deployer=keystore.load(settings.keys, "deployer"),
+        steward=keystore.load(settings.keys, "steward"),
+        members=tuple((oracle.address, oracle.domain) for oracle in settings.oracles),
+        products=products_under(_ROOT),
+        **named,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
