@@ -11,12 +11,6 @@ from orchestrator.commands.home import Home, home_of, text_or_file
 from orchestrator.commands.output import Json, decimal, plain, table, when
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands to the root command."""
-    app.command()(status)
-    app.command()(holes)
-
-
 def status(
     context: typer.Context,
     api_key: Annotated[
