@@ -5,7 +5,6 @@ The keys are those of the public development mnemonic. Chains other than the loc
 
 from __future__ import annotations
 
-
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.products import products

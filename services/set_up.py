@@ -1,5 +1,7 @@
 """Make what a rail needs before its processes start: the contracts on its chain.
 
+In profile `dev` also the first payer, payee, meter and agreement.
+
     python -m services.set_up --home .proofrail
 
 It may run at every start: what is there already is found again and nothing is sent.
@@ -14,11 +16,12 @@ from pathlib import Path
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.deployment import Deployment, deploy
-from orchestrator.edges.chain.plan import DeploymentPlan, products_under
+from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings, read_settings
+from services.development import product_contracts
+from services.sandbox.set_up import set_up_sandbox
 
-_ROOT = Path(__file__).resolve().parent.parent
 _NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
 
 
@@ -28,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     options = parser.parse_args(arguments)
     try:
-        deployment = set_up(read_settings(options.home))
+        settings = read_settings(options.home)
+        deployment = set_up(settings)
+        if settings.profile == "dev":
+            set_up_sandbox(settings, print)
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1
@@ -54,7 +60,7 @@ def plan_of_home(settings: Settings) -> DeploymentPlan:
         deployer=keystore.load(settings.keys, "deployer"),
         steward=keystore.load(settings.keys, "steward"),
         members=tuple((oracle.address, oracle.domain) for oracle in settings.oracles),
-        products=products_under(_ROOT),
+        products=product_contracts(),
         **named,
     )
 

@@ -49,9 +49,7 @@ def open_meter(settings: Settings) -> SandboxMeter:
     """Return the meter with its key, counter and clock; it is made at the first call."""
     receipt_key = public_key_of((settings.keys / "receipt.pub.pem").read_bytes())
     folder = settings.home / "sandbox" / METER
-    return SandboxMeter(
-        folder, METER, DeviceKind.CHARGE_POINT, None, int(time.time()), receipt_key
-    )
+    return SandboxMeter(folder, METER, DeviceKind.CHARGE_POINT, None, int(time.time()), receipt_key)
 
 
 def energy_of(text: str) -> Decimal:

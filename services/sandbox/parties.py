@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.store.agreements import PartyRow
 from orchestrator.errors import Halt
 from orchestrator.settings import Settings
 from services.simulated_bank.orders import new_iban
@@ -46,19 +44,6 @@ class SandboxParty:
         development = keystore.development_account(self.index).key.hex()
         return keystore.create(settings.keys / "parties", self.key, development)
 
-    def row(self, address: str) -> PartyRow:
-        """Return it in the form that the store keeps."""
-        return PartyRow(
-            address=address,
-            name=self.name,
-            iban=self.iban,
-            street=self.street,
-            building="7",
-            post_code=self.post_code,
-            town=self.town,
-            country="DE",
-        )
-
 
 PAYER = SandboxParty("payer", 10, "Havel Fleet GmbH", "Werftstrasse", "10557", "Berlin")
 PAYEE = SandboxParty("payee", 12, "Ladepunkt Nord eG", "Hafenstrasse", "24103", "Kiel")
@@ -75,21 +60,6 @@ def development_safeguarding() -> dict[str, str]:
         "post_code": "14467",
         "town": "Potsdam",
         "country": "DE",
-    }
-
-
-def bank_configuration(safeguarding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the accounts with which the simulated bank starts."""
-    own = {"iban": safeguarding["iban"], "name": safeguarding["name"], "kind": "safeguarding"}
-    customers = [
-        {"iban": party.iban, "name": party.name, "balance_cents": SAVINGS_CENTS}
-        for party in (PAYER, PAYEE)
-    ]
-    return {
-        "accounts": [
-            {**own, "balance_cents": 0},
-            *({"kind": "customer", **customer} for customer in customers),
-        ]
     }
 
 

@@ -25,6 +25,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
+from orchestrator.edges.store.agreements import PartyRow
 from orchestrator.errors import Halt
 from orchestrator.operations.agreements import AgreementOps, Enrolment
 from orchestrator.operations.trust import DevelopmentCa, check_endorsement, save_endorsement
@@ -33,7 +34,7 @@ from orchestrator.products.metered_energy.product import EnergyTerms, encode_ter
 from orchestrator.settings import Settings
 from services.equipment import create_broker_password
 from services.sandbox.meter import METER, open_meter
-from services.sandbox.parties import PAYEE, PAYER
+from services.sandbox.parties import PAYEE, PAYER, SAVINGS_CENTS, SandboxParty
 from services.simulated_bank.bank import write_file
 
 JOURNAL_VERSION = 1
@@ -84,7 +85,7 @@ def set_up_sandbox(settings: Settings, say: Callable[[str], None] = lambda line:
     chain.check_identity()
     with _operations(settings, chain) as operations:
         for party in (PAYER, PAYEE):
-            operations.save_parties([party.row(party.account(settings).address)])
+            operations.save_parties([_party_row(settings, party)])
         operations.pay_to_bank(PAYEE.account(settings), PAYEE.iban)
         say(f"parties: {PAYER.name} pays, {PAYEE.name} is paid")
         _enrol(settings, chain, operations)
@@ -152,6 +153,19 @@ def _operations(settings: Settings, chain: Chain) -> Iterator[AgreementOps]:
         store.close()
 
 
+def _party_row(settings: Settings, party: SandboxParty) -> PartyRow:
+    return PartyRow(
+        address=party.account(settings).address,
+        name=party.name,
+        iban=party.iban,
+        street=party.street,
+        building="7",
+        post_code=party.post_code,
+        town=party.town,
+        country="DE",
+    )
+
+
 def _enrol(settings: Settings, chain: Chain, operations: AgreementOps) -> None:
     """Enrol the meter: the development CA endorses its key, and it proves that it holds it."""
     meter, deployment = open_meter(settings), chain.deployment
@@ -170,9 +184,7 @@ def _enrol(settings: Settings, chain: Chain, operations: AgreementOps) -> None:
     operations.enrol([Enrolment(METER, meter.public, owner, *proof, endorsement=endorsement)])
     head = chain.blocks([chain.head()])[0]
     meter.begin_at(head.timestamp + 1)
-    create_broker_password(
-        settings.home, METER, CredentialRole.DEVICE, meter.folder / "password"
-    )
+    create_broker_password(settings.home, METER, CredentialRole.DEVICE, meter.folder / "password")
     meter.close()
 
 
@@ -194,8 +206,19 @@ def _open(settings: Settings, journal: SetUpJournal, operations: AgreementOps) -
 
 
 def _fund(settings: Settings, agreement: str) -> None:
-    """Leave the payer's transfer in the bank's folder; the bank takes an instruction only once."""
-    instruction = {
+    """Leave instructions for the bank, which takes each name once: two accounts, one transfer."""
+    accounts = [
+        {
+            "kind": "open",
+            "iban": party.iban,
+            "name": party.name,
+            "closed": False,
+            "balance_cents": SAVINGS_CENTS,
+            "kind_of_account": "customer",
+        }
+        for party in (PAYER, PAYEE)
+    ]
+    transfer = {
         "kind": "pay",
         "from": PAYER.iban,
         "to": "",
@@ -205,10 +228,11 @@ def _fund(settings: Settings, agreement: str) -> None:
         "currency": "EUR",
     }
     folder = settings.home / "bank" / "instructions"
-    name = "00000000000000000000-sandbox.json"
-    if not (folder / "done" / name).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / name, json.dumps(instruction).encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, instruction in enumerate((*accounts, transfer)):
+        name = f"{number:020}-sandbox.json"
+        if not (folder / "done" / name).exists():
+            write_file(folder / name, json.dumps(instruction).encode())
 
 
 def _move_clock_to_now(chain: Chain) -> None:
