@@ -24,9 +24,18 @@ from orchestrator.errors import Halt, Retry
 
 DISTRIBUTION = "proofrail-orchestrator"  # the name on PyPI; `proofrail` there is another project
 
-# section of the help -> command -> (MODULE:ATTRIBUTE under orchestrator.commands, help line)
+# section of the help -> command -> (MODULE:ATTRIBUTE, help line)
+# A module without a dot is under orchestrator.commands.
 # A function is one command; a typer.Typer is a group of commands, and several make one group.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run a rail": {
+        "init": ("services.commands.init:init", "Make the home of a new rail."),
+        "doctor": ("services.commands.doctor:doctor", "Check a rail, and say what to do."),
+        "sandbox": (
+            "services.commands.sandbox:app",
+            "Play with a development rail: readings, bank accounts, payments.",
+        ),
+    },
     "See what happened": {
         "status": ("status:status", "Show totals per stage."),
         "trace": ("trace:trace", "Show a payment from device to bank statement."),
@@ -151,7 +160,8 @@ def _import(name: str) -> TyperCommand | TyperGroup:
     parts = []
     for target in targets.split():
         module, _, attribute = target.partition(":")
-        parts.append(getattr(import_module(f"orchestrator.commands.{module}"), attribute))
+        path = module if "." in module else f"orchestrator.commands.{module}"
+        parts.append(getattr(import_module(path), attribute))
     if isinstance(parts[0], typer.Typer):
         group, *more = map(get_group, parts)
         for other in more:
