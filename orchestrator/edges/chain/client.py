@@ -138,6 +138,17 @@ class Chain:
         """Return the number of the newest block."""
         return _number(self.rpc("eth_blockNumber", []))
 
+    def finalized(self) -> int:
+        """Return the number of the newest block that the node itself calls final.
+
+        Raises:
+            Retry: The node names none.
+        """
+        block = self.rpc("eth_getBlockByNumber", ["finalized", False])
+        if not isinstance(block, dict):
+            raise Retry(f"the node gave {block!r:.60} instead of its finalized block")
+        return _number(block.get("number"))
+
     def blocks(self, numbers: Iterable[int]) -> list[SeenBlock]:
         """Return blocks by number, in one round trip; raise Retry if one has vanished."""
         raw_blocks = self.rpc_many(
