@@ -38,7 +38,9 @@ def init(
     context: typer.Context,
     profile: Annotated[
         str | None,
-        typer.Option(help="dev: everything on this machine; server: node, oracles, bank elsewhere."),
+        typer.Option(
+            help="dev: all on this machine; server: node, oracles, bank elsewhere."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; deploy without asking.")] = False,
     rpc: Annotated[
@@ -137,9 +139,7 @@ def _given(value: str | None, flag: str, question: str, yes: bool) -> str:
 
 
 def _account(values: dict[str, str | None], yes: bool) -> dict[str, str]:
-    return {
-        flag: _given(values[flag], flag, question, yes) for flag, question in _ACCOUNT.items()
-    }
+    return {flag: _given(values[flag], flag, question, yes) for flag, question in _ACCOUNT.items()}
 
 
 def _ask_oracles(yes: bool) -> list[str]:
