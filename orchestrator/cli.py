@@ -30,6 +30,11 @@ DISTRIBUTION = "proofrail-orchestrator"  # the name on PyPI; `proofrail` there i
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Run a rail": {
         "init": ("services.commands.init:init", "Make the home of a new rail."),
+        "up": ("services:up", "Start the rail's processes and keep them running."),
+        "down": ("services:down", "Stop the rail's processes."),
+        "restart": ("services:restart", "Restart one process."),
+        "ps": ("services:ps", "List the rail's processes."),
+        "logs": ("logs:logs", "Show the logs of the processes."),
         "doctor": ("services.commands.doctor:doctor", "Check a rail, and say what to do."),
         "sandbox": (
             "services.commands.sandbox:app",
