@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -30,6 +31,7 @@ PRELOADED = (
     "services.bank",
     "services.orchestrator",
 )
+_PAST_S = 2 * 3_600  # older than the oldest reading that a simulated meter sends
 # what ends a terminal's session or a system service must not end the server before its processes
 _DEFERRED = (signal.SIGTERM, signal.SIGHUP)
 
@@ -90,8 +92,11 @@ def chain_process(settings: Settings) -> Process:
     """The local chain, on the port of `rpc_url`."""
     port = settings.rpc_url.rstrip("/").rpartition(":")[2]
     ready = settings.run / "chain.json"
-    arguments = ("--port", port, "--ready-file", str(ready))
-    return Process("chain", "services.testnet", arguments, ready=ready)
+    arguments = ("--home", str(settings.home), "--port", port, "--ready-file", str(ready))
+    arguments += ("--depth", str(settings.finality_blocks))
+    # a new chain begins in the past, so that what is installed at its start is not brand-new
+    arguments += ("--timestamp", str(int(time.time()) - _PAST_S))
+    return Process("chain", "services.chain.__main__", arguments, ready=ready)
 
 
 def set_up_job(settings: Settings) -> Process:
