@@ -38,9 +38,7 @@ def init(
     context: typer.Context,
     profile: Annotated[
         str | None,
-        typer.Option(
-            help="dev: all on this machine; server: node, oracles, bank elsewhere."
-        ),
+        typer.Option(help="dev: all on this machine; server: node, oracles, bank elsewhere."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; deploy without asking.")] = False,
     rpc: Annotated[

@@ -28,6 +28,10 @@ bank_app = typer.Typer(
 app.add_typer(bank_app)
 
 _MICRO_PER_CENT = 10_000
+_REASONS = {  # of ISO 20022, as the simulated bank uses them
+    "AM04": "there is too little money on the paying account (AM04)",
+    "AC01": "it has no such account (AC01)",
+}
 
 
 def _settings(context: typer.Context, what: str) -> Settings:
@@ -38,7 +42,14 @@ def _settings(context: typer.Context, what: str) -> Settings:
             f"{what} is for a rail of profile dev only, and {home.settings.home} is of profile "
             f"{home.settings.profile}. Nothing was done. `proofrail init --profile dev` makes one."
         )
-    home.local_only(what)
+    from services.sandbox.journal import read_journal
+
+    journal = read_journal(home.settings)  # only the local chain ever gets one
+    if journal is None or not journal.done:
+        raise Halt(
+            f"{what} needs the parties and the meter of a development rail, and "
+            f"{home.settings.home} has none yet. Nothing was done. Start it with `proofrail up`."
+        )
     return home.settings
 
 
@@ -168,10 +179,8 @@ def _carried_out(order: Any, *arguments: Any) -> None:
     except TimeoutError as error:
         raise Retry(f"the simulated bank does not answer: {error}") from error
     if not answer["ok"]:
-        raise Halt(
-            f"The bank refuses: {answer['reason']} (ISO 20022 reason code). Nothing was booked. "
-            "AM04 is too little money, AC01 an unknown account."
-        )
+        reason = _REASONS.get(answer["reason"], answer["reason"])
+        raise Halt(f"The bank refuses: {reason}. Nothing was booked. Correct it, and run it again.")
 
 
 def _cents(text: str, what: str) -> int:

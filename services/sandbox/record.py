@@ -16,8 +16,8 @@ from orchestrator.edges.store import Store, fundings
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
 from orchestrator.views.trace import trace
+from services.sandbox.journal import read_journal
 from services.sandbox.meter import METER, SandboxMeter, open_meter
-from services.sandbox.set_up import read_journal
 from services.simulated_devices.journal import evidence_of
 
 PATIENCE_S = 120.0  # for each step; a rail that is well needs a second or two
@@ -199,4 +199,3 @@ def parse_stage(text: str) -> Stage:
             f"{', '.join(MAIN_LINE[3:])}."
         )
     return Stage(text)
-

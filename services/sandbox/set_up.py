@@ -8,12 +8,9 @@ finished by the next one, and a finished one does nothing.
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from orchestrator.assembly import open_chain
 from orchestrator.commands.home import patience
@@ -33,37 +30,16 @@ from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.settings import Settings
 from services.equipment import create_broker_password
+from services.sandbox.journal import SetUpJournal, begin
 from services.sandbox.meter import METER, open_meter
 from services.sandbox.parties import PAYEE, PAYER, SAVINGS_CENTS, SandboxParty
 from services.simulated_bank.bank import write_file
 
-JOURNAL_VERSION = 1
 FUNDED_CENTS = 5_000_00
 PRICE_MICRO, FUSE_WATTS = 300_000, 150_000  # 0.30 EUR/kWh; a fast charger
 CAP_MICRO = 5_000_000_000  # 5,000 euro in 30 days
 WINDOW_S = 10  # a short dispute window, so that a payout follows soon
-_YEAR_S = 365 * 86_400
 _LATE_S = 60  # a chain's clock that is further behind is moved to now
-
-
-@dataclass
-class SetUpJournal:
-    """What a second run must find again.
-
-    Attributes:
-        genesis: the chain for which it was made, 0x-hex.
-        salt: of the mandate, hex; it makes the agreement's id.
-        expiry: of the mandate, Unix seconds.
-        agreement: the agreement's id once it is open, else "".
-        done: whether everything is there.
-    """
-
-    genesis: str
-    salt: str
-    expiry: int
-    agreement: str = ""
-    done: bool = False
-    version: int = JOURNAL_VERSION
 
 
 def set_up_sandbox(settings: Settings, say: Callable[[str], None] = lambda line: None) -> None:
@@ -74,11 +50,16 @@ def set_up_sandbox(settings: Settings, say: Callable[[str], None] = lambda line:
         say: called with a line per step.
 
     Raises:
-        Halt: the home's sandbox belongs to another chain, or a step failed on chain.
+        Halt: the chain is not a local one or not the sandbox's own, or a step failed on chain.
         Retry: the node does not answer.
     """
     deployment = Deployment.load(settings.deployment)
-    journal = _begin(settings, deployment.genesis)
+    if deployment.chain_id != keystore.LOCAL_CHAIN:
+        raise Halt(
+            f"A sandbox is for the local chain {keystore.LOCAL_CHAIN} only, and the contracts are "
+            f'on chain {deployment.chain_id}. Nothing was sent. Set profile = "server".'
+        )
+    journal = begin(settings, deployment.genesis)
     if journal.done:
         return
     chain = open_chain(settings.rpc_url, deployment)
@@ -91,53 +72,13 @@ def set_up_sandbox(settings: Settings, say: Callable[[str], None] = lambda line:
         _enrol(settings, chain, operations)
         say(f"device: {METER} is enrolled")
         journal.agreement = _open(settings, journal, operations)
-        _save(settings, journal)
+        journal.save(settings)
         say(f"agreement: {journal.agreement}")
     _move_clock_to_now(chain)
     _fund(settings, journal.agreement)
     say(f"funding: {FUNDED_CENTS // 100:,} EUR ordered at the simulated bank")
     journal.done = True
-    _save(settings, journal)
-
-
-def read_journal(settings: Settings) -> SetUpJournal | None:
-    """Return the journal of the sandbox; None before the first set-up.
-
-    Raises:
-        Halt: another version of this program wrote it.
-    """
-    try:
-        content = json.loads(_journal_file(settings).read_bytes())
-    except FileNotFoundError:
-        return None
-    if content.get("version") != JOURNAL_VERSION:
-        raise Halt(
-            f"{_journal_file(settings)} has version {content.get('version')}, and this program "
-            f"reads version {JOURNAL_VERSION}. Use the version of proofrail that wrote it."
-        )
-    return SetUpJournal(**content)
-
-
-def _begin(settings: Settings, genesis: str) -> SetUpJournal:
-    journal = read_journal(settings)
-    if journal is None:
-        journal = SetUpJournal(genesis, secrets.token_hex(32), int(time.time()) + _YEAR_S)
-        _save(settings, journal)
-    if journal.genesis != genesis:
-        raise Halt(
-            f"The sandbox of {settings.home} was set up on the chain with genesis "
-            f"{journal.genesis}, and the rail is on {genesis}. Nothing was sent. Next: start the "
-            "rail with its own chain, or make a new home with `proofrail init`."
-        )
-    return journal
-
-
-def _save(settings: Settings, journal: SetUpJournal) -> None:
-    keystore.write_private(_journal_file(settings), json.dumps(asdict(journal), indent=1).encode())
-
-
-def _journal_file(settings: Settings) -> Path:
-    return settings.home / "sandbox" / "set-up.json"
+    journal.save(settings)
 
 
 @contextmanager
