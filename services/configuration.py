@@ -19,6 +19,7 @@ _BLOCKS: dict[str, type[BaseModel]] = {
     "safeguarding": SafeguardingSettings,
     "oracles": OracleSettings,
 }
+_UNSET = ["# [safeguarding] (not set)"]
 _HEAD = """\
 # The configuration of one rail, read at the start of its processes and by every command.
 # An environment variable goes first: PROOFRAIL_API_PORT stands for port in [api].
@@ -43,8 +44,8 @@ def render(values: Mapping[str, Any]) -> str:
         names = [name for name in fields if _section(name) == section]
         lines += [f"[{section}]", "", *_settings(names, values, section)]
     account = values.get("safeguarding")
-    lines += ["# The rail's own bank account, whose money backs the tokens.", "[safeguarding]"]
-    lines += _block(SafeguardingSettings, account) if account else ["# not set"]
+    lines.append("# The rail's own bank account, whose money backs the tokens.")
+    lines += ["[safeguarding]", *_block(SafeguardingSettings, account)] if account else _UNSET
     for oracle in values.get("oracles", ()):
         lines += ["", "[[oracles]]", *_block(OracleSettings, oracle)]
     return "\n".join(lines) + "\n"

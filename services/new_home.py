@@ -146,13 +146,15 @@ def server_home(
 def exists(home: Path) -> bool:
     """Return whether the folder is a home already, of this version or of an earlier one.
 
+    One whose making was cut off is none yet: `make` finishes it.
+
     Raises:
         Halt: it holds something else.
     """
     marks = (CONFIGURATION, "rail.json", "proofrail.sqlite3")
     if any((home / mark).exists() for mark in marks):
         return True
-    if home.exists() and any(path.name != "keys" for path in home.iterdir()):
+    if not _draft(home).exists() and home.exists() and any(home.iterdir()):
         raise Halt(
             f"{home} is not empty and holds no rail. Nothing was written. Give another folder "
             "with --home."
@@ -167,15 +169,17 @@ def make(plan: NewHome) -> Settings:
     """
     plan.home.mkdir(parents=True, exist_ok=True)
     plan.home.chmod(0o700)  # it holds names, accounts and logs
-    draft = plan.home / CONFIGURATION
-    if not draft.exists():
-        text = configuration.render(plan.values)
-        partial = plan.home / "keys" / f".{CONFIGURATION}"
-        keystore.write_private(partial, text.encode())
-        settings = Settings(home=plan.home, **plan.values)
-        equip(settings)
-        partial.rename(draft)
+    if not (plan.home / CONFIGURATION).exists():
+        draft = _draft(plan.home)
+        keystore.write_private(draft, configuration.render(plan.values).encode())
+        equip(Settings(home=plan.home, **plan.values))
+        draft.rename(plan.home / CONFIGURATION)
     return read_settings(plan.home)
+
+
+def _draft(home: Path) -> Path:
+    """Return the file that shows that a home is being made."""
+    return home / f".{CONFIGURATION}.draft"
 
 
 def equip(settings: Settings) -> None:

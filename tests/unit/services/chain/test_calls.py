@@ -47,9 +47,7 @@ def test_call__without_such_a_tag__stays_as_it_is(other):
     assert with_final(other, 31) == other
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"7", b"[1]", b"\xff", b"null", b"[" * 200_000]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[1]", b"\xff", b"null", b"[" * 200_000])
 def test_body__that_is_no_call__is_refused(body):
     with pytest.raises(NotACall):
         parse(body)
