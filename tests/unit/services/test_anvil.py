@@ -1,4 +1,4 @@
-"""anvil is found where it is, fetched with its pinned hashes where it is not, never npm's wrapper."""
+"""anvil is found where it is, else fetched with its pinned hashes; never npm's wrapper."""
 
 from __future__ import annotations
 

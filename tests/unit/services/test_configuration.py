@@ -1,4 +1,4 @@
-"""proofrail.toml: every setting is in it, each with a comment, and it reads back as it was meant."""
+"""proofrail.toml: every setting, each with a comment; it reads back as it was meant."""
 
 from __future__ import annotations
 

@@ -103,12 +103,12 @@ def test_free_ports__two_parts__never_get_the_same_one():
 
 
 def test_free_ports__none_free__is_refused():
-    with pytest.raises(Halt, match="is free for the API. Nothing was written"):
+    with pytest.raises(Halt, match=r"is free for the API\. Nothing was written"):
         FreePorts(lambda port: False).take(8_000, "the API")
 
 
 def test_exists__a_folder_with_something_else__is_refused(tmp_path):
     assert not new_home.exists(tmp_path / "none")
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(Halt, match="holds no rail. Nothing was written"):
+    with pytest.raises(Halt, match=r"holds no rail\. Nothing was written"):
         new_home.exists(tmp_path)
