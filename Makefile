@@ -46,6 +46,12 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) requirements/node.in -o requirements/node.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in -o requirements/base.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/device.in -o requirements/device.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/oracle.in -o requirements/oracle.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/device.in requirements/oracle.in \
+	        requirements/rail.in -o requirements/rail.txt
+	$(LOCK) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
 
 clean:

@@ -21,8 +21,7 @@ from orchestrator import __version__
 from orchestrator.commands import output
 from orchestrator.commands.home import Home
 from orchestrator.errors import Halt, Retry
-
-DISTRIBUTION = "proofrail-orchestrator"  # the name on PyPI; `proofrail` there is another project
+from orchestrator.extras import extra_needed
 
 # section of the help -> command -> (MODULE:ATTRIBUTE, help line)
 # A module without a dot is under orchestrator.commands.
@@ -80,7 +79,6 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
 
 # refusals that mean "no" (exit code 1); all others mean that the command failed (exit code 2)
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
-_OURS = ("device_adapters", "oracles", "orchestrator", "services")
 _REVERTS = {  # a contract's error: the next step for the user
     "KeyTaken": "This key was enrolled before, for this or another device. Make a new key.",
     "DeviceExists": "A device with this name is enrolled; `proofrail device list` shows it.",
@@ -150,10 +148,11 @@ class Guarded(TyperGroup):
         except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            if _debugging(context):
+            sentence = extra_needed(error, "rail")
+            if sentence is not None:
+                output.complain(sentence, "extra_missing", as_json)
+            elif _debugging(context):
                 raise
-            if isinstance(error, ModuleNotFoundError) and error.name.split(".")[0] not in _OURS:
-                output.complain(_extra_needed(error.name), "extra_missing", as_json)
             else:
                 output.complain(_bug_report(error), "bug", as_json)
             code = output.CANNOT
@@ -184,13 +183,6 @@ def _accept(command: Any, option: Any) -> None:
         _accept(member, option)
 
 
-def _extra_needed(module: str) -> str:
-    return (
-        f"This command needs the extra [rail]: the module {module} is not installed. Nothing was "
-        f"done. Run: pip install '{DISTRIBUTION}[rail]'"
-    )
-
-
 def _bug_report(bug: Exception) -> str:
     return (
         f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped here. See "
@@ -210,7 +202,7 @@ def _with_next_step(sentence: str) -> str:
 def _debugging(context: typer.Context) -> bool:
     try:
         return (context.obj or Home()).settings.debug
-    except Halt:
+    except (Halt, ModuleNotFoundError):  # the base has no library for settings
         return False
 
 
@@ -264,7 +256,7 @@ def root(
 def main() -> None:
     """Run the command line; answer a shell that asks for completions."""
     completion_init()
-    app()
+    app(prog_name="proofrail")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     broker_embedded: bool = Field(default=True, description="`proofrail up` starts a broker")
     safeguarding: SafeguardingSettings | None = None
     oracles: tuple[OracleSettings, ...] = ()
+    bank_rest_s: int = Field(
+        default=5,
+        ge=0,
+        description="seconds after which a bank file without a visible end counts as complete",
+    )
     debug: bool = Field(default=False, description="commands show tracebacks of internal errors")
 
     @classmethod

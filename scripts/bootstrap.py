@@ -161,7 +161,7 @@ def _own_npm() -> list[str]:
 def _changed_contracts() -> list[str]:
     """Return the contract files that differ from the artifacts that ship with the package."""
     sys.path.insert(0, str(ROOT))
-    from orchestrator.edges.chain.artifacts import changed_files  # standard library only
+    from scripts.solidity.shipped import changed_files  # standard library only
 
     return changed_files(ROOT)
 

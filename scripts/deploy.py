@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
-from services.development import DEVELOPMENT_WARDEN, development_plan, product_contracts
+from services.development import DEVELOPMENT_WARDEN, development_plan
 
 __all__ = ["DEVELOPMENT_WARDEN", "ROOT", "development_plan", "main", "under_ape"]
 

@@ -6,8 +6,8 @@ The keys are those of the public development mnemonic. Chains other than the loc
 from __future__ import annotations
 
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import product_contracts
 from orchestrator.edges.chain.plan import DeploymentPlan
-from orchestrator.products import products
 
 # (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
 ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
@@ -45,8 +45,3 @@ def development_plan(first: int = 0) -> DeploymentPlan:
         members=tuple(zip(oracles, (domain for _, domain in ORACLES), strict=True)),
         products=product_contracts(),
     )
-
-
-def product_contracts() -> tuple[str, ...]:
-    """Return the names of the products' contracts, sorted."""
-    return tuple(sorted(product.CONTRACT for product in products().values()))

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import GAS_LIMIT, TIP_WEI, Deployment, deploy
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.chain.plan import DeploymentPlan
-from orchestrator.edges.chain.solidity import Artifact
 from orchestrator.errors import Halt
 from orchestrator.settings import Settings
 

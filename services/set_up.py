@@ -14,12 +14,11 @@ import sys
 from pathlib import Path
 
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings, read_settings
-from services.development import product_contracts
 from services.sandbox.set_up import set_up_sandbox
 
 _NAMED_ROLES = ("guardian", "minter", "registrar", "warden")

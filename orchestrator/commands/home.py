@@ -46,8 +46,8 @@ class Home:
         return read_addresses(self.settings.home)
 
     @cached_property
-    def store(self) -> Store:
-        """The existing store; a command never creates one."""
+    def database(self) -> Path:
+        """The existing file of the store; a command never creates one."""
         path = self.settings.database
         if not path.is_file():
             raise Halt(
@@ -55,6 +55,12 @@ class Home:
                 "init` makes a rail; for an existing one give its home with --home or "
                 "PROOFRAIL_HOME."
             )
+        return path
+
+    @cached_property
+    def store(self) -> Store:
+        """The store in `database`."""
+        path = self.database
         from orchestrator.edges.store import Store
 
         return Store(path)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import Home, home_of, text_or_file
+from orchestrator.commands.home import home_of, text_or_file
 from orchestrator.commands.output import Json, decimal, plain, table, when
 
 
@@ -22,69 +22,13 @@ def status(
 
     Exit code 1 if a step of the running rail halted.
     """
+    from orchestrator.edges.totals import read_totals
+
     home = home_of(context)
-    view = _totals(home)
+    view = {"home": str(home.settings.home), **read_totals(home.database)}
     view["orchestrator"] = _orchestrator_view(home.rail_file.get("api_url"), api_key)
     output.show(view, as_json, lambda console: _render(console, view))
     raise typer.Exit(output.NO if view["orchestrator"].get("halted") else 0)
-
-
-def _totals(home: Home) -> dict[str, Any]:
-    from orchestrator.edges.store import (
-        agreements,
-        blocks,
-        conflicts,
-        equivocations,
-        evidence,
-        lookup,
-        payments,
-        payouts,
-        rejections,
-    )
-
-    with home.store.read() as session:
-        head = blocks.newest(session)
-        return {
-            "home": str(home.settings.home),
-            "block": head.number if head else None,
-            "final_block": blocks.newest_final(session),
-            "events": evidence.event_counts(session),
-            "rejected": rejections.count_by_reason(session),
-            "payments": {
-                stage: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
-                for stage, (count, total) in lookup.count_by_stage(session).items()
-            },
-            "payouts": {
-                stage: {"payouts": count, "amount": str(cents), "asset": "EUR/2"}
-                for stage, (count, cents) in payouts.count_by_stage(session).items()
-            },
-            "holes": len(evidence.all_holes(session)),
-            "quarantined_devices": [
-                {
-                    "device": _name(agreements.device(session, device), device),
-                    "device_id": device,
-                    "reason": reason,
-                    "conflicts": count,
-                    "found_at": at,
-                }
-                for device, reason, count, at in conflicts.quarantined(session)
-            ],
-            "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
-            "stopped_agreements": [
-                {
-                    "device": agreement.device,
-                    "agreement_id": agreement.agreement_id,
-                    "payment_id": row.payment_id,
-                    "stage": row.stage,
-                    "reason": row.reason,
-                }
-                for row, agreement in payments.stopping(session)
-            ],
-        }
-
-
-def _name(device: Any, device_id: str) -> str:
-    return device.name if device else device_id
 
 
 def _orchestrator_view(url: str | None, api_key: str | None) -> dict[str, Any]:

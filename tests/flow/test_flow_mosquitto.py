@@ -22,7 +22,7 @@ def test_records__behind_mosquitto_even_if_it_is_killed__reach_the_bank(tmp_path
         rail.kill("broker")
         rail.stack.restart_broker()
         rail.until_receipted()
-        rail.until_reconciled()
+        rail.until_booked()
         assert set(rail.stages()) == {Stage.RECONCILED}
         assert rail.reconciliation().breaks == ()
         invariants.assert_all(rail)

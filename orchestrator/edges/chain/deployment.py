@@ -14,6 +14,7 @@ import requests
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
+from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import (
     LOCAL_CHAIN,
@@ -21,7 +22,6 @@ from orchestrator.edges.chain.keystore import (
     write_private,
 )
 from orchestrator.edges.chain.plan import DeploymentPlan
-from orchestrator.edges.chain.solidity import Artifact
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825

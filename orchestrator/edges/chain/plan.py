@@ -1,4 +1,4 @@
-"""Who gets which role in a deployment."""
+"""Who gets which role in a deployment, and which products there are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class DeploymentPlan:
         registrar: Its address.
         warden: Its address.
         members: (oracle address, trust domain from 1 to 255).
-        products: Names of contracts, each created with (rail, registry).
+        products: Names of contracts, each created with (rail, registry); see
+            `artifacts.product_contracts`.
     """
 
     deployer: LocalAccount

@@ -347,16 +347,6 @@ def count_facts(session: Session, pattern: str) -> int:
     ).one()
 
 
-def newest_reconciled(session: Session) -> str | None:
-    """Return the id of the newest payment that went through all stages, as an example."""
-    return session.exec(
-        select(PaymentRow.payment_id)
-        .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
-        .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
-        .limit(1)
-    ).first()
-
-
 def page(
     session: Session,
     stage: str | None,
