@@ -1,7 +1,7 @@
 # The two commands: `make demo` and `make test`. Each sets up all it needs.
 PYTHON ?= python3
 RUN := .venv/bin/python
-HOME_DIR ?= .proofrail
+HOME_DIR ?= .proofrail-demo
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
@@ -54,5 +54,5 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
 
-clean:
-	rm -rf .venv .venv-tools node_modules site .build .proofrail .pytest_cache .hypothesis
+clean:               ## what can be made again, and never a rail
+	rm -rf .venv .venv-tools node_modules site .build .pytest_cache .hypothesis

@@ -1,7 +1,8 @@
-"""Start a whole rail on this machine, process by process, and stop each by its process id.
+"""Start a whole rail on this machine, part by part, for the demonstration and for flow tests.
 
-Chain, broker, four oracles of three trust domains, bank and orchestrator are real processes on free
-loopback ports. All their files are under one home folder.
+The processes are those of `proofrail up` (services/processes.py), on free loopback ports. Nobody
+supervises them: what a test kills stays dead until the test starts it again. All files are under
+one home folder.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from orchestrator.addresses import configured_addresses, write_addresses
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
@@ -34,18 +36,29 @@ from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
-from orchestrator.settings import Settings
-from scripts.deploy import DEVELOPMENT_WARDEN, ROOT, development_plan
+from orchestrator.settings import OracleSettings, SafeguardingSettings, Settings
+from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.solidity.shipped import refresh
+from services import processes
 from services.bank import BankClient, new_iban
-from services.testnet import Testnet, die_with_parent
+from services.processes import Process
+from services.testnet import Testnet
 
 # (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
 ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
 DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
+SAFEGUARDING = SafeguardingSettings(
+    name="proofrail safeguarding",
+    iban=new_iban(1),
+    street="Am Kanal",
+    building="1",
+    post_code="14467",
+    town="Potsdam",
+    country="DE",
+)
+DEMO_MARK = "demo.json"  # a home with this file is a demonstration's, and may be deleted
 _ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
-_SENDER_ACCOUNT, _FIRST_PARTY = 9, 10
-_MARK = "rail.json"
+_SENDER_ACCOUNT, _FIRST_ORACLE, _FIRST_PARTY = 9, 5, 10
 
 
 @dataclass
@@ -53,41 +66,58 @@ class Stack:
     """The processes of one rail.
 
     Attributes:
-        home: the folder; `prepare` empties it if it holds an earlier rail.
+        home: the folder; `prepare` empties it if it holds an earlier demonstration.
         start_at: Unix seconds of the chain's first block, when devices are installed.
-        keep: whether processes go on when this one ends.
-        ports: oracle -> its HTTP port, which it keeps over restarts.
+        environment: variables of the processes.
+        patience_s: how long a process may take until it serves.
+        settings: with the port of each process, once that process serves.
     """
 
     home: Path
     start_at: int
     block_seconds: int = 1
-    keep: bool = False
     embedded_broker: bool = False
     environment: dict[str, str] = field(default_factory=dict)
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)
+    patience_s: float = 60
+    processes: dict[str, ForkServerProcess] = field(default_factory=dict)
+    _starting: dict[str, Process] = field(default_factory=dict)
     _parties: dict[int, LocalAccount] = field(default_factory=dict)
-    _starting: dict[str, Path] = field(
-        default_factory=dict
-    )  # ready files that processes will write
 
     # --- start, in the order of the checklist
 
     def prepare(self) -> None:
-        """Make an empty home.
+        """Make an empty home, and have the modules of the processes loaded meanwhile.
 
         Raises:
-            Halt: the folder holds something else than a rail.
+            Halt: the folder holds something else than an earlier demonstration.
         """
+        self.home = self.home.resolve()
         if self.home.exists() and any(self.home.iterdir()):
-            if not (self.home / _MARK).exists():
-                raise Halt(f"{self.home} is not empty and holds no rail; choose another home")
+            if not (self.home / DEMO_MARK).exists():
+                raise Halt(
+                    f"{self.home} is not empty and is not the home of a demonstration. Nothing was "
+                    "deleted. Choose another home."
+                )
             shutil.rmtree(self.home)
+        processes.load_modules()
         (self.home / "logs").mkdir(parents=True)
         self.home.chmod(0o700)  # it holds names, accounts and logs
-        keystore.write_private(self.home / _MARK, b"{}")
-        self.settings = Settings(home=self.home)
+        keystore.write_private(self.home / DEMO_MARK, json.dumps({"version": 1}).encode())
+        self.settings = Settings(
+            home=self.home,
+            api_port=0,
+            broker_port=0,
+            safeguarding=SAFEGUARDING,
+            oracles=tuple(
+                OracleSettings(
+                    name=name,
+                    domain=domain,
+                    address=keystore.development_account(_FIRST_ORACLE + index).address,
+                    url="http://127.0.0.1:0",
+                )
+                for index, (name, domain) in enumerate(ORACLES)
+            ),
+        )
         self._keys()
 
     def _keys(self) -> None:
@@ -115,16 +145,16 @@ class Stack:
         self.testnet = Testnet(
             mining="auto",
             accounts=40,
-            outlive=self.keep,
             extra=("--timestamp", str(self.start_at)),
         ).start()
+        self._set(rpc_url=self.testnet.url)
 
     def deploy(self) -> Deployment:
         """Deploy the contracts; the deployment is idempotent and keeps a journal."""
         deployment = deploy(
-            self.testnet.url, self.artifacts, development_plan(), self.settings.deployment
+            self.settings.rpc_url, self.artifacts, development_plan(), self.settings.deployment
         )
-        self.chain = Chain(self.testnet.url, deployment, self.artifacts)
+        self.chain = Chain(self.settings.rpc_url, deployment, self.artifacts)
         self.store = Store(self.settings.database)
         senders = {
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
@@ -135,177 +165,66 @@ class Stack:
 
     def start_broker(self) -> None:
         """Start the broker: mosquitto if it is on PATH, else amqtt."""
-        self._spawn_broker()
+        self.restart_broker()
         password = credentials.issue(self.home, "rail", credentials.CredentialRole.RAIL)
         keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
     def restart_broker(self) -> None:
-        """Start a stopped broker on its old port, with its old passwords."""
-        self._spawn_broker("--port", str(self.broker["port"]))
-
-    def _spawn_broker(self, *extra: str) -> None:
-        arguments = [*extra, "--embedded"] if self.embedded_broker else extra
-        ready = self._ready("broker")
-        self._start(
-            "broker", "services.broker", "--home", self.home, "--ready-file", ready, *arguments
-        )
-        self.broker = self._wait_ready("broker", ready)
+        """Start a stopped broker, from the second time on with its old port and passwords."""
+        extra = ("--embedded",) if self.embedded_broker else ()
+        self._spawn(processes.broker_process(self.settings, *extra))
+        self.broker = self._wait_ready("broker")
+        self._set(broker_host=self.broker["host"], broker_port=self.broker["port"])
 
     def spawn_oracles(self) -> None:
         """Start all of them at once, each with its own key, password, token and home."""
-        for name, _ in ORACLES:
-            self._equip_oracle(name)
-            self._starting[name] = self._spawn_oracle(name)
+        for index, oracle in enumerate(self.settings.oracles):
+            self._equip_oracle(oracle.name, index)
+            self._spawn(processes.oracle_process(self.settings, oracle))
 
     def start_oracles(self) -> None:
         """Wait until all oracles serve; start those that `spawn_oracles` did not start."""
-        if ORACLES[0][0] not in self._starting:
+        if not any(name.startswith("oracle-") for name in self._starting):
             self.spawn_oracles()
-        for name, _ in ORACLES:
-            self.ports[name] = self._wait_ready(name, self._starting.pop(name))["port"]
+        oracles = []
+        for oracle in self.settings.oracles:
+            port = self._wait_ready(f"oracle-{oracle.name}")["port"]
+            oracles.append(oracle.model_copy(update={"url": f"http://127.0.0.1:{port}"}))
+        self._set(oracles=tuple(oracles))
 
-    def prepare_oracle(self, name: str, *extra: object) -> None:
-        """Start an oracle's next process, which waits for `restart_oracle`."""
-        current = self.processes.pop(name, None)
-        ready = self._spawn_oracle(name, "--start-file", self._ready(f"start-{name}"), *extra)
-        self._starting[name] = ready
-        self.processes[f"next {name}"] = self.processes.pop(name)
-        if current is not None:
-            self.processes[name] = current
-
-    def restart_oracle(self, name: str, *extra: object) -> None:
+    def restart_oracle(self, name: str, *extra: str) -> None:
         """Start a stopped oracle with its key, memory and port; `extra` are flags such as --lie."""
-        ready = self._starting.pop(name, None)
-        if ready is None:
-            ready = self._spawn_oracle(name, *extra)
-        else:
-            self.processes[name] = self.processes.pop(f"next {name}")
-            (self.home / "run" / f"start-{name}.json").touch()
-        self._wait_ready(name, ready)
+        [oracle] = [oracle for oracle in self.settings.oracles if oracle.name == name]
+        self._spawn(processes.oracle_process(self.settings, oracle, *extra))
+        self._wait_ready(f"oracle-{name}")
 
-    def _equip_oracle(self, name: str) -> None:
-        index = [oracle for oracle, _ in ORACLES].index(name)
+    def _equip_oracle(self, name: str, index: int) -> None:
         home = self.home / "oracles" / name
         password = credentials.issue(self.home, name, credentials.CredentialRole.ORACLE)
         keystore.write_private(home / "broker.password", password.encode())
-        keystore.create(home, "key", keystore.development_account(5 + index).key.hex())
+        key = keystore.development_account(_FIRST_ORACLE + index).key.hex()
+        keystore.create(home, "key", key)
         token = secrets.token_urlsafe(32).encode()
         keystore.write_private(home / "token", token)
         keystore.write_private(self.settings.keys / f"{name}.token", token)
 
-    def _spawn_oracle(self, name: str, *extra: object) -> Path:
-        home, ready = self.home / "oracles" / name, self._ready(name)
-        self._start(
-            name,
-            "services.oracle",
-            "--name",
-            name,
-            "--domain",
-            str(dict(ORACLES)[name]),
-            "--home",
-            home,
-            "--rpc",
-            self.testnet.url,
-            "--deployment",
-            self.settings.deployment,
-            "--broker-host",
-            self.broker["host"],
-            "--broker-port",
-            str(self.broker["port"]),
-            "--broker-user",
-            name,
-            "--broker-password-file",
-            home / "broker.password",
-            "--http-port",
-            str(self.ports.get(name, 0)),
-            "--keystore",
-            home / "key.json",
-            "--password-file",
-            home / "password",
-            "--token-file",
-            home / "token",
-            "--ready-file",
-            ready,
-            *extra,
-        )
-        return ready
-
     def start_bank(self) -> None:
-        """Start the simulated bank with the rail's safeguarding account."""
-        self.safeguarding = {
-            "name": "proofrail safeguarding",
-            "iban": new_iban(1),
-            "bic": "",
-            "address": {
-                "street": "Am Kanal",
-                "building": "1",
-                "post_code": "14467",
-                "town": "Potsdam",
-                "country": "DE",
-            },
-        }
+        """Start the simulated bank with the rail's safeguarding account and its earlier books."""
+        processes.write_bank_accounts(self.settings)
         self.bank = BankClient(self.home / "bank")
-        self.bank.start(
-            {
-                "accounts": [
-                    {
-                        "iban": self.safeguarding["iban"],
-                        "name": self.safeguarding["name"],
-                        "kind": "safeguarding",
-                        "balance_cents": 0,
-                    }
-                ]
-            },
-            outlive=self.keep,
-        )
-        self.processes["simulated bank"] = self.bank.process
-
-    def prepare_rail(self) -> None:
-        """Start the orchestrator's process, which loads its modules and waits for `start_rail`."""
-        start_file = self._ready("start")
-        self._starting["orchestrator"] = self.spawn_rail("--start-file", start_file)
+        self._spawn(processes.bank_process(self.settings))
+        self._wait_ready("bank")
 
     def start_rail(self) -> None:
         """Start the orchestrator; it reads the addresses of all other parts from rail.json."""
-        self._write_addresses()
-        if "orchestrator" in self._starting:
-            (self.home / "run" / "start.json").touch()
-        ready = self._starting.pop("orchestrator", None) or self.spawn_rail()
-        self.api_url = self._wait_ready("orchestrator", ready)["api_url"]
-        self._write_addresses(api_url=self.api_url)
+        self.spawn_rail()
+        self.api_url = self._wait_ready("orchestrator")["api_url"]
+        write_addresses(self.home, {**configured_addresses(self.settings), "api_url": self.api_url})
 
-    def spawn_rail(self, *extra: object) -> Path:
-        """Start the orchestrator's process; return its ready file, which exists once it serves."""
-        ready = self._ready("orchestrator")
-        self._start(
-            "orchestrator",
-            "services.orchestrator",
-            "--home",
-            self.home,
-            "--ready-file",
-            ready,
-            *extra,
-        )
-        return ready
-
-    def _write_addresses(self, **fields: Any) -> None:
-        oracles = [
-            {
-                "name": name,
-                "domain": domain,
-                "address": keystore.development_account(5 + index).address,
-                "url": f"http://127.0.0.1:{self.ports[name]}",
-            }
-            for index, (name, domain) in enumerate(ORACLES)
-        ]
-        addresses = {
-            "rpc_url": self.testnet.url,
-            "broker": self.broker,
-            "oracles": oracles,
-            "safeguarding": self.safeguarding,
-            **fields,
-        }
-        keystore.write_private(self.home / _MARK, json.dumps(addresses, indent=1).encode())
+    def spawn_rail(self) -> None:
+        """Start the orchestrator's process and return at once."""
+        write_addresses(self.home, configured_addresses(self.settings))
+        self._spawn(processes.orchestrator_process(self.settings))
 
     # --- time and parties
 
@@ -329,36 +248,25 @@ class Stack:
 
     # --- processes
 
-    def _ready(self, name: str) -> Path:
-        path = self.home / "run" / f"{name}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.unlink(missing_ok=True)
-        return path
+    def _set(self, **fields: Any) -> None:
+        self.settings = self.settings.model_copy(update=fields)
 
-    def _start(self, name: str, module: str, *arguments: object) -> None:
-        log = (self.home / "logs" / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **self.environment},
-            start_new_session=True,
-            preexec_fn=None if self.keep else die_with_parent,
-        )
-        log.close()
+    def _spawn(self, process: Process) -> None:
+        environment = {"PROOFRAIL_API_PORT": "0", **self.environment}
+        self._starting[process.name] = process
+        self.processes[process.name] = processes.start(process, self.settings.logs, environment)
 
-    def _wait_ready(self, name: str, ready: Path, timeout_s: float = 60) -> dict[str, Any]:
-        deadline = time.monotonic() + timeout_s
-        while not ready.exists():
-            code = self.processes[name].poll()
+    def _wait_ready(self, name: str) -> dict[str, Any]:
+        """Return the content of the process's ready file, once it serves."""
+        process, deadline = self._starting.pop(name), time.monotonic() + self.patience_s
+        while not process.serves():
+            code = self.processes[name].exitcode
             if code is not None or time.monotonic() > deadline:
-                log = self.home / "logs" / f"{name}.log"
+                log = self.settings.logs / f"{name}.log"
                 last = log.read_text(errors="replace").strip().splitlines()[-3:]
                 raise Halt(f"{name} did not start (exit {code}); {log} ends: {' / '.join(last)}")
             time.sleep(0.02)
-        return json.loads(ready.read_text())
+        return json.loads(process.ready.read_text() or "{}")
 
     def issue_devices(self, names: list[str]) -> dict[str, str]:
         """Issue a new broker password per device; only hashes are kept."""
@@ -367,14 +275,14 @@ class Stack:
     def stop(self, name: str, sign: int = signal.SIGTERM) -> None:
         """End one process and wait for it; SIGKILL stands for a power cut."""
         process = self.processes.pop(name, None)
-        if process is None or process.poll() is not None:
+        if process is None or process.exitcode is not None:
             return
-        process.send_signal(sign)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, sign)
+        process.join(timeout=20)
+        if process.exitcode is None:
             process.kill()
-            process.wait()
+            process.join()
 
     def stop_all(self) -> None:
         """End everything: the orchestrator first, the chain last."""
@@ -389,7 +297,7 @@ class Stack:
             self.store.close()
 
     def pids(self) -> dict[str, int]:
-        """Return {process: id}, to stop a kept rail later."""
+        """Return {process: id}."""
         return {name: process.pid for name, process in self.processes.items()} | {
             "chain": self.testnet.pid
         }

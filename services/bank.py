@@ -12,7 +12,6 @@ import argparse
 import json
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -24,71 +23,21 @@ from orchestrator.home_lock import HomeInUse, hold
 from services.simulated_bank.bank import SimulatedBank, write_file
 from services.simulated_bank.misbehaviour import MISBEHAVIOURS
 from services.simulated_bank.orders import new_iban
-from services.testnet import die_with_parent
 
 __all__ = ["BankClient", "main", "new_iban"]
 
 _HOME = Path(".proofrail/bank")
 _POLL_SECONDS = 0.05
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 class BankClient:
-    """Start a bank in a folder, send it instructions of customers, and stop it.
+    """Send instructions of customers to the bank that serves a folder.
 
     Instructions are files, so they also reach a bank that starts later.
     """
 
     def __init__(self, home: Path) -> None:
-        self.home, self.process = Path(home), None
-
-    def start(self, config: dict[str, Any], timeout_s: int = 20, *, outlive: bool = True) -> None:
-        """Start the process and return once it serves.
-
-        Args:
-            outlive: the bank goes on when the process that started it ends.
-
-        Raises:
-            RuntimeError: it did not start in time.
-        """
-        file, ready = self.home / "config.json", self.home / "ready"
-        write_file(file, json.dumps(config, indent=1).encode())
-        ready.unlink(missing_ok=True)
-        with open(self.home / "bank.log", "ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "services.bank",
-                    "--home",
-                    str(self.home.resolve()),
-                    "serve",
-                    "--config",
-                    str(file.resolve()),
-                ],
-                cwd=_ROOT,
-                stdout=log,
-                stderr=log,
-                preexec_fn=None if outlive else die_with_parent,
-            )
-        if (
-            not _until(lambda: ready.exists() or self.process.poll() is not None, timeout_s)
-            or self.process.poll() is not None
-        ):
-            self.stop()
-            raise RuntimeError(f"the bank did not start; see {self.home / 'bank.log'}")
-
-    def stop(self, timeout_s: int = 10) -> int | None:
-        """End the process and return its exit code, or None if none was started."""
-        if self.process is None:
-            return None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
+        self.home = Path(home)
 
     def pay(
         self,

@@ -8,17 +8,20 @@ back, about as fast as one process loads.
 from __future__ import annotations
 
 import importlib
+import json
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from orchestrator.edges.bank.files import write_atomically
 from orchestrator.settings import OracleSettings, Settings
 from services.testnet import die_with_parent
 
@@ -153,6 +156,28 @@ def orchestrator_process(settings: Settings, *extra: str) -> Process:
     )
 
 
+def write_bank_accounts(settings: Settings) -> None:
+    """Write the accounts with which a simulated bank begins: the rail's own."""
+    own = settings.safeguarding
+    account = {"iban": own.iban, "name": own.name, "kind": "safeguarding", "balance_cents": 0}
+    text = json.dumps({"accounts": [account]}, indent=1).encode()
+    write_atomically(settings.home / "bank" / "config.json", text)
+
+
+def load_modules() -> None:
+    """Start the server of forks, which loads the modules; return at once.
+
+    Whoever calls this early saves the first `start` the wait. A server that has died is replaced.
+    """
+    forkserver.set_forkserver_preload(list(PRELOADED))
+    resource_tracker.ensure_running()  # its start unblocks signals, so it comes first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)  # the server inherits this
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def start(
     process: Process, logs: Path, environment: Mapping[str, str] | None = None
 ) -> ForkServerProcess:
@@ -165,30 +190,35 @@ def start(
         process.ready.parent.mkdir(parents=True, exist_ok=True)
         process.ready.unlink(missing_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    child = context.Process(
+    load_modules()
+    child = multiprocessing.get_context("forkserver").Process(
         target=_run,
         name=process.name,
         args=(process, logs / f"{process.name}.log", dict(environment or {})),
+        daemon=True,  # so that it is asked to end where this process ends by an error
     )
-    resource_tracker.ensure_running()  # its start unblocks signals, so it comes first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)  # the server inherits this
-    try:
-        child.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    child.start()
     return child
 
 
 def _run(process: Process, log: Path, environment: dict[str, str]) -> None:
     """Become the process: this runs in the fork."""
     os.setsid()  # Ctrl-C at the terminal is for whoever started the rail
-    die_with_parent()
+    die_with_parent()  # the server of forks
+    threading.Thread(target=_end_with_starter, name="end-with-starter", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.environ.update(environment)
     sys.argv = [process.module, *process.arguments]
-    sys.exit(importlib.import_module(process.module).main())
+    module = importlib.import_module(process.module)
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{process.module}.__main__")
+    sys.exit(module.main())
+
+
+def _end_with_starter() -> None:
+    """End this process as a power cut does once the process that started it has ended."""
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -276,6 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
 def supervise(settings: Settings) -> None:
     """Publish the addresses of the home's rail, then run its processes until a signal comes."""
     prepare(settings)
+    processes.load_modules()
     supervisor = Supervisor(
         settings,
         processes.rail_processes(settings, os.getpid()),
@@ -301,10 +302,7 @@ def prepare(settings: Settings) -> None:
         )
     write_addresses(settings.home, configured_addresses(settings))
     if settings.bank_simulated:
-        account = {"iban": settings.safeguarding.iban, "name": settings.safeguarding.name}
-        accounts = [{**account, "kind": "safeguarding", "balance_cents": 0}]
-        text = json.dumps({"accounts": accounts}, indent=1).encode()
-        write_atomically(settings.home / "bank" / "config.json", text)
+        processes.write_bank_accounts(settings)
 
 
 def _publish_api(settings: Settings, name: str) -> None:

@@ -30,7 +30,7 @@ STATE_FORMAT = 1  # of run/processes.json
 HOPELESS_RESTARTS = 4  # a process that died so often while the rail starts is reported at once
 STOP_PATIENCE_S = 180  # each of the processes gets 20 s
 _POLL_S = 0.05
-_LOG_LINES = 8  # shown of a process that does not get ready
+_LOG_LINES = 3  # shown of a process that does not get ready
 
 
 def register(app: typer.Typer) -> None:
@@ -278,8 +278,10 @@ def _unready(home: Home, processes: Iterable[dict[str, Any]], waited_s: int) -> 
 
 
 def _last_lines(log: Path, count: int) -> str:
+    """Return the last different lines of a log: a process that dies again repeats itself."""
     try:
-        lines = log.read_text(errors="replace").splitlines()[-count:]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     except OSError:
         lines = []
-    return " / ".join(line.strip() for line in lines) or "(nothing)."
+    different = list(dict.fromkeys(line for line in reversed(lines) if line))[:count]
+    return " / ".join(reversed(different)) or "(nothing)."

@@ -20,7 +20,7 @@ def conclude(stack: Stack, run: DemoRun) -> list[str]:
     """Print the results; return a sentence for every unexpected one."""
     answered = run.fleet.totals() + run.wearables.answers()
     with stack.store.read() as session:
-        reconciliation = reconcile_store(session, stack.safeguarding["iban"])
+        reconciliation = reconcile_store(session, stack.settings.safeguarding.iban)
         console.print()
         wrong = report.incidents(session, run)
         wrong += report.totals(session, answered, reconciliation)

@@ -66,7 +66,6 @@ def start(stack: Stack) -> DemoParticipants:
     seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
     done("environment", "Python and npm packages, locked by hash", seconds)
     stack.prepare()
-    stack.prepare_rail()  # first, because it has the most modules to load
     compile_contracts(stack)
     step("chain", lambda: (stack.start_chain(), f"anvil at {stack.testnet.url}")[1])
     step("contracts", lambda: f"PaymentRail {stack.deploy().addresses['PaymentRail']}")
@@ -74,7 +73,7 @@ def start(stack: Stack) -> DemoParticipants:
         "broker",
         lambda: (stack.start_broker(), "{broker} on {host}:{port}".format(**stack.broker))[1],
     )
-    step("bank", lambda: (stack.start_bank(), stack.safeguarding["iban"])[1])
+    step("bank", lambda: (stack.start_bank(), stack.settings.safeguarding.iban)[1])
     stack.spawn_oracles()  # they start while devices are enrolled
     participants = make_devices(stack)
     step("devices", lambda: _install(stack, participants))

@@ -78,7 +78,7 @@ def test_orchestrator__killed_at_every_stage_of_a_payment__loses_and_doubles_not
         rail.kill("orchestrator")
         rail.publish(1)  # devices do not notice the kill
         if moment in KILL_BANK_AT:
-            rail.kill("simulated bank")
+            rail.kill("bank")
             rail.restart_bank()
         rail.stack.start_rail()
     _assert_recovered(rail)
@@ -206,7 +206,7 @@ def _attested(rail: WholeRail, name: str) -> dict[tuple[bytes, int], tuple]:
 
 def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequence(own_rail):
     rail, name = own_rail, "utility-a"
-    rail.stack.stop("bank")  # so that the quorum needs the killed oracle
+    rail.stack.stop("oracle-bank")  # so that the quorum needs the killed oracle
     earlier: dict[tuple[bytes, int], tuple] = {}
     for _ in range(KILLS):
         size = len(_attested(rail, name))
@@ -214,7 +214,7 @@ def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequenc
         rail.until(
             lambda size=size: len(_attested(rail, name)) > size, "the oracle remembers a claim"
         )
-        rail.kill(name)
+        rail.kill(f"oracle-{name}")
         book = _attested(rail, name)
         assert {key: book[key] for key in earlier} == earlier
         earlier = book

@@ -24,7 +24,7 @@ def touched(rail):
     names: list[str] = []
     yield names
     for name in names:
-        rail.stack.stop(name)
+        rail.stack.stop(f"oracle-{name}")
         rail.stack.restart_oracle(name)
 
 
@@ -44,7 +44,7 @@ def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail, touch
     rail.until_settled()
     earlier = {row.payment_id for row in rail.all_payments()}
     touched.append("bank")
-    rail.stack.stop("bank")
+    rail.stack.stop("oracle-bank")
     rail.measure(1)
     rail.until_settled()
     details = _details(rail, earlier)
@@ -58,7 +58,7 @@ def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count
     rail.until_settled()
     earlier = {row.payment_id for row in rail.all_payments()}
     touched.append("auditor")
-    rail.stack.stop("auditor")
+    rail.stack.stop("oracle-auditor")
     rail.stack.restart_oracle("auditor", "--lie")
     rail.measure(1)
     rail.until_settled()
@@ -83,7 +83,7 @@ def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_they_retur
     earlier = {row.payment_id for row in rail.all_payments()}
     for name in ("bank", "auditor"):
         touched.append(name)
-        rail.stack.stop(name)
+        rail.stack.stop(f"oracle-{name}")
     rail.measure(2)
 
     def asked_twice() -> bool:

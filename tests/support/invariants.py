@@ -77,7 +77,7 @@ def assert_paid_once(rail: WholeRail) -> None:
     lines = bank_rows(
         rail,
         "SELECT end_to_end_id, cents FROM lines WHERE account = ? AND cents < 0",
-        rail.stack.safeguarding["iban"],
+        rail.stack.settings.safeguarding.iban,
     )
     booked = [(row["end_to_end_id"], -row["cents"]) for row in lines]
     assert sorted(booked) == sorted(redeemed.items())

@@ -29,7 +29,6 @@ from orchestrator.edges.store import (
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import parties
 from scripts.stack import Stack
-from services.bank import BankClient
 from services.simulated_devices.fleet import Fleet
 
 DAY_S = 86_400
@@ -48,13 +47,6 @@ ENDED = (
 )
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 COMMAND = Path(sys.executable).with_name("proofrail")
-
-
-class _PatientStack(Stack):
-    """A stack that gives its processes more time to start."""
-
-    def _wait_ready(self, name: str, ready: Path, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
-        return super()._wait_ready(name, ready, timeout_s)
 
 
 class WholeRail:
@@ -79,8 +71,12 @@ class WholeRail:
             "PROOFRAIL_FINALITY_BLOCKS": str(finality_blocks),
         }
         start_at = int(time.time()) - 60 * DAY_S
-        self.stack = _PatientStack(
-            home, start_at, embedded_broker=embedded_broker, environment=environment
+        self.stack = Stack(
+            home,
+            start_at,
+            embedded_broker=embedded_broker,
+            environment=environment,
+            patience_s=PATIENCE_S,
         )
         self._unfunded, self._keys = list(unfunded), {}
         self.fleet: Fleet | None = None
@@ -163,7 +159,7 @@ class WholeRail:
     def _state(self) -> str:
         with self.store.read() as session:
             stages = payments.open_counts(session)
-        exit_codes = {name: process.poll() for name, process in self.stack.processes.items()}
+        exit_codes = {name: process.exitcode for name, process in self.stack.processes.items()}
         log = self.stack.home / "logs" / "orchestrator.log"
         last = log.read_text(errors="replace").splitlines()[-4:] if log.exists() else []
         return f"stages {stages}, exit codes {exit_codes}, log ends: {' / '.join(last)[-1500:]}"
@@ -230,9 +226,7 @@ class WholeRail:
 
     def restart_bank(self) -> None:
         """Start the bank again on its own books."""
-        self.stack.bank = BankClient(self.stack.home / "bank")
-        self.stack.bank.start({"accounts": []}, PATIENCE_S, outlive=False)
-        self.stack.processes["simulated bank"] = self.stack.bank.process
+        self.stack.start_bank()
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -264,7 +258,7 @@ class WholeRail:
 
     def reconciliation(self) -> Any:
         with self.store.read() as session:
-            return reconcile_store(session, self.stack.safeguarding["iban"])
+            return reconcile_store(session, self.stack.settings.safeguarding.iban)
 
     def agreement(self, device: str) -> Any:
         """Return the store's row of a device's agreement."""
@@ -293,7 +287,7 @@ class WholeRail:
 
     def whole(self) -> bool:
         """Return whether every process runs and no step has halted."""
-        running = all(process.poll() is None for process in self.stack.processes.values())
+        running = all(process.exitcode is None for process in self.stack.processes.values())
         return running and len(self.stack.processes) == 7 and not self.halted()
 
     def commands(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -18,6 +16,7 @@ from orchestrator.errors import Halt
 from orchestrator.operations.trust import DevelopmentCa, check_endorsement, trusted_roots
 from orchestrator.settings import Settings
 from scripts.stack import ORACLES, Stack
+from services import processes
 
 P256_GENERATOR = (  # any point of the curve will do (SEC 2, 2.4.2)
     0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
@@ -27,17 +26,26 @@ P256_GENERATOR = (  # any point of the curve will do (SEC 2, 2.4.2)
 
 def test_prepare__folder_that_holds_something_else__is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(Halt, match="is not empty and holds no rail"):
+    with pytest.raises(Halt, match="is not the home of a demonstration"):
         Stack(tmp_path, 0).prepare()
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_prepare__home_of_an_older_rail__is_emptied(tmp_path):
+def test_prepare__home_of_an_earlier_demonstration__is_emptied(tmp_path):
     home = tmp_path / "home"
     Stack(home, 0).prepare()
     (home / "proofrail.sqlite3").write_text("old")
     Stack(home, 0).prepare()
-    assert not (home / "proofrail.sqlite3").exists() and (home / "rail.json").exists()
+    assert not (home / "proofrail.sqlite3").exists() and (home / "keys").exists()
+
+
+def test_prepare__home_of_a_rail__is_refused_and_left_alone(tmp_path):
+    """The file rail.json, which marked what 0.4.0 deleted, is in the home of every rail."""
+    for name in ("rail.json", "proofrail.toml", "proofrail.sqlite3"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(Halt, match="Nothing was deleted"):
+        Stack(tmp_path, 0).prepare()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_prepare__keys__are_private_and_the_rail_holds_no_oracle_key(tmp_path):
@@ -95,23 +103,25 @@ def test_development_ca__missing_readable_by_others_or_broken__is_a_halt(tmp_pat
 
 
 def test_stop__by_process_id__ends_only_what_it_started(tmp_path):
-    wait = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
-    own, other = (subprocess.Popen(wait, stdout=subprocess.PIPE) for _ in range(2))
+    own, other = (multiprocessing.get_context("spawn").Process(target=_sleep) for _ in range(2))
     for process in (own, other):
-        process.stdout.readline()
+        process.start()
     stack = Stack(tmp_path / "home", 0, processes={"own": own})
     stack.stop("own")
     stack.stop("own")
     stack.stop("unknown")
-    assert own.returncode == -signal.SIGTERM and other.poll() is None
-    os.kill(other.pid, signal.SIGKILL)
-    other.wait()
+    assert own.exitcode == -signal.SIGTERM and other.exitcode is None
+    other.kill()
+    other.join()
+
+
+def _sleep() -> None:
+    time.sleep(60)
 
 
 def test_start__program_that_fails__reports_the_end_of_its_log(tmp_path):
-    stack = Stack(tmp_path / "home", 0)
+    stack = Stack(tmp_path / "home", 0, patience_s=120)
     stack.prepare()
-    ready = stack._ready("broker")
-    stack._start("broker", "services.broker", "--no-such-flag")
-    with pytest.raises(Halt, match=r"broker did not start \(exit 2\).*are required: --home"):
-        stack._wait_ready("broker", ready)
+    stack._spawn(processes.broker_process(stack.settings, "--no-such-flag"))
+    with pytest.raises(Halt, match=r"broker did not start \(exit 2\).*unrecognized arguments"):
+        stack._wait_ready("broker")

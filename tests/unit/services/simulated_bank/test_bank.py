@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import date
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -12,6 +16,7 @@ from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.bank.types import StatusReport
 from services.bank import BankClient, main, new_iban
+from services.processes import Process, start
 from services.simulated_bank.bank import SimulatedBank
 from services.simulated_bank.books import BankAccounts
 from tests.support.bank_customer import (
@@ -248,18 +253,24 @@ def test_new_iban__any_number__is_valid():
 
 def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_path, capsys):
     client, home = BankClient(tmp_path), str(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    arguments = ("--home", home, "serve", "--config", str(config))
+    process = Process("bank", "services.bank", arguments, ready=tmp_path / "ready")
+    running = _start(process, tmp_path / "logs")
     try:
-        client.start(CONFIG, timeout_s=120)
         assert client.pay(PAYER, SAFE, 50_000, REFERENCE) == {"ok": True}
-        client.process.kill()
-        client.process.wait()
-        client.start(CONFIG, timeout_s=120)
+        running.kill()
+        running.join()
+        running = _start(process, tmp_path / "logs")
         pay = ["pay", "--home", home, "--from", PAYER, "--amount", "1.50", "--reference", "x"]
         assert main(pay) == 0 and main([*pay[:6], "99999.00"]) == 1
         assert client.close_day()["closed"] == "2026-11-20"
         assert "AM04" in capsys.readouterr().out
     finally:
-        assert client.stop() == 0
+        running.terminate()
+        running.join()
+    assert running.exitcode == 0
     lines = [
         line
         for _, data in Folder(tmp_path / "to_bank", tmp_path / "from_bank").receive()
@@ -269,3 +280,12 @@ def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_pa
     ]
     assert [line.amount_minor for line in lines] == [50_000, 150]
     assert BankAccounts(tmp_path / "books.sqlite3").balance(SAFE) == 50_150
+
+
+def _start(process: Process, logs: Path) -> ForkServerProcess:
+    """Start the bank and return once it serves."""
+    running, deadline = start(process, logs), time.monotonic() + 240
+    while not process.serves():
+        assert running.exitcode is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return running
