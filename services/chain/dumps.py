@@ -6,8 +6,8 @@ chain at one block, so a backup copies the newest (and may find that an older on
 a restore puts it into an empty folder. `lock`, `*.tmp`, `loading.json` and `*.unreadable` need no
 copy.
 
-Format, version 1: one line of JSON {"format", "version", "block", "hash", "bytes", "sha256"}, then
-that many bytes of gzip: the JSON that `anvil --load-state` reads.
+Format, version 1: one line of JSON {"format", "version", "block", "hash", "timestamp", "bytes",
+"sha256"}, then that many bytes of gzip: the JSON that `anvil --load-state` reads.
 """
 
 from __future__ import annotations
@@ -33,11 +33,20 @@ _HEADER_BYTES = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A readable dump: the chain up to block `number` with hash `block_hash` (0x-hex)."""
+    """A readable dump: the chain up to a block.
+
+    Attributes:
+        path: its file.
+        number: the block.
+        block_hash: 0x-hex.
+        timestamp: Unix seconds of the block.
+        packed: gzip of the JSON for `anvil --load-state`.
+    """
 
     path: Path
     number: int
     block_hash: str
+    timestamp: int
     packed: bytes
 
     def state(self) -> bytes:
@@ -103,12 +112,13 @@ class Dumps:
             path.rename(path.with_name(f"{path.name}.unreadable"))
         return found, notes
 
-    def write(self, number: int, block_hash: str, packed: bytes) -> Path:
+    def write(self, number: int, block_hash: str, timestamp: int, packed: bytes) -> Path:
         """Store a state so that it is absent or complete; return its file.
 
         Args:
             number: The newest block in it.
             block_hash: That block's hash, 0x-hex.
+            timestamp: That block's Unix seconds.
             packed: gzip of the JSON, as `anvil_dumpState` returns it.
 
         Raises:
@@ -119,6 +129,7 @@ class Dumps:
             "version": VERSION,
             "block": number,
             "hash": block_hash,
+            "timestamp": timestamp,
             "bytes": len(packed),
             "sha256": hashlib.sha256(packed).hexdigest(),
         }
@@ -173,7 +184,8 @@ def read_dump(path: Path) -> Dump:
     try:
         header = json.loads(line)
         known = (header["format"], header["version"])
-        number, block_hash = int(header["block"]), str(header["hash"])
+        number, timestamp = int(header["block"]), int(header["timestamp"])
+        block_hash = str(header["hash"])
         size, digest = header["bytes"], header["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError("its first line is not a header") from error
@@ -183,7 +195,7 @@ def read_dump(path: Path) -> Dump:
         raise ValueError(f"it has {len(packed)} of {size} bytes")
     if hashlib.sha256(packed).hexdigest() != digest:
         raise ValueError("its bytes are not those of its checksum")
-    return Dump(path, number, block_hash, packed)
+    return Dump(path, number, block_hash, timestamp, packed)
 
 
 def sync_folder(folder: Path) -> None:

@@ -36,6 +36,7 @@ class Keeper:
         genesis_at: Unix seconds of block 0 of a new chain; None for now. The clock of a new chain
             goes on from there until somebody sets it (`evm_setNextBlockTimestamp`).
         clock: monotonic seconds, the clock of the schedule.
+        today: Unix seconds; a chain that starts again is at least there.
 
     Attributes:
         final: the number of the newest block that a dump holds.
@@ -51,9 +52,10 @@ class Keeper:
         port: int = 0,
         genesis_at: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], float] = time.time,
     ) -> None:
         self._dumps, self._schedule, self._log, self._clock = dumps, schedule, log, clock
-        self._port, self._genesis_at = port, genesis_at
+        self._port, self._genesis_at, self._today = port, genesis_at, today
         self._chain = threading.RLock()  # whoever changes or stores the chain
         self._plan = threading.Condition()  # guards the schedule
         self._stopped = False
@@ -90,7 +92,9 @@ class Keeper:
         file = self._dumps.folder / "loading.json"
         try:
             file.write_bytes(dump.state())
-            self.testnet = self._anvil(["--load-state", str(file)])
+            # with the newest block's time: anvil forgets its clock, and would go on from now
+            extra = ["--load-state", str(file), "--timestamp", str(dump.timestamp)]
+            self.testnet = self._anvil(extra)
         finally:
             file.unlink(missing_ok=True)
         self._node = Node(self.testnet.url)
@@ -102,8 +106,7 @@ class Keeper:
                 f"block {dump.number}, {dump.block_hash}, of {dump.path.name}"
             )
         self.final = dump.number
-        # anvil forgets its clock: without this, time could go backwards on the chain
-        at = max(int(time.time()), int(latest["timestamp"], 16) + 1)
+        at = max(int(self._today()), dump.timestamp + 1)
         self._node.ask(("evm_setNextBlockTimestamp", [hex(at)]))
         # new blocks show senders that bytes in the lost pool must be sent again
         self._schedule.mined(self._clock() - self._schedule.block_s, work=True)
@@ -176,8 +179,8 @@ class Keeper:
         try:
             with self._chain:
                 latest, packed = self._node.ask(_LATEST, ("anvil_dumpState", []))
-                number = int(latest["number"], 16)
-                self._dumps.write(number, latest["hash"], bytes.fromhex(packed[2:]))
+                number, timestamp = (int(latest[name], 16) for name in ("number", "timestamp"))
+                self._dumps.write(number, latest["hash"], timestamp, bytes.fromhex(packed[2:]))
                 self.final = number
                 with self._plan:
                     self._schedule.dumped(self._clock(), time.monotonic() - began)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class KeptChain:
         self.folder, self.genesis_at, self.now = folder, genesis_at, 1_000.0
         self.step: Callable[[str], None] = lambda name: None
         self.url, self._port = "", 0
+        self._going: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def start(self) -> KeptChain:
         """Start where the newest dump is; at the old port, if there is one."""
@@ -59,6 +62,7 @@ class KeptChain:
             logging.getLogger("test chain"),
             genesis_at=self.genesis_at,
             clock=lambda: self.now,
+            today=time.time if self.genesis_at is None else lambda: self.genesis_at,
         ).start()
         found = listener("127.0.0.1", self._port)
         self._port = found.getsockname()[1]
@@ -88,12 +92,29 @@ class KeptChain:
         self.keeper.stop()
 
     def _end_server(self) -> None:
+        self._keep_going(False)
         self._server.should_exit = True
         self._thread.join()
 
     def rpc(self, method: str, *params: Any) -> Any:
-        # the set-up of a rail asks for automine; here each transaction gets its block by `mine`
-        return None if method == "evm_setAutomine" else ask(self.url, method, *params)
+        if method == "evm_setAutomine":  # the set-up of a rail asks for it
+            return self._keep_going(*params)
+        return ask(self.url, method, *params)
+
+    def _keep_going(self, on: bool) -> None:
+        """Let the keeper's time run in a thread, or end that."""
+        self._ended.set()
+        if self._going:
+            self._going.join()
+            self._going = None
+        if on:
+            self._ended.clear()
+            self._going = threading.Thread(target=self._go)
+            self._going.start()
+
+    def _go(self) -> None:
+        while not self._ended.wait(0.01):
+            self.keep(0.06)
 
     def pay(self) -> str:
         """Send one ether transfer; return its hash."""

@@ -25,28 +25,29 @@ def names(dumps: Dumps) -> list[str]:
 
 
 def test_dump__that_was_written__is_read_back(dumps):
-    dumps.write(7, "0xaa", STATE)
+    dumps.write(7, "0xaa", 1_700, STATE)
     found, notes = dumps.newest()
-    assert (found.number, found.block_hash, found.packed, notes) == (7, "0xaa", STATE, [])
+    assert (found.number, found.block_hash, found.timestamp) == (7, "0xaa", 1_700)
+    assert (found.packed, notes) == (STATE, [])
     assert found.state() == gzip.decompress(STATE)
 
 
 def test_dumps__of_many_blocks__are_two(dumps):
     for number in range(5):
-        dumps.write(number, "0xaa", STATE)
+        dumps.write(number, "0xaa", 1_700, STATE)
     assert names(dumps) == ["state-0000000004.dump", "state-0000000005.dump"]
     assert dumps.newest()[0].number == 4
 
 
 def test_dump__of_a_lower_block_written_later__is_the_newest(dumps):
-    dumps.write(100, "0xaa", STATE)
-    dumps.write(90, "0xbb", STATE)  # somebody rewound the chain by hand
+    dumps.write(100, "0xaa", 1_700, STATE)
+    dumps.write(90, "0xbb", 1_700, STATE)  # somebody rewound the chain by hand
     assert dumps.newest()[0].number == 90
 
 
 def test_newest_dump__cut_off_anywhere__is_set_aside_for_the_one_before(dumps, tmp_path):
-    dumps.write(1, "0xaa", STATE)
-    newest = dumps.write(2, "0xbb", STATE)
+    dumps.write(1, "0xaa", 1_700, STATE)
+    newest = dumps.write(2, "0xbb", 1_700, STATE)
     whole = newest.read_bytes()
     header = whole.index(b"\n") + 1
     for index, size in enumerate((0, 1, header - 1, header, header + 1, len(whole) - 1)):
@@ -58,7 +59,7 @@ def test_newest_dump__cut_off_anywhere__is_set_aside_for_the_one_before(dumps, t
         assert found.number == 1
         assert len(notes) == 1 and newest.name in notes[0]
         assert f"{newest.name}.unreadable" in names(torn)
-        assert torn.write(3, "0xcc", STATE).name > newest.name  # no name twice
+        assert torn.write(3, "0xcc", 1_700, STATE).name > newest.name  # no name twice
         assert torn.newest()[0].number == 3
 
 
@@ -74,7 +75,7 @@ def test_newest_dump__cut_off_anywhere__is_set_aside_for_the_one_before(dumps, t
     ],
 )
 def test_dump__that_was_changed__is_not_read(dumps, damage, says):
-    path = dumps.write(2, "0xbb", STATE)
+    path = dumps.write(2, "0xbb", 1_700, STATE)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=says):
         read_dump(path)
@@ -82,7 +83,7 @@ def test_dump__that_was_changed__is_not_read(dumps, damage, says):
 
 def test_dumps__none_of_which_can_be_read__begin_no_new_chain(dumps):
     for number in (1, 2):
-        dumps.write(number, "0xaa", STATE).write_bytes(b"")
+        dumps.write(number, "0xaa", 1_700, STATE).write_bytes(b"")
     before = names(dumps)
     with pytest.raises(Halt, match="no new chain was begun"):
         dumps.newest()
@@ -102,7 +103,7 @@ def test_folder__of_a_running_chain__is_refused_to_a_second_keeper(dumps):
 
 
 def test_what_a_kill_left__is_removed_at_the_next_start(dumps):
-    dumps.write(1, "0xaa", STATE)
+    dumps.write(1, "0xaa", 1_700, STATE)
     for left in ("state-0000000002.dump.tmp", "loading.json"):
         (dumps.folder / left).write_bytes(b"half")
     dumps.claim()
@@ -118,13 +119,13 @@ def test_disk__that_is_full__leaves_the_older_dumps_and_no_half_file(tmp_path, s
             raise OSError(errno.ENOSPC, "No space left on device")
 
     dumps = Dumps(tmp_path / "chain", fail)
-    dumps.write(1, "0xaa", STATE)
+    dumps.write(1, "0xaa", 1_700, STATE)
     full = True
     with pytest.raises(OSError, match="No space"):
-        dumps.write(2, "0xbb", STATE)
+        dumps.write(2, "0xbb", 1_700, STATE)
     assert names(dumps) == ["state-0000000001.dump"]
     full = False
-    dumps.write(2, "0xbb", STATE)
+    dumps.write(2, "0xbb", 1_700, STATE)
     assert dumps.newest()[0].number == 2
 
 
@@ -140,16 +141,16 @@ def test_kill__at_any_step_of_a_write__leaves_a_whole_dump(tmp_path):
 
     recording, dumps = False, Dumps(tmp_path / "chain", copy)
     for number in (1, 2):
-        dumps.write(number, "0xaa", STATE)
+        dumps.write(number, "0xaa", 1_700, STATE)
     recording = True
-    dumps.write(3, "0xbb", STATE)
+    dumps.write(3, "0xbb", 1_700, STATE)
     newest = {}
     for step, copied in copies:
         copied.claim()
         found, notes = copied.newest()
         newest[step] = found.number
         assert notes == []
-        assert copied.write(4, "0xcc", STATE) and copied.newest()[0].number == 4
+        assert copied.write(4, "0xcc", 1_700, STATE) and copied.newest()[0].number == 4
     assert newest == {
         "half written": 2,
         "written": 2,

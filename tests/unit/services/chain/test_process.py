@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,10 +129,8 @@ def test_kill__in_the_middle_of_a_dump__loses_no_block_that_was_final(tmp_path, 
 
 def watched(kept: Kept, finals: list[int]) -> bool:
     """Note what the keeper calls final, until it has ended."""
-    try:
+    with suppress(requests.RequestException, RuntimeError):
         finals.append(number_of(kept.url, "finalized"))
-    except (requests.RequestException, RuntimeError):
-        pass
     return kept.process.poll() is not None
 
 

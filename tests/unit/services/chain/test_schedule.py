@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from services.chain.schedule import Action, Schedule
@@ -62,7 +64,7 @@ def test_burst__that_never_pauses__gets_one_block_per_second():
     played.play(4.5, sends=tuple(index / 100 for index in range(400)))
     mined = played.times(Action.MINE)
     assert 4 <= len(mined) <= 5 and mined[0] == 1.0
-    assert all(later - earlier >= 1.0 for earlier, later in zip(mined, mined[1:-1], strict=False))
+    assert all(later - earlier >= 1.0 for earlier, later in pairwise(mined[:-1]))
 
 
 def test_sender__that_waits_for_each_receipt__gets_a_block_per_transaction_without_covers():
@@ -77,7 +79,7 @@ def test_work__without_end__is_dumped_all_the_same_but_never_more_than_a_fifth_o
     played.play(200, sends=tuple(range(200)))
     dumps = played.times(Action.DUMP)
     assert 10 <= len(dumps) <= 21
-    assert all(later - earlier > 9.9 for earlier, later in zip(dumps, dumps[1:], strict=False))
+    assert all(later - earlier > 9.9 for earlier, later in pairwise(dumps))
 
 
 def test_idle_chain__over_a_week__has_a_block_per_heartbeat_and_each_is_dumped():
@@ -95,7 +97,7 @@ def test_dump__that_fails__is_tried_again_and_blocks_go_on():
     assert len(played.times(Action.MINE)) == 2
     failed = played.times(Action.DUMP)
     assert len(failed) >= 3
-    assert all(later - earlier > 4.9 for earlier, later in zip(failed, failed[1:], strict=False))
+    assert all(later - earlier > 4.9 for earlier, later in pairwise(failed))
     played.disk_full = False
     played.play(40)
     assert not played.schedule.undumped
