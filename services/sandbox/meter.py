@@ -22,8 +22,8 @@ class SandboxMeter(SimulatedMeter):
     """A meter whose clock stands where its last session ended, and follows the present."""
 
     def begin_at(self, at: int) -> None:
-        """Set the clock of a new meter to Unix seconds; one that has measured keeps its own."""
-        if not self.counter:
+        """Set the clock of a new meter to Unix seconds; one that was set before keeps its own."""
+        if not self.saved_state:
             self.now = at
             self.keep([])
 
