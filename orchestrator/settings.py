@@ -84,6 +84,16 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8420, ge=0, le=65_535, description="0: a free port")
     max_body_bytes: int = 4 * 1024 * 1024
+    api_requests_per_minute: int = Field(
+        default=1_200, ge=1, description="requests of one API key, or of one address without a key"
+    )
+    api_registration: bool = Field(
+        default=False,
+        description="the API enrols devices and opens agreements; needs the registrar's key",
+    )
+    api_refused_per_minute: int = Field(
+        default=60, ge=1, description="requests of one address with a missing or unknown key"
+    )
     payouts_per_file: int = Field(default=1_000, ge=1, le=50_000, description="orders in a file")
     file_cents: int = Field(
         default=1_000_000_000, ge=1, description="the largest total of one file"

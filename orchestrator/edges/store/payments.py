@@ -353,17 +353,22 @@ def page(
     agreement: str | None,
     after: tuple[int, str] | None,
     limit: int,
+    scope: str | None = None,
 ) -> Sequence[PaymentRow]:
     """Return payments, the oldest first.
 
     Args:
         after: (created_at, payment id) of the last row of the page before.
+        scope: How the names of their devices must begin; None for any.
     """
     query = select(PaymentRow).order_by(PaymentRow.created_at, PaymentRow.payment_id).limit(limit)
     if stage:
         query = query.where(PaymentRow.stage == stage)
     if agreement:
         query = query.where(PaymentRow.agreement_id == agreement)
+    if scope is not None:
+        query = query.join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        query = query.where(func.substr(AgreementRow.device, 1, len(scope)) == scope)
     if after:
         at, last = after
         later = (PaymentRow.created_at == at) & (PaymentRow.payment_id > last)
