@@ -94,7 +94,7 @@ def _render(console: Any, view: dict[str, Any]) -> None:
     console.print(f"block {view['block']}, final up to {view['final_block']}")
     orchestrator = view["orchestrator"]
     if not orchestrator["answers"]:
-        console.print("no orchestrator answers; `make demo KEEP=1` starts one")
+        console.print("no orchestrator answers; `proofrail up` starts one")
     elif orchestrator["halted"] is None:
         console.print(
             plain(

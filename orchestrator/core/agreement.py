@@ -47,5 +47,5 @@ MACHINE = Machine(
     "agreement",
     _MOVES,
     _KNOWN,
-    "run `proofrail agreement show` and compare it with the chain.",
+    "compare `proofrail agreement list` with the chain.",
 )

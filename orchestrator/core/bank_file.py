@@ -50,7 +50,7 @@ MACHINE = Machine(
     "bank file",
     _MOVES,
     _KNOWN,
-    "compare the file with the bank's channel and with `proofrail bank files`.",
+    "compare the file with the bank's channel; `proofrail bank parse` shows what it says.",
 )
 
 

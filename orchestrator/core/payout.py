@@ -87,5 +87,5 @@ MACHINE = Machine(
     "payout",
     _MOVES,
     _KNOWN,
-    "compare its lines with `proofrail bank lines` and its row with `proofrail payout show`.",
+    "compare `proofrail payout list` with the bank's lines, which `proofrail reconcile` matches.",
 )

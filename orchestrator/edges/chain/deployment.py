@@ -62,11 +62,10 @@ class Deployment:
         """Read a journal or a saved deployment; raise Halt if there is none or it is unfinished."""
         content = _read(path)
         if not content:
-            raise Halt(f"no deployment at {path}: run `python -m scripts.deploy` first.")
+            raise Halt(f"no deployment at {path}: `proofrail up` deploys the contracts.")
         if "deployment" not in content:
             raise Halt(
-                f"the deployment in {path} is unfinished: run `python -m scripts.deploy` "
-                "again with the same journal; it goes on where it stopped."
+                f"the deployment in {path} is unfinished; `proofrail up` goes on where it stopped."
             )
         return cls(**content["deployment"])
 

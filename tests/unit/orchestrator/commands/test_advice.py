@@ -1,0 +1,168 @@
+"""Every advice in a text of the program can be followed: it exists, and it harms no rail."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from orchestrator import cli
+from tests.support.small_rail import has_anvil, lived
+from tests.support.source_tree import ROOT, short, sources, tree
+
+# commands that only read -> the arguments with which each one is run on a rail with data
+READS = {
+    "proofrail agreement list": "",
+    "proofrail agreement terms": "metered_energy",
+    "proofrail approval list": "--all",
+    "proofrail bank parse": "{bank_file}",
+    "proofrail breaks": "--all",
+    "proofrail device list": "",
+    "proofrail device risk": "cp-0001 --since 2026-01-01",
+    "proofrail device show": "cp-0001",
+    "proofrail funding list": "",
+    "proofrail ledger balances": "",
+    "proofrail ledger chart": "",
+    "proofrail ledger check": "",
+    "proofrail logs": "-n 0",
+    "proofrail officer list": "",
+    "proofrail party list": "",
+    "proofrail payout list": "",
+    "proofrail ps": "",
+    "proofrail rebuild": "",
+    "proofrail reconcile": "",
+    "proofrail rejected": "--body",
+    "proofrail status": "",
+    "proofrail trace": "{payment}",
+}
+# commands that are not run here, each with the reason why a person may follow the advice
+CHANGES = {
+    "make setup": "installs packages into .venv",
+    "make setup-dev": "installs packages into .venv",
+    "proofrail agreement open": "adds an agreement that its payer signs",
+    "proofrail approval show": "reads; it needs the id of an approval",
+    "proofrail device add": "adds a device",
+    "proofrail device digest": "prints what a key has to sign",
+    "proofrail device resume": "undone by `device suspend`",
+    "proofrail device rotate": "needs the signature of the device's old key",
+    "proofrail device suspend": "undone by `device resume`",
+    "proofrail down": "stops processes, which start again where they were",
+    "proofrail init": "refuses a home that holds anything",
+    "proofrail party add": "adds a party, and refuses a name that exists",
+    "proofrail payout order-again": "needs the approval of two officers",
+    "proofrail payout propose": "needs the approval of a second officer",
+    "proofrail up": "starts what does not run",
+}
+_ADVICE = re.compile(r"`((?:proofrail|make|python -m) [^`]+)`")
+_PLACEHOLDER = "X"
+
+
+def advice() -> dict[str, str]:
+    """Return each command that a text advises -> the place of the text."""
+    found = {}
+    for path in sources():
+        if short(path).startswith("scripts/"):
+            continue
+        for line, text in _texts(tree(path)):
+            for command in _ADVICE.findall(text):
+                found[command] = f"{short(path)}:{line}"
+    return found
+
+
+def _texts(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield (line, text) of every string but docstrings; variable parts are placeholders."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    skipped = {
+        id(node.body[0].value)
+        for node in ast.walk(module)
+        if isinstance(node, kinds) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(module):
+        if isinstance(node, ast.JoinedStr):
+            parts = node.values
+            skipped |= set(map(id, parts))
+            constants = [
+                part.value if isinstance(part, ast.Constant) else _PLACEHOLDER for part in parts
+            ]
+            yield node.lineno, "".join(map(str, constants))
+        elif isinstance(getattr(node, "value", None), str) and id(node) not in skipped:
+            yield node.lineno, node.value
+
+
+def _resolved(advised: str) -> tuple[str, Any, list[str]]:
+    """Return (name of the command, the command, the words that follow); raise if there is none."""
+    words = shlex.split(advised)[1:]
+    command: Any = get_command(cli.app)
+    context = command.make_context("proofrail", [], resilient_parsing=True)
+    names = ["proofrail"]
+    while words and hasattr(command, "resolve_command") and not words[0].startswith("-"):
+        name, command, words = command.resolve_command(context, words)
+        names.append(name)
+        context = command.make_context(name, [], parent=context, resilient_parsing=True)
+    return " ".join(names), command, words
+
+
+def _judged_name(advised: str) -> str:
+    return _resolved(advised)[0] if advised.startswith("proofrail ") else advised
+
+
+ALL = advice()
+
+
+@pytest.mark.parametrize("advised", sorted(ALL))
+def test_advice__each_one__is_a_command_with_options_that_exist(advised: str) -> None:
+    if advised.startswith("make "):
+        target = advised.split()[1]
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), ALL
+        return
+    _, command, words = _resolved(advised)
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= options, ALL[advised]
+
+
+def test_advice__each_one__is_known_to_be_safe() -> None:
+    judged = {_judged_name(advised): place for advised, place in ALL.items()}
+    assert len(judged) > 30
+    assert {n: place for n, place in judged.items() if n not in READS | CHANGES} == {}
+    assert (READS | CHANGES).keys() - judged.keys() == set(), "no text advises these any more"
+
+
+def _content(home: Path) -> dict[str, str]:
+    """Return the hash of each file; of a database that of its rows."""
+    hashes = {}
+    for path in sorted(home.rglob("*")):
+        if path.suffix == ".sqlite3":
+            with closing(sqlite3.connect(path)) as base:
+                content = "\n".join(base.iterdump()).encode()
+        elif path.is_file() and not path.name.endswith(("-wal", "-shm")):
+            content = path.read_bytes()
+        else:
+            continue
+        hashes[str(path.relative_to(home))] = hashlib.sha256(content).hexdigest()
+    return hashes
+
+
+@pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+def test_advice__that_reads__leaves_a_rail_with_data_as_it_is() -> None:
+    rail = lived()
+    before = _content(rail.home)
+    assert len(before) > 5
+    samples = {
+        "payment": rail.payments()["cp-0001 reconciled"],
+        "bank_file": next((rail.home / "bank").rglob("*camt.053*.xml")),
+    }
+    for name, arguments in READS.items():
+        words = [*name.split()[1:], *shlex.split(arguments.format_map(samples))]
+        result = CliRunner().invoke(cli.app, ["--home", str(rail.home), *words])
+        assert result.exit_code in (0, 1), f"{name}: {result.output}"
+        assert _content(rail.home) == before, name
