@@ -17,10 +17,9 @@ import threading
 import time
 from pathlib import Path
 
-from orchestrator.errors import Halt
+from orchestrator.errors import Halt, Retry
 from services.chain.dumps import Dumps
 from services.chain.keeper import Keeper
-from services.chain.node import NodeLost
 from services.chain.schedule import Schedule
 from services.chain.server import listener, server
 
@@ -34,7 +33,7 @@ def main() -> int:
     logging.raiseExceptions = False  # a full disk must not end the chain through its log
     try:
         return serve(options, Dumps(options.home / "chain"))
-    except (Halt, NodeLost, RuntimeError, OSError) as error:
+    except (Halt, Retry, RuntimeError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -57,7 +56,7 @@ def _options() -> argparse.Namespace:
 def serve(options: argparse.Namespace, dumps: Dumps) -> int:
     """Keep the chain until a signal comes; return the exit code."""
     dumps.claim()
-    found = listener(options.host, options.port)
+    bound = listener(options.host, options.port)
     schedule = Schedule(
         options.block_seconds, options.heartbeat_seconds, options.depth, time.monotonic()
     )
@@ -76,13 +75,13 @@ def serve(options: argparse.Namespace, dumps: Dumps) -> int:
         signal.signal(number, lambda *_: setattr(http, "should_exit", True))
     loop = threading.Thread(target=keep, name="keep")
     loop.start()
-    host, port = found.getsockname()[:2]
+    host, port = bound.getsockname()[:2]
     url = f"http://{host}:{port}"
     log.info("chain serves %s from block %d", url, keeper.final)
     if options.ready_file:
         _write(options.ready_file, {"rpc_url": url, "pid": os.getpid()})
     try:
-        http.run(sockets=[found])
+        http.run(sockets=[bound])
     finally:
         keeper.end_loop()
         loop.join()

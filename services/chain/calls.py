@@ -25,23 +25,15 @@ _READING = frozenset(
 )
 
 
-class NotACall(Exception):
-    """The body is no JSON-RPC call; the text says why."""
-
-
-def parse(body: bytes) -> list[dict[str, Any]]:
-    """Return the calls of a body: one, or those of a batch.
-
-    Raises:
-        NotACall: It is not JSON, or not an object or a list of objects.
-    """
+def parse(body: bytes) -> list[dict[str, Any]] | None:
+    """Return the calls of a body, one or those of a batch; None if it holds none in JSON."""
     try:
         parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise NotACall("the body is not JSON") from error
+    except (ValueError, RecursionError):
+        return None
     calls = parsed if isinstance(parsed, list) else [parsed]
     if not calls or not all(isinstance(call, dict) for call in calls):
-        raise NotACall("the body is neither a call nor a batch of calls")
+        return None
     return calls
 
 

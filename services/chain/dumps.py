@@ -94,15 +94,15 @@ class Dumps:
             Halt: there are dumps, and none can be read.
         """
         problems: list[tuple[Path, str]] = []
-        found = None
+        dump = None
         for path in reversed(self._paths()):
             try:
-                found = read_dump(path)
+                dump = read_dump(path)
                 break
             except (OSError, ValueError) as error:
                 problems.append((path, f"{path.name} is not used: {error}"))
         notes = [note for _, note in problems]
-        if found is None and (problems or list(self.folder.glob("*.unreadable"))):
+        if dump is None and (problems or list(self.folder.glob("*.unreadable"))):
             raise Halt(
                 f"no dump in {self.folder} can be read ({'; '.join(notes) or 'set aside before'}), "
                 "so the chain cannot go on from where it was. Nothing was changed, and no new "
@@ -110,7 +110,7 @@ class Dumps:
             )
         for path, _ in problems:
             path.rename(path.with_name(f"{path.name}.unreadable"))
-        return found, notes
+        return dump, notes
 
     def write(self, number: int, block_hash: str, timestamp: int, packed: bytes) -> Path:
         """Store a state so that it is absent or complete; return its file.
@@ -178,8 +178,8 @@ def read_dump(path: Path) -> Dump:
         ValueError: It is not a complete dump of this version; the text says why.
     """
     body = path.read_bytes()
-    line, found, packed = body.partition(b"\n")
-    if not found or len(line) > _HEADER_BYTES:
+    line, line_end, packed = body.partition(b"\n")
+    if not line_end or len(line) > _HEADER_BYTES:
         raise ValueError("its first line is not complete")
     try:
         header = json.loads(line)

@@ -1,6 +1,6 @@
 """Keeps one anvil: mines when there is work, stores its state, and says which block is final.
 
-A block is final here when a dump holds it. Whatever ends this process, the next one starts from
+A block is final here when a dump holds it. However this process ends, the next one starts from
 the newest dump: blocks above it are gone, as in a reorganisation, and waiting transactions too, so
 senders send their stored bytes again.
 """
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from logging import Logger
 from typing import Any
 
+from orchestrator.errors import Retry
 from services.chain import calls
 from services.chain.dumps import Dump, Dumps
-from services.chain.node import Node, NodeLost
+from services.chain.node import NodeLink
 from services.chain.schedule import Action, Schedule
 from services.testnet import Testnet
 
@@ -75,7 +76,7 @@ class Keeper:
             self.testnet = self._anvil(
                 [] if self._genesis_at is None else ["--timestamp", str(self._genesis_at)]
             )
-            self._node = Node(self.testnet.url)
+            self._node = NodeLink(self.testnet.url)
             self._dump()  # genesis has a time, so even an empty chain must not begin twice
             if self.problem:
                 self.testnet.stop()
@@ -97,7 +98,7 @@ class Keeper:
             self.testnet = self._anvil(extra)
         finally:
             file.unlink(missing_ok=True)
-        self._node = Node(self.testnet.url)
+        self._node = NodeLink(self.testnet.url)
         (latest,) = self._node.ask(_LATEST)
         if latest["hash"] != dump.block_hash:
             self.testnet.stop()
@@ -118,12 +119,12 @@ class Keeper:
         """Do what is due until `stop`.
 
         Raises:
-            NodeLost: anvil ended.
+            Retry: anvil ended.
         """
         while not self._stopped:
             wait_s = min(self.step(), _LOOK_S)
             if not self.testnet.running:
-                raise NodeLost("anvil ended")
+                raise Retry("anvil ended")
             with self._plan:
                 if not self._stopped and wait_s > 0:
                     self._plan.wait(wait_s)
@@ -153,7 +154,7 @@ class Keeper:
                 self._mine(Action.MINE)
             if self._schedule.undumped:
                 self._dump()
-        except NodeLost as error:
+        except Retry as error:
             self._log.error("the chain is not stored: %s", error)
         finally:
             self.testnet.stop()
@@ -206,12 +207,11 @@ class Keeper:
         """Return the answer to a JSON-RPC body, one call or a batch.
 
         Raises:
-            NodeLost: anvil does not answer.
+            Retry: anvil does not answer.
         """
-        try:
-            batch = calls.parse(body)
-        except calls.NotACall as error:
-            return calls.error_body(str(error))
+        batch = calls.parse(body)
+        if batch is None:
+            return calls.error_body("the body is neither a call nor a batch of calls, in JSON")
         if any(calls.is_refused(call) for call in batch):
             return self._answer_each(body, batch)
         return self._forward(body, batch)
@@ -254,7 +254,7 @@ class Keeper:
         """Return {"head", "final", "problem"}, for people and monitors.
 
         Raises:
-            NodeLost: anvil does not answer.
+            Retry: anvil does not answer.
         """
         (latest,) = self._node.ask(_LATEST)
         return {

@@ -8,16 +8,14 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from orchestrator.errors import Retry
+
 _CONNECTIONS = 40  # as many as threads forward calls
 _TIMEOUT_S = 120  # a dump of a long chain takes seconds
 _JSON = {"Content-Type": "application/json"}
 
 
-class NodeLost(Exception):
-    """anvil does not answer, or not as it should."""
-
-
-class Node:
+class NodeLink:
     """anvil at `url`."""
 
     def __init__(self, url: str) -> None:
@@ -30,20 +28,20 @@ class Node:
         """Return anvil's answer to a body, as it is.
 
         Raises:
-            NodeLost: there is none.
+            Retry: there is none.
         """
         try:
             return self._session.post(
                 self.url, data=body, headers=_JSON, timeout=_TIMEOUT_S
             ).content
         except requests.RequestException as error:
-            raise NodeLost(f"anvil does not answer: {error}") from error
+            raise Retry(f"anvil does not answer: {error}") from error
 
     def ask(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         """Return the results of a batch.
 
         Raises:
-            NodeLost: one of them is an error.
+            Retry: one of them is an error.
         """
         batch = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -53,7 +51,7 @@ class Node:
             answers = sorted(json.loads(self.post(json.dumps(batch).encode())), key=_number)
             return [answer["result"] for answer in answers]
         except (ValueError, KeyError, TypeError) as error:
-            raise NodeLost(f"anvil answered {calls[0][0]} with no result: {error}") from error
+            raise Retry(f"anvil answered {calls[0][0]} with no result: {error}") from error
 
 
 def _number(answer: dict[str, Any]) -> int:

@@ -11,9 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from orchestrator.errors import Halt
+from orchestrator.errors import Halt, Retry
 from services.chain.keeper import Keeper
-from services.chain.node import NodeLost
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # a batch of 500 large settlements, sent again
 
@@ -25,18 +24,18 @@ def listener(host: str, port: int) -> socket.socket:
         Halt: The address is taken, or is none of this machine's.
     """
     # asyncio turns off Nagle's wait (40 ms per answer) only where the protocol is named
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((host, port))
-        found.listen(128)
+        bound.bind((host, port))
+        bound.listen(128)
     except OSError as error:
-        found.close()
+        bound.close()
         raise Halt(
             f"the chain cannot listen on {host}:{port}: {error.strerror}. Nothing was started. "
             "Next: end the other program, or set another port in `rpc_url`."
         ) from error
-    return found
+    return bound
 
 
 def app(keeper: Keeper) -> Starlette:
@@ -54,14 +53,14 @@ def app(keeper: Keeper) -> Starlette:
                 return PlainTextResponse(text, 413, {"Connection": "close"})
         try:
             answer = await run_in_threadpool(keeper.answer, bytes(body))
-        except NodeLost as error:
+        except Retry as error:
             return PlainTextResponse(f"{error}\n", 502)
         return Response(answer, media_type="application/json")
 
     async def health(request: Request) -> Response:
         try:
             return JSONResponse(await run_in_threadpool(keeper.health))
-        except NodeLost as error:
+        except Retry as error:
             return JSONResponse({"problem": str(error)}, 503)
 
     return Starlette(
@@ -79,6 +78,6 @@ def server(keeper: Keeper) -> uvicorn.Server:
         timeout_graceful_shutdown=5,
         lifespan="off",
     )
-    found = uvicorn.Server(config)
-    found.install_signal_handlers = lambda: None
-    return found
+    http = uvicorn.Server(config)
+    http.install_signal_handlers = lambda: None
+    return http

@@ -54,7 +54,7 @@ def test_burst__of_more_than_a_block_holds__is_mined_to_the_end(chain):
     assert chain.number("finalized") == chain.number("latest")
 
 
-def test_finalized__whatever_happens__is_in_a_dump(tmp_path):
+def test_finalized__at_any_step_of_a_dump__is_in_one(tmp_path):
     chain, seen = KeptChain(tmp_path / "chain"), []
 
     def look(step: str) -> None:
