@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.deployment import GAS_LIMIT, TIP_WEI, Deployment, deploy
+from orchestrator.edges.chain.deployment import GAS_LIMIT, TIP_WEI, Deployment, deploy, finished
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt
@@ -156,15 +156,6 @@ def attach(settings: Settings, file: Path) -> Deployment:
     if not finished(settings.deployment):
         deployment.save(settings.deployment)
     return deployment
-
-
-def finished(path: Path) -> bool:
-    """Return whether a deployment is complete there."""
-    try:
-        Deployment.load(path)
-    except Halt:
-        return False
-    return True
 
 
 def ether(wei: int) -> str:

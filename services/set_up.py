@@ -15,7 +15,8 @@ from pathlib import Path
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
-from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.deployment import Deployment, deploy, finished
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings, read_settings
@@ -48,8 +49,12 @@ def set_up(settings: Settings) -> Deployment:
         Halt: a key of the plan is missing in the home, or the chain is another one.
         Retry: the node does not answer.
     """
-    artifacts, plan = load_artifacts(), plan_of_home(settings)
-    return deploy(settings.rpc_url, artifacts, plan, settings.deployment, print)
+    artifacts = load_artifacts()
+    if finished(settings.deployment):  # also where it was attached, and the plan's keys are away
+        deployment = Deployment.load(settings.deployment)
+        Chain(settings.rpc_url, deployment, artifacts).check_identity()
+        return deployment
+    return deploy(settings.rpc_url, artifacts, plan_of_home(settings), settings.deployment, print)
 
 
 def plan_of_home(settings: Settings) -> DeploymentPlan:

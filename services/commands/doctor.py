@@ -23,21 +23,25 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     Exit code 1 if there is a problem.
     """
     from orchestrator.errors import Halt
-    from services.doctor import Finding, Health, examine
+    from services.doctor import Finding, Severity, examine
 
     try:
         findings = examine(home_of(context).settings)
     except Halt as error:
         findings = [
-            Finding("configuration", Health.PROBLEM, str(error), "correct it, then run this again")
+            Finding(
+                "configuration", Severity.PROBLEM, str(error), "correct it, then run this again"
+            )
         ]
-    problems = sum(finding.health is Health.PROBLEM for finding in findings)
+    problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
     view = {"problems": problems, "findings": [asdict(finding) for finding in findings]}
     output.show(view, as_json, lambda console: _render(console, findings, problems))
     raise typer.Exit(output.NO if problems else 0)
 
 
 def _render(console: Any, findings: list[Finding], problems: int) -> None:
-    rows = [(plain(f.health, _STYLES[f.health]), f.check, f.found, f.next_step) for f in findings]
+    rows = [
+        (plain(f.severity, _STYLES[f.severity]), f.check, f.found, f.next_step) for f in findings
+    ]
     console.print(table("", ("", "check", "found", "next step"), rows))
     console.print("no problem found" if not problems else f"{problems} problem(s) found")

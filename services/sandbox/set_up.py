@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.assembly import open_chain
-from orchestrator.commands.home import patience
 from orchestrator.core.identity import enrolment_digest
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.broker.credentials import CredentialRole
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.chain.sender import Sender, patience
 from orchestrator.edges.store import Store
 from orchestrator.edges.store.agreements import PartyRow
 from orchestrator.errors import Halt

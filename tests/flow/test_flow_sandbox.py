@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import Any
 
 import pytest
@@ -11,18 +10,10 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from services import new_home
-from services.new_home import FreePorts, development_home
+from services.new_home import development_home
+from tests.support.server_answers import SystemPorts
 
 PATIENCE_S = 240
-
-
-class AnyPorts(FreePorts):
-    """Ports that the system chooses, so that rails of tests that run at once do not meet."""
-
-    def take(self, usual: int, what: str) -> int:
-        with socket.socket() as trial:
-            trial.bind(("127.0.0.1", 0))
-            return trial.getsockname()[1]
 
 
 class DevRail:
@@ -43,7 +34,7 @@ class DevRail:
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
     home = tmp_path_factory.mktemp("dev") / "home"
-    new_home.make(development_home(home, ports=AnyPorts()))
+    new_home.make(development_home(home, ports=SystemPorts()))
     rail = DevRail(home)
     try:
         rail.run("up", "--detach", "--patience", str(PATIENCE_S))
@@ -70,7 +61,7 @@ def test_status_reconcile_and_doctor__after_it__find_nothing_wrong(rail):
     assert found["problems"] == 0
     checks = {finding["check"]: finding for finding in found["findings"]}
     assert {"configuration", "keys", "node", "clock", "ports", "disk", "anvil"} <= set(checks)
-    assert checks["processes"]["health"] == "ok"
+    assert checks["processes"]["severity"] == "ok"
 
 
 def test_bank__an_account_and_a_payment__reach_the_agreements_escrow(rail):
@@ -98,11 +89,11 @@ def test_doctor__a_dead_process__is_a_problem_with_a_next_step(rail):
     rail.run("down")
     found = rail.json("doctor")
     processes = next(f for f in found["findings"] if f["check"] == "processes")
-    assert (processes["health"], processes["next_step"]) == ("warning", "proofrail up")
+    assert (processes["severity"], processes["next_step"]) == ("warning", "proofrail up")
     token = rail.home / "keys" / "auditor.token"
     token.chmod(0o644)
     (rail.home / "keys" / "sender.json").rename(rail.home / "keys" / "sender.json.away")
     worse = rail.json("doctor", code=1)
-    problems = [f for f in worse["findings"] if f["health"] == "problem"]
+    problems = [f for f in worse["findings"] if f["severity"] == "problem"]
     assert {f["check"] for f in problems} == {"file modes", "keys"}
     assert all(f["next_step"] for f in problems)

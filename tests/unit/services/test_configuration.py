@@ -10,18 +10,7 @@ from orchestrator.errors import Halt
 from orchestrator.settings import CONFIGURATION, Settings, read_settings
 from services.configuration import SECTIONS, render
 from services.new_home import FreePorts, development_home, server_home
-
-ORACLE = {"name": "north", "domain": 1, "address": "0x" + "11" * 20, "url": "https://o.example"}
-ACCOUNT = {
-    "name": 'Rail "Nord" Ltd\n',
-    "iban": "DE89370400440532013000",
-    "bic": "",
-    "street": "Weg \\ 1",
-    "building": "1",
-    "post_code": "10115",
-    "town": "Köln",
-    "country": "DE",
-}
+from tests.support.server_answers import ACCOUNT, ORACLE
 
 
 @pytest.fixture(autouse=True)

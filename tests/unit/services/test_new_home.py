@@ -14,7 +14,7 @@ from services import new_home
 from services.development import ORACLES, ROLES, development_plan
 from services.new_home import FreePorts, development_home, server_home
 from services.set_up import plan_of_home
-from tests.unit.services.test_configuration import ACCOUNT, ORACLE
+from tests.support.server_answers import ACCOUNT, ORACLE
 
 
 def content(folder) -> dict:

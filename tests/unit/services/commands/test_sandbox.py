@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from services import configuration
 from services.new_home import FreePorts, development_home, server_home
-from tests.unit.services.test_configuration import ACCOUNT, ORACLE
+from tests.support.server_answers import ACCOUNT, ORACLE
 
 COMMANDS = (
     ("record",),
