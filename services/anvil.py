@@ -53,11 +53,11 @@ def find(root: Path = ROOT) -> Path | None:
 
 def _on_path() -> Path | None:
     """Return the anvil on PATH; not npm's wrapper, a script that leaves its process running."""
-    found = shutil.which("anvil")
-    if found:
-        with open(found, "rb") as file:
+    program = shutil.which("anvil")
+    if program:
+        with open(program, "rb") as file:
             if file.read(2) != b"#!":
-                return Path(found)
+                return Path(program)
     return None
 
 

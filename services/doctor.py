@@ -49,7 +49,7 @@ class Finding:
 
     check: str
     severity: Severity
-    found: str
+    observed: str
     next_step: str = ""
 
 
@@ -180,12 +180,12 @@ def _tokens(settings: Settings) -> list[str]:
 def _anvil(settings: Settings) -> Iterator[Finding]:
     if not settings.chain_embedded:
         return
-    found = anvil.find()
-    if found is None:
+    program = anvil.find()
+    if program is None:
         step = "proofrail up fetches it, which needs npm or pip and the network"
         yield Finding("anvil", Severity.WARNING, "the local chain's program is not here", step)
     else:
-        yield Finding("anvil", Severity.OK, f"{found} (version {anvil.version()} is pinned)")
+        yield Finding("anvil", Severity.OK, f"{program} (version {anvil.version()} is pinned)")
 
 
 def _ports(settings: Settings, running: bool) -> Iterator[Finding]:
@@ -270,11 +270,11 @@ def _node(
 
 def _clock(age: float) -> Finding:
     if age < -_SKEW_S:
-        found = f"the newest block is {-age:.0f} s ahead of this machine's clock"
-        return Finding("clock", Severity.PROBLEM, found, "set the clock (NTP) of this machine")
+        sentence = f"the newest block is {-age:.0f} s ahead of this machine's clock"
+        return Finding("clock", Severity.PROBLEM, sentence, "set the clock (NTP) of this machine")
     if age > _STALE_S:
-        found = f"the newest block is {age:.0f} s old"
-        return Finding("clock", Severity.WARNING, found, "look at the node; compare the clocks")
+        sentence = f"the newest block is {age:.0f} s old"
+        return Finding("clock", Severity.WARNING, sentence, "look at the node; compare the clocks")
     return Finding("clock", Severity.OK, f"the newest block is {age:.0f} s old")
 
 
@@ -313,8 +313,8 @@ def _space(home: Path) -> Iterator[Finding]:
     step = "" if severity is Severity.OK else "free space: old backups and logs first, never keys/"
     yield Finding("disk", severity, f"{free / 1024**3:.1f} GiB free for {home}", step)
     if usage.f_files and usage.f_favail < 1_000:
-        found = f"only {usage.f_favail} more files can be made"
-        yield Finding("disk", Severity.PROBLEM, found, "delete files that nobody needs")
+        sentence = f"only {usage.f_favail} more files can be made"
+        yield Finding("disk", Severity.PROBLEM, sentence, "delete files that nobody needs")
 
 
 def _open_files() -> Iterator[Finding]:
@@ -322,8 +322,8 @@ def _open_files() -> Iterator[Finding]:
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit < _FEW_FILES:
-        found = f"a process may have only {limit} open files"
-        yield Finding("open files", Severity.WARNING, found, "raise it: ulimit -n 4096")
+        sentence = f"a process may have only {limit} open files"
+        yield Finding("open files", Severity.WARNING, sentence, "raise it: ulimit -n 4096")
 
 
 def ask_node(url: str, calls: list[tuple[str, list[Any]]]) -> list[Any]:

@@ -41,7 +41,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 def _render(console: Any, findings: list[Finding], problems: int) -> None:
     rows = [
-        (plain(f.severity, _STYLES[f.severity]), f.check, f.found, f.next_step) for f in findings
+        (plain(f.severity, _STYLES[f.severity]), f.check, f.observed, f.next_step) for f in findings
     ]
     console.print(table("", ("", "check", "found", "next step"), rows))
     console.print("no problem found" if not problems else f"{problems} problem(s) found")

@@ -34,34 +34,47 @@ _ACCOUNT = {
 }
 
 
+_Profile = Annotated[
+    str | None,
+    typer.Option(help="dev: all on this machine; server: node, oracles, bank elsewhere."),
+]
+_Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing; deploy without asking.")]
+_Rpc = Annotated[
+    str | None, typer.Option(help="URL of a node of your own: deploy the contracts there now.")
+]
+_Attach = Annotated[
+    Path | None, typer.Option(help="Use deployed contracts: their deployment.json.")
+]
+_Oracles = Annotated[
+    list[str] | None,
+    typer.Option(help="name:domain:address:url of an oracle elsewhere; once for each."),
+]
+_Channel = Annotated[
+    str, typer.Option(help="sftp://user@host/out?in=/in; left out: a pair of folders.")
+]
+_Name = Annotated[str | None, typer.Option(help="Holder of the safeguarding account.")]
+_Iban = Annotated[str | None, typer.Option(help="IBAN of the safeguarding account.")]
+_Bic = Annotated[str, typer.Option(help="BIC of its bank, if the bank asks for it.")]
+_Address = Annotated[str | None, typer.Option(help="Address of the holder.")]
+_Country = Annotated[str | None, typer.Option(help="ISO 3166, such as DE.")]
+
+
 def init(
     context: typer.Context,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="dev: all on this machine; server: node, oracles, bank elsewhere."),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; deploy without asking.")] = False,
-    rpc: Annotated[
-        str | None, typer.Option(help="URL of a node of your own: deploy the contracts there now.")
-    ] = None,
-    attach: Annotated[
-        Path | None, typer.Option(help="Use deployed contracts: their deployment.json.")
-    ] = None,
-    oracle: Annotated[
-        list[str] | None,
-        typer.Option(help="name:domain:address:url of an oracle elsewhere; once for each."),
-    ] = None,
-    bank_channel: Annotated[
-        str | None, typer.Option(help="sftp://user@host/out?in=/in; left out: a pair of folders.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Holder of the safeguarding account.")] = None,
-    iban: Annotated[str | None, typer.Option(help="IBAN of the safeguarding account.")] = None,
-    bic: Annotated[str, typer.Option(help="BIC of its bank, if the bank asks for it.")] = "",
-    street: Annotated[str | None, typer.Option(help="Street of the holder.")] = None,
-    building: Annotated[str | None, typer.Option(help="Building number.")] = None,
-    post_code: Annotated[str | None, typer.Option(help="Post code.")] = None,
-    town: Annotated[str | None, typer.Option(help="Town.")] = None,
-    country: Annotated[str | None, typer.Option(help="ISO 3166, such as DE.")] = None,
+    profile: _Profile = None,
+    yes: _Yes = False,
+    rpc: _Rpc = None,
+    attach: _Attach = None,
+    oracle: _Oracles = None,
+    bank_channel: _Channel = "",
+    name: _Name = None,
+    iban: _Iban = None,
+    bic: _Bic = "",
+    street: _Address = None,
+    building: _Address = None,
+    post_code: _Address = None,
+    town: _Address = None,
+    country: _Country = None,
     as_json: Json = False,
 ) -> None:
     """Make the home of a new rail: configuration, keys, secrets. Nothing is ever overwritten.
@@ -87,7 +100,7 @@ def init(
                 _given(rpc, "rpc", "URL of the Ethereum node", yes),
                 [_oracle(text) for text in oracle or _ask_oracles(yes)],
                 {**_account(account, yes), "bic": bic},
-                bank_channel or "",
+                bank_channel,
             )
         notes = plan.notes
         settings = new_home.make(plan)

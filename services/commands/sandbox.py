@@ -153,8 +153,8 @@ def pay(
     view = {"from": sender, "to": receiver or None, "cents": cents, "reference": reference}
     euro = output.decimal(cents, "EUR/2")
     about = f" with reference {reference}" if reference else ""
-    said = f"The bank booked {euro} from {debtor} to {to or 'the rail'}{about}."
-    output.show(view, as_json, lambda console: console.print(plain(said), soft_wrap=True))
+    sentence = f"The bank booked {euro} from {debtor} to {to or 'the rail'}{about}."
+    output.show(view, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
 
 
 @bank_app.command("close-day")
@@ -162,8 +162,8 @@ def close_day(context: typer.Context, as_json: Json = False) -> None:
     """End the bank's day: it writes its statement (camt.053) and begins the next day."""
     settings = _settings(context, "The simulated bank's day")
     _carried_out(_bank(settings).close_day)
-    said = "The bank closed its day and wrote its statement."
-    output.show({"closed": True}, as_json, lambda console: console.print(plain(said)))
+    sentence = "The bank closed its day and wrote its statement."
+    output.show({"closed": True}, as_json, lambda console: console.print(plain(sentence)))
 
 
 def _bank(settings: Settings) -> BankClient:

@@ -15,10 +15,11 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.proof import proofs
-from orchestrator.errors import Retry
+from orchestrator.errors import Halt, Retry
 from orchestrator.settings import read_settings
 from services import node_plan
-from services.set_up import plan_of_home
+from services.set_up import plan_of_home, set_up
+from services.testnet import Testnet
 from tests.support.second_node import SecondNode, development_addresses
 from tests.support.small_rail import START, SmallRail
 
@@ -159,3 +160,23 @@ def _attach(tmp_path: Path, node: SecondNode, first: Path) -> None:
     with SecondNode(CHAIN_ID, genesis_at=START) as stranger:
         other = server(tmp_path / "third", stranger.url, "--attach", str(first / "deployment.json"))
         assert other.exit_code == 2 and "is another chain" in other.stderr
+
+
+# --- and on anvil, whose chain outlives its process
+
+
+def test_init__a_node_that_was_restarted_with_its_chain__is_found_again(tmp_path):
+    home, state = tmp_path / "home", tmp_path / "chain.json"
+    with Testnet(state=state) as first:
+        url = first.url
+        made = run("init", "--home", home, "--profile", "dev", "--yes", "--rpc", url)
+        assert made.exit_code == 0, made.output
+        blocks = first.rpc("eth_blockNumber")
+    with Testnet(state=state, port=int(url.rpartition(":")[2])) as second:
+        again = run("init", "--home", home, "--yes", "--rpc", url)
+        assert again.exit_code == 0, again.output
+        assert "nothing was changed" in again.stdout and "to be deployed" not in again.stdout
+        assert second.rpc("eth_blockNumber") == blocks
+        set_up(read_settings(home))  # as every `proofrail up` does
+    with Testnet(port=int(url.rpartition(":")[2])), pytest.raises(Halt, match="another chain"):
+        set_up(read_settings(home))  # a chain that lost its blocks is no longer the rail's

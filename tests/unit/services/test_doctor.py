@@ -76,7 +76,7 @@ def test_examine__a_new_home__has_no_problem(home):
 def test_examine__no_configuration__is_the_only_finding(tmp_path):
     settings = read_settings(tmp_path)
     (finding,) = examine(settings, silent)
-    assert finding.severity is Severity.PROBLEM and CONFIGURATION in finding.found
+    assert finding.severity is Severity.PROBLEM and CONFIGURATION in finding.observed
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_examine__no_configuration__is_the_only_finding(tmp_path):
 )
 def test_node__that_is_not_the_rails_own__is_a_problem(home, answers, text):
     with running(home, "ready"):
-        assert text in problem(home, "node", answers).found
+        assert text in problem(home, "node", answers).observed
 
 
 def test_clock__compared_with_the_newest_block__is_judged_both_ways(home):
     with running(home, "ready"):
         assert found(home, "clock", node())[0].severity is Severity.OK
         assert found(home, "clock", node(age=3_600))[0].severity is Severity.WARNING
-        assert "3600 s ahead" in problem(home, "clock", node(age=-3_600)).found
+        assert "3600 s ahead" in problem(home, "clock", node(age=-3_600)).observed
 
 
 def test_node__contracts_not_deployed__says_what_makes_them(home, tmp_path):
@@ -115,14 +115,14 @@ def test_node__contracts_not_deployed__says_what_makes_them(home, tmp_path):
 def test_processes__one_that_rests__is_a_problem_with_its_log(home):
     with running(home, "ready", "resting", "done"):
         finding = problem(home, "processes", node())
-    assert "p1 is resting, restarted 3 times" in finding.found
+    assert "p1 is resting, restarted 3 times" in finding.observed
     assert finding.next_step == "proofrail logs p1"
 
 
 def test_ports__taken_by_another_program__are_a_problem_before_the_start(home):
     port = read_settings(home).api_port
     with socket.create_server(("127.0.0.1", port)):
-        assert f"another program listens on 127.0.0.1:{port}" in problem(home, "ports").found
+        assert f"another program listens on 127.0.0.1:{port}" in problem(home, "ports").observed
     with running(home, "ready"):
         silent_parts = [f for f in found(home, "ports", node()) if f.severity is Severity.PROBLEM]
     assert len(silent_parts) == 7  # API, chain, broker and four oracles do not listen
@@ -148,13 +148,13 @@ def test_keys__missing_or_of_another_password__are_problems(home):
     password.write_text("wrong")
     try:
         problems = [f for f in found(home, "keys") if f.severity is Severity.PROBLEM]
-        assert [f.found.partition(":")[0] for f in problems] == ["sender", "minter", "warden"]
+        assert [f.observed.partition(":")[0] for f in problems] == ["sender", "minter", "warden"]
     finally:
         password.write_text(right)
     token = home / "keys" / "bank.token"
     token.rename(home / "keys" / "away")
     try:
-        assert "bank.token is missing" in problem(home, "keys").found
+        assert "bank.token is missing" in problem(home, "keys").observed
     finally:
         (home / "keys" / "away").rename(token)
 
@@ -169,11 +169,11 @@ def test_disk__nearly_full__is_a_problem_and_scarce_is_a_warning(home, monkeypat
         return lambda path: os.statvfs_result(values)
 
     monkeypatch.setattr(doctor.os, "statvfs", statvfs(50 * 1024**2))
-    assert "GiB free" in problem(home, "disk").found
+    assert "GiB free" in problem(home, "disk").observed
     monkeypatch.setattr(doctor.os, "statvfs", statvfs(500 * 1024**2))
     assert found(home, "disk")[0].severity is Severity.WARNING
     monkeypatch.setattr(doctor.os, "statvfs", statvfs(10**10, files=10))
-    assert "only 10 more files" in problem(home, "disk").found
+    assert "only 10 more files" in problem(home, "disk").observed
 
 
 def test_open_files__a_low_limit__is_a_warning(home, monkeypatch):
@@ -192,5 +192,5 @@ def test_others__an_oracle_elsewhere_that_is_silent__is_a_problem(tmp_path):
         url = f"http://127.0.0.1:{trial.getsockname()[1]}"
     plan = server_home(tmp_path / "home", "http://127.0.0.1:1", [{**ORACLE, "url": url}], ACCOUNT)
     new_home.make(plan)
-    assert "does not answer" in problem(tmp_path / "home", "oracle north").found
+    assert "does not answer" in problem(tmp_path / "home", "oracle north").observed
     assert problem(tmp_path / "home", "node").next_step == "proofrail init --rpc URL"

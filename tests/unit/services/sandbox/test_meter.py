@@ -53,7 +53,7 @@ def test_measure__after_a_restart__goes_on_with_key_counter_register_and_clock(s
     second.close()
 
 
-def test_measure__no_room_before_now__is_refused_and_nothing_is_signed(settings):
+def test_measure__no_time_before_now__is_refused_and_nothing_is_signed(settings):
     meter = open_meter(settings)
     meter.begin_at(NOW)
     with pytest.raises(Halt, match=r"takes this meter 31 s.*Nothing was signed"):
