@@ -42,6 +42,16 @@ def test_render__every_setting__stands_there_with_a_comment_above_it():
             assert top[number - 1].startswith("# "), line
 
 
+def test_settings__every_one__has_a_description_that_the_file_can_show():
+    plain = {name: field for name, field in Settings.model_fields.items() if name != "home"}
+    plain = {
+        name: field for name, field in plain.items() if name not in ("oracles", "safeguarding")
+    }
+    assert (
+        len(plain) > 15 and [name for name, field in plain.items() if not field.description] == []
+    )
+
+
 def test_render__defaults__are_those_of_the_program(tmp_path):
     (tmp_path / CONFIGURATION).write_text(render({}))
     assert read_settings(tmp_path) == Settings(home=tmp_path).model_copy()
