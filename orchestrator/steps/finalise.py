@@ -314,8 +314,11 @@ _HANDLERS: dict[str, _Handler] = {
 def reconsider(context: FinaliseContext) -> int:
     """Try payments again that the cap refused, when a new period may have begun."""
     now = context.now()
-    with context.store.write() as session:
+    with context.store.read() as session:
         waiting = payments.overdue(session, Stage.WAITING_FOR_FUNDS, now)
+    if not waiting:
+        return 0
+    with context.store.write() as session:
         return payments.record_facts(
             session,
             [payments.NewFact(payment, Fact.FUNDED, f"time:{now}") for payment in waiting],

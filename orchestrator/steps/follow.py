@@ -48,9 +48,12 @@ def follow(context: FollowContext) -> int:
     """Read new blocks and record their facts; return how many blocks were new."""
     with context.store.read() as session:
         last = blocks.newest(session)
-    head = context.chain.head()
+    newest = context.chain.newest()
+    head = newest.number
     if last is None:
         start = context.chain.deployment.block_number
+    elif newest.hash == last.hash:
+        return 0
     elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
         return _rewind(context, last.number, head)
     else:
@@ -189,7 +192,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
     context.log.warning(
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
-    context.registry.forget()
+    context.registry.forget(common)
     for sender in context.senders:
         sender.broadcast()
     return 1

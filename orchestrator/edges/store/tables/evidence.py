@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
+_OPEN = text("payment_id IS NULL AND reason IS NULL")  # events that a claim may still hold
+
 
 class EvidenceRow(SQLModel, table=True):
     """The exact bytes a device signed, kept unchanged, named by their SHA-256."""
@@ -38,6 +40,14 @@ class EventRow(SQLModel, table=True):
     began_ms: int | None = Field(default=None, sa_type=BigInteger)  # of its first reading there
     __table_args__ = (
         Index("event_by_counter", "agreement_id", "counter"),
+        Index(
+            "event_open",
+            "role",
+            "agreement_id",
+            "counter",
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
         Index(
             "event_placed", "device_id", "observed_at_ms", sqlite_where=text("place IS NOT NULL")
         ),
@@ -76,7 +86,8 @@ class ConflictRow(SQLModel, table=True):
     device_id: str = Field(index=True)
     reason: str  # counter_replayed | two_places
     found_at: int = Field(sa_type=BigInteger)
-    reported_tx: str | None = None  # what suspended the device; "": it was silent already
+    # what suspended the device; "": it was silent already
+    reported_tx: str | None = Field(default=None, index=True)
 
 
 class RejectionRow(SQLModel, table=True):
