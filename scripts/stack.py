@@ -29,6 +29,7 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
+from orchestrator.home_lock import holder
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import OracleSettings, SafeguardingSettings, Settings
@@ -82,6 +83,11 @@ class Stack:
                 raise Halt(
                     f"{self.home} is not empty and is not the home of a demonstration. Nothing was "
                     "deleted. Choose another home."
+                )
+            if (process := holder(self.home / "run" / "lock")) is not None:
+                raise Halt(
+                    f"Process {process} works on {self.home}. Nothing was deleted. Stop it first, "
+                    "or choose another home."
                 )
             shutil.rmtree(self.home)
         processes.load_modules()

@@ -27,7 +27,7 @@ from services.testnet import die_with_parent
 
 # the modules of long-running processes, in the order in which the server loads them
 PRELOADED = (
-    "services.testnet",
+    "services.chain.__main__",
     "services.set_up",
     "services.oracle",
     "services.broker",
@@ -135,9 +135,12 @@ def oracle_process(settings: Settings, oracle: OracleSettings, *extra: str) -> P
         "token-file": home / "token",
         "ready-file": ready,
     }
-    arguments = [text for key, value in options.items() for text in (f"--{key}", str(value))]
     needs = ("set-up", "broker")
-    return Process(name, "services.oracle", (*arguments, *extra), needs, ready)
+    return Process(name, "services.oracle", (*_arguments(options), *extra), needs, ready)
+
+
+def _arguments(options: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(text for key, value in options.items() for text in (f"--{key}", str(value)))
 
 
 def bank_process(settings: Settings) -> Process:
@@ -212,10 +215,7 @@ def _run(process: Process, log: Path, environment: dict[str, str]) -> None:
         os.dup2(output.fileno(), 2)
     os.environ.update(environment)
     sys.argv = [process.module, *process.arguments]
-    module = importlib.import_module(process.module)
-    if hasattr(module, "__path__"):
-        module = importlib.import_module(f"{process.module}.__main__")
-    sys.exit(module.main())
+    sys.exit(importlib.import_module(process.module).main())
 
 
 def _end_with_starter() -> None:

@@ -87,6 +87,7 @@ class Supervisor:
         start: starts a process.
         clock: seconds that never go back.
         served: called with the name of each process that begins to serve.
+        say: takes a line about what happens.
     """
 
     def __init__(
@@ -96,9 +97,10 @@ class Supervisor:
         start: Callable[[Process], RunningProcess],
         clock: Callable[[], float] = time.monotonic,
         served: Callable[[str], None] = lambda name: None,
+        say: Callable[[str], None] = print,
     ) -> None:
         self._settings, self._start_process, self._clock = settings, start, clock
-        self._served = served
+        self._served, self._print = served, say
         self.supervised = {process.name: Supervised(process, since=time.time()) for process in rail}
         self._stopping = False
         self._shown: bytes = b""
@@ -106,9 +108,9 @@ class Supervisor:
     def run(self) -> None:
         """Work until `stop` was called and every process has ended."""
         while not self.turn():
-            sentinels = [each.child.sentinel for each in self._running()]
+            sentinels = [member.child.sentinel for member in self._running()]
             busy = {ProcessState.STARTING, ProcessState.STOPPING}
-            quick = any(each.state in busy for each in self.supervised.values())
+            quick = any(member.state in busy for member in self.supervised.values())
             wait(sentinels, _QUICK_POLL_S if quick else _POLL_S)
 
     def stop(self) -> None:
@@ -117,114 +119,114 @@ class Supervisor:
 
     def turn(self) -> bool:
         """Take note of what happened and do what is due; return whether all has been stopped."""
-        for each in self.supervised.values():
-            self._observe(each)
+        for member in self.supervised.values():
+            self._observe(member)
         self._read_requests()
         if self._stopping:
             self._stop_last_group()
-        for each in self.supervised.values():
-            if each.state is ProcessState.STOPPING and self._clock() >= each.due:
-                each.child.kill()
+        for member in self.supervised.values():
+            if member.state is ProcessState.STOPPING and self._clock() >= member.due:
+                member.child.kill()
             if not self._stopping:
-                self._start_if_due(each)
+                self._start_if_due(member)
         self._publish()
-        states = {each.state for each in self.supervised.values()}
+        states = {member.state for member in self.supervised.values()}
         return self._stopping and states <= {ProcessState.STOPPED}
 
     # --- what happened
 
     def _running(self) -> list[Supervised]:
-        return [each for each in self.supervised.values() if each.child is not None]
+        return [member for member in self.supervised.values() if member.child is not None]
 
-    def _observe(self, each: Supervised) -> None:
-        if each.child is None:
+    def _observe(self, member: Supervised) -> None:
+        if member.child is None:
             return
-        if each.child.exitcode is not None:
-            self._ended(each, each.child.exitcode)
-        elif each.state is ProcessState.STARTING and each.process.serves():
-            self._move(each, ProcessFact.SERVES)
-            self._served(each.process.name)
+        if member.child.exitcode is not None:
+            self._ended(member, member.child.exitcode)
+        elif member.state is ProcessState.STARTING and member.process.serves():
+            self._move(member, ProcessFact.SERVES)
+            self._served(member.process.name)
 
-    def _ended(self, each: Supervised, code: int) -> None:
-        each.child, each.last_exit = None, code
-        if each.state is ProcessState.STOPPING:
-            self._move(each, ProcessFact.ENDED)
-        elif each.process.job and code == 0:
-            self._move(each, ProcessFact.FINISHED)
+    def _ended(self, member: Supervised, code: int) -> None:
+        member.child, member.last_exit = None, code
+        if member.state is ProcessState.STOPPING:
+            self._move(member, ProcessFact.ENDED)
+        elif member.process.job and code == 0:
+            self._move(member, ProcessFact.FINISHED)
         else:
-            self._died(each)
+            self._died(member)
 
-    def _died(self, each: Supervised) -> None:
-        each.rest = next_rest(each.rest, self._clock() - each.started)
-        each.due = self._clock() + each.rest
-        self._move(each, ProcessFact.DIED)
+    def _died(self, member: Supervised) -> None:
+        member.rest = next_rest(member.rest, self._clock() - member.started)
+        member.due = self._clock() + member.rest
+        self._move(member, ProcessFact.DIED)
 
     def _read_requests(self) -> None:
         folder = self._settings.run / "restart"
         for request in sorted(folder.glob("*")) if folder.is_dir() else ():
-            each = self.supervised.get(request.name)
-            if each is not None:
-                each.restart, each.rest = True, None
-                self._ask_to_end(each)
+            member = self.supervised.get(request.name)
+            if member is not None:
+                member.restart, member.rest = True, None
+                self._ask_to_end(member)
             with suppress(OSError):
                 request.unlink()
 
     # --- what is due
 
-    def _start_if_due(self, each: Supervised) -> None:
-        if each.state is ProcessState.STOPPED and each.restart:
-            each.restart, each.due = False, self._clock()
-            self._move(each, ProcessFact.WANTED)
-        startable = each.state in (ProcessState.WAITING, ProcessState.RESTING)
-        if not startable or self._clock() < each.due:
+    def _start_if_due(self, member: Supervised) -> None:
+        if member.state is ProcessState.STOPPED and member.restart:
+            member.restart, member.due = False, self._clock()
+            self._move(member, ProcessFact.WANTED)
+        startable = member.state in (ProcessState.WAITING, ProcessState.RESTING)
+        if not startable or self._clock() < member.due:
             return
-        if any(self.supervised[name].state not in AVAILABLE for name in each.process.needs):
+        if any(self.supervised[name].state not in AVAILABLE for name in member.process.needs):
             return
-        each.restarts += each.started > 0
-        each.started = self._clock()
-        self._move(each, ProcessFact.STARTED)
+        member.restarts += member.started > 0
+        member.started = self._clock()
+        self._move(member, ProcessFact.STARTED)
         try:
-            each.child = self._start_process(each.process)
+            member.child = self._start_process(member.process)
         except (OSError, EOFError) as error:  # no memory, file or process left: try again later
-            self._say(f"{each.process.name} cannot be started: {error}")
-            self._died(each)
+            self._say(f"{member.process.name} cannot be started: {error}")
+            self._died(member)
 
-    def _ask_to_end(self, each: Supervised) -> None:
-        if each.state in (ProcessState.STOPPING, ProcessState.STOPPED):
+    def _ask_to_end(self, member: Supervised) -> None:
+        if member.state in (ProcessState.STOPPING, ProcessState.STOPPED):
             return
-        each.due = self._clock() + STOP_S
-        if each.child is not None:
-            each.child.terminate()
-        self._move(each, ProcessFact.ASKED)
+        member.due = self._clock() + STOP_S
+        if member.child is not None:
+            member.child.terminate()
+        self._move(member, ProcessFact.ASKED)
 
     def _stop_last_group(self) -> None:
         """Ask the last processes of one kind to end, once all after them have ended."""
         for _, group in groupby(
-            reversed(self.supervised.values()), key=lambda each: each.process.module
+            reversed(self.supervised.values()), key=lambda member: member.process.module
         ):
             members = list(group)
-            for each in members:
-                self._ask_to_end(each)
-            if any(each.state is not ProcessState.STOPPED for each in members):
+            for member in members:
+                self._ask_to_end(member)
+            if any(member.state is not ProcessState.STOPPED for member in members):
                 return
 
     # --- what is shown
 
-    def _move(self, each: Supervised, fact: ProcessFact) -> None:
-        each.state = PROCESS_MACHINE.advance(each.process.name, each.state, fact)
-        each.since = time.time()
-        code = f" ({_exit_text(each.last_exit)})" if fact is ProcessFact.DIED else ""
-        self._say(f"{each.process.name} {each.state}{code}")
+    def _move(self, member: Supervised, fact: ProcessFact) -> None:
+        member.state = PROCESS_MACHINE.advance(member.process.name, member.state, fact)
+        member.since = time.time()
+        code = f" ({_exit_text(member.last_exit)})" if fact is ProcessFact.DIED else ""
+        self._say(f"{member.process.name} {member.state}{code}")
 
     def _say(self, sentence: str) -> None:
         with suppress(OSError):  # a full disk must not end the supervision
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}", flush=True)
+            self._print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}")
 
     def _publish(self) -> None:
         """Write run/processes.json if it changed."""
         state = {
             "version": STATE_FORMAT,
-            "processes": [self._view(each) for each in self.supervised.values()],
+            "processes": [self._view(member) for member in self.supervised.values()],
         }
         text = json.dumps(state, indent=1).encode()
         if text != self._shown:
@@ -232,15 +234,15 @@ class Supervisor:
                 write_atomically(self._settings.run / "processes.json", text)
                 self._shown = text
 
-    def _view(self, each: Supervised) -> dict[str, Any]:
+    def _view(self, member: Supervised) -> dict[str, Any]:
         return {
-            "name": each.process.name,
-            "pid": each.child.pid if each.child is not None else None,
-            "state": each.state,
-            "restarts": each.restarts,
-            "since": round(each.since, 3),
-            "last_exit": each.last_exit,
-            "log": str(self._settings.logs / f"{each.process.name}.log"),
+            "name": member.process.name,
+            "pid": member.child.pid if member.child is not None else None,
+            "state": member.state,
+            "restarts": member.restarts,
+            "since": round(member.since, 3),
+            "last_exit": member.last_exit,
+            "log": str(self._settings.logs / f"{member.process.name}.log"),
         }
 
 
@@ -282,6 +284,7 @@ def supervise(settings: Settings) -> None:
         processes.rail_processes(settings, os.getpid()),
         partial(processes.start, logs=settings.logs),
         served=partial(_publish_api, settings),
+        say=partial(_log, settings.logs / "supervisor.log"),
     )
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
@@ -300,9 +303,18 @@ def prepare(settings: Settings) -> None:
             "[[oracles]] block, or there is no such file. Nothing was started. `proofrail init` "
             "writes one into a new home."
         )
+    settings.logs.mkdir(parents=True, exist_ok=True)
     write_addresses(settings.home, configured_addresses(settings))
     if settings.bank_simulated:
         processes.write_bank_accounts(settings)
+
+
+def _log(path: Path, line: str) -> None:
+    """Print a line, and add it to the log where the output goes elsewhere."""
+    print(line, flush=True)
+    with path.open("a") as log:
+        if not os.path.sameopenfile(log.fileno(), sys.stdout.fileno()):
+            log.write(f"{line}\n")
 
 
 def _publish_api(settings: Settings, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import os
@@ -191,19 +190,15 @@ def die_with_parent() -> None:
 
 
 def main() -> int:
-    """Run one chain with a block each second until a signal ends it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--ready-file", type=Path)
-    options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    with Testnet(port=options.port, mining=1) as chain:
+    """Run one chain in the foreground until interrupted."""
+    with Testnet() as chain:
         print(f"chain {chain.chain_id} at {chain.url}, pid {chain.pid}; Ctrl-C ends it", flush=True)
-        if options.ready_file:
-            options.ready_file.write_text(json.dumps({"url": chain.url, "pid": chain.pid}))
-        while True:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
             signal.pause()
+        except KeyboardInterrupt:
+            print()
+    return 0
 
 
 if __name__ == "__main__":

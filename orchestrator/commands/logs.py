@@ -61,8 +61,8 @@ def _entries(stem: str, path: Path, end: int) -> Iterator[tuple[str, str, str]]:
         file.seek(max(0, end - _TAIL_BYTES))
         text = file.read(min(end, _TAIL_BYTES)).decode(errors="replace")
     for line in text.splitlines():
-        found = _TIME.search(line[:_HEAD])
-        at = found[0].replace("T", " ").replace(",", ".") if found else at
+        moment = _TIME.search(line[:_HEAD])
+        at = moment[0].replace("T", " ").replace(",", ".") if moment else at
         yield at, stem, line
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import time
 from pathlib import Path
 
-from orchestrator.edges.chain.keystore import write_private
 from orchestrator.errors import Halt, Retry
+from orchestrator.home_lock import hold, holder
 from scripts.demo.checklist import console
 from scripts.demo.ending import conclude
 from scripts.demo.opening import RETIRED, UNKNOWN, DemoParticipants, start
@@ -21,55 +20,66 @@ RECORDS_A_DAY = 12
 MONTH_S = 30 * 86_400
 HOLE_PATIENCE_S = 4  # instead of half a minute, so that the demonstration is short
 FINALITY_BLOCKS = 2  # as in the month
+LOCK = "demo.lock"  # held while a demonstration runs in the home
+STOP_POLL_S = 0.5
 
 
 def main() -> int:
-    """Run, stop or keep the demonstration.
+    """Run the demonstration, keep it running, or stop one that was kept.
 
     Returns:
         0 if every result is as expected; 1 if not (the differences are printed).
     """
     parser = argparse.ArgumentParser(description="The whole rail on this machine.")
-    parser.add_argument("--home", type=Path, default=Path(".proofrail"))
-    parser.add_argument("--keep", action="store_true", help="leave everything running")
+    parser.add_argument("--home", type=Path, default=Path(".proofrail-demo"))
+    parser.add_argument("--keep", action="store_true", help="run on until Ctrl-C or --stop")
     parser.add_argument("--stop", action="store_true", help="stop what --keep left running")
     options = parser.parse_args()
-    if options.stop:
-        return stop(options.home)
     stop(options.home)
-    started = time.monotonic()
+    if options.stop:
+        return 0
     stack = Stack(
         options.home,
         int(time.time()) - MONTH_S,
-        keep=options.keep,
         environment={
             "PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S),
             "PROOFRAIL_FINALITY_BLOCKS": str(FINALITY_BLOCKS),
         },
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # --stop of another process
+    try:
+        stack.prepare()
+        with hold(stack.home / LOCK):
+            wrong = demonstrate(stack, options.keep)
+    except Halt as error:
+        wrong = [str(error)]
+    for sentence in wrong:
+        console.print(f"[red]✗ {sentence}[/]")
+    return 1 if wrong else 0
+
+
+def demonstrate(stack: Stack, keep: bool) -> list[str]:
+    """Run the whole demonstration; return a sentence for every unexpected result."""
+    started = time.monotonic()
     participants: DemoParticipants | None = None
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    wrong = ["interrupted"]
     try:
         console.print("\n[bold]proofrail[/]: from a device's signature to a bank statement line\n")
         participants = start(stack)
         wrong = show(stack, participants)
-        if options.keep:
-            keep(stack)
         console.print(f"\n[dim]whole demonstration: {time.monotonic() - started:.1f} s[/]")
+        if keep and not wrong:
+            wait_for_a_signal(stack)
     except (Halt, Retry, RuntimeError, TimeoutError) as error:
         console.print(f"[red]the demonstration stopped:[/] {error}", markup=True)
         wrong = [str(error)]
     except KeyboardInterrupt:
-        console.print("[yellow]interrupted; stopping everything[/]")
-        wrong = ["interrupted"]
+        console.print("[yellow]stopping everything[/]")
     finally:
         if participants is not None:
             participants.close()
-        if not (options.keep and not wrong):
-            stack.stop_all()
-    for sentence in wrong:
-        console.print(f"[red]✗ {sentence}[/]")
-    return 1 if wrong else 0
+        stack.stop_all()
+    return wrong
 
 
 def show(stack: Stack, participants: DemoParticipants) -> list[str]:
@@ -98,32 +108,28 @@ def show(stack: Stack, participants: DemoParticipants) -> list[str]:
     return conclude(stack, run)
 
 
-def keep(stack: Stack) -> None:
-    """Print where everything is, and store the process ids for `stop`."""
-    write_private(stack.home / "pids.json", json.dumps(stack.pids()).encode())
-    console.print("\n[bold]Everything stays running[/]")
+def wait_for_a_signal(stack: Stack) -> None:
+    """Print where everything is, and wait for Ctrl-C or `make stop`."""
+    console.print("\n[bold]Everything stays running[/]; Ctrl-C here or `make stop` ends it")
     for name, location in (
         ("chain", stack.testnet.url),
         ("API", stack.api_url),
         ("broker", "{host}:{port}".format(**stack.broker)),
-        ("home", str(stack.home.resolve())),
+        ("home", str(stack.home)),
     ):
         console.print(f"  {name:<8} {location}")
     for name, process in stack.pids().items():
         console.print(f"  [dim]{name:<16} process {process}[/]")
-    console.print(f"  stop it with: make stop HOME_DIR={stack.home}")
+    while True:
+        signal.pause()
 
 
-def stop(home: Path) -> int:
-    """Stop a kept rail by its process ids."""
-    file = home / "pids.json"
-    if not file.exists():
-        return 0
-    for pid in json.loads(file.read_text()).values():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)
-    file.unlink()
-    return 0
+def stop(home: Path) -> None:
+    """Stop the demonstration that runs in this home, and wait for its end."""
+    while (demonstration := holder(home / LOCK)) is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(demonstration, signal.SIGTERM)
+        time.sleep(STOP_POLL_S)
 
 
 if __name__ == "__main__":

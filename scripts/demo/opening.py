@@ -66,7 +66,6 @@ def start(stack: Stack) -> DemoParticipants:
     """Start every part of the rail, timed, as a checklist."""
     seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
     done("environment", "Python and npm packages, locked by hash", seconds)
-    stack.prepare()
     compile_contracts(stack)
     step("chain", lambda: (stack.start_chain(), f"anvil at {stack.testnet.url}")[1])
     step("contracts", lambda: f"PaymentRail {stack.deploy().addresses['PaymentRail']}")

@@ -14,9 +14,9 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
-_AGAIN_S = 10
 PATIENCE_S = 60  # how long a person waits for a block
 _POLL_S = 0.1
+_AGAIN_S = 10
 _DISPLACED = "its nonce was used by another transaction"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
 
@@ -13,6 +14,7 @@ from orchestrator.core.endorsement import read
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.errors import Halt
+from orchestrator.home_lock import hold
 from orchestrator.operations.trust import DevelopmentCa, check_endorsement, trusted_roots
 from orchestrator.settings import Settings
 from scripts.stack import ORACLES, Stack
@@ -46,6 +48,13 @@ def test_prepare__home_of_a_rail__is_refused_and_left_alone(tmp_path):
     with pytest.raises(Halt, match="Nothing was deleted"):
         Stack(tmp_path, 0).prepare()
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_prepare__demonstration_that_runs__is_refused_and_left_alone(tmp_path):
+    Stack(tmp_path, 0).prepare()
+    with hold(tmp_path / "run" / "lock"), pytest.raises(Halt, match=f"Process {os.getpid()} works"):
+        Stack(tmp_path, 0).prepare()
+    assert (tmp_path / "keys").exists()
 
 
 def test_prepare__keys__are_private_and_the_rail_holds_no_oracle_key(tmp_path):

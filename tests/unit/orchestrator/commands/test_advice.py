@@ -28,7 +28,7 @@ READS = {
     "proofrail bank parse": "{bank_file}",
     "proofrail breaks": "--all",
     "proofrail device list": "",
-    "proofrail device risk": "cp-0001 --since 2026-01-01",
+    "proofrail device risk": "cp-0001 --since 1700000000",
     "proofrail device show": "cp-0001",
     "proofrail funding list": "",
     "proofrail ledger balances": "",

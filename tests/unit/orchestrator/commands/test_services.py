@@ -139,7 +139,7 @@ def test_up__configuration_that_is_unusable__shows_what_the_supervisor_said(tmp_
     assert "needs a [safeguarding] account" in result.stderr
 
 
-class _Waiting:
+class _PatientSupervisor:
     """A supervisor that runs; the state of its processes is as the test wrote it."""
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -157,7 +157,7 @@ def test_up__process_that_does_not_get_ready__is_named_with_the_end_of_its_log(
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "work.log").write_text("address in use\n" * 3)
     write_state(tmp_path, state="resting", restarts=restarts, last_exit=1)
-    monkeypatch.setattr(services.subprocess, "Popen", _Waiting)
+    monkeypatch.setattr(services.subprocess, "Popen", _PatientSupervisor)
     result = run(tmp_path, "up", "--detach", "--patience", patience)
     assert result.exit_code == 2 and "work is resting" in result.stderr
     assert result.stderr.count("address in use") == 1
