@@ -28,13 +28,19 @@ from orchestrator.extras import extra_needed
 # A function is one command; a typer.Typer is a group of commands, and several make one group.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Run a rail": {
-        "init": ("services.commands.init:init", "Make the home of a new rail."),
+        "init": (
+            "services.commands.init:init",
+            "Make the home of a new rail: configuration, keys, secrets.",
+        ),
         "up": ("services:up", "Start the rail's processes and keep them running."),
-        "down": ("services:down", "Stop the rail's processes."),
-        "restart": ("services:restart", "Restart one process."),
-        "ps": ("services:ps", "List the rail's processes."),
-        "logs": ("logs:logs", "Show the logs of the processes."),
-        "doctor": ("services.commands.doctor:doctor", "Check a rail, and say what to do."),
+        "down": ("services:down", "Stop the rail's processes, the orchestrator first."),
+        "restart": ("services:restart", "Stop one process of the running rail and start it again."),
+        "ps": ("services:ps", "Show the rail's processes."),
+        "logs": ("logs:logs", "Show the logs of the rail's processes, the newest line last."),
+        "doctor": (
+            "services.commands.doctor:doctor",
+            "Check configuration, keys, ports, node, broker, oracles, clock and disk of a rail.",
+        ),
         "sandbox": (
             "services.commands.sandbox:app",
             "Play with a development rail: readings, bank accounts, payments.",

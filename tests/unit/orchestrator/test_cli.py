@@ -39,6 +39,8 @@ def test_table__every_command_module__is_named() -> None:
     targets = " ".join(target for rows in cli.COMMANDS.values() for target, _ in rows.values())
     modules = {target.partition(":")[0] for target in targets.split()}
     files = {path.stem for path in (ROOT / "orchestrator" / "commands").glob("*.py")}
+    others = {path.stem for path in (ROOT / "services" / "commands").glob("*.py")}
+    files |= {f"services.commands.{name}" for name in others - {"__init__"}}
     helpers = {"__init__", "home", "output", "ledger_check", "possession"}
     assert modules == files - helpers
 
