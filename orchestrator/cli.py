@@ -39,7 +39,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": ("logs:logs", "Show the logs of the rail's processes, the newest line last."),
         "doctor": (
             "services.commands.doctor:doctor",
-            "Check configuration, keys, ports, node, broker, oracles, clock and disk of a rail.",
+            "Check configuration, keys, ports, node, clock and disk.",
         ),
         "sandbox": (
             "services.commands.sandbox:app",

@@ -18,7 +18,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Check configuration, keys, ports, node, broker, oracles, clock and disk of a rail.
+    """Check configuration, keys, ports, node, clock and disk.
 
     Exit code 1 if there is a problem.
     """
