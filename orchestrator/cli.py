@@ -24,9 +24,29 @@ from orchestrator.commands.home import Home
 from orchestrator.errors import Halt, Retry
 from orchestrator.extras import extra_needed
 
-# section of the help -> command -> (MODULE:ATTRIBUTE under orchestrator.commands, help line)
+# section of the help -> command -> (MODULE:ATTRIBUTE, help line)
+# A module without a dot is under orchestrator.commands.
 # A function is one command; a typer.Typer is a group of commands, and several make one group.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run a rail": {
+        "init": (
+            "services.commands.init:init",
+            "Make the home of a new rail: configuration, keys, secrets.",
+        ),
+        "up": ("services:up", "Start the rail's processes and keep them running."),
+        "down": ("services:down", "Stop the rail's processes, the orchestrator first."),
+        "restart": ("services:restart", "Stop one process of the running rail and start it again."),
+        "ps": ("services:ps", "Show the rail's processes."),
+        "logs": ("logs:logs", "Show the logs of the rail's processes, the newest line last."),
+        "doctor": (
+            "services.commands.doctor:doctor",
+            "Check configuration, keys, ports, node, clock and disk.",
+        ),
+        "sandbox": (
+            "services.commands.sandbox:app",
+            "Play with a development rail: readings, bank accounts, payments.",
+        ),
+    },
     "See what happened": {
         "status": ("status:status", "Show what is wrong."),
         "trace": ("trace:trace", "Show a payment from device to bank statement."),
@@ -34,12 +54,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "rejected": ("rejected:rejected", "Show refused input, newest first."),
         "holes": ("status:holes", "List counters that never arrived."),
     },
-    "Run the rail": {
-        "up": ("services:up", "Start the rail's processes and keep them running."),
-        "down": ("services:down", "Stop the rail's processes, the orchestrator first."),
-        "restart": ("services:restart", "Stop one process of the running rail and start it again."),
-        "ps": ("services:ps", "Show the rail's processes."),
-        "logs": ("logs:logs", "Show the logs of the rail's processes, the newest line last."),
+    "Look after a rail": {
         "resume": ("resume:resume", "Let a halted step continue."),
         "backup": (
             "backup:backup",
@@ -169,7 +184,8 @@ def _import(name: str) -> TyperCommand | TyperGroup:
     parts = []
     for target in targets.split():
         module, _, attribute = target.partition(":")
-        parts.append(getattr(import_module(f"orchestrator.commands.{module}"), attribute))
+        path = module if "." in module else f"orchestrator.commands.{module}"
+        parts.append(getattr(import_module(path), attribute))
     if isinstance(parts[0], typer.Typer):
         group, *more = map(get_group, parts)
         for other in more:

@@ -74,14 +74,14 @@ class Settings(BaseSettings):
     profile: Literal["dev", "server"] = Field(
         default="dev", description="dev: all on this machine; server: node, oracles, bank elsewhere"
     )
-    rpc_url: str = "http://127.0.0.1:8545"
+    rpc_url: str = Field(default="http://127.0.0.1:8545", description="URL of the Ethereum node")
     chain_embedded: bool = Field(default=True, description="`proofrail up` starts a local chain")
     finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
     batch_claims: int = Field(default=200, ge=1, le=256, description="claims in one settlement")
     hole_patience_s: int = Field(
         default=30, ge=0, description="wait this long for missing counters"
     )
-    api_host: str = "127.0.0.1"
+    api_host: str = Field(default="127.0.0.1", description="address on which the API listens")
     api_port: int = Field(default=8420, ge=0, le=65_535, description="0: a free port")
     api_tls_cert: Path | None = Field(default=None, description="certificate chain of the API, PEM")
     api_tls_key: Path | None = Field(default=None, description="private key of the API, PEM")
@@ -92,7 +92,9 @@ class Settings(BaseSettings):
         default=None, description="the certificate that the rail shows to oracles, PEM"
     )
     oracle_tls_key: Path | None = Field(default=None, description="its private key, PEM")
-    max_body_bytes: int = 4 * 1024 * 1024
+    max_body_bytes: int = Field(
+        default=4 * 1024 * 1024, description="the API refuses larger bodies"
+    )
     api_requests_per_minute: int = Field(
         default=1_200, ge=1, description="requests of one API key, or of one address without a key"
     )
@@ -118,8 +120,8 @@ class Settings(BaseSettings):
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
     bank_simulated: bool = Field(default=True, description="`proofrail up` starts a simulated bank")
-    broker_host: str = "127.0.0.1"
-    broker_port: int = Field(default=1883, ge=0, le=65_535)
+    broker_host: str = Field(default="127.0.0.1", description="address of the broker")
+    broker_port: int = Field(default=1883, ge=0, le=65_535, description="MQTT port of the broker")
     broker_embedded: bool = Field(default=True, description="`proofrail up` starts a broker")
     safeguarding: SafeguardingSettings | None = None
     oracles: tuple[OracleSettings, ...] = ()

@@ -12,32 +12,12 @@ from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
+from services.development import DEVELOPMENT_WARDEN, development_plan
+
+__all__ = ["DEVELOPMENT_WARDEN", "ROOT", "development_plan", "main", "under_ape"]
 
 ROOT = Path(__file__).resolve().parent.parent
-DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
 _NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
-DEVELOPMENT_WARDEN = 30  # after the accounts that the demo's parties use
-
-
-def development_plan(first: int = 0) -> DeploymentPlan:
-    """Return the plan of a development chain, whose keys are public; other chains refuse them.
-
-    Args:
-        first: index of the deployer's account. Then follow steward, guardian, minter, registrar
-            and four oracles; account `first` + 30 is the warden.
-    """
-    account = [keystore.development_account(first + index) for index in range(9)]
-    oracles = [oracle.address for oracle in account[5:9]]
-    return DeploymentPlan(
-        deployer=account[0],
-        steward=account[1],
-        guardian=account[2].address,
-        minter=account[3].address,
-        registrar=account[4].address,
-        warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
-        members=tuple(zip(oracles, DEVELOPMENT_DOMAINS, strict=True)),
-        products=product_contracts(),
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -20,11 +19,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from orchestrator.addresses import configured_addresses, write_addresses
-from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -38,28 +33,18 @@ from orchestrator.home_lock import holder
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import OracleSettings, SafeguardingSettings, Settings
-from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.solidity.shipped import refresh
 from services import processes
-from services.bank import BankClient, new_iban
+from services.bank import BankClient
+from services.development import FIRST_ORACLE, ORACLES, development_plan
+from services.equipment import create_receipt_key, create_role_keys, equip_oracle
 from services.processes import Process
+from services.sandbox.parties import development_safeguarding
 from services.testnet import Testnet
 
-# (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
-ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
-DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
-SAFEGUARDING = SafeguardingSettings(
-    name="proofrail safeguarding",
-    iban=new_iban(1),
-    street="Am Kanal",
-    building="1",
-    post_code="14467",
-    town="Potsdam",
-    country="DE",
-)
+SAFEGUARDING = SafeguardingSettings(**development_safeguarding())
 DEMO_MARK = "demo.json"  # a home with this file is a demonstration's, and may be deleted
-_ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
-_SENDER_ACCOUNT, _FIRST_ORACLE, _FIRST_PARTY = 9, 5, 10
+_FIRST_PARTY = 10
 
 
 @dataclass
@@ -118,28 +103,15 @@ class Stack:
                 OracleSettings(
                     name=name,
                     domain=domain,
-                    address=keystore.development_account(_FIRST_ORACLE + index).address,
+                    address=keystore.development_account(FIRST_ORACLE + index).address,
                     url="http://127.0.0.1:0",
                 )
                 for index, (name, domain) in enumerate(ORACLES)
             ),
         )
-        self._keys()
-
-    def _keys(self) -> None:
-        keys = self.settings.keys
-        for index, role in enumerate(_ROLES):
-            keystore.create(keys, role, keystore.development_account(index).key.hex())
-        for role, index in (("sender", _SENDER_ACCOUNT), ("warden", DEVELOPMENT_WARDEN)):
-            keystore.create(keys, role, keystore.development_account(index).key.hex())
+        create_role_keys(self.settings)
+        create_receipt_key(self.settings)
         DevelopmentCa.make(self.settings, self.now())
-        receipt = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        keystore.write_private(keys / "receipt.pem", receipt)
-        keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
     def compile(self, watch: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Load the contracts, after compiling those whose sources changed."""
@@ -185,7 +157,7 @@ class Stack:
     def spawn_oracles(self) -> None:
         """Start all of them at once, each with its own key, password, token and home."""
         for index, oracle in enumerate(self.settings.oracles):
-            self._equip_oracle(oracle.name, index)
+            equip_oracle(self.settings, oracle.name, index)
             self._spawn(processes.oracle_process(self.settings, oracle))
 
     def start_oracles(self) -> None:
@@ -203,16 +175,6 @@ class Stack:
         [oracle] = [oracle for oracle in self.settings.oracles if oracle.name == name]
         self._spawn(processes.oracle_process(self.settings, oracle, *extra))
         self._wait_ready(f"oracle-{name}")
-
-    def _equip_oracle(self, name: str, index: int) -> None:
-        home = self.home / "oracles" / name
-        password = credentials.issue(self.home, name, credentials.CredentialRole.ORACLE)
-        keystore.write_private(home / "broker.password", password.encode())
-        key = keystore.development_account(_FIRST_ORACLE + index).key.hex()
-        keystore.create(home, "key", key)
-        token = secrets.token_urlsafe(32).encode()
-        keystore.write_private(home / "token", token)
-        keystore.write_private(self.settings.keys / f"{name}.token", token)
 
     def start_bank(self) -> None:
         """Start the simulated bank with the rail's safeguarding account and its earlier books."""

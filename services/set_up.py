@@ -1,5 +1,7 @@
 """Make what a rail needs before its processes start: the contracts on its chain.
 
+In profile `dev` also the first payer, payee, meter and agreement.
+
     python -m services.set_up --home .proofrail
 
 It may run at every start: what is there already is found again and nothing is sent.
@@ -12,13 +14,14 @@ import sys
 from pathlib import Path
 
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.artifacts import load_artifacts
-from orchestrator.edges.chain.deployment import Deployment, deploy
-from orchestrator.edges.chain.plan import DeploymentPlan, products_under
+from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.deployment import Deployment, deploy, finished
+from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings, read_settings
+from services.sandbox.set_up import set_up_sandbox
 
-_ROOT = Path(__file__).resolve().parent.parent
 _NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
 
 
@@ -28,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     options = parser.parse_args(arguments)
     try:
-        deployment = set_up(read_settings(options.home))
+        settings = read_settings(options.home)
+        deployment = set_up(settings)
+        if settings.profile == "dev":
+            set_up_sandbox(settings, print)
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1
@@ -43,8 +49,12 @@ def set_up(settings: Settings) -> Deployment:
         Halt: a key of the plan is missing in the home, or the chain is another one.
         Retry: the node does not answer.
     """
-    artifacts, plan = load_artifacts(), plan_of_home(settings)
-    return deploy(settings.rpc_url, artifacts, plan, settings.deployment, print)
+    artifacts = load_artifacts()
+    if finished(settings.deployment):  # also where it was attached, and the plan's keys are away
+        deployment = Deployment.load(settings.deployment)
+        Chain(settings.rpc_url, deployment, artifacts).check_identity()
+        return deployment
+    return deploy(settings.rpc_url, artifacts, plan_of_home(settings), settings.deployment, print)
 
 
 def plan_of_home(settings: Settings) -> DeploymentPlan:
@@ -54,7 +64,7 @@ def plan_of_home(settings: Settings) -> DeploymentPlan:
         deployer=keystore.load(settings.keys, "deployer"),
         steward=keystore.load(settings.keys, "steward"),
         members=tuple((oracle.address, oracle.domain) for oracle in settings.oracles),
-        products=products_under(_ROOT),
+        products=product_contracts(),
         **named,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import platform
 import re
 import signal
 import subprocess
@@ -18,7 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from services.anvil import ROOT, anvil_binary
+
+__all__ = ["CHAIN_ID", "ROOT", "Testnet", "anvil_binary", "die_with_parent"]
+
 MNEMONIC = "test test test test test test test test test test test junk"  # public test words
 CHAIN_ID = 31337
 TX_GAS_LIMIT = 16_777_216  # EIP-7825
@@ -173,16 +175,6 @@ class Testnet:
                 raise RuntimeError(f"anvil ended with {process.returncode}: {output[-800:]}")
             time.sleep(0.01)
         raise RuntimeError("anvil did not start in time.")
-
-
-def anvil_binary(root: Path = ROOT) -> Path:
-    """Return the anvil binary of the npm package; npm's wrapper would survive its kill."""
-    machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "amd64"
-    name = f"anvil-{platform.system().lower()}-{machine}"
-    binary = root / "node_modules" / "@foundry-rs" / name / "bin" / "anvil"
-    if not binary.exists():
-        raise RuntimeError(f"{binary} is missing: run `make setup`, or `npm ci`.")
-    return binary
 
 
 def _mining_options(mining: str | int) -> list[str]:

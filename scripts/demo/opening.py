@@ -15,7 +15,8 @@ from scripts.demo.scenario import DemoRun
 from scripts.demo.wearables import DemoWearables
 from scripts.deploy import ROOT
 from scripts.solidity.shipped import changed_files
-from scripts.stack import DOMAINS, Stack
+from scripts.stack import Stack
+from services.development import DOMAINS
 from services.simulated_devices.fleet import Fleet
 
 CHARGE_POINTS, METERS = 8, 1

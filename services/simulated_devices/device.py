@@ -65,6 +65,7 @@ class SimulatedMeter(Station):
         split: bool = False,
         seconds: int | None = None,
         tag: str = "",
+        rest: int | None = None,
     ) -> list[bytes]:
         """Sign and journal a charging session.
 
@@ -72,11 +73,12 @@ class SimulatedMeter(Station):
             split: one record each for begin and end, instead of one for both.
             seconds: how long it took; by default as long as 11 kW need.
             tag: the RFID id in hex; by default a random one.
+            rest: seconds until the next session can begin; by default 5 to 30 minutes.
 
         Returns:
             The records.
         """
-        return self.keep(self._session(units_of(kwh), split, seconds, tag))
+        return self.keep(self._session(units_of(kwh), split, seconds, tag, rest))
 
     def reading(self, kwh: Decimal | str | int) -> list[bytes]:
         """Sign and journal a quarter-hour reading, `kwh` after the previous one."""
@@ -107,12 +109,14 @@ class SimulatedMeter(Station):
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _session(self, units: int, split: bool, seconds: int | None, tag: str) -> list[bytes]:
+    def _session(
+        self, units: int, split: bool, seconds: int | None, tag: str, rest: int | None = None
+    ) -> list[bytes]:
         begin = Point("B", self.now, self.register)
         self.register += units
         self.now += seconds or units * 360 // CHARGING_WATTS + 60  # 0.1 Wh is 360 watt-seconds
         end = Point("E", self.now, self.register)
-        self.now += self._random(self.counter).randrange(300, 1_800)
+        self.now += self._random(self.counter).randrange(300, 1_800) if rest is None else rest
         tag = tag or self._tag(self.counter + 1)
         records = [[begin], [end]] if split else [[begin, end]]
         return [self._sign(points, tag) for points in records]

@@ -28,7 +28,12 @@ _PROSE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # docs/ADDING.md writes these files; tests/flow/test_flow_adding.py carries it out
 WRITTEN_BY_ADDING = ("tally", "PayPerUse", "pay_per_use")
 # halts of these places answer one command of a person, whose text is the whole help
-COMMANDS = ("orchestrator/commands/", "orchestrator/views/", "orchestrator/operations/devices.py")
+COMMANDS = (
+    "orchestrator/commands/",
+    "services/commands/",
+    "orchestrator/views/",
+    "orchestrator/operations/devices.py",
+)
 
 # commands that INSTALL and RELEASE describe, and that are on their way
 ANNOUNCED = {"backup", "init", "sandbox", "up", "upgrade"}

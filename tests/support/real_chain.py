@@ -27,16 +27,14 @@ from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
 from scripts.deploy import development_plan
-from services.testnet import Testnet, anvil_binary
+from services import anvil
+from services.testnet import Testnet
 
 MINTER, REGISTRAR = 3, 4  # development accounts, as scripts.deploy plans them
 
 
 def has_anvil() -> bool:
-    try:
-        return anvil_binary().exists()
-    except RuntimeError:
-        return False
+    return anvil.find() is not None
 
 
 @dataclass

@@ -33,11 +33,12 @@ from orchestrator.products.metered_energy.product import EnergyTerms, encode_ter
 from orchestrator.settings import Settings
 from orchestrator.worker import Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
+from services import anvil
 from services.bank import new_iban
 from services.simulated_bank.bank import SimulatedBank, write_file
 from services.simulated_devices.fleet import Fleet
 from services.simulated_devices.record import Point
-from services.testnet import Testnet, anvil_binary
+from services.testnet import Testnet
 from tests.support.rail_builder import context_on_chain
 
 START = 1_760_000_000
@@ -47,10 +48,7 @@ _ADDRESS = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town":
 
 
 def has_anvil() -> bool:
-    try:
-        return anvil_binary().exists()
-    except RuntimeError:
-        return False
+    return anvil.find() is not None
 
 
 @dataclass(frozen=True)

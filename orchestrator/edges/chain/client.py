@@ -22,6 +22,8 @@ from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
 TOO_MUCH_GAS = "needs more gas than one transaction may use"
+# what nodes say then: geth, reth and anvil; Hardhat
+_TOO_MUCH_GAS_TEXTS = ("exceeds allowance", "out of gas", "requires gas floor")
 TIP_WEI = 1_000_000_000
 _KEPT_LOGS = 4_096  # decoded logs in memory: far more than the blocks hold that are read again
 # refusals that may be about this very transaction: its outcome is open
@@ -304,7 +306,7 @@ class Chain:
             ]
         )
         if (refusal := _refusal(estimate)) is not None:
-            if "exceeds allowance" in refusal:
+            if any(text in refusal.lower() for text in _TOO_MUCH_GAS_TEXTS):
                 raise Retry(f"{call.contract}.{call.function} {TOO_MUCH_GAS}")
             error = estimate.get("error")
             named = self._error_of(error.get("data")) if isinstance(error, dict) else None
@@ -352,7 +354,9 @@ class Chain:
         return str(error)
 
     def _error_of(self, data: Any) -> str | None:
-        return self._errors.get(str(data)[:10]) if data else None
+        """Return the name of the error in an answer's `data`, which Hardhat wraps in an object."""
+        raw = data.get("data") if isinstance(data, dict) else data
+        return self._errors.get(str(raw)[:10]) if raw else None
 
 
 def _verdict(answer: dict[str, Any]) -> str:

@@ -72,6 +72,11 @@ class Deployment:
         return cls(**content["deployment"])
 
 
+def finished(path: Path) -> bool:
+    """Return whether a deployment is complete there."""
+    return "deployment" in _read(path)
+
+
 @dataclass(frozen=True, slots=True)
 class DeploymentStep:
     """One transaction: a creation (`function` empty) or a call of an earlier contract."""

@@ -152,7 +152,8 @@ def encode_transaction(tx: dict[str, Any]) -> bytes:
     names = _TRANSACTION.get(int(tx.get("type", "0x0"), 16))
     if names is None:
         raise Halt(f"transaction {tx['hash']} has a type that is not known: {tx['type']}.")
-    return _typed(tx, rlp.encode([_field(name, tx[name]) for name in names]))
+    values = {"yParity": tx.get("v"), **tx}  # some nodes give a typed transaction only `v`
+    return _typed(tx, rlp.encode([_field(name, values[name]) for name in names]))
 
 
 def _field(name: str, value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Commands of `proofrail` that start, set up or imitate parts of a rail."""

@@ -1,0 +1,47 @@
+"""What every development rail has in common: its accounts, its oracles, its plan of deployment.
+
+The keys are those of the public development mnemonic. Chains other than the local one refuse them.
+"""
+
+from __future__ import annotations
+
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import product_contracts
+from orchestrator.edges.chain.plan import DeploymentPlan
+
+# (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
+ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
+DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
+DEVELOPMENT_WARDEN = 30  # after the accounts that the demo's parties use
+# role -> index of its development account; the oracles have the accounts 5 to 8
+ROLES = {
+    "deployer": 0,
+    "steward": 1,
+    "guardian": 2,
+    "minter": 3,
+    "registrar": 4,
+    "sender": 9,
+    "warden": DEVELOPMENT_WARDEN,
+}
+FIRST_ORACLE = 5
+
+
+def development_plan(first: int = 0) -> DeploymentPlan:
+    """Return the plan of a development chain, whose keys are public; other chains refuse them.
+
+    Args:
+        first: index of the deployer's account. Then follow steward, guardian, minter, registrar
+            and four oracles; account `first` + 30 is the warden.
+    """
+    account = [keystore.development_account(first + index) for index in range(9)]
+    oracles = [oracle.address for oracle in account[FIRST_ORACLE:]]
+    return DeploymentPlan(
+        deployer=account[0],
+        steward=account[1],
+        guardian=account[2].address,
+        minter=account[3].address,
+        registrar=account[4].address,
+        warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
+        members=tuple(zip(oracles, (domain for _, domain in ORACLES), strict=True)),
+        products=product_contracts(),
+    )
