@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import mosquitto
 from tests.support import invariants
-from tests.support.whole_rail import WholeRail
+from tests.support.whole_rail import AT_BANK, WholeRail
 
 
 @pytest.mark.skipif(mosquitto.executable() is None, reason="mosquitto is not installed")
@@ -23,7 +22,7 @@ def test_records__behind_mosquitto_even_if_it_is_killed__reach_the_bank(tmp_path
         rail.stack.restart_broker()
         rail.until_receipted()
         rail.until_booked()
-        assert set(rail.stages()) == {Stage.RECONCILED}
+        assert set(rail.stages()) <= AT_BANK
         assert rail.reconciliation().breaks == ()
         invariants.assert_all(rail)
     finally:

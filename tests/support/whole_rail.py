@@ -46,6 +46,7 @@ ENDED = (
     Stage.EXPIRED,
     Stage.REFUNDED,
 )
+AT_BANK = {Stage.BOOKED, Stage.RECONCILED}  # the second once the day's statement has come
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 COMMAND = Path(sys.executable).with_name("proofrail")
 
