@@ -23,6 +23,23 @@ class Settings(BaseSettings):
     )
     api_host: str = "127.0.0.1"
     api_port: int = 0
+    broker_nats_port: int = Field(
+        default=0, ge=0, description="where readers reach the broker; 0: its MQTT port + 1"
+    )
+    broker_log_bytes: int = Field(
+        default=4 * 1024**3, ge=1024**2, description="a full log takes nothing more from devices"
+    )
+    broker_log_hours: int = Field(
+        default=7 * 24, ge=1, description="messages leave the broker's log at this age"
+    )
+    broker_device_messages: int = Field(
+        default=200_000, ge=1, description="most messages of one device in the broker's log"
+    )
+    broker_tls_cert: Path | None = Field(default=None, description="PEM of the broker; None: plain")
+    broker_tls_key: Path | None = Field(default=None, description="PEM of its private key")
+    broker_tls_client_ca: Path | None = Field(
+        default=None, description="PEM of the CA whose certificates devices must show"
+    )
     max_body_bytes: int = 4 * 1024 * 1024
     payouts_per_file: int = Field(default=1_000, ge=1, le=50_000, description="orders in a file")
     file_cents: int = Field(

@@ -62,7 +62,6 @@ class Stack:
     start_at: int
     block_seconds: int = 1
     keep: bool = False
-    embedded_broker: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
@@ -132,20 +131,20 @@ class Stack:
         return deployment
 
     def start_broker(self) -> None:
-        """Start the broker: mosquitto if it is on PATH, else amqtt."""
+        """Start the broker, and give the rail a password for it."""
         self._spawn_broker()
         password = credentials.issue(self.home, "rail", credentials.CredentialRole.RAIL)
         keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
     def restart_broker(self) -> None:
-        """Start a stopped broker on its old port, with its old passwords."""
-        self._spawn_broker("--port", str(self.broker["port"]))
+        """Start a stopped broker on its old ports, with its old passwords and its log."""
+        port, nats_port = self.broker["port"], self.broker["nats_port"]
+        self._spawn_broker("--port", str(port), "--nats-port", str(nats_port))
 
     def _spawn_broker(self, *extra: str) -> None:
-        arguments = [*extra, "--embedded"] if self.embedded_broker else extra
         ready = self._ready("broker")
         self._start(
-            "broker", "services.broker", "--home", self.home, "--ready-file", ready, *arguments
+            "broker", "services.broker", "--home", self.home, "--ready-file", ready, *extra
         )
         self.broker = self._wait_ready("broker", ready)
 
@@ -209,7 +208,7 @@ class Stack:
             "--broker-host",
             self.broker["host"],
             "--broker-port",
-            str(self.broker["port"]),
+            str(self.broker["nats_port"]),
             "--broker-user",
             name,
             "--broker-password-file",

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from device_adapters.inlets import Inlet
+from device_adapters.inlets.log_inlet import Inlet
 from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
 from oracles.memory import Memory
@@ -39,7 +39,6 @@ from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import deployed
 
-BATCH_MESSAGES = 500
 REREAD_BLOCKS = 8  # deeper reorganisations do not happen on a chain that is fit for payments
 FOLLOW_SECONDS = 1.0  # the greatest age of this oracle's view of the chain
 RETRY_SECONDS = 1.0
@@ -76,6 +75,7 @@ def serve(options: argparse.Namespace) -> int:
         options.broker_port,
         options.broker_user,
         _secret(options.broker_password_file),
+        node.memory.log_position(),
     )
     loops = [
         threading.Thread(target=follow, args=(chain, registry, node.memory, stop), name="follow"),
@@ -95,11 +95,10 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
-    """Store all messages that arrive until `stop`; acknowledge them only after the commit."""
-    for messages in inlet.batches(BATCH_MESSAGES):
+    """Store all messages that arrive until `stop`, with their position in the broker's log."""
+    for messages in inlet.batches():
         if not _until(stop, lambda batch=messages: _take(node, batch)):
             return
-        inlet.ack(messages)
 
 
 def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Event) -> None:
@@ -231,9 +230,9 @@ def _secret(path: Path) -> str:
 def _write_ready_file(
     options: argparse.Namespace, node: OracleNode, port: int, inlet: Inlet
 ) -> None:
-    """Announce that the oracle serves, if possible after it has subscribed; it keeps trying."""
+    """Announce that the oracle serves, if possible after it has found the broker's log; it keeps trying."""
     if not inlet.wait_ready(10):
-        _log.warning("not subscribed yet: %s", inlet.refusal or "the broker does not answer")
+        _log.warning("the broker's log is not read yet: %s", inlet.refusal or "the broker does not answer")
     ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
     print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
     write_private(options.ready_file, json.dumps(ready).encode())
@@ -247,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(flag, type=Path, required=True)
     parser.add_argument("--rpc", required=True, help="URL of this oracle's own node")
     parser.add_argument("--broker-host", default="127.0.0.1")
-    parser.add_argument("--broker-port", type=int, required=True)
+    parser.add_argument("--broker-port", type=int, required=True, help="of its NATS listener")
     parser.add_argument("--broker-user", required=True)
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")

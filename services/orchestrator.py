@@ -24,7 +24,7 @@ import uvicorn
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
-from device_adapters.inlets import Inlet
+from device_adapters.inlets.log_inlet import Inlet
 from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
@@ -64,7 +64,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
     intake = Intake(context.store, context.registry, context.rules, time.time)
-    inlet = _inlet(settings)
+    inlet = _inlet(settings, intake)
     loop = InletLoop(inlet, intake, receipts, time.time, log)
     threads = [
         threading.Thread(target=target, name=name)
@@ -95,10 +95,10 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     return 0
 
 
-def _inlet(settings: Settings) -> Inlet:
+def _inlet(settings: Settings, intake: Intake) -> Inlet:
     broker = read_config(settings)["broker"]
     password = (settings.keys / "broker.password").read_text()
-    return Inlet(broker["host"], broker["port"], "rail", password, client_id="rail")
+    return Inlet(broker["host"], broker["nats_port"], "rail", password, intake.log_position())
 
 
 def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:

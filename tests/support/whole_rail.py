@@ -61,7 +61,6 @@ class WholeRail:
         self,
         home: Path,
         *,
-        embedded_broker: bool = True,
         unfunded: Sequence[str] = (),
         finality_blocks: int = 2,
         hole_patience_s: int = 2,
@@ -73,7 +72,7 @@ class WholeRail:
         }
         start_at = int(time.time()) - 60 * DAY_S
         self.stack = _PatientStack(
-            home, start_at, embedded_broker=embedded_broker, environment=environment
+            home, start_at, environment=environment
         )
         self._unfunded, self._keys = list(unfunded), {}
         self.fleet: Fleet | None = None
