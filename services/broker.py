@@ -17,6 +17,8 @@ from orchestrator.edges.broker.server import BrokerTls, ServerPlan, free_ports
 from orchestrator.errors import Halt
 from orchestrator.settings import Settings
 
+_MEMORY = "256MiB"  # from here on nats-server collects its garbage more often
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `python -m services.broker --home DIR [--port 0] [--host H] [--ready-file F]`.
@@ -34,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--nats-port", type=int, help="for readers; default: configured, or port+1")
     parser.add_argument("--ready-file", type=Path)
     options = parser.parse_args(arguments)
+    os.environ.setdefault("GOMEMLIMIT", _MEMORY)  # the child inherits it
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     try:
         asyncio.run(_run(options, _plan(options)))

@@ -232,7 +232,9 @@ def _write_ready_file(
 ) -> None:
     """Announce that the oracle serves, if possible after it has found the broker's log; it keeps trying."""
     if not inlet.wait_ready(10):
-        _log.warning("the broker's log is not read yet: %s", inlet.refusal or "the broker does not answer")
+        _log.warning(
+            "the broker's log is not read yet: %s", inlet.refusal or "the broker does not answer"
+        )
     ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
     print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
     write_private(options.ready_file, json.dumps(ready).encode())

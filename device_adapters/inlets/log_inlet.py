@@ -34,9 +34,10 @@ _FIRST_PAUSE_S = 0.01  # after a hint: the message may come into the log a littl
 _LAST_PAUSE_S = 2.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 10.0
 _ANSWER_S = 10.0
+_CONNECT_S = 30  # a thousand devices may come back at the same time
 _PING_S = 20
 _CLOSE_S = 5.0
-_BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_BYTES = 4 * 1024 * 1024
 _HELD_BATCHES = 2  # read, not yet consumed; beyond it the log keeps the rest
 _FAILURES = (NatsError, OSError, TimeoutError, ValueError, KeyError)
 _T = TypeVar("_T")
@@ -130,7 +131,7 @@ class Inlet:
         while not self._closing.is_set():
             self._client = Client()
             try:
-                await self._read_connected(self._client)
+                await self._until_gone(self._client)
             except _FAILURES as error:
                 pause = _FIRST_RETRY_S if self._ready.is_set() else pause
                 self._refusal = f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -147,7 +148,28 @@ class Inlet:
         while not self._closing.is_set() and (left := deadline - self._loop.time()) > 0:
             await asyncio.sleep(min(left, 0.1))
 
-    async def _read_connected(self, client: Client) -> None:
+    async def _until_gone(self, client: Client) -> None:
+        """Read until `close`, and raise as soon as the broker ends the connection.
+
+        A request on an ended connection would wait for its answer until its time limit.
+        """
+        gone = asyncio.Event()
+        reading = asyncio.create_task(self._read_connected(client, gone))
+        ended = asyncio.create_task(gone.wait())
+        try:
+            await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                raise ConnectionError("the broker ended the connection")
+            reading.result()
+        finally:
+            for task in (reading, ended):
+                task.cancel()
+            await asyncio.gather(reading, ended, return_exceptions=True)
+
+    async def _read_connected(self, client: Client, gone: asyncio.Event) -> None:
+        async def note_end() -> None:
+            gone.set()
+
         await client.connect(
             self._url,
             user=self._username,
@@ -155,8 +177,10 @@ class Inlet:
             tls=self._tls,
             inbox_prefix=inbox_of(self._username),
             allow_reconnect=False,
+            connect_timeout=_CONNECT_S,
             ping_interval=_PING_S,
             error_cb=_note,
+            closed_cb=note_end,
         )
         log, following = await self._find_place(client)
         self._refusal = ""
@@ -172,7 +196,7 @@ class Inlet:
                 await self._hold(batch)
                 pause = _FIRST_PAUSE_S
                 continue
-            hinted = await self._wait(client, hint, pause)
+            hinted = await self._wait(hint, pause)
             pause = _FIRST_PAUSE_S if hinted else min(pause * 2, _LAST_PAUSE_S)
 
     async def _listen(self, client: Client, hint: asyncio.Event) -> None:
@@ -184,14 +208,12 @@ class Inlet:
         subscription = await client.subscribe(EVIDENCE_SUBJECTS, cb=heard)
         await subscription.unsubscribe(limit=1)
 
-    async def _wait(self, client: Client, hint: asyncio.Event, seconds: float) -> bool:
+    async def _wait(self, hint: asyncio.Event, seconds: float) -> bool:
         deadline = self._loop.time() + seconds
         while not (hint.is_set() or self._closing.is_set()):
             left = deadline - self._loop.time()
             if left <= 0:
                 return False
-            if not client.is_connected:
-                raise ConnectionError("the broker ended the connection")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(hint.wait(), min(left, 0.1))
         return hint.is_set()

@@ -137,7 +137,13 @@ async def _try_everything(broker, name, password) -> dict[str, bool]:
         "$SYS.REQ.USER.AUTH",
         "$SYS.REQ.SERVER.PING",
     ]
-    subscribe = [">", "_INBOX.>", "_INBOX.rail.>", "$MQTT.msgs.proofrail.*.receipts", "$MQTT.sess.>"]
+    subscribe = [
+        ">",
+        "_INBOX.>",
+        "_INBOX.rail.>",
+        "$MQTT.msgs.proofrail.*.receipts",
+        "$MQTT.sess.>",
+    ]
     for subject in publish:
         await client.publish(subject, b"{}")
     for subject in subscribe:

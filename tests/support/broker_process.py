@@ -64,9 +64,7 @@ class BrokerProcess:
         return self._passwords[name]
 
     def inlet(self, name: str = "rail", role: str = "rail", **more: object) -> Inlet:
-        inlet = Inlet(
-            HOST, self.nats_port, name, self.password(name, role), self.position, **more
-        )
+        inlet = Inlet(HOST, self.nats_port, name, self.password(name, role), self.position, **more)
         self._open.append(inlet)
         assert until(lambda: inlet.wait_ready(1)), inlet.refusal
         return inlet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 
@@ -38,13 +39,16 @@ async def serve(plan: ServerPlan, ready: Callable[[], None], stop: asyncio.Event
     issuer = tokens.Issuer()
     system_key, setup_key = (tokens.new_key(nkeys.PREFIX_BYTE_USER) for _ in range(2))
     users = [tokens.public_text(key) for key in (system_key, setup_key)]
-    process = await server.start(plan, ServerKeys(issuer.account, issuer.curve, *users))
+    keys = ServerKeys(issuer.account, issuer.curve, *users)
+    process = await server.start(plan, keys)
     try:
         setup = await _connect(plan, process, setup_key)
-        system = await _connect(plan, process, system_key)
         await prepare_log(setup, plan)  # before a device can be admitted: the server makes others
+        system = await _connect(plan, process, system_key)
         callout = Callout(system, Guard(plan.home), issuer)
         await callout.start()
+        server.write_config(plan, keys, admitting=True)
+        await _reload(system)
         ready()
         await _until_any(stop, process, callout, setup)
         await asyncio.gather(setup.close(), system.close())
@@ -115,6 +119,16 @@ async def _connect(
         except (OSError, NatsError, TimeoutError):
             await asyncio.sleep(_START_POLL_SECONDS)
     raise Halt(f"nats-server does not start (exit {process.returncode}); read broker/nats.log")
+
+
+async def _reload(system: Client) -> None:
+    """Have the server read its configuration file again, and wait until it has."""
+    found = await system.request("$SYS.REQ.SERVER.PING", timeout=_START_SECONDS)
+    server_id = json.loads(found.data)["server"]["id"]
+    subject = f"$SYS.REQ.SERVER.{server_id}.RELOAD"
+    content = json.loads((await system.request(subject, timeout=_START_SECONDS)).data)
+    if "error" in content:
+        raise Halt(f"nats-server refuses its configuration: {content['error']}")
 
 
 async def _note(error: Exception) -> None:

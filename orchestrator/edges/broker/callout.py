@@ -16,7 +16,7 @@ from orchestrator.edges.broker.server import ACCOUNT
 from orchestrator.edges.broker.tokens import Issuer
 
 _RIGHTS_SECONDS = 24 * 3600  # then the server ends the connection, and the client comes again
-_KICK_SECONDS = 5
+_ANSWER_SECONDS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +29,7 @@ class Callout:
         self._server_id = ""
 
     async def start(self) -> None:
-        """Begin to answer; from here on devices and readers can connect."""
+        """Begin to answer the server's questions."""
         await self._system.subscribe("$SYS.REQ.USER.AUTH", cb=self._answer)
         await self._system.subscribe(f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT", cb=self._forget)
         await self._system.flush()  # without it the first requests would find no service
@@ -40,10 +40,14 @@ class Callout:
         for number, (name, credential) in list(self._connections.items()):
             if self._guard.credentials.get(name) != credential:
                 _log.warning("%s: the credential changed, its connection ends", name)
-                subject = f"$SYS.REQ.SERVER.{self._server_id}.KICK"
-                body = json.dumps({"cid": number}).encode()
-                await self._system.request(subject, body, timeout=_KICK_SECONDS)
-                self._connections.pop(number, None)
+                await self._kick(number)
+
+    async def _kick(self, number: int) -> None:
+        """End a connection, if it is still there."""
+        subject = f"$SYS.REQ.SERVER.{self._server_id}.KICK"
+        body = json.dumps({"cid": number}).encode()
+        await self._system.request(subject, body, timeout=_ANSWER_SECONDS)
+        self._connections.pop(number, None)
 
     async def _answer(self, request: Msg) -> None:
         """Answer one request; without an answer the server refuses after its own time limit."""

