@@ -177,6 +177,7 @@ class Inlet:
             tls=self._tls,
             inbox_prefix=inbox_of(self._username),
             allow_reconnect=False,
+            reconnect_time_wait=0,  # the loop around it waits
             connect_timeout=_CONNECT_S,
             ping_interval=_PING_S,
             error_cb=_note,

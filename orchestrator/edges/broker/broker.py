@@ -114,6 +114,7 @@ async def _connect(
                 nkeys_seed_str=key.seed.decode(),
                 tls=server.own_context(plan),
                 allow_reconnect=False,
+                reconnect_time_wait=0,  # the loop around it waits
                 error_cb=_note,
             )
         except (OSError, NatsError, TimeoutError):
