@@ -41,6 +41,16 @@ class Settings(BaseSettings):
         default=None, description="PEM of the CA whose certificates devices must show"
     )
     max_body_bytes: int = 4 * 1024 * 1024
+    api_requests_per_minute: int = Field(
+        default=1_200, ge=1, description="requests of one API key, or of one address without a key"
+    )
+    api_registration: bool = Field(
+        default=False,
+        description="the API enrols devices and opens agreements; needs the registrar's key",
+    )
+    api_refused_per_minute: int = Field(
+        default=60, ge=1, description="requests of one address with a missing or unknown key"
+    )
     payouts_per_file: int = Field(default=1_000, ge=1, le=50_000, description="orders in a file")
     file_cents: int = Field(
         default=1_000_000_000, ge=1, description="the largest total of one file"
@@ -55,6 +65,11 @@ class Settings(BaseSettings):
         description="orders from this hour (UTC) on are for the next day; 24: no cut-off",
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
+    bank_rest_s: int = Field(
+        default=5,
+        ge=0,
+        description="seconds after which a bank file without a visible end counts as complete",
+    )
     debug: bool = Field(default=False, description="commands show tracebacks of internal errors")
 
     @cached_property

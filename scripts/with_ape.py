@@ -36,10 +36,11 @@ def main() -> int:
     """Run `ape test tests/ape` for `python -m scripts.with_ape test tests/ape`."""
     arguments = sys.argv[1:]
     environment = dict(os.environ)
+    for group in ("dev", "tools"):  # the compiler comes with the first, Ape with the second
+        bootstrap = [sys.executable, str(ROOT / "scripts" / "bootstrap.py"), group]
+        if subprocess.run(bootstrap, check=False).returncode:
+            return 1
     prepare(environment)
-    bootstrap = [sys.executable, str(ROOT / "scripts" / "bootstrap.py"), "tools"]
-    if subprocess.run(bootstrap, check=False).returncode:
-        return 1
     command = [str(TOOLS / Path(sys.executable).parent.name / "ape"), *arguments]
     if not arguments or arguments[0] in _WITHOUT_CHAIN or CHAIN_HOST in environment:
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -29,10 +29,14 @@ from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.sender import Sender, patience
 from orchestrator.errors import Halt, Retry
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
+from orchestrator.operations.agreements import AgreementOps
+from orchestrator.operations.registration import Registration
 from orchestrator.settings import Settings
+from orchestrator.steps import StepContext
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
@@ -79,6 +83,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
             settings=settings,
             now=time.time,
             trace=trace,
+            registration=registration(context),
         )
     )
     for thread in threads:
@@ -93,6 +98,23 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
             thread.join(timeout=20)
         context.store.close()
     return 0
+
+
+def registration(context: StepContext) -> Registration | None:
+    """Return what the API registers with; None where the setting api_registration is off."""
+    settings, store, chain = context.settings, context.store, context.chain
+    if not settings.api_registration:
+        return None
+    registrar = Sender(store, chain, keystore.load(settings.keys, "registrar"))
+    senders = {"registrar": registrar, "sender": context.sender, "warden": context.warden}
+    return Registration(
+        settings,
+        store,
+        chain.deployment,
+        lambda: AgreementOps(senders, context.now, patience()),
+        context.safeguarding["iban"],
+        context.now,
+    )
 
 
 def _inlet(settings: Settings, intake: Intake) -> Inlet:

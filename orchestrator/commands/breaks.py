@@ -124,7 +124,7 @@ def _print_breaks(console: Any, breaks: list[dict[str, Any]]) -> None:
             short(b["break_id"], 10),
             b["state"],
             b["kind"],
-            ", ".join(short(i) for i in b["ids"]),
+            output.one_per_line(map(short, b["ids"])),
             amount(b["expected_minor"], b["asset"]),
             amount(b["found_minor"], b["asset"]),
             when(b["since"]),

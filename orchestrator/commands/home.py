@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.operations.agreements import AgreementOps
     from orchestrator.settings import Settings
 
-PATIENCE_S = 60  # how long a command waits for a block
-
 
 class Home:
     """The rail at --home, else at PROOFRAIL_HOME. Each part is opened on first use."""
@@ -162,18 +160,10 @@ class Home:
 
 
 def patience() -> Any:
-    """Return a `wait` function for chain sends: it sleeps briefly and gives up after a minute."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Return a `wait` for chain sends that gives up after a minute."""
+    from orchestrator.edges.chain import sender
 
-    def wait() -> None:
-        if time.monotonic() > deadline:
-            raise Retry(
-                f"No block included the transaction within {PATIENCE_S} s. It is stored and will "
-                "not be signed twice. Run the same command again."
-            )
-        time.sleep(0.1)
-
-    return wait
+    return sender.patience()
 
 
 def home_of(context: typer.Context) -> Home:

@@ -110,11 +110,17 @@ def balances(
 
     with home_of(context).store.read() as session:
         balances_by_account = ledger.balances(session, moment(as_of, True))
+        names = _names(session)
     balance_views = [
-        {"account": account, "amount": str(amount), "asset": asset}
+        {
+            "account": account,
+            "name": names.get(account.partition(":")[2]),
+            "amount": str(amount),
+            "asset": asset,
+        }
         for (account, asset), amount in balances_by_account.items()
     ]
-    rows = [(item["account"], output.money(item)) for item in balance_views]
+    rows = [(item["account"], item["name"], output.money(item)) for item in balance_views]
     sheet = reports.BALANCE_COLUMNS, reports.balance_table(balances_by_account)
     _show(
         balance_views,
@@ -122,9 +128,17 @@ def balances(
         as_csv,
         sheet,
         lambda console: console.print(
-            table(_until("balances", as_of), ("account", ">balance"), rows)
+            table(_until("balances", as_of), ("account", "of", ">balance"), rows)
         ),
     )
+
+
+def _names(session: Any) -> dict[str, str]:
+    """Return {address or agreement as accounts write it: the name that people typed}."""
+    from orchestrator.edges.store import agreements
+
+    names = {party.address.lower(): party.name for party in agreements.parties(session)}
+    return names | {row.agreement_id: row.device for row in agreements.all_agreements(session)}
 
 
 def _until(title: str, as_of: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -55,9 +55,28 @@ def plain(value: Any, style: str = "") -> Any:
     """Return literal text: markup is not interpreted and control characters are escaped."""
     from rich.text import Text
 
-    text = "" if value is None else str(value)
+    text = words(value)
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return Text(shown, style=style)
+
+
+def words(value: Any) -> str:
+    """Return a value as people write it: no quotes or brackets of a programming language."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {words(item)}" for name, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        nested = any(isinstance(item, (list, tuple, dict)) for item in value)
+        return ("; " if nested else ", ").join(words(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def one_per_line(items: Iterable[Any]) -> Any:
+    """Return a table cell of several items, each on its own line."""
+    from rich.text import Text
+
+    return Text("\n").join(plain(item) for item in items)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:

@@ -31,6 +31,8 @@ def payments(
         raise Halt(f"There is no stage {stage!r}. The stages are {', '.join(Stage)}.")
     with home_of(context).store.read() as session:
         stages = lookup.count_by_stage(session)
+        if stage is not None:
+            stages = {name: total for name, total in stages.items() if name == stage}
         rows = lookup.newest_payments(session, stage, limit)
         view = {
             "stages": {
@@ -70,4 +72,4 @@ def _print_payments(console: Any, view: dict[str, Any]) -> None:
     columns = ("payment", "device", ">sequence", "stage", ">amount", "started (UTC)", "reason")
     console.print(table("newest first", columns, rows))
     totals = [(name, item["payments"], money(item)) for name, item in view["stages"].items()]
-    console.print(table("all payments, by stage", ("stage", ">payments", ">amount"), totals))
+    console.print(table("by stage", ("stage", ">payments", ">amount"), totals))

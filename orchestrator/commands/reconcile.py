@@ -87,7 +87,7 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (
             m["rule"],
-            ", ".join(short(i) for i in m["ids"]),
+            output.one_per_line(map(short, m["ids"])),
             decimal(m["amount_cents"], "EUR/2"),
             m["explanation"],
         )
@@ -107,7 +107,7 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
         (
             short(b["break_id"], 10),
             b["kind"],
-            ", ".join(short(i) for i in b["ids"]),
+            output.one_per_line(map(short, b["ids"])),
             amount(b["expected_minor"], b["asset"]),
             amount(b["found_minor"], b["asset"]),
             f"since {when(b['since'])} UTC" if b["since"] else "-",

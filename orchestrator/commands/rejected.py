@@ -25,12 +25,12 @@ def rejected(
     body: Annotated[bool, typer.Option("--body", help="Show the bytes, escaped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show refused input, newest first. Also counts it per reason."""
+    """Show refused input, newest first. Also counts it per reason, with the same filters."""
     from orchestrator.edges.store import rejections
 
     with home_of(context).store.read() as session:
         rows = rejections.newest(session, reason, device, limit)
-        counts = rejections.count_by_reason(session)
+        counts = rejections.count_by_reason(session, reason, device)
         view = {"counts": counts, "rejections": [_rejection_view(row, body) for row in rows]}
     output.show(view, as_json, lambda console: _render(console, view, body))
 

@@ -132,7 +132,7 @@ def _add_leaves(branch: Any, *lines: str) -> None:
 def _add_agreement(root: Any, life: dict[str, Any]) -> None:
     agreement = life["agreement"]
     branch = _add_branch(root, agreement["opened_at"], f"agreement {agreement['agreement_id']}")
-    terms = ", ".join(f"{name} {value}" for name, value in agreement["terms"].items())
+    terms = output.words(agreement["terms"])
     _add_leaves(
         branch,
         f"{_name(agreement['payer'])} pays {_name(life['payee'])} for {agreement['product']} "
@@ -192,8 +192,7 @@ def _add_claim(root: Any, life: dict[str, Any]) -> None:
     branch = _add_branch(
         root, life["started_at"], f"claim {claim['hash']}, number {life['sequence']}"
     )
-    facts = ", ".join(f"{name} {value}" for name, value in claim["facts"].items())
-    _add_leaves(branch, facts, f"evidence root {claim['evidence_root']}")
+    _add_leaves(branch, output.words(claim["facts"]), f"evidence root {claim['evidence_root']}")
 
 
 def _add_attestation(root: Any, life: dict[str, Any]) -> None:

@@ -191,7 +191,20 @@ class CreditReversed:
     credit_id: str
 
 
-BankEffect = PayoutMoved | CreditBooked | CreditReversed
+@dataclass(frozen=True, slots=True)
+class PayoutConfirmed:
+    """A payout whose booking an end-of-day statement holds.
+
+    Attributes:
+        payout_id: 0x-hex.
+        line_id: The booking, 0x-hex.
+    """
+
+    payout_id: str
+    line_id: str
+
+
+BankEffect = PayoutMoved | PayoutConfirmed | CreditBooked | CreditReversed
 
 
 @dataclass(frozen=True, slots=True)

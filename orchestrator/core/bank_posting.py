@@ -6,7 +6,7 @@ what is known from its store; a rebuild takes it from raw material. Both use the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -18,6 +18,7 @@ from orchestrator.core.bank_context import (
     CreditReversed,
     KnownBank,
     OpenPayout,
+    PayoutConfirmed,
     PayoutMoved,
     Posted,
 )
@@ -54,9 +55,21 @@ def decide(known_bank: KnownBank) -> BankPlan:
         books.add(booked.line, posted)
         entries += posted.entries
         effects += posted.effects
+        effects += _confirmed(booked, known_bank)
         if booked.line.currency == "EUR":
             bookings += [(line_id, booked.line) for line_id in line_ids(booked)]
     return BankPlan(tuple(entries), tuple(bookings), tuple(effects))
+
+
+def _confirmed(booked: Booked, known_bank: KnownBank) -> Iterator[PayoutConfirmed]:
+    """Yield the payouts of a debit that an end-of-day statement holds: all of a batch, or one."""
+    line = booked.line
+    if not booked.confirmed or line.is_return or line.amount_minor > 0:
+        return
+    named = known_bank.payouts.get(line.end_to_end_id) if line.end_to_end_id else None
+    batch = () if line.end_to_end_id else known_bank.batches.get(line.batch, ())
+    for payout in (named,) if named else batch:
+        yield PayoutConfirmed(payout.payout_id, line_ids(booked)[0])
 
 
 def in_order(lines: Iterable[Booked]) -> list[Booked]:

@@ -1,6 +1,6 @@
 """The state machine of a payment.
 
-    received -> verified -> attested -> settled -> posted -> paid_out -> reconciled
+    received -> verified -> attested -> settled -> posted -> paid_out -> booked -> reconciled
 
 A fact that was seen before changes nothing, so facts can be replayed. A fact that cannot occur at a
 stage is our own bug and raises `Halt`; what other parties do ends in a side stage with a reason.
@@ -24,7 +24,8 @@ class Stage(StrEnum):
     SETTLED = "settled"  # a settlement in a block applied it
     POSTED = "posted"  # that block is final, and the ledger has its entry
     PAID_OUT = "paid_out"  # a payout that holds it was redeemed on a final block
-    RECONCILED = "reconciled"  # the bank's statement shows that payout, or nothing was left to pay
+    BOOKED = "booked"  # the bank reported that payout as booked, on no statement yet
+    RECONCILED = "reconciled"  # an end-of-day statement shows it, or nothing was left to pay
     REJECTED = "rejected"  # the rules or the oracles refuse it
     EXPIRED = "expired"  # its mandate ended before settlement
     REFUSED = "refused"  # the contract refuses it
@@ -63,7 +64,8 @@ class Fact(StrEnum):
     REFUNDED = "refunded"  # dispute ended in the payer's favour
     UPHELD = "upheld"  # dispute ended in the payee's favour
     REDEEMED = "redeemed"  # a payout that holds it was ordered, on a final block
-    BOOKED = "booked"  # the bank's statement shows that payout
+    BOOKED = "booked"  # the bank reports that payout as booked, in any kind of file
+    ON_STATEMENT = "on_statement"  # an end-of-day statement (camt.053, MT940) shows that booking
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ _MOVES: dict[tuple[Stage, Fact], Stage] = {
     (Stage.DISPUTED, Fact.REFUNDED): Stage.REFUNDED,
     (Stage.DISPUTED, Fact.UPHELD): Stage.POSTED,
     (Stage.DISPUTED, Fact.ORPHANED): Stage.ATTESTED,
-    (Stage.PAID_OUT, Fact.BOOKED): Stage.RECONCILED,
+    (Stage.PAID_OUT, Fact.BOOKED): Stage.BOOKED,
+    (Stage.BOOKED, Fact.ON_STATEMENT): Stage.RECONCILED,
 }
 
 _MAIN = (
@@ -122,11 +125,13 @@ _MAIN = (
     Stage.SETTLED,
     Stage.POSTED,
     Stage.PAID_OUT,
+    Stage.BOOKED,
     Stage.RECONCILED,
 )
 _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED)
 # ends that leave the agreement's sequence on chain unused: nothing later of it could settle
 STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
+_AT_BANK = _MAIN[5:]
 _BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED)
 _BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
 # anyone may submit an old batch again: a claim that waits for a new batch is then refused in the
@@ -156,11 +161,13 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.OWED: (Stage.POSTED, Stage.RECONCILED),
     Fact.SET_OFF: (Stage.RECONCILED,),
     Fact.LAPSED: (*_MAIN[3:], *_ENDED, Stage.DISPUTED),
-    Fact.DISPUTED: (Stage.DISPUTED, Stage.REFUNDED, Stage.PAID_OUT, Stage.RECONCILED),
+    Fact.DISPUTED: (Stage.DISPUTED, Stage.REFUNDED, *_AT_BANK),
     Fact.REFUNDED: (Stage.REFUNDED,),
     Fact.UPHELD: (*_MAIN[4:],),
-    Fact.REDEEMED: (Stage.PAID_OUT, Stage.RECONCILED),
-    Fact.BOOKED: (Stage.RECONCILED,),
+    Fact.REDEEMED: _AT_BANK,
+    Fact.BOOKED: (Stage.BOOKED, Stage.RECONCILED),
+    # a part of the payout is on a statement, and the rest is not booked yet
+    Fact.ON_STATEMENT: (Stage.PAID_OUT, Stage.RECONCILED),
 }
 
 

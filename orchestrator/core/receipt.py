@@ -63,8 +63,10 @@ class ReceiptRecord:
 class Receipts:
     """Signs receipts with the rail's receipt key (P-256, PEM, PKCS#8 without password)."""
 
-    def __init__(self, private_key_pem: bytes) -> None:
+    def __init__(self, private_key_pem: bytes, former: Sequence[bytes] = ()) -> None:
+        """Take the key to sign with, and the public keys (PEM) that signed before it."""
         self._key = _p256(private_key_pem)
+        self._former = [_p256(pem) for pem in former]
         if not self._key.is_private:
             raise Rejected(ReceiptReason.ALGORITHM, "signing takes the private key")
         self._header = {"alg": "ES256", "kid": self._key.kid}
@@ -73,6 +75,17 @@ class Receipts:
     def public_pem(self) -> bytes:
         """Return what devices need to check receipts (SubjectPublicKeyInfo, PEM)."""
         return self._key.as_pem(private=False)
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys of all receipts as a JWK Set (RFC 7517), the current one first."""
+        keys = (self._key, *self._former)
+        return {
+            "keys": [
+                key.as_dict(private=False) | {"kid": key.kid, "use": "sig", "alg": "ES256"}
+                for key in keys
+            ]
+        }
 
     def sign(self, device: str, answers: Sequence[Answered], at: int) -> bytes:
         """Return one receipt for all answers to one device.

@@ -25,7 +25,7 @@ class Remedy(StrEnum):
 
 # nothing left to lose, or nothing that could still be lost
 SETTLED_RISKS = (Remedy.FROZEN, Remedy.REFUNDED, Remedy.OWED_BACK)
-_AT_BANK = (Stage.PAID_OUT, Stage.RECONCILED)
+_AT_BANK = (Stage.PAID_OUT, Stage.BOOKED, Stage.RECONCILED)
 _IN_BLOCK = (Stage.SETTLED, Stage.POSTED, Stage.DISPUTED, Stage.REFUNDED, *_AT_BANK)
 
 

@@ -25,7 +25,7 @@ from orchestrator.rebuild.findings import Differences
 from orchestrator.rebuild.history import Applied, ChainHistory
 
 _NO_LIMIT = (1 << 47) - 1  # cap and escrow were the contract's to judge: here only the price is
-_ON_CHAIN = (Stage.POSTED, Stage.PAID_OUT, Stage.RECONCILED, Stage.REFUNDED)
+_ON_CHAIN = (Stage.POSTED, Stage.PAID_OUT, Stage.BOOKED, Stage.RECONCILED, Stage.REFUNDED)
 
 
 def hexed(value: bytes) -> str:

@@ -31,6 +31,7 @@ _MOVED = (
     Stage.SETTLED,
     Stage.POSTED,
     Stage.PAID_OUT,
+    Stage.BOOKED,
     Stage.RECONCILED,
     Stage.DISPUTED,
     Stage.REFUNDED,

@@ -20,6 +20,7 @@ from services.simulated_devices.faults import Fault, commit
 from services.simulated_devices.fleet import Fleet
 
 _ENDED = (
+    Stage.BOOKED,
     Stage.RECONCILED,
     Stage.REJECTED,
     Stage.REFUSED,
@@ -131,7 +132,7 @@ class DemoRun:
             self._await_background()
 
     def paid(self) -> None:
-        """Wait until every payment is reconciled or frozen, then close the bank's day.
+        """Wait until every payment is booked or frozen, then close the bank's day.
 
         Debts must be paid by then, and what was not earned refunded.
         """
@@ -156,7 +157,8 @@ class DemoRun:
 
     def _statement_arrived(self) -> bool:
         with self.stack.store.read() as session:
-            return any(row.day is not None for row in bank_files.statements(session))
+            has_statement = any(row.day is not None for row in bank_files.statements(session))
+            return has_statement and not payments.open_counts(session).get(Stage.BOOKED)
 
     def funded(self, agreements: int) -> None:
         """Wait until the escrow of every agreement holds what its payer transferred."""

@@ -35,8 +35,8 @@ def paid_rail(rail: WholeRail) -> WholeRail:
     """Return the shared rail with at least two reconciled payments of every device."""
     while len(rail.all_payments()) < 2 * len(rail.funded):
         rail.measure(3)
-        rail.until_reconciled()
-    rail.until_reconciled()  # including payments that another module left open
+        rail.until_booked()
+    rail.until_booked()  # including payments that another module left open
     return rail
 
 

@@ -12,7 +12,7 @@ from orchestrator.core.audit import verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.products import products
 from tests.support.audit_changes import STAGES, changed, leaves, stage_of
-from tests.support.store_queries import newest_reconciled
+from tests.support.store_queries import newest_booked
 from tests.support.whole_rail import WholeRail
 
 # the bundle of a meter has no supporting records; the tests of deliveries change those
@@ -27,7 +27,7 @@ def bundle(paid_rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> di
     """Export a bundle and verify it by command, without the rail's home."""
     rail = paid_rail
     with rail.store.read() as session:
-        payment = newest_reconciled(session)
+        payment = newest_booked(session)
     elsewhere = tmp_path_factory.mktemp("auditor")
     file = elsewhere / "bundle.json"
     (exported,) = rail.commands(["audit", "export", payment, "-o", str(file), "--json"])

@@ -42,7 +42,7 @@ def paused(rail):
 
 def test_pause__by_the_guardian__stops_settlement_but_no_payout_and_no_withdrawal(paused):
     rail = paused
-    rail.until_reconciled()  # earlier settlements are released, redeemed and booked
+    rail.until_booked()  # earlier settlements are released, redeemed and booked
     before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
     settled = len(invariants.chain_logs(rail, "PaymentRail", "Settled"))
     rail.measure(1)
@@ -55,7 +55,7 @@ def test_pause__by_the_guardian__stops_settlement_but_no_payout_and_no_withdrawa
     assert len(invariants.chain_logs(rail, "PaymentRail", "Settled")) == settled
     assert rail.halted() == {}  # a pause is no error of the rail
     _send(rail, _role(rail, "steward"), "unpause")
-    rail.until_reconciled()
+    rail.until_booked()
     assert len(invariants.chain_logs(rail, "PaymentRail", "Settled")) > settled
     invariants.assert_all(rail)
 

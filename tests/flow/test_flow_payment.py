@@ -13,7 +13,7 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import agreements, bank_files, evidence, payments, payouts
 from scripts.demo import parties
 from tests.support import invariants
-from tests.support.store_queries import newest_reconciled
+from tests.support.store_queries import newest_booked
 from tests.support.whole_rail import WholeRail
 
 PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/parties.py agrees
@@ -91,7 +91,7 @@ def test_reconciliation__after_the_bank_closed_its_day__has_no_break_and_no_diff
 def _ids(rail: WholeRail) -> dict[str, str]:
     """Return one id of each kind that leads to a reconciled payment."""
     with rail.store.read() as session:
-        payment = payments.by_ids(session, [newest_reconciled(session)])[0]
+        payment = payments.by_ids(session, [newest_booked(session)])[0]
         payout = payouts.get(session, payment.payout_id)
         ((event, *_), *_) = evidence.of_payments(session, [payment.payment_id])[payment.payment_id]
         device = agreements.get(session, payment.agreement_id).device
@@ -137,7 +137,7 @@ def test_payment__of_zero__is_released_with_the_next_of_its_payee(day):
         0,
     )
     day.measure(1, ["cp-0002"])
-    day.until_reconciled()
+    day.until_booked()
     assert _payment_of(day, idle[0]).stage == Stage.RECONCILED
     invariants.assert_all(day)
 

@@ -132,7 +132,7 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
         _rejected(rail, newest) <= expected | repeats
     )  # no other reasons, however often each was sent
     assert _counts(rail)[1] == events  # none of them became an event
-    rail.until_reconciled()
+    rail.until_booked()
     assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
     assert invariants.escrow_now(rail, RETIRED) == 0
 

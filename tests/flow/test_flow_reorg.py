@@ -78,7 +78,7 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
             "the rail to notice the dropped block",
         )
     rail.until_receipted()
-    rail.until_reconciled()
+    rail.until_booked()
     settled_again = _of(rail, log.tx_hash)
     assert {row.payment_id for row in settled_again} == {row.payment_id for row in rows}
     after = _send(rail, log.tx_hash)

@@ -75,5 +75,5 @@ def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
         ]
     assert all(event is not None and event.payment_id for event in events)
     assert rail.halted() == {}
-    rail.until_reconciled()
+    rail.until_booked()
     invariants.assert_all(rail)

@@ -30,7 +30,7 @@ def test_escrow__too_short_for_a_claim__waits_for_a_credit_and_settles_then(rail
         parties.iban(parties.FLEET_OPERATOR), "", 50_000, rail.references[SHORT]
     )
     assert paid["ok"]
-    rail.until_reconciled()
+    rail.until_booked()
     assert _stage(rail, SHORT) == {Stage.RECONCILED}
     (row,) = [row for row in rail.all_payments() if _is_of(rail, row, SHORT)]
     assert row.amount_micro > 0
@@ -62,7 +62,7 @@ def test_bank_files__truncated_or_hostile__are_kept_by_reason_and_stop_nothing(r
         assert kept[name].reason not in ("", "internal_error"), name
         assert (inbox / "rejected" / name).read_bytes() == body
     rail.measure(1)
-    rail.until_reconciled()  # payouts are ordered and their lines read as usual
+    rail.until_booked()  # payouts are ordered and their lines read as usual
     assert rail.halted() == {}
     invariants.assert_paid_once(rail)
 
@@ -85,7 +85,7 @@ def test_credit__with_an_unknown_reference__goes_to_suspense_and_is_a_reported_b
     assert (item.kind, item.found_minor) == (BreakKind.UNMATCHED_FUNDING, STRAY_CENTS)
     assert rail.reconciliation().difference_micro == 0  # the break explains it
     rail.measure(1)
-    rail.until_reconciled()
+    rail.until_booked()
     redeemed = sum(row.cents for row in _payouts(rail)) * 10_000
     minted = sum(log.args["amount"] for log in invariants.chain_logs(rail, "EuroToken", "Minted"))
     assert rail.stack.chain.view("EuroToken", "totalSupply") == minted - redeemed <= supply

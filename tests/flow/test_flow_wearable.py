@@ -135,11 +135,12 @@ class VoucherShops:
         return [row for row in self.rail.all_payments() if row.agreement_id == agreement]
 
     def paid(self, agreement: str, count: int) -> dict[str, int]:
-        """Wait until `count` payments are reconciled; return {payee: micro-euro}."""
+        """Wait until `count` payments are booked by the bank; return {payee: micro-euro}."""
 
         def ended() -> bool:
             rows = self.payments_of(agreement)
-            return len(rows) == count and all(row.stage == Stage.RECONCILED for row in rows)
+            at_bank = (Stage.BOOKED, Stage.RECONCILED)
+            return len(rows) == count and all(row.stage in at_bank for row in rows)
 
         self.rail.until(ended, f"{count} payments of {agreement}")
         sums: dict[str, int] = {}

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey
 from device_adapters.types import DeviceKey, device_id
 from oracles.types import Agreement, ClaimReason
 from orchestrator.core.receipt import Receipts, public_key_of, read_receipt
-from orchestrator.edges.api import ApiParts, create_app, views, wire
+from orchestrator.edges.api import ApiParts, create_app, registration_wire, views, wire
 from orchestrator.edges.store import Store, add_all, tables
 from orchestrator.edges.store.access import issue_key
 from orchestrator.errors import Retry
@@ -89,7 +89,12 @@ class ApiRail:
         self.store = Store(home / "rail.sqlite3")
         self.pem = ECKey.generate_key("P-256").as_pem(private=True)
         self.receipts = Receipts(self.pem)
-        self.settings = Settings(home=home, max_body_bytes=200_000)
+        self.settings = Settings(
+            home=home,
+            max_body_bytes=200_000,
+            api_requests_per_minute=10**6,
+            api_refused_per_minute=10**6,
+        )
         self.worker = {"turns": {"collect": 4}, "halted": {}}
         self._enrol()
         with self.store.write() as session:
@@ -115,6 +120,7 @@ class ApiRail:
             "settings": self.settings,
             "now": lambda: NOW,
             "trace": trace,
+            "registration": None,
         }
         self.app = create_app(ApiParts(**parts | changed))
         self.schema = self.app.openapi()
@@ -240,4 +246,5 @@ def shape(schema: dict[str, str]) -> type:
     name = schema["$ref"].rsplit("/", 1)[1]
     if page := re.fullmatch(r"Page_(\w+)_", name):
         return views.Page[getattr(views, page[1])]
-    return getattr(wire, name, None) or getattr(views, name)
+    modules = (wire, views, registration_wire)
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

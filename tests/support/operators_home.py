@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from orchestrator import cli
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
@@ -53,6 +54,13 @@ class OperatorsHome:
 
     def _key(self, folder: Path, name: str, index: int) -> str:
         return keystore.create(folder, name, keystore.development_account(index).key.hex()).address
+
+    def senders(self) -> dict[str, Sender]:
+        """Return a sender for each role."""
+        return {
+            role: Sender(self.store, self.chain.client, keystore.load(self.settings.keys, role))
+            for role in ROLES
+        }
 
     def run(self, *arguments: object) -> Any:
         return CliRunner().invoke(cli.app, ["--home", str(self.home), *map(str, arguments)])

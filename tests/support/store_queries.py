@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlmodel import func, select
+from sqlmodel import col, func, select
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session
@@ -38,10 +38,12 @@ def settled_events(session: Session) -> int:
     ).one()
 
 
-def newest_reconciled(session: Session) -> str | None:
-    """Return the newest payment that went through all stages."""
+def newest_booked(session: Session) -> str | None:
+    """Return the newest payment whose payout the bank booked."""
     return session.exec(
         select(PaymentRow.payment_id)
-        .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
+        .where(
+            col(PaymentRow.stage).in_((Stage.BOOKED, Stage.RECONCILED)), PaymentRow.amount_micro > 0
+        )
         .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
     ).first()

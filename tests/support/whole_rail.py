@@ -38,7 +38,14 @@ SEED = 11
 SHORT = "cp-short"  # the device of an agreement without any funding
 FUNDED_CENTS = 200_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
-ENDED = (Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED)
+ENDED = (
+    Stage.BOOKED,
+    Stage.RECONCILED,
+    Stage.REJECTED,
+    Stage.REFUSED,
+    Stage.EXPIRED,
+    Stage.REFUNDED,
+)
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 COMMAND = Path(sys.executable).with_name("proofrail")
 
@@ -180,7 +187,7 @@ class WholeRail:
         """Wait until every genuine record is in a payment and every payment is settled."""
         self.until(lambda: not self._waiting() and not self._count(EARLY), "settlement")
 
-    def until_reconciled(self) -> None:
+    def until_booked(self) -> None:
         """Wait until every genuine record is in a payment and every payment has ended."""
         self.until(
             lambda: not self._waiting() and self._count(ENDED) == self._count(tuple(Stage)),

@@ -67,6 +67,7 @@ def _caller(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> C
     return Caller(row.name, role, row.scope)
 
 
+Operator = Annotated[Caller, Depends(_allow(KeyRole.OPERATOR))]
 Submitter = Annotated[Caller, Depends(_allow(KeyRole.PARTNER, KeyRole.OPERATOR))]
 Reader = Annotated[Caller, Depends(_allow(KeyRole.AUDITOR, KeyRole.OPERATOR))]
 Anyone = Annotated[Caller, Depends(_allow(KeyRole.PARTNER, KeyRole.AUDITOR, KeyRole.OPERATOR))]

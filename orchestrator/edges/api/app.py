@@ -6,11 +6,12 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from orchestrator.edges.api import capture, evidence, health, problems, reads
+from orchestrator.edges.api import capture, evidence, health, problems, reads, registration
 from orchestrator.edges.api.limits import BodyLimit
 from orchestrator.edges.api.once import Once
 from orchestrator.edges.api.page import PAGE_HEADERS, page
 from orchestrator.edges.api.parts import ApiParts
+from orchestrator.edges.api.rates import RequestRate
 from orchestrator.edges.api.schema import DESCRIPTION, describe
 
 
@@ -29,13 +30,21 @@ def create_app(parts: ApiParts) -> FastAPI:
         generate_unique_id_function=_name,
     )
     app.state.parts, app.state.once = parts, Once(parts.store)
-    app.add_middleware(BodyLimit, max_bytes=parts.settings.max_body_bytes)
+    settings = parts.settings
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        RequestRate,
+        per_minute=settings.api_requests_per_minute,
+        refused_per_minute=settings.api_refused_per_minute,
+    )
     problems.install(app)
     app.include_router(evidence.router)
     app.include_router(capture.router)
     app.include_router(reads.router)
     if parts.trace is not None:
         app.include_router(reads.traces)
+    if parts.registration is not None:
+        app.include_router(registration.router)
     app.include_router(health.router)
     describe(app)
 

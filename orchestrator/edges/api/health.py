@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from orchestrator.edges.api.access import Reader
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
-from orchestrator.edges.api.views import BlockView, Health, StatusView
+from orchestrator.edges.api.views import BlockView, Health, KeySet, StatusView
 from orchestrator.edges.store import blocks, payments, rejections
 
 router = APIRouter(tags=["rail"])
@@ -17,6 +17,14 @@ router = APIRouter(tags=["rail"])
 async def get_health() -> Health:
     """Answer while the process runs; this says nothing about the rail's work."""
     return Health(status="ok")
+
+
+@router.get(
+    "/.well-known/jwks.json", responses=problems_of(*OPEN), summary="Public keys of receipts"
+)
+async def get_jwks(parts: Parts) -> KeySet:
+    """Return the keys that check receipts (RFC 7517), the current one first, then former ones."""
+    return KeySet(**parts.receipts.jwks)
 
 
 @router.get("/v1/status", responses=problems_of(*KEYED), summary="Status of the rail")

@@ -29,6 +29,16 @@ class Takes(Protocol):
     def take(self, messages: Sequence[Message]) -> Sequence[Sequence[AnsweredRecord]]: ...
 
 
+class Registers(Protocol):
+    """What the API registers, as `orchestrator.operations.registration.Registration`."""
+
+    def digest(self, device: str, owner: str) -> Mapping[str, Any]: ...
+    def enrol(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def save_party(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def mandate(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def open(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class ApiParts:
     """The objects that the API uses.
@@ -39,6 +49,8 @@ class ApiParts:
         now: Returns Unix seconds.
         trace: (session, any id) -> its JSON view; raises Rejected (not_found, ambiguous). Without
             it there is no trace route.
+        registration: What registers devices, parties and agreements. Without it there are no such
+            routes.
     """
 
     store: Store
@@ -48,6 +60,7 @@ class ApiParts:
     settings: Settings
     now: Callable[[], float]
     trace: Callable[[Session, str], Mapping[str, Any]] | None = None
+    registration: Registers | None = None
 
 
 async def _parts(request: Request) -> ApiParts:

@@ -38,6 +38,7 @@ from orchestrator.edges.store import (
     rejections,
     tables,
 )
+from orchestrator.views.partner_trace import partner_trace
 
 Row = TypeVar("Row")
 _ONE = problems_of(*KEYED, ProblemCode.NOT_FOUND)
@@ -63,11 +64,12 @@ def get_event(parts: Parts, caller: Anyone, event_id: Id) -> EventView:
 
 
 @router.get("/v1/payments/{payment_id}", tags=["money"], responses=_ONE, summary="One payment")
-def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentDetails:
-    """Return a payment with its events and facts, in order."""
+def get_payment(parts: Parts, caller: Anyone, payment_id: Id) -> PaymentDetails:
+    """Return a payment with its events and facts, in order. A partner sees its devices' only."""
     with parts.store.read() as session:
         row = session.get(tables.PaymentRow, payment_id)
-        if row is None:
+        agreement = agreements.of_payment(session, payment_id)
+        if row is None or not caller.sees(agreement.device):
             raise _not_found("payment", payment_id)
         facts = [
             {"fact": fact.fact, "detail": fact.detail, "at": fact.at}
@@ -80,16 +82,16 @@ def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentDetails:
 @router.get("/v1/payments", tags=["money"], responses=_LIST, summary="Payments, oldest first")
 def list_payments(
     parts: Parts,
-    caller: Reader,
+    caller: Anyone,
     stage: Stage | None = None,
     agreement: Annotated[str | None, Query(pattern=HEX32)] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> Page[PaymentView]:
-    """List payments, optionally of one stage or agreement."""
+    """List payments, optionally of one stage or agreement. A partner sees its devices' only."""
     with parts.store.read() as session:
         last = _cursor(after, _time_and_id)
-        rows = payments.page(session, stage, agreement, last, limit + 1)
+        rows = payments.page(session, stage, agreement, last, limit + 1, caller.scope)
     shown = rows[:limit]
     views = [PaymentView(**_payment(row)) for row in shown]
     return Page[PaymentView](
@@ -99,11 +101,11 @@ def list_payments(
 
 @router.get("/v1/agreements", tags=["money"], responses=_LIST, summary="Agreements by id")
 def list_agreements(
-    parts: Parts, caller: Reader, limit: Limit = 100, after: After = None
+    parts: Parts, caller: Anyone, limit: Limit = 100, after: After = None
 ) -> Page[AgreementView]:
-    """List agreements with their payment terms and progress."""
+    """List agreements with their payment terms and progress. A partner sees its devices' only."""
     with parts.store.read() as session:
-        rows = agreements.page(session, _cursor(after, str) or "", limit + 1)
+        rows = agreements.page(session, _cursor(after, str) or "", limit + 1, caller.scope)
     views = [
         AgreementView(**_columns(row, AgreementView, cap=_amount(row.cap_micro)))
         for row in rows[:limit]
@@ -113,11 +115,12 @@ def list_agreements(
 
 @router.get("/v1/devices", tags=["evidence"], responses=_LIST, summary="Devices by name")
 def list_devices(
-    parts: Parts, caller: Reader, limit: Limit = 100, after: After = None
+    parts: Parts, caller: Anyone, limit: Limit = 100, after: After = None
 ) -> Page[DeviceView]:
-    """List all enrolled devices, in any status."""
+    """List enrolled devices, in any status. A partner sees its own only."""
     with parts.store.read() as session:
-        rows = agreements.page_of_devices(session, _cursor(after, str) or "", limit + 1)
+        last = _cursor(after, str) or ""
+        rows = agreements.page_of_devices(session, last, limit + 1, caller.scope)
     views = [DeviceView(**_columns(row, DeviceView)) for row in rows[:limit]]
     return Page[DeviceView](items=views, next=_next(rows, limit, lambda row: row.name))
 
@@ -176,11 +179,20 @@ traces = APIRouter()
     summary="Follow any id",
 )
 def get_trace(
-    parts: Parts, caller: Reader, any_id: Annotated[str, Path(max_length=200)]
+    parts: Parts, caller: Anyone, any_id: Annotated[str, Path(max_length=200)]
 ) -> dict[str, Any]:
-    """Return an event, payment, settlement, payout, EndToEndId or device with its payments."""
+    """Return an event, payment, settlement, payout, EndToEndId or device with its payments.
+
+    A partner follows the ids of its own devices, and sees nothing that belongs to others.
+    """
     with parts.store.read() as session:
-        return dict(parts.trace(session, any_id))
+        view = parts.trace(session, any_id)
+    if caller.scope is None:
+        return dict(view)
+    own = partner_trace(view, caller.sees)
+    if own is None:
+        raise _not_found("object of your devices with the id", any_id)
+    return own
 
 
 def _not_found(what: str, name: str) -> Rejected:

@@ -15,6 +15,7 @@ _REF = "#/components/schemas/{model}"
 OPEN = (
     ProblemCode.BODY_TOO_LARGE,
     ProblemCode.BODY_TOO_SLOW,
+    ProblemCode.TOO_MANY_REQUESTS,
     ProblemCode.INTERNAL_ERROR,
 )  # of every route
 KEYED = (

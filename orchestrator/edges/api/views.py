@@ -248,6 +248,25 @@ class StatusView(BaseModel):
     final_block: int = Field(description="0: none yet")
 
 
+class KeySet(BaseModel):
+    """A JWK Set (RFC 7517) of P-256 keys."""
+
+    model_config = example(
+        keys=[
+            {
+                "kty": "EC",
+                "crv": "P-256",
+                "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+                "kid": "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+                "use": "sig",
+                "alg": "ES256",
+            }
+        ]
+    )
+    keys: list[dict[str, str]]
+
+
 class Health(BaseModel):
     """Liveness of the process."""
 

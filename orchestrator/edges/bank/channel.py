@@ -8,6 +8,7 @@ as a duplicate.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,7 @@ from orchestrator.edges.bank.files import (
     MAX_FILE_BYTES,
     file_name,
     must_equal,
+    shows_its_end,
     sync_folder,
     write_atomically,
 )
@@ -54,7 +56,7 @@ class Channel(Protocol):
 def open_channel(settings: Settings) -> Channel:
     """Return the channel of PROOFRAIL_BANK_CHANNEL: an SFTP server, or by default folders."""
     if not settings.bank_channel:
-        return Folder(settings.to_bank, settings.from_bank)
+        return Folder(settings.to_bank, settings.from_bank, settings.bank_rest_s)
     from orchestrator.edges.bank.sftp import Sftp  # imported late: paramiko is slow to load
 
     return Sftp(settings.bank_channel, settings.keys / "bank-sftp", settings.bank_sftp)
@@ -68,10 +70,13 @@ class Folder:
         outbox: The bank fetches files here, and may move them to outbox/archive. Our notes are in
             outbox/sent.
         inbox: The bank delivers files here. We move them to inbox/archive and inbox/rejected.
+
+        rest_s: Seconds without a change after which a file that shows no end counts as complete.
     """
 
     outbox: Path
     inbox: Path
+    rest_s: int = 0
 
     def send(self, name: str, data: bytes) -> bool:
         """Send a file as `Channel.send`; raises Retry if it cannot be written."""
@@ -96,7 +101,8 @@ class Folder:
     def receive(self) -> list[tuple[str, bytes]]:
         """Return the files in the inbox as `Channel.receive`.
 
-        What is not a readable file of at most MAX_FILE_BYTES is moved to rejected/.
+        What is not a readable file of at most MAX_FILE_BYTES is moved to rejected/. A file that
+        the bank may still be writing waits.
         """
         files = []
         for path in sorted(self.inbox.iterdir()) if self.inbox.is_dir() else ():
@@ -108,7 +114,10 @@ class Folder:
                     raise OSError("not a plain file")
                 if path.stat().st_size > MAX_FILE_BYTES:
                     raise OSError(f"more than {MAX_FILE_BYTES} bytes")
-                files.append((path.name, path.read_bytes()))
+                rested_ns = time.time_ns() - path.stat().st_mtime_ns
+                data = path.read_bytes()
+                if rested_ns >= self.rest_s * 10**9 or shows_its_end(data):
+                    files.append((path.name, data))
             except FileNotFoundError:
                 continue  # the bank took it back between listing and reading
             except (OSError, UnicodeEncodeError):

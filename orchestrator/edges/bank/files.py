@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import zipfile
 from pathlib import Path
 
 from orchestrator.errors import Halt
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
+_HEAD_BYTES = 4_096  # the prolog and the first element's name
+_ROOT = re.compile(rb"<([A-Za-z_][A-Za-z0-9_.:-]*)[\s/>]")  # not <?xml, <!DOCTYPE or <!--
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
@@ -41,6 +45,15 @@ def file_name(name: str) -> str:
             "and '-', beginning with a letter or digit."
         )
     return name
+
+
+def shows_its_end(data: bytes) -> bool:
+    """Return whether a file is complete by its own content: its first XML element is closed at
+    its end, or it is a whole ZIP archive. Other formats do not show their end."""
+    if data.startswith(b"PK"):
+        return zipfile.is_zipfile(io.BytesIO(data))
+    root = _ROOT.search(data[:_HEAD_BYTES])
+    return bool(root) and data.rstrip().endswith(b"</" + root[1] + b">")
 
 
 def must_equal(stored: bytes, data: bytes, name: str) -> None:

@@ -5,6 +5,7 @@ Recovery sends the same bytes again; it never signs a second time for the same p
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
+PATIENCE_S = 60  # how long a person waits for a block
+_POLL_S = 0.1
 _DISPLACED = "its nonce was used by another transaction"
 
 
@@ -161,6 +164,21 @@ def send_and_wait(
         if len(ended) == len(set(hashes)):
             return hashes
         wait()
+
+
+def patience(seconds: int = PATIENCE_S) -> Callable[[], None]:
+    """Return a `wait` for `send_and_wait` that sleeps briefly, and raises Retry after a time."""
+    deadline = time.monotonic() + seconds
+
+    def wait() -> None:
+        if time.monotonic() > deadline:
+            raise Retry(
+                f"No block included the transaction within {seconds} s. It is stored and will "
+                "not be signed twice. Run the same command again."
+            )
+        time.sleep(_POLL_S)
+
+    return wait
 
 
 def _prepared(sender: Sender, calls: Sequence[ChainCall], now: int) -> list[str]:

@@ -194,18 +194,29 @@ def ended(session: Session, now: int) -> list[str]:
     )
 
 
-def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
-    """Return agreements by id that follow the id `after`, at most `limit`."""
-    return session.exec(
-        select(AgreementRow)
-        .where(AgreementRow.agreement_id > after)
-        .order_by(AgreementRow.agreement_id)
-        .limit(limit)
-    ).all()
+def page(
+    session: Session, after: str, limit: int, scope: str | None = None
+) -> Sequence[AgreementRow]:
+    """Return agreements by id that follow the id `after`, at most `limit`.
+
+    Args:
+        scope: How the names of their devices must begin; None for any.
+    """
+    query = select(AgreementRow).where(AgreementRow.agreement_id > after)
+    if scope is not None:
+        query = query.where(func.substr(AgreementRow.device, 1, len(scope)) == scope)
+    return session.exec(query.order_by(AgreementRow.agreement_id).limit(limit)).all()
 
 
-def page_of_devices(session: Session, after: str, limit: int) -> Sequence[DeviceRow]:
-    """Return devices by name that follow the name `after`, at most `limit`."""
-    return session.exec(
-        select(DeviceRow).where(DeviceRow.name > after).order_by(DeviceRow.name).limit(limit)
-    ).all()
+def page_of_devices(
+    session: Session, after: str, limit: int, scope: str | None = None
+) -> Sequence[DeviceRow]:
+    """Return devices by name that follow the name `after`, at most `limit`.
+
+    Args:
+        scope: How their names must begin; None for any.
+    """
+    query = select(DeviceRow).where(DeviceRow.name > after)
+    if scope is not None:
+        query = query.where(func.substr(DeviceRow.name, 1, len(scope)) == scope)
+    return session.exec(query.order_by(DeviceRow.name).limit(limit)).all()

@@ -15,6 +15,7 @@ from orchestrator.core.bank_context import (
     KnownMandate,
     KnownPayout,
     OpenPayout,
+    PayoutConfirmed,
     PayoutMoved,
     open_payout,
     questions,
@@ -91,6 +92,8 @@ def apply(session: Session, plan: BankPlan, now: int) -> None:
     for effect in plan.effects:
         if isinstance(effect, PayoutMoved):
             _move_payout(session, effect, now)
+        elif isinstance(effect, PayoutConfirmed):
+            _confirm_payout(session, effect, now)
         elif isinstance(effect, CreditReversed):
             fundings.record_fact(session, effect.credit_id, FundingFact.REVERSED)
 
@@ -104,11 +107,21 @@ def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
         reason=effect.reason or None,
     )
     if effect.fact is PayoutFact.BOOKED:
-        facts = [
-            payments.NewFact(payment_id, PaymentFact.BOOKED, effect.line_id)
-            for payment_id in payments.of_payout(session, effect.payout_id)
-        ]
-        payments.record_facts(session, facts, now)
+        _record(session, effect, PaymentFact.BOOKED, now)
+
+
+def _confirm_payout(session: Session, effect: PayoutConfirmed, now: int) -> None:
+    _record(session, effect, PaymentFact.ON_STATEMENT, now)
+
+
+def _record(
+    session: Session, effect: PayoutMoved | PayoutConfirmed, fact: PaymentFact, now: int
+) -> None:
+    facts = [
+        payments.NewFact(payment_id, fact, effect.line_id)
+        for payment_id in payments.of_payout(session, effect.payout_id)
+    ]
+    payments.record_facts(session, facts, now)
 
 
 def opened(session: Session, row: payouts.PayoutRow) -> OpenPayout:

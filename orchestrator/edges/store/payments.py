@@ -347,33 +347,28 @@ def count_facts(session: Session, pattern: str) -> int:
     ).one()
 
 
-def newest_reconciled(session: Session) -> str | None:
-    """Return the id of the newest payment that went through all stages, as an example."""
-    return session.exec(
-        select(PaymentRow.payment_id)
-        .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
-        .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
-        .limit(1)
-    ).first()
-
-
 def page(
     session: Session,
     stage: str | None,
     agreement: str | None,
     after: tuple[int, str] | None,
     limit: int,
+    scope: str | None = None,
 ) -> Sequence[PaymentRow]:
     """Return payments, the oldest first.
 
     Args:
         after: (created_at, payment id) of the last row of the page before.
+        scope: How the names of their devices must begin; None for any.
     """
     query = select(PaymentRow).order_by(PaymentRow.created_at, PaymentRow.payment_id).limit(limit)
     if stage:
         query = query.where(PaymentRow.stage == stage)
     if agreement:
         query = query.where(PaymentRow.agreement_id == agreement)
+    if scope is not None:
+        query = query.join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        query = query.where(func.substr(AgreementRow.device, 1, len(scope)) == scope)
     if after:
         at, last = after
         later = (PaymentRow.created_at == at) & (PaymentRow.payment_id > last)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 
 from sqlmodel import Session, func, select
 
+from device_adapters.types import device_id
 from orchestrator.edges.store.tables import (
     EventRow,
     RejectionRow,
@@ -64,15 +66,27 @@ def get(session: Session, number: int) -> RejectionRow | None:
     return session.get(RejectionRow, number)
 
 
-def count_by_reason(session: Session) -> dict[str, int]:
-    """Return {reason: how many} of rejections and of events dropped after they were taken."""
-    counts = dict(
-        session.exec(select(RejectionRow.reason, func.count()).group_by(RejectionRow.reason)).all()
-    )
+def count_by_reason(
+    session: Session, reason: str | None = None, device: str | None = None
+) -> dict[str, int]:
+    """Return {reason: how many} of rejections and of events dropped after they were taken.
+
+    Args:
+        reason: Only this reason.
+        device: Only input sent as this device.
+    """
+    refused = select(RejectionRow.reason, func.count()).group_by(RejectionRow.reason)
     dropped = select(EventRow.reason, func.count()).group_by(EventRow.reason)
-    for reason, count in session.exec(dropped.where(EventRow.reason.is_not(None))):
-        counts[reason] = counts.get(reason, 0) + count
-    return counts
+    dropped = dropped.where(EventRow.reason.is_not(None))
+    if reason:
+        refused = refused.where(RejectionRow.reason == reason)
+        dropped = dropped.where(EventRow.reason == reason)
+    if device:
+        refused = refused.where(RejectionRow.device == device)
+        dropped = dropped.where(EventRow.device_id == "0x" + device_id(device).hex())
+    counts = Counter(dict(session.exec(refused).all()))
+    counts.update(dict(session.exec(dropped).all()))
+    return dict(counts)
 
 
 def count_answers(session: Session, records: Sequence[bytes], reason: str) -> int:

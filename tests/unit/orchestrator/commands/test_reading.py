@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from base64 import b64decode
 from contextlib import closing
@@ -37,7 +38,9 @@ def test_payments__all__count_by_stage_and_filter() -> None:
         "verified": 1,
         "waiting_for_funds": 1,
     }
-    [posted] = run_json("payments", "--stage", "posted")["payments"]
+    chosen = run_json("payments", "--stage", "posted")
+    assert set(chosen["stages"]) == {"posted"}  # the summary counts what the list shows
+    [posted] = chosen["payments"]
     assert (posted["amount"], posted["asset"]) == ("2100000", "tEUR/6")
     assert run("payments", "--stage", "nowhere").exit_code == 2
 
@@ -77,11 +80,19 @@ def test_trace__nothing_or_several__exits_by_kind(text: str, code: int) -> None:
     assert run("trace", text).exit_code == code
 
 
+def test_trace__any_payment__shows_no_value_as_python_writes_it() -> None:
+    for payment in lived().payments().values():
+        shown = run("trace", payment).stdout
+        assert not re.search(r"[\s(,]\[['\d]|\{'|\bNone\b|\bTrue\b|\bFalse\b", shown), shown
+
+
 def test_rejected__garbage__is_kept_with_its_bytes() -> None:
     result = run_json("rejected", "--body", "--reason", "malformed")
-    assert result["counts"]["signature_forged"] == 1
     [row] = result["rejections"]
     assert b64decode(row["body"]).startswith(b"OCMF|")
+    assert result["counts"] == {"malformed": 1}
+    assert run_json("rejected")["counts"]["signature_forged"] == 1
+    assert run_json("rejected", "--device", "nobody-here")["counts"] == {}
 
 
 def test_rejected__escape_sequences__are_escaped() -> None:
@@ -98,6 +109,8 @@ def test_ledger__untouched__checks_out() -> None:
     assert result["sums"] == {"EUR/2": "0", "tEUR/6": "0"}
     balances = {item["account"]: item["amount"] for item in run_json("ledger", "balances")}
     assert balances["token:issued"] == "395280000"
+    names = {item["name"] for item in run_json("ledger", "balances")}
+    assert {"cp-0001", "Ladepunkt Nord eG"} <= names  # of an agreement and of a payee
 
 
 def test_reconcile__untouched__has_no_breaks() -> None:

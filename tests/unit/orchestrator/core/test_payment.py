@@ -14,71 +14,81 @@ EXPECTED = {
     "received": (
         "derived>verified/attest underivable>rejected lapsed>expired settled>settled",
         "funded short refused orphaned",
-        "attested doubted stale final disputed refunded upheld redeemed booked owed set_off",
+        "attested doubted stale final disputed refunded upheld redeemed booked owed set_off"
+        " on_statement",
     ),
     "verified": (
         "attested>attested/settle doubted>rejected lapsed>expired settled>settled",
         "derived funded short refused orphaned",
-        "underivable stale final disputed refunded upheld redeemed booked owed set_off",
+        "underivable stale final disputed refunded upheld redeemed booked owed set_off"
+        " on_statement",
     ),
     "attested": (
         "settled>settled stale>verified/attest short>waiting_for_funds refused>refused "
         "lapsed>expired",
         "derived attested doubted funded orphaned",
-        "underivable final disputed refunded upheld redeemed booked owed set_off",
+        "underivable final disputed refunded upheld redeemed booked owed set_off on_statement",
     ),
     "settled": (
         "orphaned>attested/settle final>posted/release disputed>disputed owed>posted",
         "derived attested doubted settled short refused funded lapsed",
-        "underivable stale refunded upheld redeemed booked set_off",
+        "underivable stale refunded upheld redeemed booked set_off on_statement",
     ),
     "posted": (
         "disputed>disputed redeemed>paid_out set_off>reconciled",
         "derived attested doubted settled short refused funded lapsed final upheld owed",
-        "underivable stale orphaned refunded booked",
+        "underivable stale orphaned refunded booked on_statement",
     ),
     "paid_out": (
-        "booked>reconciled",
+        "booked>booked",
         "derived attested doubted settled short refused funded lapsed final upheld disputed "
-        "redeemed",
+        "redeemed on_statement",
+        "underivable stale orphaned refunded owed set_off",
+    ),
+    "booked": (
+        "on_statement>reconciled",
+        "derived attested doubted settled short refused funded lapsed final upheld disputed "
+        "redeemed booked",
         "underivable stale orphaned refunded owed set_off",
     ),
     "reconciled": (
         "",
         "derived attested doubted settled short refused funded lapsed final upheld disputed "
-        "redeemed booked owed set_off",
+        "redeemed booked on_statement owed set_off",
         "underivable stale orphaned refunded",
     ),
     "rejected": (
         "settled>settled",
         "derived underivable attested doubted short refused funded orphaned lapsed",
-        "stale final disputed refunded upheld redeemed booked owed set_off",
+        "stale final disputed refunded upheld redeemed booked owed set_off on_statement",
     ),
     "expired": (
         "settled>settled",
         "derived underivable attested doubted short refused funded orphaned lapsed",
-        "stale final disputed refunded upheld redeemed booked owed set_off",
+        "stale final disputed refunded upheld redeemed booked owed set_off on_statement",
     ),
     "refused": (
         "orphaned>attested/settle settled>settled",
         "derived attested doubted short refused funded lapsed",
-        "underivable stale final disputed refunded upheld redeemed booked owed set_off",
+        "underivable stale final disputed refunded upheld redeemed booked owed set_off"
+        " on_statement",
     ),
     "waiting_for_funds": (
         "funded>verified/attest settled>settled refused>refused lapsed>expired "
         "orphaned>attested/settle",
         "derived attested doubted short",
-        "underivable stale final disputed refunded upheld redeemed booked owed set_off",
+        "underivable stale final disputed refunded upheld redeemed booked owed set_off"
+        " on_statement",
     ),
     "disputed": (
         "refunded>refunded upheld>posted/release orphaned>attested/settle",
         "derived attested doubted settled short refused funded final lapsed disputed",
-        "underivable stale redeemed booked owed set_off",
+        "underivable stale redeemed booked owed set_off on_statement",
     ),
     "refunded": (
         "",
         "derived attested doubted settled short refused funded final lapsed disputed refunded",
-        "underivable stale orphaned upheld redeemed booked owed set_off",
+        "underivable stale orphaned upheld redeemed booked owed set_off on_statement",
     ),
 }
 # what anybody outside can bring about by handing batches in, or by waiting, at any time
@@ -115,7 +125,7 @@ def test_advance__every_pair_of_stage_and_fact__is_as_written_down(stage, fact):
 
 
 def test_table__stages_and_facts__are_all_there():
-    assert set(EXPECTED) == set(Stage) and len(Stage) * len(Fact) == 13 * 19
+    assert set(EXPECTED) == set(Stage) and len(Stage) * len(Fact) == 14 * 20
 
 
 def test_stages__from_received_on__are_all_reached():

@@ -35,7 +35,7 @@ def test_bank__books_a_payout__once_however_often_it_says_so(rail):
     order_payouts(rail.context)
     rail.bank.step()
     assert read_bank(rail.context) == 2  # the status report and the notification
-    assert rail.stage(payout)[0] == "booked" and rail.bare.stages("cp-0001") == ["reconciled"]
+    assert rail.stage(payout)[0] == "booked" and rail.bare.stages("cp-0001") == ["booked"]
     booked = rail.balances()
     assert booked == {ledger.SAFEGUARDING: -1_234, ledger.DEPOSITS: 1_234}
     rail.instruct(kind="close_day")
@@ -150,7 +150,7 @@ def test_bank__the_same_file_again__is_taken_once(rail):
     assert rail.balances()[ledger.SAFEGUARDING] == 100 and rail.rejected() == []
 
 
-def test_payments__of_a_booked_payout__are_reconciled_with_it(rail):
+def test_payments__of_a_booked_payout__are_reconciled_once_a_statement_shows_it(rail):
     payout = rail.payout(7)
     rail.bare.claims("cp-0001", "cp-0002")
     for name in ("cp-0001", "cp-0002"):
@@ -159,6 +159,10 @@ def test_payments__of_a_booked_payout__are_reconciled_with_it(rail):
         rail.bare.record(name, Fact.REDEEMED, payout, payout_id=payout)
     order_payouts(rail.context)
     rail.bank.step()
+    read_bank(rail.context)
+    with rail.store.read() as session:
+        assert payments.open_counts(session) == {"booked": 2}  # a notification is no statement
+    rail.instruct(kind="close_day")
     read_bank(rail.context)
     with rail.store.read() as session:
         assert payments.open_counts(session) == {"reconciled": 2}

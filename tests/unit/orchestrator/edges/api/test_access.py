@@ -10,20 +10,20 @@ from orchestrator.edges.store.access import KeyRole, issue_key, keys, revoke_key
 from tests.support.api_rail import RAW, ApiRail
 
 ID = "0x" + "00" * 32
-OPEN = {("GET", "/health")}
+OPEN = {("GET", "/health"), ("GET", "/.well-known/jwks.json")}
 MAY = {  # route -> roles that are let in
     ("POST", "/v1/evidence"): {"partner", "operator"},
     ("GET", "/v1/events/{event_id}"): {"partner", "auditor", "operator"},
     ("GET", "/v1/rejected"): {"partner", "auditor", "operator"},
     ("GET", "/v1/rejected/{number}"): {"partner", "auditor", "operator"},
-    ("GET", "/v1/payments/{payment_id}"): {"auditor", "operator"},
+    ("GET", "/v1/payments/{payment_id}"): {"partner", "auditor", "operator"},
     ("POST", "/capture"): {"partner", "operator"},
     ("GET", "/capture/{capture_id}"): {"partner", "operator"},
-    ("GET", "/v1/payments"): {"auditor", "operator"},
-    ("GET", "/v1/agreements"): {"auditor", "operator"},
-    ("GET", "/v1/devices"): {"auditor", "operator"},
+    ("GET", "/v1/payments"): {"partner", "auditor", "operator"},
+    ("GET", "/v1/agreements"): {"partner", "auditor", "operator"},
+    ("GET", "/v1/devices"): {"partner", "auditor", "operator"},
     ("GET", "/v1/ledger/balances"): {"auditor", "operator"},
-    ("GET", "/v1/trace/{any_id}"): {"auditor", "operator"},
+    ("GET", "/v1/trace/{any_id}"): {"partner", "auditor", "operator"},
     ("GET", "/v1/status"): {"auditor", "operator"},
 }
 HOLDERS = {"partner": "acme", "auditor": "auditor", "operator": "operator"}

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 
 from device_adapters.types import Reason
 from oracles.types import ClaimReason
+from orchestrator.core.endorsement import EndorsementReason
+from orchestrator.core.registration import RegistrationReason
 from orchestrator.edges.api.catalogue import CATALOGUE, ProblemCode, entry_of
 from orchestrator.edges.api.limits import BodyLimit
 from orchestrator.edges.api.wire import ProblemDocument
+from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.store.tables import EventRow, RejectionRow
 from tests.support.api_rail import RAW, ApiRail
 
 MEDIA = "application/problem+json"
+FAMILIES = (Reason, ClaimReason, ProblemCode, EndorsementReason, RegistrationReason)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def problem(answer, status, code):
     return document
 
 
-@pytest.mark.parametrize("family", [Reason, ClaimReason, ProblemCode])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_catalogue__every_code_there_is__has_title_and_next_step(family):
     assert [code for code in family if str(code) not in CATALOGUE] == []
     for code in family:
@@ -48,7 +52,8 @@ def test_catalogue__every_code_there_is__has_title_and_next_step(family):
 
 
 def test_catalogue__any_entry__is_used_and_has_a_unique_code():
-    codes = [str(code) for family in (Reason, ClaimReason, ProblemCode) for code in family]
+    codes = [str(code) for family in FAMILIES for code in family]
+    codes += [str(BankReason.IBAN_INVALID), str(BankReason.BIC_INVALID)]
     assert sorted(codes) == sorted(CATALOGUE)
 
 

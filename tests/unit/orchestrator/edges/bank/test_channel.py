@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,3 +218,36 @@ def test_folder__path_instead_of_name__halts(folder):
 
 def test_folder__no_inbox_yet__is_empty(tmp_path):
     assert Folder(tmp_path / "o", tmp_path / "i").receive() == []
+
+
+HALVES = {
+    "xml": (b"<?xml version='1.0'?><!-- a --><Document><A/>", b"</Document>\n"),
+    "swift": (b":20:X\n:25:DE", b"00\n:28C:1/1\n"),
+}
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_folder__file_that_is_still_written__waits_until_it_is_at_rest(tmp_path, kind):
+    inbox, (begin, rest) = tmp_path / "in", HALVES[kind]
+    inbox.mkdir()
+    folder, path = Folder(tmp_path / "out", inbox, rest_s=3_600), inbox / "file"
+    path.write_bytes(begin)
+    assert folder.receive() == []
+    path.write_bytes(begin + rest)
+    assert folder.receive() == ([("file", begin + rest)] if kind == "xml" else [])
+    long_ago = path.stat().st_mtime - 7_200
+    os.utime(path, (long_ago, long_ago))
+    assert folder.receive() == [("file", begin + rest)]
+    assert not (inbox / "rejected").exists()
+
+
+def test_folder__zip_archive__is_taken_once_it_is_whole(tmp_path):
+    inbox, whole = tmp_path / "in", io.BytesIO()
+    inbox.mkdir()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("a.xml", "<Document/>")
+    folder, path = Folder(tmp_path / "out", inbox, rest_s=3_600), inbox / "day.zip"
+    path.write_bytes(whole.getvalue()[:40])
+    assert folder.receive() == []
+    path.write_bytes(whole.getvalue())
+    assert folder.receive() == [("day.zip", whole.getvalue())]

@@ -1,0 +1,75 @@
+"""What registrations over the API read and refuse: pure parts of operations/registration.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from device_adapters.types import Rejected
+from oracles.attest import checksummed
+from orchestrator.core.mandate import Mandate
+
+
+class RegistrationReason(StrEnum):
+    """Why a device, party or agreement is not registered. The codes are stable."""
+
+    ADDRESS_MALFORMED = "address_malformed"
+    HEX_MALFORMED = "hex_malformed"
+    DEVICE_NAME_MALFORMED = "device_name_malformed"
+    DEVICE_NOT_ACTIVE = "device_not_active"
+    ENDORSEMENT_MISSING = "endorsement_missing"
+    PRODUCT_NAME_UNKNOWN = "product_name_unknown"
+    TERMS_MALFORMED = "terms_malformed"
+    PAYEE_UNEXPECTED = "payee_unexpected"
+    MANDATE_MALFORMED = "mandate_malformed"
+    CONTRACT_REFUSES = "contract_refuses"
+
+
+def read_address(text: str) -> str:
+    """Return a checksummed address; raises Rejected if it has not 20 bytes."""
+    data = read_hex(text, "address")
+    if len(data) != 20:
+        raise Rejected(RegistrationReason.ADDRESS_MALFORMED, f"{text!r:.60} has not 20 bytes")
+    return checksummed(data)
+
+
+def read_hex(text: str, what: str) -> bytes:
+    """Return the bytes of a hex text, with or without 0x; raises Rejected(hex_malformed)."""
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise Rejected(RegistrationReason.HEX_MALFORMED, f"the {what} is not hex") from None
+
+
+def document_json(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an EIP-712 document with its bytes as 0x-hex, as wallets take it."""
+    message = {
+        name: "0x" + value.hex() if isinstance(value, bytes) else value
+        for name, value in document["message"].items()
+    }
+    return {**document, "message": message}
+
+
+def read_mandate(message: Mapping[str, Any]) -> Mandate:
+    """Return the mandate of an EIP-712 document's `message`; the signature covers each value."""
+    try:
+        device, salt = read_hex(message["device"], "device"), read_hex(message["salt"], "salt")
+        if len(device) != 32 or len(salt) != 32:
+            raise ValueError("device and salt have 32 bytes")
+        return Mandate(
+            payer=read_address(message["payer"]),
+            payee=read_address(message["payee"]),
+            device=device,
+            product=read_address(message["product"]),
+            cap=int(message["cap"]),
+            period_days=int(message["periodDays"]),
+            window=int(message["window"]),
+            expiry=int(message["expiry"]),
+            first_counter=int(message["firstCounter"]),
+            required_domain=int(message["requiredDomain"]),
+            salt=salt,
+            terms=read_hex(message["terms"], "terms"),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Rejected(RegistrationReason.MANDATE_MALFORMED, str(error)) from None
