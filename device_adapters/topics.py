@@ -1,4 +1,4 @@
-"""The two MQTT topics of a device, evidence and receipts, and their subjects in the broker's log."""
+"""The two MQTT topics of a device, and their subjects in the broker's log."""
 
 from __future__ import annotations
 

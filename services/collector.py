@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 
 from device_adapters.inlets.log_writer import FAILURES, LogWriter
-from device_adapters.inlets.mqtt_link import MQTTMessage, MqttLink
+from device_adapters.inlets.mqtt_link import MqttLink, MQTTMessage
 from device_adapters.registry import protocol_names
 from device_adapters.topics import EVIDENCE_FILTER, owner_of
 from device_adapters.types import MAX_MESSAGE_BYTES

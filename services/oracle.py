@@ -230,7 +230,7 @@ def _secret(path: Path) -> str:
 def _write_ready_file(
     options: argparse.Namespace, node: OracleNode, port: int, inlet: Inlet
 ) -> None:
-    """Announce that the oracle serves, if possible after it has found the broker's log; it keeps trying."""
+    """Announce that the oracle serves, if possible with the broker's log; it keeps trying."""
     if not inlet.wait_ready(10):
         _log.warning(
             "the broker's log is not read yet: %s", inlet.refusal or "the broker does not answer"
