@@ -124,8 +124,8 @@ async def _connect(
 
 async def _reload(system: Client) -> None:
     """Have the server read its configuration file again, and wait until it has."""
-    found = await system.request("$SYS.REQ.SERVER.PING", timeout=_START_SECONDS)
-    server_id = json.loads(found.data)["server"]["id"]
+    greeting = await system.request("$SYS.REQ.SERVER.PING", timeout=_START_SECONDS)
+    server_id = json.loads(greeting.data)["server"]["id"]
     subject = f"$SYS.REQ.SERVER.{server_id}.RELOAD"
     content = json.loads((await system.request(subject, timeout=_START_SECONDS)).data)
     if "error" in content:
