@@ -8,6 +8,7 @@ stays stopped until a person has looked at it; the other steps go on, but no ste
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from orchestrator.errors import Halt, Retry
@@ -50,7 +51,9 @@ STEPS: tuple[Step, ...] = (
 )
 # no money moves while the rail's own ledger or its chain is in doubt
 _MOVES_MONEY = (attest, settle, release_matured, order_payouts, decide_credits, mint, refund)
-_IDLE_S = 0.2
+_FOLLOWS = ("follow", "finalise")  # these work whenever a block is new, also an empty one
+_BUSY_POLL_S, _QUIET_POLL_S = 0.2, 1.0
+_BUSY_S = 5.0  # this long after work, more is expected: a block, an answer of the bank
 
 
 class Worker:
@@ -66,7 +69,7 @@ class Worker:
         self.context = context
         self.halted: dict[str, str] = {}
         self.turns: dict[str, int] = {step.__name__: 0 for step in STEPS}
-        self._stop = threading.Event()
+        self._stop, self._woken = threading.Event(), threading.Event()
 
     def recover(self) -> None:
         """Send stored transactions and stored bank files again, before anything new is done."""
@@ -77,14 +80,32 @@ class Worker:
         send_files(self.context)
 
     def run(self) -> None:
-        """Work until `stop`; sleep briefly when a whole turn had nothing to do."""
+        """Work until `stop`; wait when a whole turn had nothing to do.
+
+        The wait is short while work is going on, and a second when nothing was done for a while.
+        `wake` ends it.
+        """
+        worked_at, count = time.monotonic(), self._count()
         while not self._stop.is_set():
-            if not self.turn():
-                self._stop.wait(_IDLE_S)
+            self._woken.clear()
+            done = self.turn()
+            if count != (count := self._count()):
+                worked_at = time.monotonic()
+            if not done:
+                is_busy = time.monotonic() - worked_at < _BUSY_S
+                self._woken.wait(_BUSY_POLL_S if is_busy else _QUIET_POLL_S)
+
+    def _count(self) -> int:
+        return sum(done for name, done in self.turns.items() if name not in _FOLLOWS)
+
+    def wake(self) -> None:
+        """Begin the next turn now: something was stored."""
+        self._woken.set()
 
     def stop(self) -> None:
         """End `run` after the current step."""
         self._stop.set()
+        self._woken.set()
 
     def report(self) -> dict[str, dict]:
         """Return what the steps did and which of them halted, for `/v1/status`."""

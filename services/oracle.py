@@ -35,7 +35,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.settlements import settled_claims
+from orchestrator.edges.chain.settlements import Recorded, settled_claims
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import deployed
 
@@ -102,29 +102,39 @@ def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
 
 
 def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Event) -> None:
-    """Read the chain every second until `stop`.
+    """Look for a new block every second until `stop`, and read it.
 
     So a revocation takes effect within a second, and so do claims that others attested while this
-    oracle was down.
+    oracle was down. While no block is new, nothing is read.
     """
+    caught_up, recorded = None, Recorded()
     while not stop.wait(FOLLOW_SECONDS):
         try:
-            registry.refresh()
-            catch_up(chain, memory)
+            head = registry.refresh()
+            if head != caught_up:
+                catch_up(chain, memory, recorded)
+                caught_up = head
         except Retry as error:
             _log.warning("the chain cannot be read, trying again: %s", error)
 
 
-def catch_up(chain: Chain, memory: Memory) -> None:
+def catch_up(chain: Chain, memory: Memory, recorded: Recorded | None = None) -> None:
     """Store the claims settled since the last call; the newest blocks are read again each time.
+
+    Args:
+        chain: The node's client.
+        memory: Where the claims are stored.
+        recorded: The settlements of the newest blocks that are stored already; it is kept up to
+            date, so that the next call fetches only the call data of new ones.
 
     Raises:
         Retry: the node does not answer.
     """
-    for claims, block in settled_claims(
-        chain, memory.settled_up_to() - REREAD_BLOCKS, chain.head()
-    ):
+    above = memory.settled_up_to() - REREAD_BLOCKS
+    for claims, block in settled_claims(chain, above, chain.head(), recorded):
         memory.record_settled(claims, block)
+    for key in [key for key, number in (recorded or {}).items() if number <= above]:
+        del recorded[key]
 
 
 class Liar:

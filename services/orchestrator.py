@@ -67,7 +67,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     worker = Worker(context)
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
-    intake = Intake(context.store, context.registry, context.rules, time.time)
+    intake = Intake(context.store, context.registry, context.rules, time.time, worker.wake)
     inlet = _inlet(settings, intake)
     loop = InletLoop(inlet, intake, receipts, time.time, log)
     threads = [

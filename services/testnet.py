@@ -60,6 +60,8 @@ class Testnet:
         self.command += ["--hardfork", hardfork] if hardfork else []
         self.command += ["--enable-tx-gas-limit"] if tx_gas_limit else []
         self.command += ["--state", str(state)] if state else []
+        # the newest block is `finalized` at once; by default anvil says so 64 blocks later
+        self.command += ["--slots-in-an-epoch", "0"]
         self.command += list(extra)
         self.command += ["--chain-id", str(chain_id)]
         self.chain_id, self._log, self._outlive = chain_id, log, outlive
@@ -114,6 +116,11 @@ class Testnet:
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:

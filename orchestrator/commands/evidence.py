@@ -180,7 +180,7 @@ def _registry(home: Home) -> tuple[Any, str]:
     except Halt:
         logs = StoredLogs(home.store)
         source = "devices and agreements as stored up to block {}, because no node answers"
-        return Registry(logs, products), source.format(logs.head())
+        return Registry(logs, products), source.format(logs.newest().number)
 
 
 @contextmanager

@@ -56,7 +56,8 @@ class RecordOutcome:
 class Intake:
     """Stores batches of messages.
 
-    chain: devices and agreements. rules: product -> its rules. now: Unix seconds.
+    chain: devices and agreements. rules: product -> its rules. now: Unix seconds. stored: called
+    after each commit.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Intake:
         chain: ChainReader,
         rules: Mapping[str, ProductRules],
         now: Callable[[], float],
+        stored: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._chain, self._rules, self._now = store, chain, rules, now
+        self._stored = stored
 
     def take(self, messages: Sequence[Message]) -> list[list[RecordOutcome]]:
         """Store a batch of messages; everything is committed on return.
@@ -104,6 +107,7 @@ class Intake:
             add_values(session, citations.CitationRow, further.citations)
             add_values(session, conflicts.ConflictRow, rows.conflicts)
             broker_log.read_up_to(session, messages)
+        self._stored()
         return outcomes
 
     def log_position(self) -> LogPosition | None:

@@ -39,6 +39,23 @@ class Committee:
 
 
 @dataclass(slots=True)
+class RefundMemory:
+    """How far a worker has looked for escrow to refund, so that a turn looks only at what is new.
+
+    Attributes:
+        full_at: When it looked at all ended agreements, Unix seconds.
+        ended_to: Agreements that ended before this time were looked at, Unix seconds.
+        entry: Journal entries up to this number were looked at.
+        funded: Ended agreements that have money in escrow.
+    """
+
+    full_at: int = 0
+    ended_to: int = 0
+    entry: int = 0
+    funded: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class WorkerMemory:
     """What one worker remembers between its turns.
 
@@ -51,6 +68,8 @@ class WorkerMemory:
     last_payout: str = ""  # the payout that was looked at last and could not leave
     last_credit: str = ""  # the credit that was looked at last for minting
     break_causes: tuple[int, ...] | None = None  # what the newest reconciliation stood on
+    files_taken: int = 0  # files of the bank that this worker stored
+    refunds: RefundMemory = field(default_factory=RefundMemory)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from orchestrator.edges.store import (
     payouts,
     rejections,
 )
+from orchestrator.steps import WorkerMemory
 
 
 class BankFilesContext(Protocol):
@@ -38,6 +39,7 @@ class BankFilesContext(Protocol):
     safeguarding: Mapping[str, Any]
     now: Callable[[], int]  # Unix seconds
     log: Any
+    memory: WorkerMemory
 
 
 def read_bank(context: BankFilesContext) -> int:
@@ -54,11 +56,22 @@ def read_bank(context: BankFilesContext) -> int:
     return files
 
 
+class _StatementsTaken:
+    """The (account, statement) pairs in the store, asked one by one: there are more each day."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        with self._store.read() as session:
+            return bank_files.has_statement(session, *key)
+
+
 def _take_file(context: BankFilesContext, name: str, body: bytes) -> Fact:
     with context.store.read() as session:
         if bank_files.get(session, sha256(body).hexdigest()) is not None:
             return Fact.TAKEN
-        seen = [(row.account, row.statement) for row in bank_files.statements(session)]
+    seen = _StatementsTaken(context.store)
     try:
         content = camt.parse(body, accounts={context.safeguarding["iban"]}, seen=seen)
         if not isinstance(content, StatusReport):
@@ -70,9 +83,11 @@ def _take_file(context: BankFilesContext, name: str, body: bytes) -> Fact:
     with context.store.write() as session:
         if isinstance(content, StatusReport):
             bank_files.add(session, body, "in", name, "pain.002", now)
+            context.memory.files_taken += 1
             _take_statuses(session, content)
             return Fact.TAKEN
         digest = bank_files.add(session, body, "in", name, "camt", now)
+        context.memory.files_taken += 1
         for statement in content:
             bank_files.add_statement(
                 session, statement.account, statement.id, digest, statement.balances

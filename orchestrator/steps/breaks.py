@@ -61,7 +61,8 @@ def register_breaks(context: BreaksContext) -> int:
         How many breaks are new or gone.
     """
     with context.store.read() as session:
-        causes = (*register.causes(session), blocks.newest_final(session) > 0)
+        has_final = blocks.newest_final(session) > 0
+        causes = (context.memory.files_taken, *register.causes(session), has_final)
         if context.memory.break_causes == causes:
             return 0
         result = reconcile_store(session, context.safeguarding["iban"], context.now())

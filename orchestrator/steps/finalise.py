@@ -1,6 +1,7 @@
 """From final blocks to the ledger: posts each block once, records payouts, stores the proofs.
 
-Nothing here runs before a block is N deep, so no bank file can leave on a block that may vanish.
+Nothing here runs before a block is N deep and the node itself calls it final, so no bank file can
+leave on a block that may vanish.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from orchestrator.edges.store import (
     payouts,
     pending,
 )
+from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
 
@@ -69,15 +71,13 @@ _Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
 
 def finalise(context: FinaliseContext) -> int:
     """Post newly final blocks, and record what follows from them; return how many blocks."""
+    due_blocks = _final_blocks(context)
+    if not due_blocks:
+        return 0
     with context.store.read() as session:
-        newest = blocks.newest(session)
-        depth = context.settings.finality_blocks
-        due_blocks = blocks.not_final(session, newest.number - depth) if newest else []
         logs = [
             log_of(row) for row in blocks.logs_in(session, [block.number for block in due_blocks])
         ]
-    if not due_blocks:
-        return 0
     proofs, claims = _prove(context, logs), read_claims(context, logs)
     with context.store.write() as session:
         # derived again: what was noted when the block was first seen does not count
@@ -90,6 +90,28 @@ def finalise(context: FinaliseContext) -> int:
         add_new(session, proofs)
         blocks.mark_final(session, [block.number for block in due_blocks])
     return len(due_blocks)
+
+
+def _final_blocks(context: FinaliseContext) -> list[blocks.BlockRow]:
+    """Return blocks that are newly final: deep enough, and not above the node's finalized block.
+
+    What the node claims can only delay. It is asked each time, and nothing of it is stored.
+
+    Raises:
+        Retry: The node does not answer, or its chain is no longer the stored one.
+    """
+    with context.store.read() as session:
+        newest = blocks.newest(session)
+        depth = context.settings.finality_blocks
+        deep_blocks = blocks.not_final(session, newest.number - depth) if newest else []
+    if not deep_blocks:
+        return []
+    node_final = context.chain.finalized()
+    due_blocks = [block for block in deep_blocks if block.number <= node_final]
+    # the node may have lost blocks since `follow` saw them, and finalized others of that number
+    if due_blocks and context.chain.blocks([due_blocks[-1].number])[0].hash != due_blocks[-1].hash:
+        raise Retry(f"block {due_blocks[-1].number} is another one by now: the chain is rewinding")
+    return due_blocks
 
 
 def _prove(context: FinaliseContext, logs: list[DecodedLog]) -> list[blocks.ProofRow]:
@@ -292,8 +314,11 @@ _HANDLERS: dict[str, _Handler] = {
 def reconsider(context: FinaliseContext) -> int:
     """Try payments again that the cap refused, when a new period may have begun."""
     now = context.now()
-    with context.store.write() as session:
+    with context.store.read() as session:
         waiting = payments.overdue(session, Stage.WAITING_FOR_FUNDS, now)
+    if not waiting:
+        return 0
+    with context.store.write() as session:
         return payments.record_facts(
             session,
             [payments.NewFact(payment, Fact.FUNDED, f"time:{now}") for payment in waiting],

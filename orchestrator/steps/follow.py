@@ -8,7 +8,7 @@ entries of those blocks and needs no person; a deeper one is a Halt.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.funding import Fact as FundingFact
@@ -48,15 +48,20 @@ def follow(context: FollowContext) -> int:
     """Read new blocks and record their facts; return how many blocks were new."""
     with context.store.read() as session:
         last = blocks.newest(session)
-    head = context.chain.head()
+    newest = context.chain.newest()
+    head = newest.number
     if last is None:
         start = context.chain.deployment.block_number
+    elif newest.hash == last.hash:
+        return 0
     elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
         return _rewind(context, last.number, head)
     else:
         start = last.number + 1
     numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
     if not numbers:
+        for sender in context.senders:
+            sender.broadcast_again(context.now())
         return 0
     seen = context.chain.blocks(numbers)
     _check_linked(last, seen)
@@ -120,9 +125,14 @@ def _end_sends(context: FollowContext) -> None:
             row for address in addresses for row in sends.unmined(session, chain_id, address)
         ]
     ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
-    failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
+    _revive(context, [row for row in open_sends if ended.get(row.tx_hash) is False])
     if len(ended) < len(open_sends):
-        failed += _displaced(context)
+        for sender in context.senders:  # a broadcast may have been lost: the same bytes again
+            sender.broadcast()
+        _revive(context, _displaced(context))  # last: a node may have no state that far back
+
+
+def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> None:
     for row in failed:
         context.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
@@ -136,9 +146,6 @@ def _end_sends(context: FollowContext) -> None:
             else:
                 ids = []
             payments.revive(session, ids, next_step, context.now() + 1)
-    if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
-        for sender in context.senders:
-            sender.broadcast()
 
 
 def _displaced(context: FollowContext) -> list[sends.ChainSendRow]:
@@ -185,7 +192,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
     context.log.warning(
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
-    context.registry.forget()
+    context.registry.forget(common)
     for sender in context.senders:
         sender.broadcast()
     return 1

@@ -18,10 +18,14 @@ from orchestrator.edges.store import (
     sends,
 )
 from orchestrator.errors import Retry
+from orchestrator.steps import RefundMemory, WorkerMemory
 
 PURPOSE = "reclaim"
 # not those that wait for funds: past the end they are refused in any case
 _OPEN = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
+
+_DAY_S = 86_400
+_LATE_CLOSE_S = 3_600  # a close that moves the end may be final, and so known, only after that end
 
 
 class RefundContext(Protocol):
@@ -31,6 +35,7 @@ class RefundContext(Protocol):
     sender: Sender
     now: Callable[[], int]  # Unix seconds
     log: Any
+    memory: WorkerMemory
 
 
 def refund(context: RefundContext) -> int:
@@ -53,13 +58,37 @@ def _due(context: RefundContext, now: int) -> list[tuple[str, str]]:
     The reference counts earlier reclaims: a dispute or a paid debt may put money back.
     """
     with context.store.read() as session:
-        ended = agreements.ended(session, now)
-        if not ended:
+        funded = _funded(session, context.memory.refunds, now)
+        if not funded:
             return []
         busy = payments.busy_agreements(session, _OPEN)
-        funded = ledger.escrows(session, [a for a in ended if a not in busy])
-        refs = [(agreement, f"{agreement}:{times(session, agreement)}") for agreement in funded]
+        refs = [
+            (agreement, f"{agreement}:{times(session, agreement)}")
+            for agreement in sorted(funded - busy)
+        ]
         return [item for item in refs if sends.by_ref(session, PURPOSE, item[1]) is None]
+
+
+def _funded(session: Session, memory: RefundMemory, now: int) -> set[str]:
+    """Return the ended agreements with money in escrow.
+
+    Ended agreements stay for ever, most of them with an empty escrow. So a turn looks only at those
+    that ended since the last one, at those whose escrow was changed since, and at those that had
+    money then. Once a day it looks at all.
+    """
+    entry = ledger.head(session)[0]
+    if now - memory.full_at >= _DAY_S or now < memory.ended_to or entry < memory.entry:
+        memory.full_at, memory.ended_to, memory.entry = now, 0, 0
+        candidates = set(agreements.ended(session, now))
+    else:
+        candidates = memory.funded | set(
+            agreements.ended(session, now, memory.ended_to - _LATE_CLOSE_S)
+        )
+        moved = ledger.escrows_moved(session, memory.entry) if entry > memory.entry else set()
+        candidates |= set(agreements.ended_among(session, moved, now))
+    memory.funded = set(ledger.escrows(session, candidates))
+    memory.ended_to, memory.entry = now, entry
+    return memory.funded
 
 
 def times(session: Session, agreement: str) -> int:

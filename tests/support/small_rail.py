@@ -90,9 +90,7 @@ class SmallRail:
 
     def start(self) -> SmallRail:
         self.settings = Settings(home=self.home, finality_blocks=1, hole_patience_s=0)
-        self.testnet = Testnet(
-            mining="manual", accounts=40, extra=("--timestamp", str(START))
-        ).start()
+        self.testnet = self._node()
         self.testnet.rpc("evm_setAutomine", True)
         plan = development_plan()
         deployment = deploy(self.testnet.url, load_artifacts(), plan, self.settings.deployment)
@@ -127,6 +125,9 @@ class SmallRail:
         self._town()
         self._rail()
         return self
+
+    def _node(self) -> Testnet:
+        return Testnet(mining="manual", accounts=40, extra=("--timestamp", str(START))).start()
 
     def stop(self) -> None:
         self.fleet.close()

@@ -7,7 +7,7 @@ posted. Nothing is guessed where money depends on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from datetime import date
 from hashlib import sha256
 
@@ -29,7 +29,7 @@ _TAKEN = ("camt.052", "camt.053", "camt.054", "MT940")
 
 
 def parse(
-    data: bytes, *, accounts: Collection[str] | None = None, seen: Collection[tuple[str, str]] = ()
+    data: bytes, *, accounts: Collection[str] | None = None, seen: Container[tuple[str, str]] = ()
 ) -> list[BankStatement] | StatusReport:
     """Return the statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
 
@@ -45,7 +45,7 @@ def parse(
         _refuse_problems(reading)
         if reading.statuses:
             return reading.statuses[0]
-        return _statements(reading, sha256(data).digest(), accounts, set(seen))
+        return _statements(reading, sha256(data).digest(), accounts, seen)
     except Rejected as refusal:
         raise Rejected(refusal.reason, refusal.detail, data) from None
 
@@ -62,15 +62,16 @@ def _statements(
     reading: BankReading,
     source: bytes,
     accounts: Collection[str] | None,
-    seen: set[tuple[str, str]],
+    seen: Container[tuple[str, str]],
 ) -> list[BankStatement]:
     statements: list[BankStatement] = []
+    taken: set[tuple[str, str]] = set()
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
         key = (statement.account, statement.id)
-        if key in seen:
+        if key in seen or key in taken:
             raise Rejected(BankReason.DUPLICATE_STATEMENT, f"{pages[0].path}: {statement.id:.60}")
-        seen.add(key)
+        taken.add(key)
         statements.append(statement)
     return statements
 

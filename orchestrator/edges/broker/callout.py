@@ -1,4 +1,4 @@
-"""Answers the server's question for each new connection: who is it, and what may it do?"""
+"""Answers the server, for each new connection, who it is and what it may do."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ own answer (a receipt, a used nonce) decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from orchestrator.errors import Halt, Retry
 GAS_LIMIT = 16_777_216  # EIP-7825
 TOO_MUCH_GAS = "needs more gas than one transaction may use"
 TIP_WEI = 1_000_000_000
+_KEPT_LOGS = 4_096  # decoded logs in memory: far more than the blocks hold that are read again
 # refusals that may be about this very transaction: its outcome is open
 _MAYBE_SENT = ("already known", "already imported", "known transaction", "nonce too low")
 
@@ -80,6 +81,10 @@ class Chain:
             for name, address in deployment.addresses.items()
             for topic, abi in event_topics(artifacts[name].abi)
         }
+        self._topics = {
+            (address, abi["name"]): topic for (address, topic), abi in self._events.items()
+        }
+        self._decoded_logs: dict[tuple[Any, ...], DecodedLog] = {}  # by all that a log is made of
         self._errors = dict(error_selectors(artifact.abi for artifact in artifacts.values()))
 
     # --- identity
@@ -138,6 +143,21 @@ class Chain:
         """Return the number of the newest block."""
         return _number(self.rpc("eth_blockNumber", []))
 
+    def finalized(self) -> int:
+        """Return the number of the newest block that the node itself calls final.
+
+        Raises:
+            Retry: The node names none.
+        """
+        block = self.rpc("eth_getBlockByNumber", ["finalized", False])
+        if not isinstance(block, dict):
+            raise Retry(f"the node gave {block!r:.60} instead of its finalized block")
+        return _number(block.get("number"))
+
+    def newest(self) -> SeenBlock:
+        """Return the newest block: the one question that says whether anything is new."""
+        return _seen(self.rpc("eth_getBlockByNumber", ["latest", False]))
+
     def blocks(self, numbers: Iterable[int]) -> list[SeenBlock]:
         """Return blocks by number, in one round trip; raise Retry if one has vanished."""
         raw_blocks = self.rpc_many(
@@ -145,12 +165,7 @@ class Chain:
         )
         if any(block is None for block in raw_blocks):
             raise Retry("a block vanished while it was read")
-        return [
-            SeenBlock(
-                int(raw["number"], 16), raw["hash"], raw["parentHash"], int(raw["timestamp"], 16)
-            )
-            for raw in raw_blocks
-        ]
+        return [_seen(raw) for raw in raw_blocks]
 
     def logs_of(self, block_hashes: Sequence[str]) -> list[DecodedLog]:
         """Return our contracts' logs of these blocks; by hash, so a reorganisation mixes none."""
@@ -170,6 +185,30 @@ class Chain:
         }
         return self._decoded(self.rpc("eth_getLogs", [query]))
 
+    def logs_named(
+        self, events: Mapping[str, Sequence[str]], first: int, last: int
+    ) -> list[DecodedLog]:
+        """Return some events of several contracts in a range of blocks, oldest first, in one call.
+
+        Args:
+            events: Contract -> names of its events.
+            first: The first block.
+            last: The last block.
+        """
+        addresses = [self.deployment.addresses[contract] for contract in events]
+        topics = {
+            self._topics[address.lower(), name]
+            for address, names in zip(addresses, events.values(), strict=True)
+            for name in names
+        }
+        query = {
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+            "address": addresses,
+            "topics": [sorted(topics)],
+        }
+        return self._decoded(self.rpc("eth_getLogs", [query]))
+
     def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[DecodedLog]:
         if not isinstance(raw_logs, list):
             raise Retry(f"the node gave {raw_logs!r:.60} instead of logs")
@@ -177,8 +216,18 @@ class Chain:
         for raw in raw_logs:
             abi = self._events.get((raw["address"].lower(), raw["topics"][0]))
             if abi is not None:
-                logs.append(decode_log(self.web3.codec, abi, raw))
+                logs.append(self._decode(abi, raw))
         return logs
+
+    def _decode(self, abi: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
+        """Decode a log, once: the newest blocks are read again and again, by several readers."""
+        key = (raw["blockHash"], raw["logIndex"], raw["address"], raw["data"], *raw["topics"])
+        log = self._decoded_logs.get(key)
+        if log is None:
+            if len(self._decoded_logs) >= _KEPT_LOGS:
+                self._decoded_logs.clear()
+            log = self._decoded_logs[key] = decode_log(self.web3.codec, abi, raw)
+        return log
 
     def receipts(self, tx_hashes: Sequence[str]) -> list[dict[str, Any] | None]:
         """Return receipts in the form of JSON-RPC; None where there is none (yet)."""
@@ -319,6 +368,15 @@ def _refusal(answer: dict[str, Any]) -> str | None:
     if error is None:
         return None
     return str(error.get("message", error)) if isinstance(error, dict) else str(error)
+
+
+def _seen(raw: Any) -> SeenBlock:
+    try:
+        return SeenBlock(
+            int(raw["number"], 16), raw["hash"], raw["parentHash"], int(raw["timestamp"], 16)
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise Retry(f"the node gave {raw!r:.60} instead of a block") from error
 
 
 def _number(quantity: Any) -> int:

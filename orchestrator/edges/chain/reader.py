@@ -5,13 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from device_adapters.types import Curve, DeviceKey, Rejected
 from oracles.types import Agreement, ClaimReason, ProductRules
-from orchestrator.edges.chain.client import Chain, DecodedLog
+from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 
+# what devices and agreements are made of: contract -> its events
+LOGS = {
+    "DeviceRegistry": (
+        "DeviceEnrolled",
+        "KeyRotated",
+        "DeviceSuspended",
+        "DeviceResumed",
+        "DeviceRevoked",
+        "CompromiseDeclared",
+    ),
+    "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
+}
 _NEWS_S = 0.5  # how often an unknown id may cause a refresh
 _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
 
@@ -46,72 +60,144 @@ class DeviceHistory:
         return reason or (ClaimReason.KEY_EXPIRED if ends and at_seconds >= ends else key)
 
 
+class RegistryChain(Protocol):
+    """Where a Registry reads: a node (client.Chain), or the store (stored.StoredLogs)."""
+
+    def newest(self) -> SeenBlock:
+        """Return the newest block."""
+
+    def logs_named(
+        self, events: Mapping[str, Sequence[str]], first: int, last: int
+    ) -> Sequence[DecodedLog]:
+        """Return these events (contract -> names) in a range of blocks."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """Devices and agreements as of a block.
+
+    The last mapping of each chain has what final logs say, an earlier one what newer logs change.
+    Values are replaced and never changed, so readers need no lock.
+
+    Attributes:
+        by_device: Agreements of a device, oldest first. Each mapping has only ids of its own logs.
+        by_subject: The same by subject.
+    """
+
+    devices: ChainMap[bytes, DeviceHistory] = field(default_factory=ChainMap)
+    agreements: ChainMap[bytes, Agreement] = field(default_factory=ChainMap)
+    by_device: ChainMap[bytes, list[bytes]] = field(default_factory=ChainMap)
+    by_subject: ChainMap[bytes, list[bytes]] = field(default_factory=ChainMap)
+
+    def above(self) -> _View:
+        """Return an empty view on top of this one: what is applied to it leaves this one alone."""
+        return _View(
+            self.devices.new_child(),
+            self.agreements.new_child(),
+            self.by_device.new_child(),
+            self.by_subject.new_child(),
+        )
+
+    def newest_first(self, index: ChainMap[bytes, list[bytes]], key: bytes) -> list[Agreement]:
+        """Return the agreements that an index names for a key."""
+        ids = [identity for layer in index.maps for identity in reversed(layer.get(key, ()))]
+        # an id stands twice for the moment in which its log becomes final
+        return [self.agreements[identity] for identity in dict.fromkeys(ids)]
+
+
 class Registry:
     """Device keys and agreements from the chain's logs, followed incrementally; thread-safe.
 
-    The newest blocks may still be reorganised, so the last `depth` blocks are read again at each
-    refresh. Oracles and rail each have their own copy.
+    The newest blocks may still be reorganised. So logs of the last `depth` blocks are kept apart
+    from the others, in a small view on top, which is made again for each new block. Older logs are
+    applied once: a refresh costs as much as its blocks hold, however many devices there are.
+
+    Oracles and rail each have their own copy.
     """
 
     def __init__(
-        self, chain: Chain, products: Mapping[str, tuple[str, ProductRules]], depth: int = 8
+        self,
+        chain: RegistryChain,
+        products: Mapping[str, tuple[str, ProductRules]],
+        depth: int = 8,
     ) -> None:
         """Start empty.
 
         Args:
             chain: What logs are read from.
             products: Name -> (address of its contract, its rules).
-            depth: Blocks that are read again at each refresh.
+            depth: Blocks that are read again for each new block.
         """
         self._chain, self._depth = chain, depth
         self._products = {
             address.lower(): (name, rules) for name, (address, rules) in products.items()
         }
         self._lock = threading.Lock()
+        self._start()
+        self._view = self._base.above()
+
+    def _start(self) -> None:
+        """Begin again; what was read last answers until the next refresh has succeeded."""
         self._refreshed_at: float | None = None  # None: nothing was read yet, or it may be undone
+        self._head: SeenBlock | None = None  # the view is of this block; None: it may be of none
         self._settled_to = 0  # blocks up to here are read and will not change
-        self._deep: list[DecodedLog] = []
-        self.devices: dict[bytes, DeviceHistory] = {}
-        self._agreements: dict[bytes, Agreement] = {}
-        self._by_device: dict[bytes, list[bytes]] = {}  # oldest first, as the next one
-        self._by_subject: dict[bytes, list[bytes]] = {}
+        self._base = _View()  # what they say
 
-    def refresh(self) -> None:
-        """Read what is new; raise Retry if the node does not answer: the old view then stays."""
+    @property
+    def devices(self) -> Mapping[bytes, DeviceHistory]:
+        """Return every device's history by the device's id."""
+        return self._view.devices
+
+    def refresh(self) -> SeenBlock:
+        """Read what is new, and nothing if the newest block is the one of the last time.
+
+        Returns:
+            The block that the view is of.
+
+        Raises:
+            Retry: The node does not answer. The old view stays.
+        """
         with self._lock:
-            head = self._chain.head()
-            fresh = [
-                log
-                for contract in ("DeviceRegistry", "PaymentRail")
-                for log in self._chain.logs_between(contract, self._settled_to + 1, head)
-            ]
-            deep_to = max(head - self._depth, self._settled_to)
-            self._deep += [log for log in fresh if log.block_number <= deep_to]
-            shallow = [log for log in fresh if log.block_number > deep_to]
-            self._settled_to = deep_to
-            self._rebuild(self._deep + shallow)
+            head = self._chain.newest()
+            if head != self._head:
+                self._read(head)
             self._refreshed_at = time.monotonic()
+            return head
 
-    def _rebuild(self, logs: list[DecodedLog]) -> None:
-        devices: dict[bytes, DeviceHistory] = {}
-        agreements: dict[bytes, Agreement] = {}
-        by_device: dict[bytes, list[bytes]] = {}
-        by_subject: dict[bytes, list[bytes]] = {}
-        for log in sorted(logs, key=lambda item: (item.block_number, item.index)):
-            if "device" in log.args and log.name != "AgreementOpened":
-                name = bytes.fromhex(log.args["device"][2:])
-                _apply(devices.setdefault(name, DeviceHistory()), log)
-            elif log.name == "AgreementOpened":
-                opened = self._opened(log)
-                agreements[opened.agreement] = opened
-                by_device.setdefault(opened.device_id, []).append(opened.agreement)
-                if opened.subject:
-                    by_subject.setdefault(opened.subject, []).append(opened.agreement)
-            elif log.name in ("AgreementClosed", "EscrowReclaimed"):
-                ended = bytes.fromhex(log.args["agreement"][2:])
-                agreements[ended] = _ended(agreements[ended], log)
-        self.devices, self._agreements = devices, agreements
-        self._by_device, self._by_subject = by_device, by_subject
+    def _read(self, head: SeenBlock) -> None:
+        first = self._settled_to + 1
+        logs = self._chain.logs_named(LOGS, first, head.number) if first <= head.number else ()
+        # a reorganisation while the logs were read: read again next time, even at the same block
+        is_whole = self._chain.newest() == head
+        settled_to = max(head.number - self._depth, self._settled_to)
+        ordered = sorted(logs, key=lambda log: (log.block_number, log.index))
+        try:
+            for log in ordered:
+                if log.block_number <= settled_to:
+                    self._apply(self._base, log)
+            view = self._base.above()
+            for log in ordered:
+                if log.block_number > settled_to:
+                    self._apply(view, log)
+        except BaseException:
+            self._start()  # half of the logs are applied: begin again
+            raise
+        self._view, self._settled_to = view, settled_to
+        self._head = head if is_whole else None
+
+    def _apply(self, view: _View, log: DecodedLog) -> None:
+        if log.name == "AgreementOpened":
+            opened = self._opened(log)
+            view.agreements[opened.agreement] = opened
+            view.by_device.maps[0].setdefault(opened.device_id, []).append(opened.agreement)
+            if opened.subject:
+                view.by_subject.maps[0].setdefault(opened.subject, []).append(opened.agreement)
+        elif log.name in ("AgreementClosed", "EscrowReclaimed"):
+            ended = bytes.fromhex(log.args["agreement"][2:])
+            view.agreements[ended] = _ended(view.agreements[ended], log)
+        else:
+            device = bytes.fromhex(log.args["device"][2:])
+            view.devices[device] = _with(view.devices.get(device) or DeviceHistory(), log)
 
     def _opened(self, log: DecodedLog) -> Agreement:
         raw = bytes.fromhex(log.args["terms"][2:])
@@ -128,10 +214,18 @@ class Registry:
             subject=_subject(rules, raw),
         )
 
-    def forget(self) -> None:
-        """Read everything again before the next answer, since the chain was rewound."""
+    def forget(self, above: int = 0) -> None:
+        """Read again before the next answer, since the chain was rewound.
+
+        Args:
+            above: The last block that still stands. If only blocks within `depth` are gone, what
+                older blocks say is kept.
+        """
         with self._lock:
-            self._settled_to, self._deep, self._refreshed_at = 0, [], None
+            if self._settled_to > above:
+                self._start()
+            else:
+                self._refreshed_at, self._head = None, None
 
     def _look_again(self, is_known: bool) -> None:
         """Refresh for an unknown id, but not at the pace that strangers choose."""
@@ -143,36 +237,34 @@ class Registry:
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         """Return the key of a device at a time; see oracles.types.KeyRing."""
-        self._look_again(device_id in self.devices)
-        history = self.devices.get(device_id)
+        self._look_again(device_id in self._view.devices)
+        history = self._view.devices.get(device_id)
         return history.key_at(at_seconds) if history else ClaimReason.DEVICE_UNKNOWN
 
     def compromised_since(self, device_id: bytes) -> int | None:
         """Return since when a device is compromised; see oracles.types.KeyRing."""
-        self._look_again(device_id in self.devices)
-        history = self.devices.get(device_id)
+        self._look_again(device_id in self._view.devices)
+        history = self._view.devices.get(device_id)
         return history.compromised_since if history else None
 
     # --- Agreements
 
     def agreements_of(self, device_id: bytes) -> list[Agreement]:
         """Return the agreements of a device; see oracles.types.Agreements."""
-        self._look_again(device_id in self._by_device)
-        return self._newest_first(self._by_device.get(device_id, ()))
+        self._look_again(device_id in self._view.by_device)
+        view = self._view
+        return view.newest_first(view.by_device, device_id)
 
     def agreements_about(self, subject_id: bytes) -> list[Agreement]:
         """Return the agreements about a subject; see oracles.types.Agreements."""
-        self._look_again(subject_id in self._by_subject)
-        return self._newest_first(self._by_subject.get(subject_id, ()))
+        self._look_again(subject_id in self._view.by_subject)
+        view = self._view
+        return view.newest_first(view.by_subject, subject_id)
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
         """Return an agreement by its id; see oracles.types.Agreements."""
-        self._look_again(agreement_id in self._agreements)
-        return self._agreements.get(agreement_id)
-
-    def _newest_first(self, ids: Sequence[bytes]) -> list[Agreement]:
-        agreements = self._agreements
-        return [agreements[identity] for identity in reversed(ids) if identity in agreements]
+        self._look_again(agreement_id in self._view.agreements)
+        return self._view.agreements.get(agreement_id)
 
 
 def _subject(rules: ProductRules | None, raw: bytes) -> bytes:
@@ -194,19 +286,21 @@ def _ended(agreement: Agreement, log: DecodedLog) -> Agreement:
     return replace(agreement, live=False)
 
 
-def _apply(history: DeviceHistory, log: DecodedLog) -> None:
+def _with(history: DeviceHistory, log: DecodedLog) -> DeviceHistory:
+    """Return a device's history with one more log; the given one stays as it is."""
+    later = replace(history, keys=[*history.keys], states=[*history.states])
     at = log.args.get("at", 0)
     if log.name in ("DeviceEnrolled", "KeyRotated"):
         key = DeviceKey(_CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16))
-        history.keys.append((at, log.args["expiresAt"], key))
-        history.states.append((at, None))
+        later.keys.append((at, log.args["expiresAt"], key))
+        later.states.append((at, None))
     elif log.name == "DeviceSuspended":
-        history.states.append((at, ClaimReason.DEVICE_SUSPENDED))
+        later.states.append((at, ClaimReason.DEVICE_SUSPENDED))
     elif log.name == "DeviceResumed":
-        history.states.append((at, None))
+        later.states.append((at, None))
     elif log.name == "DeviceRevoked":
-        history.states.append((at, ClaimReason.DEVICE_RETIRED))
+        later.states.append((at, ClaimReason.DEVICE_RETIRED))
     elif log.name == "CompromiseDeclared":
-        since = log.args["since"]
-        earlier = history.compromised_since
-        history.compromised_since = since if earlier is None else min(since, earlier)
+        since, earlier = log.args["since"], history.compromised_since
+        later.compromised_since = since if earlier is None else min(since, earlier)
+    return later

@@ -14,6 +14,7 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
+_AGAIN_S = 10
 PATIENCE_S = 60  # how long a person waits for a block
 _POLL_S = 0.1
 _DISPLACED = "its nonce was used by another transaction"
@@ -28,6 +29,7 @@ class Sender:
     def __init__(self, store: Store, chain: Chain, account: LocalAccount) -> None:
         self.store, self.chain, self.account = store, chain, account
         self._chain_id = chain.deployment.chain_id
+        self._looked_at = 0  # Unix seconds
 
     def quote(self, call: Call, suffix: bytes = b"") -> Quote:
         """Return the call with its cost.
@@ -76,6 +78,21 @@ class Sender:
             for row, verdict in zip(waiting, verdicts, strict=True):
                 sends.record_fact(session, row.tx_hash, sends.Fact.BROADCAST, verdict=verdict)
         return len(waiting)
+
+    def broadcast_again(self, now: int) -> int:
+        """Send stored bytes again that have waited for a block for 10 s; return how many.
+
+        A chain that mines only when there is work shows by no block that a node lost its pool.
+
+        Args:
+            now: Unix seconds; the store is read once in 10 s.
+        """
+        if 0 <= now - self._looked_at < _AGAIN_S:
+            return 0
+        self._looked_at = now
+        with self.store.read() as session:
+            waiting = sends.unmined(session, self._chain_id, self.account.address)
+        return self.broadcast() if any(row.created_at <= now - _AGAIN_S for row in waiting) else 0
 
 
 def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str, bool]:

@@ -12,15 +12,19 @@ from orchestrator.core.outcome import unpack
 from orchestrator.edges.chain.client import Chain
 
 _BLOCKS_AT_ONCE = 1_000
+Recorded = dict[tuple[str, str], int]  # (block hash, transaction hash) -> the block's number
 
 
-def settled_claims(chain: Chain, above: int, head: int) -> Iterator[tuple[list[Claim], int]]:
+def settled_claims(
+    chain: Chain, above: int, head: int, recorded: Recorded | None = None
+) -> Iterator[tuple[list[Claim], int]]:
     """Yield (claims, the last block read) for the blocks above one, up to the head.
 
     Args:
         chain: The node's client.
         above: The last block that was read before.
         head: The last block to read.
+        recorded: Settlements to leave out. What was yielded is added once the caller asks for more.
 
     Raises:
         Retry: The node does not answer.
@@ -31,10 +35,19 @@ def settled_claims(chain: Chain, above: int, head: int) -> Iterator[tuple[list[C
     first = max(above + 1, chain.deployment.block_number)
     while first <= head:
         last = min(first + _BLOCKS_AT_ONCE - 1, head)
-        logs = chain.logs_between("PaymentRail", first, last)
-        applied = {log.tx_hash: log.args["outcomes"] for log in logs if log.name == "Settled"}
-        claims = [claim for tx, packed in applied.items() for claim in _applied(chain, tx, packed)]
+        logs = {
+            (log.block_hash, log.tx_hash): log
+            for log in chain.logs_named({"PaymentRail": ("Settled",)}, first, last)
+        }
+        claims = [
+            claim
+            for key, log in logs.items()
+            if recorded is None or key not in recorded
+            for claim in _applied(chain, log.tx_hash, log.args["outcomes"])
+        ]
         yield claims, last
+        if recorded is not None:
+            recorded |= {key: log.block_number for key, log in logs.items()}
         first = last + 1
 
 

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
-from orchestrator.edges.chain.client import DecodedLog
+from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 from orchestrator.edges.store import Store, blocks
 
-_LOGS = {
-    "DeviceRegistry": (
-        "DeviceEnrolled",
-        "KeyRotated",
-        "DeviceSuspended",
-        "DeviceResumed",
-        "DeviceRevoked",
-        "CompromiseDeclared",
-    ),
-    "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
-}
+_NO_BLOCK = SeenBlock(0, "", "", 0)
 
 
 def log_of(row: blocks.ChainLogRow) -> DecodedLog:
@@ -33,14 +24,17 @@ class StoredLogs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def head(self) -> int:
-        """Return the newest stored block; 0 if there is none."""
+    def newest(self) -> SeenBlock:
+        """Return the newest stored block; one with the number 0 if there is none."""
         with self._store.read() as session:
-            newest = blocks.newest(session)
-        return newest.number if newest else 0
+            row = blocks.newest(session)
+        return SeenBlock(row.number, row.hash, row.parent, row.timestamp) if row else _NO_BLOCK
 
-    def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
-        """Return the logs about devices and agreements in a range of blocks, oldest first."""
+    def logs_named(
+        self, events: Mapping[str, Sequence[str]], first: int, last: int
+    ) -> list[DecodedLog]:
+        """Return the logs with these names in a range of blocks, oldest first."""
+        names = [name for names in events.values() for name in names]
         with self._store.read() as session:
-            rows = blocks.logs_named(session, _LOGS[contract])
+            rows = blocks.logs_named(session, names)
         return [log_of(row) for row in rows if first <= row.block_number <= last]

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0006"  # the newest file in migrations/versions; a test compares the two
+REVISION = "0007"  # the newest file in migrations/versions; a test compares the two
 
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")

@@ -56,11 +56,14 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
 
     That is not always the last claim's: a late claim covers counters that were passed long before.
     """
+    # by the index over counters, which ends the search at the newest claims; compared as a bare
+    # column, the sequence would make SQLite read all earlier claims
     return session.exec(
-        select(func.max(PaymentRow.last_counter)).where(
-            PaymentRow.agreement_id == agreement, PaymentRow.sequence < sequence
-        )
-    ).one()
+        select(PaymentRow.last_counter)
+        .where(PaymentRow.agreement_id == agreement, PaymentRow.sequence + 0 < sequence)
+        .order_by(PaymentRow.last_counter.desc())
+        .limit(1)
+    ).first()
 
 
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:
@@ -168,30 +171,50 @@ def compromised(session: Session) -> dict[str, int]:
     """Return {device id: Unix seconds since when} of the devices that are declared compromised."""
     rows = session.exec(
         select(DeviceRow.device_id, DeviceRow.compromised_since).where(
-            DeviceRow.compromised_since.is_not(None)
+            DeviceRow.compromised_since >= 0  # an index finds these; it does not find IS NOT NULL
         )
     )
     return dict(rows.all())
 
 
-def ended(session: Session, now: int) -> list[str]:
+def ended(session: Session, now: int, since: int = 0) -> list[str]:
     """Return the ids of agreements past their end that may have money in escrow.
 
     They are those that are not reclaimed yet, and those into which money came back since.
+
+    Args:
+        session: A session of the store.
+        now: Unix seconds.
+        since: Leave out those that ended before this time (Unix seconds) and were not reclaimed.
     """
-    past = or_(
-        AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
-    )
+    live, first_close = AgreementRow.stage == Stage.LIVE, max(since, 1)
     return list(
         session.exec(
             select(AgreementRow.agreement_id).where(
-                or_(
-                    and_(AgreementRow.stage == Stage.LIVE, past),
+                or_(  # each part has an index
+                    and_(live, AgreementRow.expiry >= since, AgreementRow.expiry < now),
+                    and_(live, AgreementRow.closes_at >= first_close, AgreementRow.closes_at < now),
                     AgreementRow.stage == Stage.REFUND_DUE,
                 )
             )
         )
     )
+
+
+def ended_among(session: Session, ids: Collection[str], now: int) -> list[str]:
+    """Return those of these agreements that are live and past their end at `now` (Unix seconds)."""
+    past = or_(
+        AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
+    )
+    return [
+        row.agreement_id
+        for start in range(0, len(ids), _CHUNK)
+        for row in session.exec(
+            select(AgreementRow)
+            .where(AgreementRow.agreement_id.in_(sorted(ids)[start : start + _CHUNK]))
+            .where(AgreementRow.stage == Stage.LIVE, past)
+        )
+    ]
 
 
 def page(

@@ -199,6 +199,11 @@ def add_statement(
     )
 
 
+def has_statement(session: Session, account: str, statement: str) -> bool:
+    """Return whether a statement of an account was taken."""
+    return session.get(BankStatementRow, (account, statement)) is not None
+
+
 def statements(session: Session) -> Sequence[BankStatementRow]:
     """Return all statements by day."""
     return session.exec(select(BankStatementRow).order_by(BankStatementRow.day)).all()

@@ -70,10 +70,9 @@ def received(session: Session) -> dict[str, int]:
     )
 
 
-def causes(session: Session) -> tuple[int, int, int]:
-    """Count bank files, voided entries and resolutions; breaks change only with one of these."""
+def causes(session: Session) -> tuple[int, int]:
+    """Count voided entries and resolutions: with bank files, all that breaks change with."""
     counts = (
-        select(func.count()).select_from(BankFileRow).where(BankFileRow.direction == "in"),
         select(func.count()).select_from(PendingEntryRow).where(PendingEntryRow.state == "voided"),
         select(func.count())
         .select_from(ApprovalRow)

@@ -133,6 +133,17 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
     return {account.removeprefix(escrow("")): -total for account, total in totals.items() if total}
 
 
+def escrows_moved(session: Session, after: int) -> set[str]:
+    """Return the agreements whose escrow the entries behind an entry's number have changed."""
+    rows = session.exec(
+        select(LedgerPostingRow.account)
+        .join(LedgerEntryRow, LedgerEntryRow.entry_id == LedgerPostingRow.entry_id)
+        .where(LedgerEntryRow.number > after)
+        .where(LedgerPostingRow.account.startswith(escrow(""), autoescape=True))
+    )
+    return {account.removeprefix(escrow("")) for account in rows}
+
+
 def entries(
     session: Session, *, as_of: int | None = None, with_pending: bool = False
 ) -> Iterator[tuple[LedgerEntryRow | PendingEntryRow, Entry]]:

@@ -35,7 +35,8 @@ def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendR
         select(ChainSendRow)
         .where(ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender)
         .where(ChainSendRow.stage.in_(OPEN))
-        .order_by(ChainSendRow.nonce)
+        # sorted by an expression: else SQLite walks through all sends in the order of their nonces
+        .order_by(ChainSendRow.nonce + 0)
         .limit(500)
     ).all()
 

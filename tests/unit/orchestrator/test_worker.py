@@ -114,3 +114,65 @@ def test_stop__within_a_turn__ends_it_after_the_step_at_hand(worker, steps, monk
     thread.start()
     thread.join(60)
     assert not thread.is_alive() and steps.ran == NAMES[:2]
+
+
+class WaitingEvent(threading.Event):
+    """Notes how long it was waited for, and moves the clock by that; `then` runs at each wait."""
+
+    def __init__(self, clock, then) -> None:
+        super().__init__()
+        self.clock, self.then, self.waits = clock, then, []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        self.clock[0] += timeout or 0
+        self.then(len(self.waits))
+        return self.is_set()
+
+
+def test_run__nothing_to_do_for_a_while__looks_once_a_second_until_it_is_woken(worker, monkeypatch):
+    """A new block alone is no work: a chain with empty blocks does not keep the worker busy."""
+    work, clock = {"follow": [], "attest": []}, [0.0]
+    followed, attested = (
+        lambda _rail, todo=work[name]: todo.pop() if todo else 0 for name in ("follow", "attest")
+    )
+    followed.__name__, attested.__name__ = "follow", "attest"
+    monkeypatch.setattr(module, "STEPS", (followed, attested))
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+
+    def then(count: int) -> None:
+        work["follow"].append(1)
+        if count == 40:
+            work["attest"].append(1)
+            worker.wake()
+        if count == 50:
+            worker.stop()
+
+    worker._woken = WaitingEvent(clock, then)
+    worker.run()
+    waits = worker._woken.waits
+    busy = waits.index(1.0)
+    assert busy * 0.2 == pytest.approx(5) and set(waits[:busy]) == {0.2}
+    assert waits[busy:40] == [1.0] * (40 - busy)
+    assert waits[40:] == [0.2] * 10
+
+
+def test_wake__while_a_turn_runs__begins_the_next_one_at_once(worker, monkeypatch):
+    """A record that is stored after its step looked must not wait for a second."""
+    turns = []
+
+    def step(_rail) -> int:
+        turns.append(1)
+        if len(turns) == 1:
+            worker.wake()
+        else:
+            worker.stop()
+        return 0
+
+    step.__name__ = "collect"
+    monkeypatch.setattr(module, "STEPS", (step,))
+    monkeypatch.setattr(module, "_BUSY_POLL_S", 1_000.0)  # without the wake it would stand still
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert len(turns) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from orchestrator.core.agreement import Stage
@@ -23,7 +23,7 @@ class DeviceRow(SQLModel, table=True):
     enrolled_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(default=0, sa_type=BigInteger)  # of the newest key; 0: never
     endorsement: str = ""  # SHA-256 of the leaf certificate that vouches for it
-    compromised_since: int | None = Field(default=None, sa_type=BigInteger)
+    compromised_since: int | None = Field(default=None, sa_type=BigInteger, index=True)
 
 
 class PartyRow(SQLModel, table=True):
@@ -35,7 +35,7 @@ class PartyRow(SQLModel, table=True):
     name: str
     iban: str | None = None
     bic: str | None = None
-    account: str | None = None  # keccak256 of the IBAN, as on chain
+    account: str | None = Field(default=None, index=True)  # keccak256 of the IBAN, as on chain
     street: str = ""
     building: str = ""
     post_code: str = ""
@@ -70,3 +70,7 @@ class AgreementRow(SQLModel, table=True):
     closes_at: int = Field(default=0, sa_type=BigInteger)  # where its end was brought forward
     sequence: int = 0  # the last sequence a payment was made for
     last_counter: int = Field(default=0, sa_type=BigInteger)  # the last counter in a payment
+    __table_args__ = (
+        Index("agreement_ends", "stage", "expiry"),
+        Index("agreement_closes", "stage", "closes_at"),
+    )

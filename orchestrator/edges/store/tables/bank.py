@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, LargeBinary
+from sqlalchemy import BigInteger, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from orchestrator.core import funding, payout
@@ -21,11 +21,11 @@ class PayoutRow(SQLModel, table=True):
     tx_hash: str
     stage: str = Field(default=payout.Stage.DUE, index=True)
     reason: str | None = None
-    file_hash: str | None = None
+    file_hash: str | None = Field(default=None, index=True)
     line_id: str | None = None
     ordered_at: int = Field(sa_type=BigInteger)
     attempt: int = 0  # raised by the approval to order again what was rejected or came back
-    batch: str = ""  # the PmtInfId it went out under
+    batch: str = Field(default="", index=True)  # the PmtInfId it went out under
     due_on: str | None = None  # the bank day whose statement must hold it
 
 
@@ -36,7 +36,7 @@ class FundingRow(SQLModel, table=True):
 
     credit_id: str = Field(primary_key=True)  # the id of its bank line
     agreement_id: str | None
-    cents: int = Field(sa_type=BigInteger)
+    cents: int = Field(sa_type=BigInteger, index=True)
     stage: str = Field(default=funding.Stage.BOOKED, index=True)
     tx_hash: str | None = None
 
@@ -52,6 +52,7 @@ class BankFileRow(SQLModel, table=True):
     kind: str
     body: bytes = Field(sa_type=LargeBinary)
     at: int = Field(sa_type=BigInteger)
+    __table_args__ = (Index("bankfile_named", "direction", "name"),)
 
 
 class BankLineRow(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from orchestrator.core.chain_send import Stage
@@ -25,7 +25,10 @@ class ChainSendRow(SQLModel, table=True):
     block_number: int | None = None
     gas_used: int = 0
     created_at: int = Field(sa_type=BigInteger)
-    __table_args__ = (UniqueConstraint("chain_id", "sender", "nonce"),)
+    __table_args__ = (
+        UniqueConstraint("chain_id", "sender", "nonce"),
+        Index("chainsend_open", "chain_id", "sender", "stage", "nonce"),
+    )
 
 
 class BlockRow(SQLModel, table=True):
@@ -38,6 +41,7 @@ class BlockRow(SQLModel, table=True):
     parent: str
     timestamp: int = Field(sa_type=BigInteger)
     final: bool = False
+    __table_args__ = (Index("block_open", "final", "number"),)
 
 
 class ChainLogRow(SQLModel, table=True):

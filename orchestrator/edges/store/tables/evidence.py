@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
+_OPEN = text("payment_id IS NULL AND reason IS NULL")  # events that a claim may still hold
+
 
 class LogPositionRow(SQLModel, table=True):
     """The last message of the broker's log that a reader has stored."""
@@ -50,6 +52,14 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         Index("event_by_counter", "agreement_id", "counter"),
         Index(
+            "event_open",
+            "role",
+            "agreement_id",
+            "counter",
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index(
             "event_placed", "device_id", "observed_at_ms", sqlite_where=text("place IS NOT NULL")
         ),
     )
@@ -87,7 +97,8 @@ class ConflictRow(SQLModel, table=True):
     device_id: str = Field(index=True)
     reason: str  # counter_replayed | two_places
     found_at: int = Field(sa_type=BigInteger)
-    reported_tx: str | None = None  # what suspended the device; "": it was silent already
+    # what suspended the device; "": it was silent already
+    reported_tx: str | None = Field(default=None, index=True)
 
 
 class RejectionRow(SQLModel, table=True):

@@ -35,6 +35,7 @@ class PaymentRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("agreement_id", "sequence"),
         Index("payment_due", "next_step", "due_at"),
+        Index("payment_reach", "agreement_id", "last_counter"),
     )
 
 

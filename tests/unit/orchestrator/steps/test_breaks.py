@@ -92,6 +92,7 @@ class BreaksRail(RailCopy):
             )
             bank_files.add_lines(session, [line], FILE.hex())
             post_lines(session, [line], self.now)
+            self.rail_.memory.files_taken += 1
             assert store_ledger.balances(session)[ledger.UNEXPLAINED, ledger.EUR]
 
     def register(self) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.core import ledger
 from orchestrator.edges.chain import client
-from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.client import Call, SeenBlock
 from orchestrator.edges.store import agreements, blocks, fundings, payments, sends
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
@@ -37,8 +37,8 @@ class Wavering:
     def __init__(self, chain, behind: int) -> None:
         self._chain, self._behind = chain, behind
 
-    def head(self) -> int:
-        return self._chain.head() - self._behind
+    def newest(self) -> SeenBlock:
+        return self._chain.blocks([self._chain.head() - self._behind])[0]
 
     def __getattr__(self, name: str):
         return getattr(self._chain, name)

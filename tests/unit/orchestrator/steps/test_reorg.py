@@ -14,6 +14,8 @@ from orchestrator.core import ledger
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import blocks, pending
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.errors import Retry
+from orchestrator.steps.finalise import finalise
 from orchestrator.steps.follow import follow
 from tests.support.deep_rail import FINALITY, DeepRail
 from tests.support.small_rail import has_anvil
@@ -186,3 +188,43 @@ def test_blocks__that_come_back__are_noted_again(rail, monkeypatch):
     assert kinds(rail, "pending", payment) == ["settled"]
     rail.until("back-again", "posted", 40)
     assert kinds(rail, "voided", payment) == kinds(rail, "posted", payment) == ["settled"]
+
+
+# --- the node's own word on finality can only delay
+
+
+def final(rail: DeepRail) -> int:
+    with rail.store.read() as session:
+        return blocks.newest_final(session)
+
+
+@pytest.mark.parametrize("claim", [0, 1])
+def test_finality__of_a_node_that_is_behind__delays_and_takes_nothing_back(
+    rail, monkeypatch, claim
+):
+    rail.work(FINALITY + 2)
+    before = final(rail)
+    monkeypatch.setattr(rail.rail.chain, "finalized", lambda: claim)
+    rail.work(3)
+    assert final(rail) == before
+    monkeypatch.undo()
+    rail.work(1)
+    assert final(rail) > before
+
+
+def test_finality__above_the_head__hastens_nothing(rail, monkeypatch):
+    monkeypatch.setattr(rail.rail.chain, "finalized", lambda: 10**12)
+    rail.work(FINALITY + 2)
+    assert final(rail) == rail.chain.head() - FINALITY
+
+
+def test_finality__of_blocks_that_were_replaced_unseen__waits_for_follow(rail):
+    rail.work(2)
+    before = final(rail)
+    for _ in range(3):
+        rail.mine()
+    rail.see()
+    rail.testnet.rpc("anvil_reorg", FINALITY + 2, [])
+    with pytest.raises(Retry, match="the chain is rewinding"):
+        finalise(rail.rail)
+    assert final(rail) == before

@@ -199,3 +199,16 @@ def test_call_input__transaction_to_another_address__proves_nothing(chain):
     assert chain.client.call_input(hashes[1], "PaymentRail") == ("", {})
     with pytest.raises(Retry, match="does not show"):
         chain.client.call_input("0x" + "00" * 32, "PaymentRail")
+
+
+@needs_anvil
+def test_finalized__of_a_node_that_waits_for_nobody__is_its_newest_block(chain):
+    assert chain.client.finalized() == chain.client.head()
+
+
+@needs_anvil
+@pytest.mark.parametrize("answer", [None, "0x7", [], {}, {"number": None}, {"number": "seven"}])
+def test_finalized__that_names_no_block__is_a_retry(chain, monkeypatch, answer):
+    monkeypatch.setattr(chain.client, "_post", lambda calls: [{"id": 0, "result": answer}])
+    with pytest.raises(Retry):
+        chain.client.finalized()

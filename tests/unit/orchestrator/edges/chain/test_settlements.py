@@ -41,3 +41,38 @@ def test_catch_up__again_and_again__notes_each_claim_once_and_where_it_stands(tm
     )
     assert book.attested(claim.agreement, claim.sequence) is None  # known is not vouched for
     book.close()
+
+
+class CountingCalls:
+    """The real client; `fetched` has the transactions whose call data was asked for."""
+
+    def __init__(self, chain) -> None:
+        self._chain, self.fetched = chain, []
+
+    def call_input(self, tx_hash: str, contract: str):
+        self.fetched.append(tx_hash)
+        return self._chain.call_input(tx_hash, contract)
+
+    def __getattr__(self, name: str):
+        return getattr(self._chain, name)
+
+
+def test_catch_up__with_what_it_recorded_before__fetches_each_settlement_once(tmp_path):
+    """The newest blocks are read again each time, but not the calls that they hold."""
+    rail, book, recorded = lived(), Memory(tmp_path / "oracle.sqlite3"), {}
+    chain = CountingCalls(rail.chain)
+    catch_up(chain, book, recorded)
+    all_of_them = list(chain.fetched)
+    assert len(all_of_them) >= 2 and {tx for _, tx in recorded} == set(all_of_them)
+    book.record_settled([], 1)  # as if all blocks were still among the newest
+    catch_up(chain, book, recorded)
+    assert chain.fetched == all_of_them
+    (key, _), *_ = recorded.items()
+    del recorded[key]  # a block that came back under another hash
+    book.record_settled([], 1)
+    catch_up(chain, book, recorded)
+    assert chain.fetched == [*all_of_them, key[1]]
+    book.record_settled([], rail.chain.head() + 100)
+    catch_up(chain, book, recorded)
+    assert recorded == {}  # blocks that are final are not remembered
+    book.close()

@@ -3,8 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+from orchestrator.errors import Halt
+
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
@@ -18,4 +20,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("logposition")
+    raise Halt(
+        "revision 0007 is not taken back: the rail would read the broker's log from its start"
+    )
