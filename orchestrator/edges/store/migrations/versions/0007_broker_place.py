@@ -21,5 +21,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     raise Halt(
-        "revision 0007 is not taken back: the rail would read the broker's log from its start"
+        "revision 0007 is not taken back: the broker's log would be read again"
     )
