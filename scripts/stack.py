@@ -143,9 +143,7 @@ class Stack:
 
     def _spawn_broker(self, *extra: str) -> None:
         ready = self._ready("broker")
-        self._start(
-            "broker", "services.broker", "--home", self.home, "--ready-file", ready, *extra
-        )
+        self._start("broker", "services.broker", "--home", self.home, "--ready-file", ready, *extra)
         self.broker = self._wait_ready("broker", ready)
 
     def spawn_oracles(self) -> None:

@@ -78,9 +78,7 @@ class WholeRail:
             "PROOFRAIL_FINALITY_BLOCKS": str(finality_blocks),
         }
         start_at = int(time.time()) - 60 * DAY_S
-        self.stack = _PatientStack(
-            home, start_at, environment=environment
-        )
+        self.stack = _PatientStack(home, start_at, environment=environment)
         self._unfunded, self._keys = list(unfunded), {}
         self.fleet: Fleet | None = None
         self.sent: dict[str, list[bytes]] = defaultdict(list)

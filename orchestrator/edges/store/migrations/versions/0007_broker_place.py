@@ -20,6 +20,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise Halt(
-        "revision 0007 is not taken back: the broker's log would be read again"
-    )
+    raise Halt("revision 0007 is not taken back: the place in a log is never dropped")

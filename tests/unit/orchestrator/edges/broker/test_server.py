@@ -16,7 +16,9 @@ def _plan(home: Path, **more: object) -> ServerPlan:
 
 
 def test_config__as_planned__binds_both_listeners_and_syncs_each_message(tmp_path):
-    lines = [line.strip() for line in config_text(_plan(tmp_path), _KEYS).splitlines()]
+    lines = [
+        line.strip() for line in config_text(_plan(tmp_path), _KEYS, admitting=True).splitlines()
+    ]
     assert lines.count('host: "127.0.0.1"') == 2
     assert {"port: 1883", "port: 1884", "sync_interval: always"} <= set(lines)
     assert "reject_qos2_publish: true" in lines
@@ -25,7 +27,7 @@ def test_config__as_planned__binds_both_listeners_and_syncs_each_message(tmp_pat
 
 def test_config__with_tls__both_listeners_and_client_certificates_for_devices_alone(tmp_path):
     tls = BrokerTls(tmp_path / "c.pem", tmp_path / "k.pem", tmp_path / "ca.pem")
-    text = config_text(_plan(tmp_path, tls=tls), _KEYS)
+    text = config_text(_plan(tmp_path, tls=tls), _KEYS, admitting=True)
     assert text.count(f'cert_file: "{tmp_path}/c.pem"') == 2
     assert text.count("verify: true") == 1
     assert text.index("mqtt {") < text.index("verify: true") < text.index("\n}\ntls {")
@@ -34,3 +36,8 @@ def test_config__with_tls__both_listeners_and_client_certificates_for_devices_al
 def test_plan__that_binds_all_addresses__reaches_its_own_server_on_loopback(tmp_path):
     assert _plan(tmp_path, host="0.0.0.0").own_url == "nats://127.0.0.1:1884"
     assert _plan(tmp_path, host="10.0.0.7").own_url == "nats://10.0.0.7:1884"
+
+
+def test_config__while_nobody_answers__each_connection_waits_a_second_at_most(tmp_path):
+    assert "\n  timeout: 1\n" in config_text(_plan(tmp_path), _KEYS, admitting=False)
+    assert "\n  timeout: 30\n" in config_text(_plan(tmp_path), _KEYS, admitting=True)
