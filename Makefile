@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test month bench artifacts docs lint lock setup setup-dev setup-tools stop clean
+.PHONY: demo test month bench artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -21,6 +21,12 @@ bench: setup-dev     ## the speed of this rail against a naive loop
 
 artifacts: setup-dev ## recompiles the contracts and rewrites the artifacts that ship with the package
 	@$(RUN) -m scripts.compile_contracts
+
+dist: setup-dev      ## the source distribution and the wheel, in dist/
+	@.venv/bin/uv build --quiet --no-build-isolation --python $(RUN) --out-dir dist .
+
+man: setup-dev       ## rewrites packaging/proofrail.1 from the table of commands
+	@$(RUN) -m scripts.man_page
 
 docs: setup-dev      ## the documentation as a site in site/; it works without a network
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
@@ -46,7 +52,13 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) requirements/node.in -o requirements/node.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in -o requirements/base.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/device.in -o requirements/device.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/oracle.in -o requirements/oracle.txt
+	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/device.in requirements/oracle.in \
+	        requirements/rail.in -o requirements/rail.txt
+	$(LOCK) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
 
 clean:
-	rm -rf .venv .venv-tools node_modules site .build .proofrail .pytest_cache .hypothesis
+	rm -rf build dist *.egg-info .venv .venv-tools node_modules site .build .proofrail .pytest_cache .hypothesis

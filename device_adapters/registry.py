@@ -42,8 +42,9 @@ class Protocol:
     examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
 
 
+@cache
 def load(name: str) -> Protocol:
-    """Return the protocol of that name; also the blueprint, which a test runs."""
+    """Return the protocol of that name, importing no other; also the blueprint, for a test."""
     module = import_module(f"{protocol_package.__name__}.{name}")
     return Protocol(name, module.INLET, module.split, module.decode, tuple(module.EXAMPLES))
 

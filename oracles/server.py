@@ -1,114 +1,238 @@
-"""The oracle's HTTP server: loopback only, one bearer token, strict JSON, bounded bodies."""
+"""The oracle's HTTP server: one bearer token, strict JSON, bounded bodies, TLS beyond loopback."""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import json
 import logging
+import socket
+import ssl
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hmac import compare_digest
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
 
 from device_adapters.types import Reason, Rejected
 
-from .node import OracleNode
 from .types import ClaimReason
-from .wire import MAX_BODY_BYTES, read_request, write_answer
+from .wire import MAX_BODY_BYTES, OracleAnswer, Request, read_request, write_answer
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 30  # after that, a silent connection is closed
+_GRACE_S, _BODY_S = 10, 30
+_BACKLOG = 128
+
+
+class Attesting(Protocol):
+    """What is served, as `oracles.node.OracleNode`."""
+
+    def attest(self, request: Request) -> OracleAnswer: ...
+    def health(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where a server listens.
+
+    Attributes:
+        port: 0 picks a free one.
+        certificate: PEM of its certificate chain; None: no TLS, which only loopback may do.
+        key: PEM of its private key.
+        client_ca: PEM of the authorities whose clients may connect; None: any client.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("TLS needs a certificate and its key: give both, or none")
+        if self.client_ca is not None and self.certificate is None:
+            raise ValueError("client certificates need TLS: give a certificate and its key")
+        if self.certificate is None and not is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} is reachable from other machines, and nothing goes there without "
+                "TLS: give a certificate and its key, or listen on 127.0.0.1"
+            )
+
+    def tls_options(self) -> dict[str, Any]:
+        """Return uvicorn's options for TLS."""
+        if self.certificate is None:
+            return {}
+        options: dict[str, Any] = {"ssl_certfile": self.certificate, "ssl_keyfile": self.key}
+        if self.client_ca is not None:
+            options |= {"ssl_ca_certs": str(self.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+        return options
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.certificate else "http"
+
+    def open(self) -> socket.socket:
+        """Return the listening socket; from here on callers wait and are not refused."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        # asyncio sets TCP_NODELAY only where the protocol is named; without it answers wait 40 ms
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self.host, self.port))
+        listener.listen(_BACKLOG)
+        return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class OracleServer:
-    """Serves one oracle on 127.0.0.1. Port 0 picks a free port; `port` is the one in use."""
+    """Serves one oracle: GET /health and POST /attest; `port` is the one in use.
 
-    def __init__(self, node: OracleNode, token: str, port: int = 0) -> None:
+    Args:
+        node: What answers.
+        token: The bearer token that every caller needs.
+        listen: Address and TLS.
+        options: More options of uvicorn.Config, such as a protocol that bounds connections.
+    """
+
+    def __init__(
+        self,
+        node: Attesting,
+        token: str,
+        listen: Listen | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         if len(token) < 16:
             raise ValueError("a bearer token has at least 16 characters")
-        handler = type("Handler", (OracleHandler,), {"node": node, "token": token.encode()})
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        listen = listen or Listen()
+        self._listener = listen.open()
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{listen.scheme}://{listen.host}:{self.port}"
+        config = uvicorn.Config(
+            oracle_app(node, token.encode()),
+            **{"http": "h11", "ws": "none", **(options or {})},
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_IDLE_S,
+            timeout_graceful_shutdown=_GRACE_S,
+            **listen.tls_options(),
+        )
+        config.load()  # a wrong certificate is an error of the start, not of a thread
+        self._server = uvicorn.Server(config)
+        self._server.install_signal_handlers = lambda: None
+        self._thread = threading.Thread(target=self._run, name="serve", daemon=True)
 
     def start(self) -> None:
-        """Start to serve in a thread."""
+        """Start to serve in a thread; callers already wait at the listening socket."""
         self._thread.start()
 
     def stop(self) -> None:
         """Stop; a request that is still running has stored its claims before it answers."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.should_exit = True
         self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._listener])
 
 
-class OracleHandler(BaseHTTPRequestHandler):
-    """Answers GET /health and POST /attest."""
+def oracle_app(node: Attesting, token: bytes) -> Starlette:
+    """Return the application of one oracle."""
 
-    node: OracleNode
-    token: bytes
-    timeout = _IDLE_S
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "oracle", ""
+    async def health(request: HttpRequest) -> Response:
+        _authorise(request, token)
+        return await _answered(lambda: json.dumps(node.health()).encode())
 
-    def do_GET(self) -> None:
-        if self.path != "/health":
-            return self._refuse(HTTPStatus.NOT_FOUND, "not_found", "there is /health and /attest")
-        if self._authorised():
-            self._guarded(lambda: json.dumps(self.node.health()).encode())
-        return None
+    async def attest(request: HttpRequest) -> Response:
+        _authorise(request, token)
+        body = await _body(request)
+        return await _answered(lambda: write_answer(node.attest(read_request(body))))
 
-    def do_POST(self) -> None:
-        if self.path != "/attest":
-            return self._refuse(HTTPStatus.NOT_FOUND, "not_found", "there is /health and /attest")
-        if not self._authorised():
-            return None
-        body = self._body()
-        if body is not None:
-            self._guarded(lambda: write_answer(self.node.attest(read_request(body))))
-        return None
+    return Starlette(
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            Route("/attest", attest, methods=["POST"]),
+        ],
+        exception_handlers={_Refusal: _refused, HTTPException: _not_found},
+    )
 
-    def _authorised(self) -> bool:
-        header = self.headers.get("Authorization", "").encode("utf-8", "replace")
-        if compare_digest(header, b"Bearer " + self.token):
-            return True
-        self._refuse(HTTPStatus.UNAUTHORIZED, ClaimReason.UNAUTHORISED, "a bearer token is needed")
-        return False
 
-    def _body(self) -> bytes | None:
-        length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, Reason.MALFORMED, "Content-Length is needed")
-        elif len(length) > 9 or int(length) > MAX_BODY_BYTES:
-            detail = f"at most {MAX_BODY_BYTES} bytes are taken"
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Reason.TOO_LARGE, detail)
-        else:
-            return self.rfile.read(int(length))
-        return None
+class _Refusal(Exception):
+    """A request that is not answered; its connection is closed, so that no unread body is left."""
 
-    def _guarded(self, answer: Any) -> None:
-        """Send the answer; after an internal error, ask the caller to try again (503)."""
-        try:
-            self._send(HTTPStatus.OK, answer())
-        except Rejected as refusal:
-            self._refuse(HTTPStatus.BAD_REQUEST, refusal.reason, refusal.detail)
-        except Exception as error:
-            _log.exception("a request could not be answered")
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", type(error).__name__)
+    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.detail = status, reason, detail
 
-    def _refuse(self, status: HTTPStatus, reason: str, detail: str) -> None:
-        self.close_connection = True  # or an unread body would be read as the next request
-        self._send(status, json.dumps({"reason": reason, "detail": detail}).encode())
 
-    def _send(self, status: HTTPStatus, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
+async def _refused(_request: HttpRequest, refusal: Exception) -> Response:
+    assert isinstance(refusal, _Refusal)
+    content = json.dumps({"reason": refusal.reason, "detail": refusal.detail})
+    return _json(content.encode(), refusal.status, {"Connection": "close"})
 
-    def log_message(self, format: str, *args: Any) -> None:
-        _log.debug(format, *args)
+
+async def _not_found(request: HttpRequest, _error: Exception) -> Response:
+    detail = "there is GET /health and POST /attest"
+    return await _refused(request, _Refusal(HTTPStatus.NOT_FOUND, "not_found", detail))
+
+
+def _authorise(request: HttpRequest, token: bytes) -> None:
+    header = request.headers.get("authorization", "").encode("utf-8", "replace")
+    if not compare_digest(header, b"Bearer " + token):
+        detail = "a bearer token is needed"
+        raise _Refusal(HTTPStatus.UNAUTHORIZED, ClaimReason.UNAUTHORISED, detail)
+
+
+async def _body(request: HttpRequest) -> bytes:
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()):
+        raise _Refusal(HTTPStatus.LENGTH_REQUIRED, Reason.MALFORMED, "Content-Length is needed")
+    if len(length) > 9 or int(length) > MAX_BODY_BYTES:
+        detail = f"at most {MAX_BODY_BYTES} bytes are taken"
+        raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Reason.TOO_LARGE, detail)
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await request.body()
+    except TimeoutError:
+        detail = f"incomplete after {_BODY_S} s"
+        raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, Reason.TRUNCATED, detail) from None
+
+
+async def _answered(work: Callable[[], bytes]) -> Response:
+    """Answer with the result; after an internal error, ask the caller to try again (503)."""
+    try:
+        return _json(await run_in_threadpool(work))
+    except Rejected as refusal:
+        raise _Refusal(HTTPStatus.BAD_REQUEST, refusal.reason, refusal.detail) from None
+    except Exception as error:
+        _log.exception("a request could not be answered")
+        name = type(error).__name__
+        raise _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", name) from error
+
+
+def _json(
+    body: bytes, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(body, status, headers, media_type="application/json")

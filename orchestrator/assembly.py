@@ -16,7 +16,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleClient
+from orchestrator.edges.oracles import OracleClient, OracleTls
 from orchestrator.edges.store import Store
 from orchestrator.products import deployed
 from orchestrator.settings import Settings
@@ -116,7 +116,9 @@ def load_accounts(settings: Settings, roles: Iterable[str]) -> dict[str, LocalAc
 def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleClient:
     """Return the endpoint of one entry of `rail.json`'s oracles, with its token from the home."""
     token = (settings.keys / f"{oracle['name']}.token").read_text()
-    return OracleClient(oracle["name"], oracle["address"], oracle["domain"], oracle["url"], token)
+    tls = OracleTls(settings.oracle_tls_ca, settings.oracle_tls_cert, settings.oracle_tls_key)
+    name, address, domain, url = (oracle[key] for key in ("name", "address", "domain", "url"))
+    return OracleClient(name, address, domain, url, token, tls=tls)
 
 
 def read_committee(chain: Chain, oracles: Iterable[OracleClient]) -> Committee:

@@ -1,45 +1,75 @@
 """The `proofrail` command: exit code 0 for success, 1 for "no", 2 for a failure.
 
 An error is one sentence with its next step; a traceback appears only with PROOFRAIL_DEBUG=1.
+`COMMANDS` lists every command; its module is imported when the command runs, not before.
 """
 
 from __future__ import annotations
 
+import gc
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.completion import completion_init
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_command, get_group
 
 from device_adapters.types import Rejected
-from orchestrator.commands import (
-    agreement,
-    api_key,
-    approval,
-    audit,
-    bank,
-    breaks,
-    device,
-    device_life,
-    device_risk,
-    evidence,
-    funding,
-    ledger,
-    output,
-    party,
-    party_statement,
-    payments,
-    payout,
-    rebuild,
-    reconcile,
-    rejected,
-    status,
-    trace,
-)
+from orchestrator import __version__
+from orchestrator.commands import output
 from orchestrator.commands.home import Home
 from orchestrator.errors import Halt, Retry
+from orchestrator.extras import extra_needed
 
+# section of the help -> command -> (MODULE:ATTRIBUTE under orchestrator.commands, help line)
+# A function is one command; a typer.Typer is a group of commands, and several make one group.
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "See what happened": {
+        "status": ("status:status", "Show what is wrong."),
+        "trace": ("trace:trace", "Show a payment from device to bank statement."),
+        "payments": ("payments:payments", "List payments, newest first."),
+        "rejected": ("rejected:rejected", "Show refused input, newest first."),
+        "holes": ("status:holes", "List counters that never arrived."),
+    },
+    "Run the rail": {
+        "resume": ("resume:resume", "Let a halted step continue."),
+        "tls": ("tls:app", "Make certificates for the API, the broker, oracles and devices."),
+        "oracle": ("oracle:app", "Admit oracles that other organisations run."),
+    },
+    "Devices, parties, agreements": {
+        "device": (
+            "device:app device_life:app device_risk:app",
+            "Enrol, show, rotate, suspend and retire devices.",
+        ),
+        "party": ("party:app party_statement:app", "Payers and payees."),
+        "agreement": ("agreement:app", "Open, list and refund agreements."),
+        "api-key": ("api_key:app", "Keys for the HTTP API."),
+    },
+    "Money": {
+        "payout": ("payout:app", "Payments to payees' bank accounts."),
+        "funding": ("funding:app", "Incoming payments not matched to an agreement."),
+        "bank": ("bank:app", "Bank files."),
+        "approval": ("approval:app", "Four-eyes approvals."),
+        "officer": ("approval:officers", "People who may sign approvals."),
+    },
+    "Books and proofs": {
+        "reconcile": ("reconcile:reconcile", "Compare devices, chain, ledger and bank."),
+        "reserves": ("reconcile:reserves", "Prove the reserves."),
+        "breaks": ("breaks:app", "Reconciliation differences: age, owner, next step."),
+        "ledger": ("ledger:app", "The double-entry ledger and its reports."),
+        "rebuild": ("rebuild:rebuild", "Recompute and compare every balance."),
+        "evidence": ("evidence:app", "Check records, or send a file of them to the rail."),
+        "audit": ("audit:app", "Export the proof of a payment, or verify one offline."),
+    },
+    "This command": {
+        "completion": ("completion:completion", "Print the completion script of a shell."),
+    },
+}
+
+_COLLECT_EVERY = 50_000  # new objects; Python's own number is 700
 # refusals that mean "no" (exit code 1); all others mean that the command failed (exit code 2)
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
 _REVERTS = {  # a contract's error: the next step for the user
@@ -67,7 +97,33 @@ _REVERTS = {  # a contract's error: the next step for the user
 
 
 class Guarded(TyperGroup):
-    """A command group that turns each exception into one sentence and an exit code."""
+    """The root command: imports a command when it is used, and turns exceptions into sentences.
+
+    Help, suggestions and completion use placeholders with the name and the help line.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        rows = {name: line for section in COMMANDS.values() for name, (_, line) in section.items()}
+        attributes["commands"] = {name: TyperCommand(name, help=rows[name]) for name in rows}
+        super().__init__(**attributes)
+
+    def resolve_command(self, context: typer.Context, args: list[str]) -> Any:
+        """Return the name, the imported command and the rest; the command accepts --home too."""
+        name, placeholder, rest = super().resolve_command(context, args)
+        return name, placeholder and self.imported(placeholder.name), rest
+
+    def imported(self, name: str) -> TyperCommand | TyperGroup:
+        """Return the command of that name with all its own commands."""
+        command = _import(name)
+        _accept(command, next(option for option in self.params if option.name == "home"))
+        return command
+
+    def format_commands(self, context: typer.Context, formatter: Any) -> None:
+        """Write the commands by section."""
+        width = max(map(len, self.commands))
+        for title, rows in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, (_, line) in rows.items()])
 
     def invoke(self, context: typer.Context) -> Any:
         as_json = "--json" in context.args
@@ -84,18 +140,47 @@ class Guarded(TyperGroup):
             code = output.CANNOT
         except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
             raise
-        except Exception as bug:
-            if _debugging(context):
+        except Exception as error:
+            sentence = extra_needed(error, "rail")
+            if sentence is not None:
+                output.complain(sentence, "extra_missing", as_json)
+            elif _debugging(context):
                 raise
-            output.complain(
-                f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped "
-                "here. See `proofrail status` before you run it again; with PROOFRAIL_DEBUG=1 it "
-                "prints a traceback to report.",
-                "bug",
-                as_json,
-            )
+            else:
+                output.complain(_bug_report(error), "bug", as_json)
             code = output.CANNOT
         raise typer.Exit(code)
+
+
+def _import(name: str) -> TyperCommand | TyperGroup:
+    targets = next(rows[name][0] for rows in COMMANDS.values() if name in rows)
+    parts = []
+    for target in targets.split():
+        module, _, attribute = target.partition(":")
+        parts.append(getattr(import_module(f"orchestrator.commands.{module}"), attribute))
+    if isinstance(parts[0], typer.Typer):
+        group, *more = map(get_group, parts)
+        for other in more:
+            group.commands.update(other.commands)
+        return group
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(parts[0])
+    return get_command(single)
+
+
+def _accept(command: Any, option: Any) -> None:
+    """Add an option to a command and to all commands in it."""
+    command.params.append(option)
+    for member in getattr(command, "commands", {}).values():
+        _accept(member, option)
+
+
+def _bug_report(bug: Exception) -> str:
+    return (
+        f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped here. See "
+        "`proofrail status` before you run it again; with PROOFRAIL_DEBUG=1 it prints a traceback "
+        "to report."
+    )
 
 
 def _with_next_step(sentence: str) -> str:
@@ -109,7 +194,7 @@ def _with_next_step(sentence: str) -> str:
 def _debugging(context: typer.Context) -> bool:
     try:
         return (context.obj or Home()).settings.debug
-    except Halt:
+    except (Halt, ModuleNotFoundError):  # the base has no library for settings
         return False
 
 
@@ -124,43 +209,48 @@ app = typer.Typer(
 )
 
 
+def _open_home(context: typer.Context, home: Path | None) -> None:
+    """Open the home that the option names; given twice, the one nearer to the command counts."""
+    if home is not None or context.obj is None:
+        context.obj = context.find_root().obj = Home(home)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"proofrail {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    context: typer.Context,
     home: Annotated[
         Path | None,
-        typer.Option(help="The rail's folder. Default: PROOFRAIL_HOME, then .proofrail."),
+        typer.Option(
+            help="The rail's folder. Default: PROOFRAIL_HOME, then .proofrail.",
+            callback=_open_home,
+            expose_value=False,
+        ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            callback=_print_version,
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = False,
 ) -> None:
-    context.obj = Home(home)
-
-
-for device_commands in (device_life, device_risk):
-    device.app.add_typer(device_commands.app)  # no name: they become commands of `device`
-party.app.add_typer(party_statement.app)
-for command_group in (
-    evidence,
-    audit,
-    bank,
-    device,
-    party,
-    agreement,
-    api_key,
-    ledger,
-    approval,
-    funding,
-    payout,
-    breaks,
-):
-    app.add_typer(command_group.app)
-app.add_typer(approval.officers)
-for single_command in (rejected, trace, payments, reconcile, status, rebuild):
-    single_command.register(app)
+    pass
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; answer a shell that asks for completions."""
+    # imports make many objects that stay; to look through them again and again costs a tenth
+    gc.set_threshold(_COLLECT_EVERY)
+    completion_init()
+    app(prog_name="proofrail")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     broker_tls_client_ca: Path | None = Field(
         default=None, description="PEM of the CA whose certificates devices must show"
     )
+    api_tls_cert: Path | None = Field(default=None, description="certificate chain of the API, PEM")
+    api_tls_key: Path | None = Field(default=None, description="private key of the API, PEM")
+    oracle_tls_ca: Path | None = Field(
+        default=None, description="authorities that oracles' servers are checked with, PEM"
+    )
+    oracle_tls_cert: Path | None = Field(
+        default=None, description="the certificate that the rail shows to oracles, PEM"
+    )
+    oracle_tls_key: Path | None = Field(default=None, description="its private key, PEM")
     max_body_bytes: int = 4 * 1024 * 1024
     api_requests_per_minute: int = Field(
         default=1_200, ge=1, description="requests of one API key, or of one address without a key"
@@ -65,6 +74,36 @@ class Settings(BaseSettings):
         description="orders from this hour (UTC) on are for the next day; 24: no cut-off",
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
+    bank_fetch_s: int = Field(
+        default=14_400, ge=60, description="a bank that leaves an order file for longer is silent"
+    )
+    block_age_s: int = Field(
+        default=600,
+        ge=1,
+        description="a chain whose newest block is older is behind; an idle development chain "
+        "mines every 300 s",
+    )
+    send_age_s: int = Field(
+        default=300, ge=1, description="a transaction that waits longer for a block is stuck"
+    )
+    statement_hour: int = Field(
+        default=8,
+        ge=0,
+        le=24,
+        description="the statement of a bank day is due at this hour (UTC) of the next day; "
+        "24: never",
+    )
+    free_disk_mb: int = Field(default=1_024, ge=1, description="less free space is a problem")
+    api_connections: int = Field(
+        default=512, ge=8, le=700, description="open connections of the API; more end idle ones"
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="/metrics on loopback, without a key; 0: none"
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        description="OpenTelemetry collector for spans, as http://host:4318; empty: none",
+    )
     bank_rest_s: int = Field(
         default=5,
         ge=0,
@@ -93,6 +132,11 @@ class Settings(BaseSettings):
     def endorsements(self) -> Path:
         """The checked chains of enrolled keys, each named by its device certificate's SHA-256."""
         return self.home / "endorsements"
+
+    @cached_property
+    def tls(self) -> Path:
+        """The rail's own certificate authority, and what it issued."""
+        return self.home / "tls"
 
     @cached_property
     def to_bank(self) -> Path:

@@ -86,6 +86,7 @@ def _packages(group: str, state: dict) -> bool:
         "-r",
         str(LOCKS / GROUPS[group]),
     )
+    _run(*uv, "uninstall", *python, "proofrail")  # the package's name up to 0.3.0
     _run(*uv, "install", *python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     state["python"], state["runtime"] = wanted, runtime
     return True
@@ -161,7 +162,7 @@ def _own_npm() -> list[str]:
 def _changed_contracts() -> list[str]:
     """Return the contract files that differ from the artifacts that ship with the package."""
     sys.path.insert(0, str(ROOT))
-    from orchestrator.edges.chain.artifacts import changed_files  # standard library only
+    from scripts.solidity.shipped import changed_files  # standard library only
 
     return changed_files(ROOT)
 

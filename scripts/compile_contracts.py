@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from orchestrator.edges.chain.artifacts import write_shipped
 from orchestrator.errors import Halt
+from scripts.solidity.shipped import refresh
 
 
 def main() -> int:
     """Exit with 0 when the artifacts are up to date, with 1 where the contracts do not compile."""
     try:
-        written = write_shipped()
+        written = refresh()
     except Halt as reason:
         print(reason, file=sys.stderr)
         return 1
     for name in written:
-        print(f"wrote {name}")
+        print(f"renewed {name}")
     if not written:
         print("the shipped artifacts are up to date")
     return 0

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
 from orchestrator.edges.chain.deployment import Deployment, deploy
-from orchestrator.edges.chain.plan import DeploymentPlan, products_under
+from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +36,7 @@ def development_plan(first: int = 0) -> DeploymentPlan:
         registrar=account[4].address,
         warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
         members=tuple(zip(oracles, DEVELOPMENT_DOMAINS, strict=True)),
-        products=products_under(ROOT),
+        products=product_contracts(),
     )
 
 
@@ -95,7 +95,7 @@ def _plan(options: argparse.Namespace) -> DeploymentPlan:
         registrar=options.registrar,
         warden=options.warden,
         members=tuple(members),
-        products=products_under(ROOT),
+        products=product_contracts(),
         min_domains=options.min_domains,
     )
 

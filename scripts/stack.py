@@ -36,6 +36,7 @@ from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
 from scripts.deploy import DEVELOPMENT_WARDEN, ROOT, development_plan
+from scripts.solidity.shipped import refresh
 from services.bank import BankClient, new_iban
 from services.testnet import Testnet, die_with_parent
 
@@ -104,8 +105,9 @@ class Stack:
         keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
     def compile(self, watch: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Load the contracts: as shipped, or compiled if their sources changed."""
-        self.artifacts = load_artifacts(watch=watch)
+        """Load the contracts, after compiling those whose sources changed."""
+        refresh(watch=watch)
+        self.artifacts = load_artifacts()
 
     def start_chain(self) -> None:
         """Start anvil with its first block in the past, so that device history is plausible."""

@@ -6,7 +6,7 @@
     python -m scripts.terminal TILL tap 3.50 --wearable FOLDER --name BAND-1 --cap 100 --terms HEX
     python -m scripts.terminal TILL take 3.50 < voucher.json
     python -m scripts.terminal TILL show
-    python -m scripts.terminal TILL redeem --url http://127.0.0.1:8080 --api-key KEY
+    python -m scripts.terminal TILL redeem --url http://127.0.0.1:8080 --api-key FILE
 
 TILL is a folder. `tap` and `take` work offline; exit code 0: taken, 1: declined and why.
 A simulated wearable respects its offline limits; `tap --online` means that it was online again.
@@ -168,6 +168,16 @@ def _terminal(till: Path) -> Terminal:
     return Terminal(till / "till.sqlite3", setup["payee"], setup["merchant_class"])
 
 
+def _secret(name: str) -> str:
+    """Return what a file holds: other users of the machine see the arguments of a command."""
+    try:
+        return (sys.stdin.read() if name == "-" else Path(name).read_text()).strip()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"give a file that can be read: {error.strerror}"
+        ) from error
+
+
 def _amount(text: str) -> int:
     """Return euro with at most six decimals in micro-euro, the minor unit of the token."""
     match = _AMOUNT.fullmatch(text)
@@ -214,7 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("show", help="print the vouchers that are due, one per line")
     redeem_command = commands.add_parser("redeem", help="redeem the vouchers that are due")
     redeem_command.add_argument("--url", required=True)
-    redeem_command.add_argument("--api-key", required=True)
+    redeem_command.add_argument(
+        "--api-key", required=True, type=_secret, help="the file of the key; - reads standard input"
+    )
     return parser
 
 

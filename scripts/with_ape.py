@@ -11,9 +11,9 @@ import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from orchestrator.edges.chain.compiler import ensure_compiler
-from scripts.bootstrap import TOOLS
-from services.testnet import ROOT, Testnet, anvil_binary
+from scripts.bootstrap import ROOT, TOOLS
+from scripts.solidity.compiler import ensure_compiler
+from services.testnet import Testnet, anvil_binary
 
 CHAIN_HOST = "APE_FOUNDRY_HOST"
 _WITHOUT_CHAIN = {"compile", "plugins", "--version", "--help", "cache"}

@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,6 +21,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from prometheus_client import Counter
+
+from orchestrator.edges.bank.reachable import ALIVE
+from orchestrator.errors import passing_trouble
+from services import logs
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
 from services.simulated_bank.bank import SimulatedBank, write_file
 from services.simulated_bank.misbehaviour import MISBEHAVIOURS
 from services.simulated_bank.orders import new_iban
@@ -29,7 +37,8 @@ __all__ = ["BankClient", "main", "new_iban"]
 
 _HOME = Path(".proofrail/bank")
 _POLL_SECONDS = 0.05
-_ROOT = Path(__file__).resolve().parent.parent
+_RETRY_SECONDS = 1.0
+_ALIVE_SECONDS = 5.0
 
 
 class BankClient:
@@ -65,7 +74,6 @@ class BankClient:
                     "--config",
                     str(file.resolve()),
                 ],
-                cwd=_ROOT,
                 stdout=log,
                 stderr=log,
                 preexec_fn=None if outlive else die_with_parent,
@@ -186,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0 on success, 1 if the bank refuses, 2 for a wrong command."""
     options = _parser().parse_args(arguments)
     if options.command == "serve":
-        return serve(options.home, json.loads(options.config.read_bytes()))
+        return serve(options.home, json.loads(options.config.read_bytes()), options.metrics_port)
     if options.command == "new-iban":
         print(new_iban(options.number))
         return 0
@@ -218,8 +226,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if answer["ok"] else 1
 
 
-def serve(home: Path, config: dict[str, Any]) -> int:
-    """Poll the folders until SIGTERM or SIGINT; every input is processed completely."""
+def serve(home: Path, config: dict[str, Any], metrics_port: int = 0) -> int:
+    """Poll the folders until SIGTERM or SIGINT; every input is processed completely.
+
+    The file `alive` is touched every few seconds, so that others see when the bank has died.
+    """
+    log, sink = logs.set_up("bank")
+    registry = process_registry("bank", sink)
+    inputs = Counter("proofrail_bank_inputs", "Orders and instructions taken.", registry=registry)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -227,8 +241,23 @@ def serve(home: Path, config: dict[str, Any]) -> int:
     bank = SimulatedBank(home, config)
     write_file(home / "ready", b"")
     print(f"the bank serves {home}, its day is {bank.books.today}", flush=True)
+    if metrics_port:
+        serve_metrics(registry, metrics_port, log)
+    touched_at = float("-inf")
     while not stop.is_set():
-        if not bank.step():
+        try:
+            if time.monotonic() - touched_at > _ALIVE_SECONDS:
+                (home / ALIVE).touch()
+                touched_at = time.monotonic()
+            done = bank.step()
+        except (OSError, sqlite3.Error) as error:
+            if (trouble := passing_trouble(error)) is None:
+                raise
+            log.warning("the bank waits", reason=trouble)
+            stop.wait(_RETRY_SECONDS)
+            continue
+        inputs.inc(done)
+        if not done:
             stop.wait(_POLL_SECONDS)
     (home / "ready").unlink(missing_ok=True)
     return 0
@@ -253,6 +282,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         help='JSON: {"accounts": [{"iban", "name", "kind", "balance_cents"}]}',
+    )
+    serve_.add_argument(
+        "--metrics-port", type=int, default=0, help="/metrics on loopback, without a key; 0: none"
     )
     pay = commands.add_parser("pay", parents=[shared], help="a customer's credit transfer")
     pay.add_argument("--from", dest="debtor", required=True, metavar="IBAN")

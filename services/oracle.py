@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+import structlog
 
 from device_adapters.inlets.log_inlet import Inlet
 from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
 from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
-from oracles.server import OracleServer
+from oracles.server import Listen, OracleServer
 from oracles.types import Batch, Progress
 from oracles.wire import OracleAnswer, Request
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -36,40 +36,43 @@ from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.settlements import Recorded, settled_claims
-from orchestrator.errors import Halt, Retry
+from orchestrator.errors import Halt, Retry, passing_trouble
 from orchestrator.products import deployed
+from services import logs
+from services.connections import most_connections, raise_open_files, server_options
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
+from services.oracle_watch import NodeAge, OracleMetrics, WatchedOracle
+from services.threads import VitalThreads
 
 REREAD_BLOCKS = 8  # deeper reorganisations do not happen on a chain that is fit for payments
+_CONNECTIONS = 64  # only the rail calls, and whoever watches the health
 FOLLOW_SECONDS = 1.0  # the greatest age of this oracle's view of the chain
 RETRY_SECONDS = 1.0
 START_POLL_S = 0.02
-_log = logging.getLogger("oracle")
+_log = structlog.get_logger()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Return the exit code: 0, or 1 if the oracle cannot start."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     while options.start_file and not options.start_file.exists():
         time.sleep(START_POLL_S)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    _, sink = logs.set_up(f"oracle-{options.name}")
     try:
-        return serve(options)
+        return serve(options, sink)
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def serve(options: argparse.Namespace) -> int:
+def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
     """Build the oracle from its options and run it until a signal arrives."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     chain, registry = _chain(options)
     node = _node(options, chain, registry)
-    oracle: Any = node
-    if options.lie:
-        oracle = Liar(node)
-    server = OracleServer(oracle, _secret(options.token_file), options.http_port)
     inlet = Inlet(
         options.broker_host,
         options.broker_port,
@@ -77,31 +80,41 @@ def serve(options: argparse.Namespace) -> int:
         _secret(options.broker_password_file),
         node.memory.log_position(),
     )
-    loops = [
-        threading.Thread(target=follow, args=(chain, registry, node.memory, stop), name="follow"),
-        threading.Thread(target=take_all, args=(node, inlet, stop), name="take"),
-    ]
-    for loop in loops:
-        loop.start()
+    metrics_registry = process_registry(f"oracle-{options.name}", sink)
+    metrics, seen = OracleMetrics(metrics_registry), NodeAge()
+    metrics_registry.register(seen)
+    oracle = WatchedOracle(Liar(node) if options.lie else node, metrics, seen, inlet.healthy)
+    most = most_connections(_CONNECTIONS, raise_open_files())
+    server = OracleServer(
+        oracle, _secret(options.token_file), _listen(options), server_options(most)
+    )
+    threads = VitalThreads(_log)
+    threads.start("follow", partial(follow, chain, registry, node.memory, seen, stop))
+    threads.start("take", partial(take_all, node, inlet, metrics, stop))
+    threads.watch()
     server.start()
+    if options.metrics_port:
+        serve_metrics(metrics_registry, options.metrics_port, _log)
     _write_ready_file(options, node, server.port, inlet)
     stop.wait()
+    threads.stopping()
     server.stop()
     inlet.close()
-    for loop in loops:
-        loop.join()
+    threads.join(timeout_s=60)
     node.memory.close()
     return 0
 
 
-def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
+def take_all(node: OracleNode, inlet: Inlet, metrics: OracleMetrics, stop: threading.Event) -> None:
     """Store all messages that arrive until `stop`, with their position in the broker's log."""
     for messages in inlet.batches():
-        if not _until(stop, lambda batch=messages: _take(node, batch)):
+        if not _until(stop, lambda batch=messages: _take(node, batch, metrics)):
             return
 
 
-def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Event) -> None:
+def follow(
+    chain: Chain, registry: Registry, memory: Memory, seen: NodeAge, stop: threading.Event
+) -> None:
     """Look for a new block every second until `stop`, and read it.
 
     So a revocation takes effect within a second, and so do claims that others attested while this
@@ -114,8 +127,11 @@ def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Eve
             if head != caught_up:
                 catch_up(chain, memory, recorded)
                 caught_up = head
-        except Retry as error:
-            _log.warning("the chain cannot be read, trying again: %s", error)
+            seen.now()
+        except Exception as error:
+            if (trouble := passing_trouble(error)) is None:
+                raise
+            _log.warning("the chain cannot be read, trying again", reason=trouble)
 
 
 def catch_up(chain: Chain, memory: Memory, recorded: Recorded | None = None) -> None:
@@ -165,10 +181,30 @@ def _inflated(facts: bytes) -> bytes:
     return facts[:-32] + (word % (1 << 256)).to_bytes(32, "big")
 
 
-def _take(node: OracleNode, messages: list[Message]) -> None:
-    taken = node.take(messages)
-    for refusal in taken.rejected:
-        _log.info("rejected %s", refusal)
+def _take(node: OracleNode, messages: Sequence[Message], metrics: OracleMetrics) -> None:
+    """Store messages; one that makes our own code fail is left out, and logged.
+
+    Its record is not lost: the rail sends the evidence of a claim along when an oracle lacks it.
+    """
+    try:
+        taken = node.take(messages)
+    except Exception as error:
+        if passing_trouble(error) is not None:
+            raise
+        if len(messages) > 1:
+            for message in messages:
+                _take(node, [message], metrics)
+            return
+        _log.error("message left out", device=messages[0].device, exc_info=True)
+        metrics.records.labels("internal_error").inc()
+        return
+    metrics.take(taken)
+    _log.info(
+        "records taken",
+        records=["0x" + event.event_id.hex() for event in taken.events],
+        repeated=len(taken.repeated),
+        rejected=[f"{refusal.reason}: {refusal.detail}" for refusal in taken.rejected],
+    )
 
 
 def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
@@ -177,10 +213,27 @@ def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
         try:
             work()
             return True
-        except Retry as error:
-            _log.warning("messages are not stored yet, trying again: %s", error)
+        except Exception as error:
+            if (trouble := passing_trouble(error)) is None:
+                raise
+            _log.warning("messages are not stored yet, trying again", reason=trouble)
             stop.wait(RETRY_SECONDS)
     return False
+
+
+def _listen(options: argparse.Namespace) -> Listen:
+    if options.tls_key is not None:
+        _secret(options.tls_key)  # refuses a key that others can read
+    try:
+        return Listen(
+            options.http_host,
+            options.http_port,
+            options.tls_cert,
+            options.tls_key,
+            options.tls_client_ca,
+        )
+    except ValueError as error:
+        raise Halt(f"This oracle cannot listen: {error}. Correct its options.") from error
 
 
 def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
@@ -242,36 +295,43 @@ def _write_ready_file(
 ) -> None:
     """Announce that the oracle serves, if possible with the broker's log; it keeps trying."""
     if not inlet.wait_ready(10):
-        _log.warning(
-            "the broker's log is not read yet: %s", inlet.refusal or "the broker does not answer"
-        )
+        reason = inlet.refusal or "the broker does not answer"
+        _log.warning("the broker's log is not read yet", reason=reason)
     ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
     print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
     write_private(options.ready_file, json.dumps(ready).encode())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--domain", type=int, required=True, help="trust domain, 1 to 255")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of an oracle's options."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--name", required=True)
+    options.add_argument("--domain", type=int, required=True, help="trust domain, 1 to 255")
     for flag in ("--home", "--deployment", "--ready-file"):
-        parser.add_argument(flag, type=Path, required=True)
-    parser.add_argument("--rpc", required=True, help="URL of this oracle's own node")
-    parser.add_argument("--broker-host", default="127.0.0.1")
-    parser.add_argument("--broker-port", type=int, required=True, help="of its NATS listener")
-    parser.add_argument("--broker-user", required=True)
+        options.add_argument(flag, type=Path, required=True)
+    options.add_argument("--rpc", required=True, help="URL of this oracle's own node")
+    options.add_argument("--broker-host", default="127.0.0.1")
+    options.add_argument("--broker-port", type=int, required=True, help="of its NATS listener")
+    options.add_argument("--broker-user", required=True)
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
-        parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
-    parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
-    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
-    parser.add_argument(
+        options.add_argument(flag, type=Path, required=True, help="readable by its owner only")
+    options.add_argument("--http-host", default="127.0.0.1", help="beyond loopback TLS is needed")
+    options.add_argument("--tls-cert", type=Path, help="certificate chain of this server, PEM")
+    options.add_argument("--tls-key", type=Path, help="its private key, PEM")
+    options.add_argument("--tls-client-ca", type=Path, help="who may connect: authorities, PEM")
+    options.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
+    options.add_argument(
+        "--metrics-port", type=int, default=0, help="/metrics on loopback, without a key; 0: none"
+    )
+    options.add_argument("--start-file", type=Path, help="wait until this file exists")
+    options.add_argument(
         "--lie",
         nargs="?",
         const="inflated_facts",
         choices=["inflated_facts"],
         help="development chain only: attest more than the evidence supports",
     )
-    return parser
+    return options
 
 
 if __name__ == "__main__":

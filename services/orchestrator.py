@@ -10,37 +10,48 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
-import socket
 import sys
-import threading
 import time
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvicorn
-from structlog.processors import ExceptionRenderer
-from structlog.tracebacks import ExceptionDictTransformer
 
 from device_adapters.inlets.log_inlet import Inlet
+from oracles.server import Listen
 from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.sender import Sender, patience
 from orchestrator.errors import Halt, Retry
+from orchestrator.halts import Halts
+from orchestrator.health_monitor import HealthMonitor, WatchedParts
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
+from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.registration import Registration
 from orchestrator.settings import Settings
+from orchestrator.status_file import HALTS
 from orchestrator.steps import StepContext
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
+from services import logs
+from services.connections import most_connections, raise_open_files, server_options
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
+from services.threads import VitalThreads
+from services.tracing import Span, open_tracing
 
+PROCESS = "orchestrator"
 _START_POLL_S = 0.02
+_GRACE_S = 10
 
 
 def main() -> int:
@@ -62,42 +73,81 @@ def main() -> int:
 
 def serve(settings: Settings, ready_file: Path | None) -> int:
     """Build the rail from its home and run it until a signal comes."""
-    log = _log(settings.home / "logs" / "orchestrator.log")
-    context = rail_from_home(settings, log)
-    worker = Worker(context)
+    log, sink = logs.set_up(PROCESS, settings.home / "logs" / f"{PROCESS}.log", logging.WARNING)
+    open_files = raise_open_files()
+    registry = process_registry(PROCESS, sink)
+    metrics = RailMetrics(registry)
+    span, end_tracing = open_tracing(settings.otlp_endpoint, f"proofrail-{PROCESS}")
+    context = _watched(rail_from_home(settings, log), metrics)
+    worker = Worker(context, Halts(settings.home / HALTS), StepRecorder(metrics, span))
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
     intake = Intake(context.store, context.registry, context.rules, time.time, worker.wake)
+    metered = MeteredIntake(intake, metrics, log, span)
     inlet = _inlet(settings, intake)
-    loop = InletLoop(inlet, intake, receipts, time.time, log)
-    threads = [
-        threading.Thread(target=target, name=name)
-        for name, target in (("work", worker.run), ("in", loop.run))
-    ]
+    loop = InletLoop(inlet, metered, receipts, time.time, log)
+    threads = VitalThreads(log)
+    monitor = HealthMonitor(
+        context, worker, WatchedParts(partial(_broker_problem, inlet), threads.dead)
+    )
+    registry.register(RailCollector(context.store, monitor.problems, head=monitor.head))
     app = create_app(
         ApiParts(
             store=context.store,
-            intake=intake,
+            intake=metered,
             receipts=receipts,
             worker=worker.report,
             settings=settings,
             now=time.time,
             trace=trace,
+            health=monitor.problems,
             registration=registration(context),
         )
     )
-    for thread in threads:
-        thread.start()
+    for name, run in (("work", worker.run), ("in", loop.run), ("health", monitor.run)):
+        threads.start(name, run)
+    threads.watch()
+    if settings.metrics_port:
+        serve_metrics(registry, settings.metrics_port, log)
     try:
-        _serve_api(app, settings, ready_file)
+        _serve_api(app, settings, ready_file, open_files)
     finally:
+        threads.stopping()
         loop.stop()
         worker.stop()
+        monitor.stop()
         inlet.close()
-        for thread in threads:
-            thread.join(timeout=20)
+        threads.join(timeout_s=20)
         context.store.close()
+        end_tracing()
     return 0
+
+
+@dataclass(frozen=True)
+class StepRecorder:
+    """Sends each step to the metrics, and each that worked, waited or halted to the traces."""
+
+    metrics: RailMetrics
+    span: Span
+
+    def step(self, name: str, outcome: str, seconds: float, done: int) -> None:
+        """Record one step (`worker.StepWatch`)."""
+        self.metrics.step(name, outcome, seconds, done)
+        if done or outcome != "done":
+            self.span(f"step {name}", seconds, {"outcome": outcome, "done": done})
+
+
+def _watched(context: StepContext, metrics: RailMetrics) -> StepContext:
+    """Return the context with oracles whose answers are counted."""
+    return replace(
+        context, oracles=[replace(oracle, watch=metrics.oracle) for oracle in context.oracles]
+    )
+
+
+def _broker_problem(inlet: Inlet) -> str:
+    if inlet.healthy():
+        return ""
+    return inlet.refusal or "it is not connected, or what arrives is not taken"
 
 
 def registration(context: StepContext) -> Registration | None:
@@ -123,37 +173,43 @@ def _inlet(settings: Settings, intake: Intake) -> Inlet:
     return Inlet(broker["host"], broker["nats_port"], "rail", password, intake.log_position())
 
 
-def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.api_host, settings.api_port))
-    listener.listen()  # from here on callers wait and are not refused: the ready file may be read
-    host, port = listener.getsockname()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+def _listen(settings: Settings) -> Listen:
+    try:
+        return Listen(
+            settings.api_host, settings.api_port, settings.api_tls_cert, settings.api_tls_key
+        )
+    except ValueError as error:
+        raise Halt(
+            f"The API cannot listen: {error}. Set PROOFRAIL_API_TLS_CERT and PROOFRAIL_API_TLS_KEY "
+            "(`proofrail tls issue` makes both), or PROOFRAIL_API_HOST to 127.0.0.1."
+        ) from error
+
+
+def _serve_api(app: Any, settings: Settings, ready_file: Path | None, open_files: int) -> None:
+    listen = _listen(settings)
+    listener = listen.open()
+    host, port = listener.getsockname()[:2]
+    most = most_connections(settings.api_connections, open_files)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            log_config=None,  # its lines go where all lines of this process go
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            **server_options(most),
+            **listen.tls_options(),
+        )
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.install_signal_handlers = lambda: None
-    url = f"http://{host}:{port}"
+    url = f"{listen.scheme}://{host}:{port}"
     print(f"rail serves {url}", flush=True)
     if ready_file:
         ready = {"api_url": url, "pid": os.getpid()}
         keystore.write_private(ready_file, json.dumps(ready).encode())
     server.run(sockets=[listener])
-
-
-def _log(path: Path) -> Any:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # without the frames' variables: they hold tokens and keys
-            ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=path.open("a", buffering=1)),
-    )
-    return structlog.get_logger()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -60,14 +61,21 @@ class Home:
             ) from error
 
     @cached_property
-    def store(self) -> Store:
-        """The existing store; a command never creates one."""
+    def database(self) -> Path:
+        """The existing file of the store; a command never creates one."""
         path = self.settings.database
         if not path.is_file():
             raise Halt(
-                f"There is no rail at {self.settings.home}: {path.name} is missing. Run `make demo "
-                "KEEP=1`, or give the rail's home with --home or PROOFRAIL_HOME."
+                f"There is no rail at {self.settings.home}: {path.name} is missing. `proofrail "
+                "init` makes a rail; for an existing one give its home with --home or "
+                "PROOFRAIL_HOME."
             )
+        return path
+
+    @cached_property
+    def store(self) -> Store:
+        """The store in `database`."""
+        path = self.database
         from orchestrator.edges.store import Store
 
         return Store(path)
@@ -85,7 +93,7 @@ class Home:
         if url is None:
             raise Halt(
                 f"No node is configured for the rail at {self.settings.home}, and this command "
-                "needs one. Start the rail (`make demo KEEP=1`), or set PROOFRAIL_RPC_URL."
+                "needs one. Start the rail (`proofrail up`), or set PROOFRAIL_RPC_URL."
             )
         chain = self.chain_unchecked(url)
         try:
@@ -184,3 +192,22 @@ def text_or_file(value: str) -> bytes:
     except (OSError, ValueError):  # not a usable path: treat it as text
         pass
     return value.encode("utf-8", "surrogateescape")
+
+
+def read_secret(source: str) -> str:
+    """Return a secret from a file or, for "-", from standard input; never from an argument.
+
+    Every user of a machine sees the arguments of its processes.
+
+    Raises:
+        Halt: there is no such file. The text does not repeat `source`, which may be the secret.
+    """
+    if source == "-":
+        return sys.stdin.readline().strip()
+    try:
+        return Path(source).read_text().strip()
+    except (OSError, ValueError) as error:
+        raise Halt(
+            "The secret cannot be read: give the name of the file that holds it, or - for standard "
+            "input. Nothing was done."
+        ) from error

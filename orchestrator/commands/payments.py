@@ -12,11 +12,6 @@ from orchestrator.commands.output import Json, money, short, table, when
 from orchestrator.errors import Halt
 
 
-def register(root: typer.Typer) -> None:
-    """Add the command to the root command."""
-    root.command()(payments)
-
-
 def payments(
     context: typer.Context,
     stage: Annotated[str | None, typer.Option(help="Only payments at this stage.")] = None,

@@ -18,11 +18,6 @@ from orchestrator.errors import Halt, Retry
 _SHOWN = 20  # differences shown as text; --json has all
 
 
-def register(root: typer.Typer) -> None:
-    """Add the command to the root command."""
-    root.command("rebuild")(rebuild)
-
-
 def rebuild(
     context: typer.Context,
     rpc_url: Annotated[

@@ -23,12 +23,6 @@ Account = Annotated[
 _COUNTED = ("events", "entries")  # counted items, not money
 
 
-def register(root: typer.Typer) -> None:
-    """Add both commands to the root command."""
-    root.command()(reconcile)
-    root.command()(reserves)
-
-
 def account_of(home: Home, account: str | None) -> str:
     """Return the safeguarding IBAN without spaces, in upper case; raises Halt if unknown."""
     _ = home.store  # a missing store gives a clearer error

@@ -12,11 +12,6 @@ from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, table
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the root command."""
-    app.command()(rejected)
-
-
 def rejected(
     context: typer.Context,
     reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,

@@ -1,119 +1,127 @@
-"""`proofrail status` and `holes`: shows totals per stage, problems, and missing records."""
+"""`proofrail status` and `holes`: shows problems, totals per stage, and missing records."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import shutil
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import Home, home_of, text_or_file
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, decimal, plain, table, when
+from orchestrator.errors import Retry
 
+if TYPE_CHECKING:
+    from orchestrator.core.health import HealthProblem
 
-def register(app: typer.Typer) -> None:
-    """Add both commands to the root command."""
-    app.command()(status)
-    app.command()(holes)
+_WATCH_S = 2
 
 
 def status(
     context: typer.Context,
-    api_key: Annotated[
-        str | None, typer.Option(help="An auditor's or operator's key, or its file.")
-    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show totals per stage. With --api-key also the state of the running rail.
+    """Show what is wrong.
 
-    Exit code 1 if a step of the running rail halted.
+    Each problem has its next step; then come totals per stage, and the processes.
+
+    No API key is needed: it reads what the rail writes into its home. Exit code 1 if anything is
+    wrong, or if no rail runs.
     """
     home = home_of(context)
-    view = _totals(home)
-    view["orchestrator"] = _orchestrator_view(home.rail_file.get("api_url"), api_key)
+    view = _look(home)
     output.show(view, as_json, lambda console: _render(console, view))
-    raise typer.Exit(output.NO if view["orchestrator"].get("halted") else 0)
+    with suppress(KeyboardInterrupt):
+        while watch:
+            time.sleep(_WATCH_S)
+            view = _look(home)
+            _show_again(view, as_json)
+    raise typer.Exit(output.NO if view["problems"] else 0)
 
 
-def _totals(home: Home) -> dict[str, Any]:
-    from orchestrator.edges.store import (
-        agreements,
-        blocks,
-        conflicts,
-        equivocations,
-        evidence,
-        lookup,
-        payments,
-        payouts,
-        rejections,
-    )
+def _show_again(view: dict[str, Any], as_json: bool) -> None:
+    def render(console: Any) -> None:
+        console.clear()
+        _render(console, view)
 
-    with home.store.read() as session:
-        head = blocks.newest(session)
-        return {
-            "home": str(home.settings.home),
-            "block": head.number if head else None,
-            "final_block": blocks.newest_final(session),
-            "events": evidence.event_counts(session),
-            "rejected": rejections.count_by_reason(session),
-            "payments": {
-                stage: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
-                for stage, (count, total) in lookup.count_by_stage(session).items()
-            },
-            "payouts": {
-                stage: {"payouts": count, "amount": str(cents), "asset": "EUR/2"}
-                for stage, (count, cents) in payouts.count_by_stage(session).items()
-            },
-            "holes": len(evidence.all_holes(session)),
-            "quarantined_devices": [
-                {
-                    "device": _name(agreements.device(session, device), device),
-                    "device_id": device,
-                    "reason": reason,
-                    "conflicts": count,
-                    "found_at": at,
-                }
-                for device, reason, count, at in conflicts.quarantined(session)
-            ],
-            "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
-            "stopped_agreements": [
-                {
-                    "device": agreement.device,
-                    "agreement_id": agreement.agreement_id,
-                    "payment_id": row.payment_id,
-                    "stage": row.stage,
-                    "reason": row.reason,
-                }
-                for row, agreement in payments.stopping(session)
-            ],
-        }
+    output.show(view, as_json, render)
 
 
-def _name(device: Any, device_id: str) -> str:
-    return device.name if device else device_id
+def _look(home: Home) -> dict[str, Any]:
+    from orchestrator.core.health import problem_view
+    from orchestrator.status_file import read_processes
+
+    totals, problems = _totals_or_problem(home)
+    problems += _problems(home)
+    folder = home.settings.home
+    return {
+        "home": str(folder),
+        "problems": [problem_view(problem) for problem in problems],
+        "processes": read_processes(folder),
+        **totals,
+    }
 
 
-def _orchestrator_view(url: str | None, api_key: str | None) -> dict[str, Any]:
-    """Return the running orchestrator's state: {"url", "answers", "halted" (with a key)}."""
-    import requests
+def _problems(home: Home) -> list[HealthProblem]:
+    """Return what the rail wrote about itself, and what can be seen without it."""
+    from orchestrator.core.health import DiskState, HealthLimits
+    from orchestrator.core.health_rules import disk_problem
+    from orchestrator.status_file import read_status
 
-    view: dict[str, Any] = {"url": url, "answers": False, "halted": None}
-    if url is None:
-        return view
+    folder = home.settings.home
+    usage = shutil.disk_usage(folder)
+    limits = HealthLimits(free_bytes=home.settings.free_disk_mb << 20)
+    disk = disk_problem(DiskState(str(folder), usage.free, usage.total), limits)
+    return read_status(folder, int(time.time())) + ([disk] if disk else [])
+
+
+def _totals_or_problem(home: Home) -> tuple[dict[str, Any], list[HealthProblem]]:
+    from orchestrator.core.health import HealthProblem, Severity
+    from orchestrator.edges.totals import read_totals
+
     try:
-        view["answers"] = requests.get(f"{url}/health", timeout=5).status_code == 200
-        if api_key:
-            key = text_or_file(api_key).decode("ascii", "replace").strip()
-            reply = requests.get(
-                f"{url}/v1/status", headers={"Authorization": f"Bearer {key}"}, timeout=5
-            )
-            view["halted"] = reply.json().get("worker", {}).get("halted")
-    except (requests.RequestException, ValueError):
-        view["answers"] = False
-    return view
+        return read_totals(home.database), []
+    except Retry as error:
+        problem = HealthProblem(
+            "store_unreadable",
+            "",
+            f"The totals cannot be read: {error}",
+            "Run the command again later; look at the disk and at who holds the database.",
+            Severity.ERROR,
+        )
+        return {}, [problem]
 
 
 def _render(console: Any, view: dict[str, Any]) -> None:
+    if "events" in view:
+        _render_totals(console, view)
+    _render_processes(console, view["processes"])
+    for problem in view["problems"]:
+        since = f" (since {when(problem['since'])})" if problem["since"] else ""
+        style = "bold red" if problem["severity"] == "error" else "bold yellow"
+        console.print(plain(f"{problem['name']}: {problem['what']}{since}", style), soft_wrap=True)
+        console.print(plain(f"  next: {problem['next_step']}"), soft_wrap=True)
+    if not view["problems"]:
+        console.print("the rail works; nothing is wrong")
+
+
+def _render_processes(console: Any, processes: list[dict[str, Any]]) -> None:
+    rows = [
+        [process.get(name) for name in ("name", "pid", "state", "restarts", "last_exit")]
+        for process in processes
+    ]
+    if rows:
+        columns = ("process", ">pid", "state", ">restarts", ">last exit")
+        console.print(table("processes", columns, rows))
+
+
+def _render_totals(console: Any, view: dict[str, Any]) -> None:
     rows = [(name, count) for name, count in view["events"].items()]
     rows += [("rejected", sum(view["rejected"].values())), ("holes", view["holes"])]
     console.print(table("records", ("", ">count"), rows))
@@ -154,21 +162,6 @@ def _render(console: Any, view: dict[str, Any]) -> None:
             )
         )
     console.print(f"block {view['block']}, final up to {view['final_block']}")
-    orchestrator = view["orchestrator"]
-    if not orchestrator["answers"]:
-        console.print("no orchestrator answers; `make demo KEEP=1` starts one")
-    elif orchestrator["halted"] is None:
-        console.print(
-            plain(
-                f"the orchestrator answers at {orchestrator['url']}; "
-                "--api-key shows whether a step halted"
-            )
-        )
-    else:
-        for step, why in orchestrator["halted"].items():
-            console.print(plain(f"HALTED {step}: {why}", "bold red"))
-        if not orchestrator["halted"]:
-            console.print(plain(f"the orchestrator at {orchestrator['url']} works; no step halted"))
 
 
 def holes(context: typer.Context, as_json: Json = False) -> None:

@@ -22,11 +22,6 @@ from orchestrator.commands.output import (
 _RECORDS_SHOWN = 6
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the root command."""
-    app.command()(trace)
-
-
 def trace(
     context: typer.Context,
     identity: Annotated[

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -12,7 +15,31 @@ from device_adapters.types import Reason, Rejected
 from oracles.attest import recover
 from oracles.types import Attestation, ClaimReason
 from oracles.wire import OracleAnswer, Request, read_answer, write_request
+from orchestrator.core.health import OracleState
 from orchestrator.errors import Retry
+
+
+@dataclass(frozen=True)
+class OracleTls:
+    """Files (PEM) for connections to oracles.
+
+    Attributes:
+        ca: The authorities that oracles' servers are checked with; None: the system's.
+        certificate: What this rail shows to an oracle that asks for it; None: nothing.
+        key: Its private key.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of a request. A server is always checked."""
+        has_both = self.certificate is not None and self.key is not None
+        return {
+            "verify": str(self.ca) if self.ca else True,
+            "cert": (str(self.certificate), str(self.key)) if has_both else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -25,6 +52,9 @@ class OracleClient:
     url: str
     token: str = field(repr=False)
     timeout_s: int = 20
+    tls: OracleTls = OracleTls()
+    # is informed of each answer: (oracle, "signed" | "refused" | "failed", seconds)
+    watch: Callable[[str, str, float], None] | None = field(default=None, repr=False, compare=False)
 
     def ask(self, request: Request) -> OracleAnswer:
         """Return the oracle's answer.
@@ -32,11 +62,44 @@ class OracleClient:
         Raises:
             Retry: the oracle is down or slow, or its answer makes no sense.
         """
+        began, outcome = time.monotonic(), "failed"
+        try:
+            answer = self._ask(request)
+            outcome = "refused" if answer.signature is None else "signed"
+            return answer
+        finally:
+            if self.watch is not None:
+                self.watch(self.name, outcome, time.monotonic() - began)
+
+    def probe(self, timeout_s: int = 3) -> OracleState:
+        """Return how the oracle is; never raise."""
+        state = OracleState(self.name, self.domain)
+        try:
+            reply = requests.get(
+                f"{self.url}/health",
+                timeout=timeout_s,
+                **self.tls.options(),
+                headers={"Authorization": f"Bearer {self.token}"},
+            )
+            if reply.status_code != 200:
+                return replace(state, error=f"it answered {reply.status_code}")
+            view = reply.json()
+            if view.get("oracle") != self.address:
+                other = f"{view.get('oracle')} answers at its address instead"
+                return replace(state, error=other)
+            return replace(state, unwell="; ".join(map(str, view.get("problems", ()))))
+        except requests.RequestException as error:
+            return replace(state, error=type(error).__name__)
+        except (ValueError, AttributeError, TypeError):
+            return replace(state, error="its answer is no JSON object")
+
+    def _ask(self, request: Request) -> OracleAnswer:
         try:
             reply = requests.post(
                 f"{self.url}/attest",
                 data=write_request(request),
                 timeout=self.timeout_s,
+                **self.tls.options(),
                 headers={
                     "Authorization": f"Bearer {self.token}",
                     "Content-Type": "application/json",

@@ -11,7 +11,7 @@ from device_adapters.inlets.log_inlet import Inlet
 from device_adapters.topics import receipts_topic
 from device_adapters.types import Message
 from orchestrator.core.receipt import Receipts
-from orchestrator.errors import Retry
+from orchestrator.errors import passing_trouble
 from orchestrator.ingest.intake import Intake, RecordOutcome
 
 _PATIENCE_S = 0.5
@@ -62,8 +62,10 @@ class InletLoop:
         while not self._stop.is_set():
             try:
                 return work()
-            except Retry as delay:  # the broker's log keeps the messages
-                self._log.info("intake waits", reason=str(delay))
+            except Exception as error:  # the broker's log keeps the messages
+                if (trouble := passing_trouble(error)) is None:
+                    raise
+                self._log.info("intake waits", reason=trouble)
                 self._stop.wait(_PATIENCE_S)
         return None
 

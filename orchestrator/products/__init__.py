@@ -80,8 +80,15 @@ class Product(ProductRules, Protocol):
 def products() -> MappingProxyType[str, Product]:
     """Return every product by its name."""
     folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/product.py"))
-    modules = [import_module(f"{__name__}.{folder}.product") for folder in folders]
-    return MappingProxyType({module.NAME: module for module in modules})
+    return MappingProxyType({folder: product(folder) for folder in folders})
+
+
+@cache
+def product(name: str) -> Product:
+    """Return the product of that name, which is its folder's, and import no other."""
+    module = import_module(f"{__name__}.{name}.product")
+    assert name == module.NAME, f"the folder of product {module.NAME} is called {name}"
+    return module
 
 
 def deployed(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:

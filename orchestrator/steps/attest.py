@@ -226,6 +226,7 @@ def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
             [payments.NewFact(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows],
             now,
         )
+    context.log.info("attested", batch=digest, payments=[row.payment_id for row, _ in rows])
 
 
 def _give_up(context: AttestContext, rows: list[_Row], round_: _Round) -> None:

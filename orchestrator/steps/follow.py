@@ -113,6 +113,9 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
         for block, _, entries in by_block(context, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
         payments.record_facts(session, facts, now)
+    if facts:
+        settled = [fact.payment_id for fact in facts]
+        context.log.info("settled", block=seen[-1].number, payments=settled)
     _end_sends(context)
 
 

@@ -76,6 +76,7 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
         )
+    context.log.info("settlement signed", batch=digest, tx=tx_hash, payments=ids)
     return 1
 
 
@@ -175,8 +176,9 @@ def _release(
             payments.postpone(session, ids, _later(now, rows[0]), str(error))
         return 0
     with context.store.write() as session:
-        context.sender.prepare(session, "release", ref, quote, now)
+        tx_hash = context.sender.prepare(session, "release", ref, quote, now)
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "reason": None} for i in ids]
         )
+    context.log.info("release signed", payee=payee, tx=tx_hash, payments=ids)
     return 1

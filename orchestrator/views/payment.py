@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from device_adapters.registry import protocols
+from device_adapters.registry import load
 from orchestrator.core import ledger
 from orchestrator.core.outcome import NOBODY
 from orchestrator.core.payment import Fact
@@ -26,13 +26,13 @@ from orchestrator.edges.store import (
     sends,
 )
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.products import products
+from orchestrator.products import product
 
 
 def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
     """Return the JSON view of an event, with the facts decoded from its stored bytes."""
     stored = evidence.evidence_of(session, row.evidence_hash)
-    event = protocols()[stored.protocol].decode(stored.body)
+    event = load(stored.protocol).decode(stored.body)
     return {
         "event_id": row.event_id,
         "device": event.device,
@@ -107,7 +107,7 @@ def agreement_view(session: Session, row: agreements.AgreementRow) -> dict[str, 
         "product": row.product,
         "payer": _party(session, row.payer),
         "payee": _party(session, row.payee),
-        "terms": products()[row.product].format_terms(bytes.fromhex(row.terms[2:])),
+        "terms": product(row.product).format_terms(bytes.fromhex(row.terms[2:])),
         "cap": micro(row.cap_micro),
         "period_days": row.period_days,
         "window_s": row.window_s,
@@ -134,7 +134,7 @@ def _payee(
 def _claim(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any] | None:
     if not row.facts:
         return None
-    facts = products()[agreement.product].format_facts(bytes.fromhex(row.facts[2:]))
+    facts = product(agreement.product).format_facts(bytes.fromhex(row.facts[2:]))
     return {"evidence_root": row.evidence_root, "hash": row.claim_hash, "facts": facts}
 
 

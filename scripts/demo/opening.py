@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
-from orchestrator.edges.chain.artifacts import changed_files
 from scripts.demo import deliveries, incidents, parties, wearables
 from scripts.demo.checklist import bar, done, step
 from scripts.demo.deliveries import Deliveries
@@ -15,6 +14,7 @@ from scripts.demo.incidents import Incidents
 from scripts.demo.scenario import DemoRun
 from scripts.demo.wearables import DemoWearables
 from scripts.deploy import ROOT
+from scripts.solidity.shipped import changed_files
 from scripts.stack import DOMAINS, Stack
 from services.simulated_devices.fleet import Fleet
 

@@ -39,6 +39,7 @@ from orchestrator.worker import STEPS, Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.month import days
 from scripts.month.bank_script import BankScript
+from scripts.solidity.shipped import refresh
 from scripts.stack import ORACLES
 from services.oracle import catch_up
 from services.testnet import Testnet
@@ -103,6 +104,7 @@ class MonthRail:
         self.testnet = Testnet(
             mining="auto", accounts=_ACCOUNTS, extra=("--timestamp", str(self.now))
         ).start()
+        refresh()
         artifacts = load_artifacts()
         deployment = deploy(
             self.testnet.url, artifacts, development_plan(), self.settings.deployment

@@ -18,19 +18,21 @@ import time
 from pathlib import Path
 
 from orchestrator.errors import Halt, Retry
+from services import logs
 from services.chain.dumps import Dumps
 from services.chain.keeper import Keeper
 from services.chain.schedule import Schedule
 from services.chain.server import listener, server
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
 
 
 def main() -> int:
     """Return 0 after SIGTERM or SIGINT with the chain stored, else 1 (stderr says why)."""
     options = _options()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.raiseExceptions = False  # a full disk must not end the chain through its log
+    log, sink = logs.set_up("chain")
+    if options.metrics_port:
+        serve_metrics(process_registry("chain", sink), options.metrics_port, log)
     try:
         return serve(options, Dumps(options.home / "chain"))
     except (Halt, Retry, RuntimeError, OSError) as error:
@@ -49,6 +51,9 @@ def _options() -> argparse.Namespace:
         "--depth", type=int, default=3, help="empty blocks on top of work (finality_blocks)"
     )
     parser.add_argument("--timestamp", type=int, help="Unix seconds of a new chain's block 0")
+    parser.add_argument(
+        "--metrics-port", type=int, default=0, help="/metrics on loopback, without a key; 0: none"
+    )
     parser.add_argument("--ready-file", type=Path, help="JSON with rpc_url and pid, once it serves")
     return parser.parse_args()
 

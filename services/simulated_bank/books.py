@@ -123,10 +123,12 @@ class BankAccounts:
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.db.execute("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            # a full disk also fails the commit, and SQLite may have rolled back by itself
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
 
     def open_account(self, iban: str, name: str, kind: str, cents: int, closed: bool) -> None:
         """Open an account; for one that exists, only set its closed mark."""

@@ -18,12 +18,12 @@ from web3 import Web3
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
-from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
-from orchestrator.edges.chain.solidity import Artifact
 from scripts import deploy
-from services.testnet import CHAIN_ID, ROOT
+from scripts.solidity.sources import ROOT
+from services.testnet import CHAIN_ID
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, PRICE, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.settled import arguments

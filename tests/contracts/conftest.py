@@ -9,8 +9,9 @@ from copy import copy
 
 import pytest
 
-from orchestrator.edges.chain.compiler import build
-from services.testnet import ROOT, Testnet
+from scripts.solidity.compiler import build
+from scripts.solidity.sources import ROOT
+from services.testnet import Testnet
 from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node

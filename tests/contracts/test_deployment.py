@@ -19,7 +19,8 @@ from web3 import Web3
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.errors import Halt, Retry
 from scripts.deploy import development_plan, main
-from services.testnet import ROOT, Testnet
+from scripts.solidity.sources import ROOT
+from services.testnet import Testnet
 
 PRODUCTS = tuple(path.stem for path in sorted((ROOT / "contracts" / "products").glob("*.sol")))
 STEPS = (

@@ -21,12 +21,20 @@ FOLDERS = (
     "docs",
     "oracles",
     "orchestrator",
+    "packaging",
     "requirements",
     "services",
     "scripts",
     "tests",
 )
-FILES = ("pyproject.toml", "ape-config.yaml", "Makefile", "README.md", "package.json")
+FILES = (
+    "pyproject.toml",
+    "ape-config.yaml",
+    "Makefile",
+    "README.md",
+    "package.json",
+    "package-lock.json",
+)
 _STEP = re.compile(r"^`([\w./]+)`\n\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # what the documentation's own tests read
 DOCUMENTATION = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml")
@@ -50,6 +58,8 @@ def copy(tmp_path_factory) -> Path:
     for path, text in steps():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text)
+    done = run(project, "-m", "scripts.compile_contracts")  # what `make artifacts` runs
+    assert done.stdout.split() == ["renewed", "PayPerUse.json"], done.stdout + done.stderr
     return project
 
 

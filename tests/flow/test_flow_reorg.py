@@ -15,6 +15,8 @@ from orchestrator.edges.store import (
     sends,
 )
 from orchestrator.edges.store import payouts as store_payouts
+from orchestrator.halts import Halts
+from orchestrator.status_file import HALTS
 from scripts.demo import parties
 from tests.support import invariants
 from tests.support.store_queries import bank_files_of, mined_sends
@@ -142,7 +144,7 @@ def test_bank_files__ever_sent__order_only_payouts_on_blocks_that_stayed(own_rai
 
 
 def test_reorganisation__below_finality__halts_what_moves_money_and_moves_nothing(own_rail):
-    """This is the last test of this rail: it stays halted until an operator acts."""
+    """The rail stays halted from here on; the next test looks at that."""
     rail = own_rail
     with rail.still():
         rail.publish(2, ["cp-0001"])  # one device makes one settlement, and no other is open
@@ -165,6 +167,26 @@ def test_reorganisation__below_finality__halts_what_moves_money_and_moves_nothin
     assert _money(rail) == before
     with rail.store.read() as session:
         assert blocks.at(session, log.block_number).hash == log.block_hash  # nothing was undone
+
+
+def test_halt__over_a_restart__stands_until_a_person_resumes_the_step(own_rail):
+    """This is the last test of this rail: its rule is still broken, so the step halts again."""
+    rail = own_rail
+    halts = Halts(rail.stack.home / HALTS)
+
+    def events() -> list[str]:
+        return [item["event"] for item in halts.history() if item["step"] == "follow"]
+
+    rail.stack.stop("orchestrator")
+    rail.stack.start_rail()
+    assert "was final" in rail.halted()["follow"] and _turns(rail)["follow"] == 0
+    assert events() == ["halted"]
+    (shown,) = rail.commands(["status"])
+    assert shown.returncode == 1 and "proofrail resume follow" in shown.stdout
+    (resumed,) = rail.commands(["resume", "follow", "--reason", "a trial", "--by", "Ada"])
+    assert resumed.returncode == 0, resumed.stderr
+    rail.until(lambda: events() == ["halted", "resumed", "halted"], "the second halt")
+    assert "follow" in rail.halted()
 
 
 def _final(rail: WholeRail) -> int:

@@ -10,7 +10,9 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("device_adapters", "oracles", "orchestrator", "services", "scripts")
+PACKAGES = ("device_adapters", "oracles", "orchestrator", "services")  # what the wheel holds
+PRODUCT = (*PACKAGES, "scripts")
+EXTRAS = ("base", "device", "oracle", "rail", "otel")
 TOOLS_ONLY = {"ape", "ethpm_types"}  # scripts/deploy.py under Ape, tests/ape: tools.in
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==[0-9][0-9A-Za-z.]*")
 
@@ -59,9 +61,24 @@ def undeclared(folders: Iterable[str], requirements: set[str]) -> list[str]:
     ]
 
 
+def test_packages__every_module_they_import__is_declared_in_the_base_or_an_extra() -> None:
+    assert {"web3", "pydantic", "starlette", "sqlalchemy"} <= set(imported(PACKAGES))
+    assert undeclared(PACKAGES, set().union(*map(declared, EXTRAS))) == []
+
+
 def test_product__every_module_it_imports__is_declared_in_runtime() -> None:
-    assert {"web3", "pydantic", "starlette", "sqlalchemy"} <= set(imported(PRODUCT))
-    assert undeclared(PRODUCT, declared("runtime")) == []
+    assert "solcx" in imported(PRODUCT)
+    assert undeclared(PRODUCT, declared("runtime") | declared("otel")) == []
+
+
+def test_extras__their_files__name_each_distribution_in_one_version() -> None:
+    pins: dict[str, set[str]] = {}
+    for name in EXTRAS:
+        text = (ROOT / "requirements" / f"{name}.in").read_text()
+        assert "\n-r" not in text, f"{name}.in: setuptools reads no -r lines"
+        for line in re.findall(r"^[a-z].*$", text, re.MULTILINE):
+            pins.setdefault(normal(re.split(r"[\[=]", line)[0]), set()).add(line)
+    assert len(pins) > 30 and [found for found in pins.values() if len(found) > 1] == []
 
 
 def test_tests__every_module_they_import__is_declared_in_dev() -> None:
@@ -71,7 +88,7 @@ def test_tests__every_module_they_import__is_declared_in_dev() -> None:
 
 def test_requirements__each_declared_package__is_locked_with_hashes() -> None:
     files = sorted((ROOT / "requirements").glob("*.in"))
-    assert len(files) == 5
+    assert len(files) == 10
     for file in files:
         lock = file.with_suffix(".txt").read_text()
         locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}

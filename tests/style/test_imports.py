@@ -45,7 +45,7 @@ LAYERS = {
 }
 ADAPTERS = {
     "web3": "orchestrator/edges/chain/",
-    "solcx": "orchestrator/edges/chain/",
+    "solcx": "scripts/solidity/",
     "sqlmodel": "orchestrator/edges/store/",
     "sqlalchemy": "orchestrator/edges/store/",
     "alembic": "orchestrator/edges/store/",
@@ -184,8 +184,7 @@ def test_core__any_module__uses_no_clock_network_database_or_environment() -> No
 
 
 def test_environment__is_read__only_by_settings_and_by_what_starts_processes() -> None:
-    # the compiler's own wrapper passes its environment to the compiler it starts
-    free = {"orchestrator/settings.py", "orchestrator/edges/chain/compiler.py"}
+    free = {"orchestrator/settings.py"}
 
     def reads(path: Path) -> list[int]:
         nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,7 +74,10 @@ class WholeRail:
         hole_patience_s: int = 2,
     ) -> None:
         """unfunded: names of further devices with an agreement but without escrow."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.metrics_port = free.getsockname()[1]
         environment = {
+            "PROOFRAIL_METRICS_PORT": str(self.metrics_port),
             "PROOFRAIL_HOLE_PATIENCE_S": str(hole_patience_s),
             "PROOFRAIL_FINALITY_BLOCKS": str(finality_blocks),
         }

@@ -1,13 +1,21 @@
-"""Liveness of the process (without a key), and the status of the rail (with a key)."""
+"""Liveness and readiness (without a key), and the status of the rail (with a key)."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
+from orchestrator.core.health import is_ready, problem_view
 from orchestrator.edges.api.access import Reader
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
-from orchestrator.edges.api.views import BlockView, Health, KeySet, StatusView
+from orchestrator.edges.api.views import (
+    BlockView,
+    Health,
+    HealthProblemView,
+    KeySet,
+    Ready,
+    StatusView,
+)
 from orchestrator.edges.store import blocks, payments, rejections
 
 router = APIRouter(tags=["rail"])
@@ -20,6 +28,20 @@ async def get_health() -> Health:
 
 
 @router.get(
+    "/ready",
+    responses={503: {"model": Ready, "description": "Part of the rail's work has stopped"}}
+    | problems_of(*OPEN),
+    summary="Readiness, without a key",
+)
+async def get_ready(parts: Parts, response: Response) -> Ready:
+    """Answer 200 while the rail does its work, else 503; with the names of all problems."""
+    problems = parts.health()
+    ready = is_ready(problems)
+    response.status_code = 200 if ready else 503
+    return Ready(ready=ready, problems=sorted({problem.name for problem in problems}))
+
+
+@router.get(
     "/.well-known/jwks.json", responses=problems_of(*OPEN), summary="Public keys of receipts"
 )
 async def get_jwks(parts: Parts) -> KeySet:
@@ -29,7 +51,7 @@ async def get_jwks(parts: Parts) -> KeySet:
 
 @router.get("/v1/status", responses=problems_of(*KEYED), summary="Status of the rail")
 def get_status(parts: Parts, caller: Reader) -> StatusView:
-    """Return the worker's turns and halted steps, counts by stage and reason, and newest blocks."""
+    """Return what is wrong, the worker's steps, counts by stage and reason, and newest blocks."""
     with parts.store.read() as session:
         head = blocks.newest(session)
         return StatusView(
@@ -38,4 +60,5 @@ def get_status(parts: Parts, caller: Reader) -> StatusView:
             rejections=rejections.count_by_reason(session),
             head=head and BlockView(number=head.number, hash=head.hash),
             final_block=blocks.newest_final(session),
+            problems=[HealthProblemView(**problem_view(item)) for item in parts.health()],
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from device_adapters.types import Message
+from orchestrator.core.health import HealthProblem
 from orchestrator.core.receipt import Answered, Receipts
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
@@ -47,6 +48,7 @@ class ApiParts:
         store: The same as the MQTT inlet's, as are intake and receipts.
         worker: Returns the worker's turns and halted steps.
         now: Returns Unix seconds.
+        health: Returns what is wrong with the rail now.
         trace: (session, any id) -> its JSON view; raises Rejected (not_found, ambiguous). Without
             it there is no trace route.
         registration: What registers devices, parties and agreements. Without it there are no such
@@ -60,6 +62,7 @@ class ApiParts:
     settings: Settings
     now: Callable[[], float]
     trace: Callable[[Session, str], Mapping[str, Any]] | None = None
+    health: Callable[[], Sequence[HealthProblem]] = tuple
     registration: Registers | None = None
 
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from device_adapters.types import Rejected
 from orchestrator.edges.api.catalogue import ProblemCode, entry_of
-from orchestrator.errors import Retry
+from orchestrator.errors import Retry, passing_trouble
 
 MEDIA = "application/problem+json"
 URN = "urn:proofrail:problem:"
@@ -93,6 +93,9 @@ async def _framework(request: Request, error: HTTPException) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    """Hide the cause from the caller; the server logs it."""
+    """Hide the cause from the caller; the server logs it. A trouble that passes is no bug."""
+    if passing_trouble(error) is not None:
+        detail = f"this machine is short of something ({type(error).__name__})"
+        return answer(document(ProblemCode.TRY_AGAIN_LATER, detail, request.url.path))
     detail = f"{request.method} failed because of a bug in proofrail"
     return answer(document(ProblemCode.INTERNAL_ERROR, detail, request.url.path))

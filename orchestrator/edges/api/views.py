@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
+from orchestrator.core.health import Severity
 from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
 from orchestrator.edges.api.wire import SOME_ID, SOME_SHA, Amount, Id, Seconds, Sha, example
@@ -231,6 +232,25 @@ class BlockView(BaseModel):
     hash: str
 
 
+class HealthProblemView(BaseModel):
+    """One thing that is wrong with the rail."""
+
+    model_config = example(
+        name="oracle_down",
+        subject="auditor",
+        what="The oracle auditor (domain 3) does not answer: ConnectionError",
+        next_step="Start it, or ask its operator to. Records wait; nothing is lost.",
+        severity="warning",
+        since=1_750_000_000,
+    )
+    name: str = Field(description="what kind of problem; stable")
+    subject: str = Field(description="what it concerns; empty: the whole rail")
+    what: str
+    next_step: str
+    severity: Severity = Field(description="error: part of the rail's work has stopped")
+    since: int
+
+
 class StatusView(BaseModel):
     """Status of the rail: worker, payments by stage, rejections, blocks."""
 
@@ -240,12 +260,14 @@ class StatusView(BaseModel):
         rejections={"signature_forged": 1},
         head={"number": 9, "hash": SOME_ID},
         final_block=6,
+        problems=[],
     )
     worker: dict[str, Any] = Field(description="turns: work done by step; halted: reason by step")
     stages: dict[str, int] = Field(description="payments by stage")
     rejections: dict[str, int] = Field(description="rejections and dropped events by reason")
     head: BlockView | None
     final_block: int = Field(description="0: none yet")
+    problems: list[HealthProblemView] = Field(description="what is wrong, errors first")
 
 
 class KeySet(BaseModel):
@@ -272,3 +294,11 @@ class Health(BaseModel):
 
     model_config = example(status="ok")
     status: str
+
+
+class Ready(BaseModel):
+    """Whether the rail does its work, with the names of its problems."""
+
+    model_config = example(ready=True, problems=["oracle_down"])
+    ready: bool
+    problems: list[str] = Field(description="names; a key at /v1/status shows the rest")

@@ -37,3 +37,16 @@ def execution_day(at: datetime, cut_off_hour: int) -> date:
 @cache
 def _closing_days(year: int) -> frozenset[date]:
     return frozenset(holidays.ECB(years=year))
+
+
+def statement_due(now: datetime, hour: int) -> date:
+    """Return the newest bank day whose statement (camt.053) must have arrived.
+
+    Args:
+        now: UTC.
+        hour: The full hour (UTC) of the day after a bank day by which its statement is expected.
+    """
+    day = now.date() - timedelta(days=1 if now.hour >= hour else 2)
+    while not is_open(day):
+        day -= timedelta(days=1)
+    return day

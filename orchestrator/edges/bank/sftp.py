@@ -59,6 +59,7 @@ class Sftp:
         self._key, self._state, self._timeout_s = key, state, timeout_s
         self._next_poll = self._next_try = 0  # by time.monotonic_ns
         self._seen: dict[str, list[int]] = {}  # name: size and time at the last poll
+        self.failure = ""  # of the last visit; "" after one that succeeded
 
     def send(self, name: str, data: bytes) -> bool:
         """Send a file as `Channel.send`; the bank sees it when it is complete."""
@@ -143,6 +144,7 @@ class Sftp:
                 server = client.open_sftp()
                 server.get_channel().settimeout(self._timeout_s)
                 yield server
+                self.failure = ""
             except paramiko.BadHostKeyException as error:
                 raise Halt(
                     f"{server_name} has another key than known_hosts. Nothing was sent. Ask the "
@@ -150,13 +152,15 @@ class Sftp:
                 ) from error
             except paramiko.AuthenticationException as error:
                 self._next_try = self._after(_POLLS_AFTER_FAILURE)
+                self.failure = f"{server_name} refuses the login of {self._user}"
                 raise Retry(
                     f"{server_name} refuses the login of {self._user}: {error}. Compare "
                     f"{self._key} with the key that the bank has registered."
                 ) from error
             except (paramiko.SSHException, EOFError, OSError, UnicodeError) as error:
                 self._next_try = self._after(_POLLS_AFTER_FAILURE)
-                raise Retry(f"{server_name} failed: {error or type(error).__name__}") from error
+                self.failure = f"{server_name} failed: {error or type(error).__name__}"
+                raise Retry(self.failure) from error
 
     def _after(self, polls: int) -> int:
         return time.monotonic_ns() + polls * self._poll_s * 10**9

@@ -62,7 +62,8 @@ def issue(home: Path, username: str, role: CredentialRole | str) -> str:
 def issue_many(home: Path, usernames: list[str], role: CredentialRole | str) -> dict[str, str]:
     """Issue passwords for many names in one write; return them by name. Raises as `issue` does."""
     role = CredentialRole(role)
-    issued = {name: secrets.token_urlsafe(32) for name in usernames}
+    # hexadecimal: a password that begins with "-" would read like an option of a command
+    issued = {name: secrets.token_hex(32) for name in usernames}
 
     def add(credentials: dict[str, Credential]) -> None:
         for name, password in issued.items():

@@ -15,9 +15,9 @@ from web3 import Web3
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception
 
 from orchestrator.edges.chain.abi import DecodedLog, decode_log, error_selectors, event_topics
+from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.chain.solidity import Artifact
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825

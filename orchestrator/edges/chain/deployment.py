@@ -14,6 +14,7 @@ import requests
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
+from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import (
     LOCAL_CHAIN,
@@ -21,7 +22,6 @@ from orchestrator.edges.chain.keystore import (
     write_private,
 )
 from orchestrator.edges.chain.plan import DeploymentPlan
-from orchestrator.edges.chain.solidity import Artifact
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
@@ -62,11 +62,12 @@ class Deployment:
         """Read a journal or a saved deployment; raise Halt if there is none or it is unfinished."""
         content = _read(path)
         if not content:
-            raise Halt(f"no deployment at {path}: run `python -m scripts.deploy` first.")
+            raise Halt(
+                f"no deployment at {path}: `proofrail init` plans one and `proofrail up` makes it."
+            )
         if "deployment" not in content:
             raise Halt(
-                f"the deployment in {path} is unfinished: run `python -m scripts.deploy` "
-                "again with the same journal; it goes on where it stopped."
+                f"the deployment in {path} is unfinished: `proofrail up` goes on where it stopped."
             )
         return cls(**content["deployment"])
 

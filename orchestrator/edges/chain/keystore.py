@@ -63,7 +63,9 @@ def load(folder: Path, name: str) -> LocalAccount:
     """
     path = _path(folder, name)
     if not path.exists():
-        raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` creates it")
+        raise Halt(
+            f"no key {name!r} in {folder}: `proofrail party add` or `proofrail init` creates it"
+        )
     try:
         return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
     except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator.edges.chain.ethereum import LocalAccount
 
@@ -18,7 +17,8 @@ class DeploymentPlan:
         registrar: Its address.
         warden: Its address.
         members: (oracle address, trust domain from 1 to 255).
-        products: Names of contracts, each created with (rail, registry); see `products_under`.
+        products: Names of contracts, each created with (rail, registry); see
+            `artifacts.product_contracts`.
     """
 
     deployer: LocalAccount
@@ -36,8 +36,3 @@ class DeploymentPlan:
         signers = [self.deployer.address, self.steward.address]
         others = [self.guardian, self.minter, self.registrar, self.warden]
         return signers + others + [member for member, _ in self.members]
-
-
-def products_under(root: Path) -> tuple[str, ...]:
-    """Return the products of the project at `root`: one for each file in contracts/products/."""
-    return tuple(sorted(path.stem for path in (root / "contracts" / "products").glob("*.sol")))

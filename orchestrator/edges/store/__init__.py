@@ -11,11 +11,12 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, SQLModel, create_engine, func, literal_column, select
 
 from orchestrator.edges.store import tables
-from orchestrator.errors import Retry
+from orchestrator.errors import Retry, passing_trouble
 
 __all__ = [
     "Head",
@@ -34,8 +35,6 @@ REVISION = "0007"  # the newest file in migrations/versions; a test compares the
 
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
-# SQLite's codes for a database that is slow: busy, locked, i/o error, disk full, cannot open
-_SLOW = (5, 6, 10, 13, 14)
 _ROWS_AT_ONCE = 500
 
 Row = TypeVar("Row", bound=SQLModel)
@@ -141,10 +140,13 @@ class Store:
 def _slowness(path: Path) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _SLOW:
+    except SQLAlchemyError as error:
+        trouble = passing_trouble(error)
+        if isinstance(error, PoolTimeout):
+            trouble = "too many callers at once"
+        if trouble is None:
             raise
-        raise Retry(f"the database {path} does not answer: {error.orig}") from error
+        raise Retry(f"the database {path} does not answer: {trouble}") from error
 
 
 def _values(rows: Iterable[SQLModel]) -> list[dict[str, Any]]:

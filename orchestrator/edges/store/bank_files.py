@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from hashlib import sha256
 
-from sqlmodel import Session, select
+from sqlmodel import Session, func, select
 
 from orchestrator.core.payout import Stage
 from orchestrator.core.reconcile import StatementBalances, StatementLine
@@ -207,3 +207,14 @@ def has_statement(session: Session, account: str, statement: str) -> bool:
 def statements(session: Session) -> Sequence[BankStatementRow]:
     """Return all statements by day."""
     return session.exec(select(BankStatementRow).order_by(BankStatementRow.day)).all()
+
+
+def newest_statement_day(session: Session, account: str) -> str:
+    """Return the day of an account's newest statement with balances, ISO 8601; "" for none."""
+    newest = select(func.max(BankStatementRow.day)).where(BankStatementRow.account == account)
+    return session.exec(newest).one() or ""
+
+
+def first_at(session: Session) -> int | None:
+    """Return when the first file went to or came from the bank, Unix seconds; None for never."""
+    return session.exec(select(func.min(BankFileRow.at))).one()

@@ -146,3 +146,13 @@ def senders_of(session: Session, purposes: Sequence[str]) -> set[str]:
     """Return the addresses that ever sent for one of these purposes."""
     chosen = select(ChainSendRow.sender).where(ChainSendRow.purpose.in_(purposes)).distinct()
     return set(session.exec(chosen))
+
+
+def waiting(session: Session, limit: int) -> Sequence[ChainSendRow]:
+    """Return sends of all keys that no block holds, the oldest first."""
+    return session.exec(
+        select(ChainSendRow)
+        .where(ChainSendRow.stage.in_(OPEN))
+        .order_by(ChainSendRow.created_at)
+        .limit(limit)
+    ).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from types import SimpleNamespace
 
@@ -58,7 +59,7 @@ def test_steps__that_move_money__are_these_and_no_others():
 
 def test_turn__all_is_well__runs_every_step_in_order_and_counts(worker, steps):
     assert worker.turn() == len(NAMES) and steps.ran == NAMES
-    assert worker.report() == {"turns": dict.fromkeys(NAMES, 1), "halted": {}}
+    assert worker.report() == {"turns": dict.fromkeys(NAMES, 1), "halted": {}, "waits": {}}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,6 +97,63 @@ def test_bug__unknown_exception__halts_with_its_name_and_text(worker, steps, err
     turn(worker, steps)
     assert worker.halted == {"finalise": text}
     assert not MONEY & set(turn(worker, steps))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EMFILE, "Too many open files"),
+        RuntimeError("can't start new thread"),
+        MemoryError(),
+    ],
+)
+def test_machine__out_of_something__is_waited_for_and_no_person_is_needed(worker, steps, error):
+    steps.raises["settle"] = error
+    assert turn(worker, steps) == NAMES == turn(worker, steps)
+    assert worker.halted == {} and worker.report()["waits"].keys() == {"settle"}
+    steps.raises.clear()
+    turn(worker, steps)
+    assert worker.turns["settle"] == 1 and worker.report()["waits"] == {}
+
+
+def test_clock__that_jumps_either_way__stops_no_step(worker, steps):
+    times = iter([1_000, 10**9, 5, 7])
+    worker._clock = lambda: next(times)
+    steps.raises["settle"] = Retry("the node is silent")
+    for _ in range(3):
+        assert turn(worker, steps) == NAMES
+    assert worker.halted == {} and worker.waits["settle"].since == 1_000
+
+
+def test_wait__for_the_same_reason__is_one_line_in_the_log(steps):
+    lines = []
+
+    def note(_logger, _method, event):
+        lines.append((event["event"], event.get("reason")))
+        raise structlog.DropEvent
+
+    log = structlog.wrap_logger(None, processors=[note])
+    worker = Worker(SimpleNamespace(log=log))
+    for reason in ("silent", "silent", "behind", "behind"):
+        steps.raises["settle"] = Retry(reason)
+        turn(worker, steps)
+    steps.raises.clear()
+    turn(worker, steps)
+    assert lines == [("step waits", "silent"), ("step waits", "behind"), ("step goes on", None)]
+
+
+def test_watch__each_step__learns_its_outcome_and_time(worker, steps):
+    seen = []
+    worker._watch = SimpleNamespace(step=lambda *what: seen.append(what))
+    worker._monotonic = iter(range(100)).__next__
+    steps.raises |= {"follow": Retry("slow"), "finalise": Halt("broken")}
+    turn(worker, steps)
+    assert seen[:3] == [
+        ("follow", "waited", 1, 0),
+        ("finalise", "halted", 1, 0),
+        ("quarantine", "done", 1, 1),
+    ]
 
 
 def test_two_halts__each__is_kept_with_its_reason(worker, steps):

@@ -52,6 +52,13 @@ def rail():
 
 
 @pytest.fixture
+def key_file(tmp_path):
+    """Return the name of a file with an API key."""
+    (tmp_path / "api.key").write_text("-secret\n")
+    return str(tmp_path / "api.key")
+
+
+@pytest.fixture
 def till(tmp_path):
     """Return the folder of a till that has a card, and the arguments of a tap."""
     wearable = band(tmp_path)
@@ -74,25 +81,25 @@ def till(tmp_path):
     ]
 
 
-def test_terminal__taps_offline_then_redeems__only_the_newest_is_sent(till, rail, capsys):
+def test_terminal__taps_offline_then_redeems__only_the_newest_is_sent(till, rail, capsys, key_file):
     folder, wearable = till
     assert main([folder, "tap", "3.50", *wearable]) == 0
     assert main([folder, "tap", "4", *wearable]) == 0
     assert "not yet redeemed 7500000" in capsys.readouterr().out
-    assert main([folder, "redeem", "--url", rail, "--api-key", "secret"]) == 0
+    assert main([folder, "redeem", "--url", rail, "--api-key", key_file]) == 0
     ((path, key, body),) = EvidenceServer.seen
-    assert (path, key) == ("/v1/evidence", "Bearer secret")
+    assert (path, key) == ("/v1/evidence", "Bearer -secret")
     (row,) = body["records"]
     assert row["protocol"] == "voucher"
     assert protocol.decode(row["record"].encode()).facts["total"] == 7_500_000
-    assert main([folder, "redeem", "--url", rail, "--api-key", "secret"]) == 0
+    assert main([folder, "redeem", "--url", rail, "--api-key", key_file]) == 0
     assert len(EvidenceServer.seen) == 1  # nothing is due any more
 
 
-def test_terminal__no_rail_to_reach__nothing_is_lost(till, capsys):
+def test_terminal__no_rail_to_reach__nothing_is_lost(till, capsys, key_file):
     folder, wearable = till
     assert main([folder, "tap", "3.50", *wearable]) == 0
-    refused = [folder, "redeem", "--url", "http://127.0.0.1:9", "--api-key", "secret"]
+    refused = [folder, "redeem", "--url", "http://127.0.0.1:9", "--api-key", key_file]
     assert main(refused) == 1
     assert "The vouchers are kept" in capsys.readouterr().out
     assert main([folder, "show"]) == 0
@@ -100,10 +107,10 @@ def test_terminal__no_rail_to_reach__nothing_is_lost(till, capsys):
 
 
 def test_terminal__refused_because_of_the_sender__shows_the_reason_and_the_voucher_stays_due(
-    till, rail, capsys
+    till, rail, capsys, key_file
 ):
     folder, wearable = till
-    redeem = [folder, "redeem", "--url", rail, "--api-key", "of another scope"]
+    redeem = [folder, "redeem", "--url", rail, "--api-key", key_file]
     assert main([folder, "tap", "3.50", *wearable]) == 0
     EvidenceServer.outcome = "device_not_of_topic"
     assert main(redeem) == 1
@@ -126,11 +133,13 @@ def test_terminal__a_mistyped_argument__is_named_without_a_traceback(till, tmp_p
             main(wrong)
 
 
-def test_terminal__wearable_at_its_offline_bound__taps_again_once_it_was_online(till, rail, capsys):
+def test_terminal__wearable_at_its_offline_bound__taps_again_once_it_was_online(
+    till, rail, capsys, key_file
+):
     folder, wearable = till
     codes = [main([folder, "tap", "0.01", *wearable]) for _ in range(6)]
     assert codes == [0] * 5 + [1] and "offline_taps" in capsys.readouterr().out
-    assert main([folder, "redeem", "--url", rail, "--api-key", "secret"]) == 0
+    assert main([folder, "redeem", "--url", rail, "--api-key", key_file]) == 0
     assert main([folder, "tap", "0.01", *wearable]) == 1
     assert main([folder, "tap", "0.01", *wearable, "--online"]) == 0
 
@@ -170,3 +179,10 @@ def test_terminal__a_voucher_by_standard_input__is_taken(till, tmp_path, monkeyp
     monkeypatch.setattr("sys.stdin", stdin)
     assert main([folder, "take", "2"]) == 0
     assert "counter 1" in capsys.readouterr().out
+
+
+def test_terminal__api_key_as_an_argument__is_refused(till, capsys):
+    with pytest.raises(SystemExit):
+        main([till[0], "redeem", "--url", "http://127.0.0.1:9", "--api-key", "prf_secret"])
+    refusal = capsys.readouterr().err
+    assert "give a file that can be read" in refusal and "prf_secret" not in refusal

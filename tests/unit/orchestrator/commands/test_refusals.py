@@ -51,7 +51,7 @@ def test_command__no_rail_here__says_so_and_makes_nothing(
     result = CLI.invoke(cli.app, ["--home", str(tmp_path / "none"), *arguments])
     assert result.exit_code == 2
     assert "There is no rail at" in result.stderr
-    assert "make demo" in result.stderr
+    assert "proofrail init" in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -247,7 +247,7 @@ def test_write__no_node_known__is_refused_with_the_next_step(
     monkeypatch.setattr(homes.Home, "rail_file", {})
     result = run(rail, "device", "retire", "cp-0001")
     assert result.exit_code == 2
-    assert "make demo KEEP=1" in result.stderr
+    assert "proofrail up" in result.stderr
 
 
 def test_write__well_known_key_on_another_chain__is_refused(rail: SmallRail) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 
 import pytest
@@ -193,6 +194,18 @@ def test_json__that_is_none__is_refused_with_the_place(rail, body):
 def test_parameters__not_as_documented__name_the_field(rail, path):
     document = problem(rail.client("auditor").get(path), 422, "request_invalid")
     assert document.errors and document.errors[0].field.startswith(("query.", "path."))
+
+
+def test_machine__short_of_something__is_asked_again_later_and_shows_no_path(rail):
+    class Full:
+        def take(self, messages):
+            raise OSError(errno.ENOSPC, "No space left on device", "/a/secret/path")
+
+    rail.start(intake=Full())
+    answer = rail.client("acme").post("/v1/evidence", content=rail.record(), headers=RAW)
+    problem(answer, 503, "try_again_later")
+    assert "secret" not in answer.text
+    rail.start()
 
 
 def test_bug__in_a_route__is_hidden_from_callers(rail):

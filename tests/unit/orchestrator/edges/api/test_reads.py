@@ -195,6 +195,7 @@ def test_status__of_a_rail_at_work__counts_by_stage_and_reason(rail):
     rail.worker["halted"] = {"settle": "why"}
     view = rail.client("auditor").get("/v1/status").json()
     assert view["worker"] == {"turns": {"collect": 4}, "halted": {"settle": "why"}}
+    assert view["problems"] == []
     assert view["stages"] == {"verified": 6, "settled": 1}
     assert view["rejections"] == {"signature_forged": 5}
     assert (view["head"]["number"], view["final_block"]) == (3, 2)

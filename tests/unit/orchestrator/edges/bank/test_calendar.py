@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from orchestrator.edges.bank.calendar import execution_day, is_open, next_open
+from orchestrator.edges.bank.calendar import execution_day, is_open, next_open, statement_due
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,17 @@ def test_execution__order_at_a_time__asks_for_the_first_day_that_can_be(at, cut_
 
 def test_next_open__open_day__is_that_day():
     assert next_open(date(2026, 11, 23)) == date(2026, 11, 23)
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        (datetime(2026, 9, 22, 7, 59), date(2026, 9, 18)),  # Tuesday morning: Monday's is not due
+        (datetime(2026, 9, 22, 8), date(2026, 9, 21)),
+        (datetime(2026, 9, 21, 8), date(2026, 9, 18)),  # Monday: Friday's
+        (datetime(2026, 9, 20, 23), date(2026, 9, 18)),  # Sunday
+        (datetime(2026, 12, 28, 8), date(2026, 12, 24)),  # after Christmas and a weekend
+    ],
+)
+def test_statement_due__at_an_hour__is_the_newest_bank_day_before(now, due):
+    assert statement_due(now, 8) == due

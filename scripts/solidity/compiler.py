@@ -16,15 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestrator.edges.chain.solidity import (
+from orchestrator.edges.chain.artifacts import Artifact
+from orchestrator.errors import Halt
+from scripts.solidity.sources import (
     CONTRACTS,
     SETTINGS,
     VERSION,
-    Artifact,
     deployable_files,
     reached_sources,
 )
-from orchestrator.errors import Halt
 
 OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 MAX_CODE_BYTES = 24_576  # EIP-170

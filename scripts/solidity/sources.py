@@ -1,15 +1,15 @@
-"""Describes a compiled contract and what it is made from: compiler, settings, source files."""
+"""What a compiled contract is made from: the compiler, its settings, the source files."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Halt
 
+ROOT = Path(__file__).resolve().parents[2]
 VERSION = "0.8.37"
 CONTRACTS = "contracts"
 SETTINGS: dict[str, Any] = {
@@ -21,16 +21,6 @@ SETTINGS: dict[str, Any] = {
 
 _IMPORT = re.compile(r"""^\s*import\b[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
 _DEPLOYABLE = re.compile(r"^contract\s", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """One compiled contract: ABI, creation code (0x hex), size of the deployed code in bytes."""
-
-    name: str
-    abi: list[dict[str, Any]]
-    bytecode: str
-    deployed_size: int
 
 
 def deployable_files(root: Path, folder: str = CONTRACTS) -> list[str]:

@@ -1,0 +1,280 @@
+"""The rules by which observations of a rail become named problems. Pure."""
+
+from __future__ import annotations
+
+from orchestrator.core.health import (
+    DiskState,
+    HealthLimits,
+    HealthProblem,
+    Observations,
+    Severity,
+)
+
+
+def problems_of(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    """Return everything that is wrong, errors first."""
+    problems = [
+        *_worker(seen, limits),
+        *_chain(seen, limits),
+        *_oracles(seen),
+        *_outside(seen),
+        *_sends(seen, limits),
+        *_statement(seen, limits),
+        *(problem for disk in seen.disks if (problem := disk_problem(disk, limits))),
+        *_clock(seen, limits),
+    ]
+    return sorted(problems, key=lambda p: (p.severity is not Severity.ERROR, p.name, p.subject))
+
+
+def disk_problem(disk: DiskState, limits: HealthLimits) -> HealthProblem | None:
+    """Return the problem of a file system that is nearly full."""
+    # a small disk is not in danger because it is small
+    if disk.free >= min(limits.free_bytes, disk.total // 10):
+        return None
+    is_critical = disk.free < min(limits.least_free_bytes, disk.total // 50)
+    return HealthProblem(
+        "disk_low",
+        disk.path,
+        f"Only {disk.free // (1 << 20)} MB of the disk of {disk.path} are free.",
+        "Free or add space; the rail goes on by itself. Do not delete files of the home.",
+        Severity.ERROR if is_critical else Severity.WARNING,
+    )
+
+
+def halted_problem(step: str, reason: str, since: int) -> HealthProblem:
+    """Return the problem of a halted step."""
+    return HealthProblem(
+        "step_halted",
+        step,
+        f"The step {step} halted: {reason}",
+        "Find the text in docs/OPERATING.md (When a step halts) and correct the cause; then "
+        f'`proofrail resume {step} --reason "..."`.',
+        Severity.ERROR,
+        since,
+    )
+
+
+def process_problem(name: str, state: str) -> HealthProblem:
+    """Return the problem of a process that does not run; `state` is its supervisor's sentence."""
+    return HealthProblem(
+        "process_down",
+        name,
+        f"The process {name} does not run: {state}",
+        f"`proofrail logs {name}` shows its last lines; `proofrail restart {name}` starts it.",
+        Severity.ERROR,
+    )
+
+
+def _worker(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    problems = [halted_problem(step, *halt) for step, halt in seen.halted.items()]
+    problems += [
+        HealthProblem(
+            "step_waits",
+            step,
+            f"The step {step} has waited for {seen.at - since} s: {reason}",
+            "Correct what the reason names; the step goes on by itself.",
+            Severity.WARNING,
+            since,
+        )
+        for step, (reason, since) in seen.waits.items()
+        if seen.at - since > limits.wait_s
+    ]
+    if seen.busy and seen.busy[1] > limits.turn_s:
+        problems.append(
+            HealthProblem(
+                "step_slow",
+                seen.busy[0],
+                f"The step {seen.busy[0]} has been at work for {seen.busy[1]} s.",
+                "Look at the load of this machine and of the node. Restarting the orchestrator "
+                "is safe: the step begins again.",
+                Severity.ERROR,
+                seen.at - seen.busy[1],
+            )
+        )
+    problems += [
+        HealthProblem(
+            "thread_dead",
+            name,
+            f"The thread {name} of the orchestrator ended by itself.",
+            "The process ends and its supervisor starts it again. Report the last lines of "
+            "logs/orchestrator.log.",
+            Severity.ERROR,
+        )
+        for name in seen.dead_threads
+    ]
+    return problems
+
+
+def _chain(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    chain = seen.chain
+    if chain.error:
+        return [
+            HealthProblem(
+                "node_down",
+                "",
+                f"The node does not answer: {chain.error}",
+                "Start the node. The rail goes on by itself.",
+                Severity.ERROR,
+            )
+        ]
+    if chain.other:
+        return [
+            HealthProblem(
+                "node_of_another_chain",
+                "",
+                f"The node is of another chain: {chain.other}",
+                "Point the rail at its own node (rpc_url). Nothing is sent to the other chain.",
+                Severity.ERROR,
+            )
+        ]
+    problems = []
+    age = seen.at - chain.block_time
+    if chain.block_time and age > limits.block_age_s:
+        problems.append(
+            HealthProblem(
+                "chain_behind",
+                "",
+                f"The newest block, {chain.number}, is {age} s old (limit {limits.block_age_s} s).",
+                "Look at the node: it may have stopped to follow its network. The rail goes on "
+                "by itself.",
+                Severity.ERROR,
+                chain.block_time,
+            )
+        )
+    if chain.number - chain.followed > limits.blocks_behind:
+        problems.append(
+            HealthProblem(
+                "rail_behind",
+                "",
+                f"The rail has read block {chain.followed} of {chain.number}.",
+                "It catches up by itself, 100 blocks at a time. Look at step_waits and "
+                "step_halted if it does not.",
+                Severity.WARNING,
+            )
+        )
+    if -age > limits.clock_s:
+        problems.append(
+            HealthProblem(
+                "clock_behind_chain",
+                "",
+                f"This machine's clock is {-age} s behind the newest block.",
+                "Compare the clock with a time server (NTP), also on the node's machine.",
+                Severity.WARNING,
+            )
+        )
+    return problems
+
+
+def _oracles(seen: Observations) -> list[HealthProblem]:
+    down = [oracle for oracle in seen.oracles if oracle.error]
+    well = [oracle for oracle in seen.oracles if not oracle.error]
+    problems = [
+        HealthProblem(
+            "oracle_down",
+            oracle.name,
+            f"The oracle {oracle.name} (domain {oracle.domain}) does not answer: {oracle.error}",
+            "Start it, or ask its operator to. Records wait; nothing is lost.",
+            Severity.WARNING,
+        )
+        for oracle in down
+    ]
+    problems += [
+        HealthProblem(
+            "oracle_unwell",
+            oracle.name,
+            f"The oracle {oracle.name} (domain {oracle.domain}) answers, but {oracle.unwell}.",
+            "Look at its node and its broker, or ask its operator to. It goes on by itself.",
+            Severity.WARNING,
+        )
+        for oracle in well
+        if oracle.unwell
+    ]
+    domains = {oracle.domain for oracle in well}
+    if len(well) < seen.need or len(domains) < seen.min_domains:
+        problems.append(
+            HealthProblem(
+                "quorum_out_of_reach",
+                "",
+                f"{len(well)} oracles of {len(domains)} domains answer; a quorum needs "
+                f"{seen.need} of {seen.min_domains}.",
+                "Start the oracles that are down (oracle_down names them). Payments wait.",
+                Severity.ERROR,
+            )
+        )
+    return problems
+
+
+def _outside(seen: Observations) -> list[HealthProblem]:
+    problems = []
+    if seen.broker:
+        problems.append(
+            HealthProblem(
+                "broker_down",
+                "",
+                f"The broker is not reached: {seen.broker}",
+                "Start the broker. Devices keep their records and send them again.",
+                Severity.ERROR,
+            )
+        )
+    if seen.bank:
+        problems.append(
+            HealthProblem(
+                "bank_unreachable",
+                "",
+                f"The bank is not reached: {seen.bank}",
+                "Look at the bank's channel (docs/BANK.md). Orders and statements wait.",
+                Severity.ERROR,
+            )
+        )
+    problems += [process_problem(name, state) for name, state in seen.dead_processes.items()]
+    return problems
+
+
+def _sends(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    return [
+        HealthProblem(
+            "send_stuck",
+            send.tx_hash,
+            f"The transaction {send.tx_hash[:12]} ({send.purpose} {send.ref[:20]}) has waited for "
+            f"a block for {seen.at - send.created_at} s; the node's last answer: "
+            f"{send.verdict or 'none'}.",
+            "Look at the node and at the balance of the sending key. The same bytes are sent "
+            "again by themselves.",
+            Severity.ERROR,
+            send.created_at,
+        )
+        for send in seen.sends
+        if seen.at - send.created_at > limits.send_age_s
+    ]
+
+
+def _statement(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    statement = seen.statement
+    if not statement.expected or statement.newest >= statement.expected:
+        return []
+    return [
+        HealthProblem(
+            "statement_missing",
+            statement.expected,
+            f"The bank's statement (camt.053) of {statement.expected} was due by "
+            f"{limits.statement_hour}:00 UTC; the newest is of {statement.newest or 'no day'}.",
+            "Ask the bank for the file; it may be placed into the inbox at any time.",
+            Severity.WARNING,
+        )
+    ]
+
+
+def _clock(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    if abs(seen.clock_jump_s) <= limits.clock_s:
+        return []
+    way = "forward" if seen.clock_jump_s > 0 else "back"
+    return [
+        HealthProblem(
+            "clock_jumped",
+            "",
+            f"This machine's clock jumped {way} by {abs(seen.clock_jump_s)} s.",
+            "Compare it with a time server (NTP). The rail goes on; what waited for a time may "
+            "be early or late.",
+            Severity.WARNING,
+        )
+    ]

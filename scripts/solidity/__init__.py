@@ -1,0 +1,1 @@
+"""The contracts of a checkout: their sources, the compiler, and the artifacts made from them."""

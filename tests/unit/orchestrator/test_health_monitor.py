@@ -1,0 +1,242 @@
+"""The monitor asks everything at once with a limit, and its result is never older than it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from orchestrator.core.health import STALE_S, ChainState, OracleState
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.store import Store, add_all, tables
+from orchestrator.errors import Retry
+from orchestrator.halts import StandingHalt
+from orchestrator.health_monitor import HealthMonitor, WatchedParts
+from orchestrator.settings import Settings
+from orchestrator.status_file import STATUS_FILE, read_status
+from orchestrator.steps import Committee
+from orchestrator.worker import StepWait
+from tests.support.rail_builder import context_of_stand_ins
+
+NOW = 1_790_000_000  # a Monday, 14:13 UTC
+IBAN = "DE89370400440532013000"
+
+
+@dataclass
+class WatchedOracleStandIn:
+    """An oracle that answers its probe as the test wants."""
+
+    name: str
+    domain: int
+    error: str = ""
+
+    def probe(self) -> OracleState:
+        return OracleState(self.name, self.domain, self.error)
+
+
+@dataclass
+class WatchedRail:
+    """A monitor over stand-ins: node, oracles, broker, worker and clocks are set by the test."""
+
+    home: object
+    node: ChainState = field(default_factory=lambda: ChainState(number=5, block_time=NOW))
+    now: float = NOW
+    monotonic: float = 1_000
+    broker: str = ""
+    halts: list = field(default_factory=list)
+    waits: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+
+    def start(self, monkeypatch) -> WatchedRail:
+        monkeypatch.setattr("orchestrator.health_monitor.probe_node", lambda *_: self.node)
+        usage = SimpleNamespace(free=50 << 30, total=100 << 30)
+        monkeypatch.setattr("orchestrator.health_monitor.shutil.disk_usage", lambda _: usage)
+        settings = Settings(home=self.home, **self.settings)
+        for folder in (settings.to_bank, settings.from_bank):
+            folder.mkdir(parents=True)
+        self.store = Store(settings.database)
+        self.oracles = [WatchedOracleStandIn(f"o{n}", n) for n in range(1, 5)]
+        self.context = context_of_stand_ins(
+            settings,
+            self.store,
+            lambda: int(self.now),
+            chain=SimpleNamespace(url="http://node", deployment=None),
+            oracles=self.oracles,
+            committee=Committee({}, 3, 2),
+            bank=Folder(settings.to_bank, settings.from_bank),
+            safeguarding={"iban": IBAN},
+            log=structlog.wrap_logger(structlog.ReturnLogger()),
+        )
+        self.monitor = HealthMonitor(
+            self.context,
+            SimpleNamespace(
+                standing_halts=self.halts, waits=self.waits, busy=lambda: ("settle", 1.5)
+            ),
+            WatchedParts(
+                lambda: self.broker, clock=lambda: self.now, monotonic=lambda: self.monotonic
+            ),
+        )
+        return self
+
+    def names(self) -> list[str]:
+        return [problem.name for problem in self.monitor.problems()]
+
+    def look(self) -> list[str]:
+        return [problem.name for problem in self.monitor.look()]
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.monotonic += seconds
+        self.node = ChainState(number=5, block_time=int(self.now))
+
+
+@pytest.fixture
+def rail(tmp_path, monkeypatch):
+    rail = WatchedRail(tmp_path).start(monkeypatch)
+    yield rail
+    rail.monitor.stop()
+    rail.store.close()
+
+
+def test_problems__before_the_first_look__say_that_nothing_is_known(rail):
+    assert rail.names() == ["status_stale"]
+
+
+def test_look__at_a_well_rail__writes_a_status_without_problems(rail):
+    assert rail.look() == [] == rail.names()
+    body = json.loads((rail.home / STATUS_FILE).read_bytes())
+    assert (body["version"], body["at"], body["pid"]) == (1, NOW, os.getpid())
+    assert read_status(rail.home, NOW + STALE_S) == []
+    assert [p.name for p in read_status(rail.home, NOW + STALE_S + 1)] == ["status_stale"]
+
+
+def test_problems__between_two_looks__know_the_worker_as_it_is_now(rail):
+    rail.look()
+    rail.halts.append(StandingHalt("settle", "our own rule is broken", NOW))
+    assert rail.names() == ["step_halted"]
+    rail.waits["mint"] = StepWait(NOW - 500, "the node is silent")
+    assert rail.names() == ["step_halted", "step_waits"]
+
+
+def test_problems__when_the_monitor_stopped__are_stale_however_the_clock_moves(rail):
+    rail.look()
+    rail.monotonic += STALE_S + 1  # the clock stands still, and time passes
+    assert "status_stale" in rail.names()
+
+
+@pytest.mark.parametrize("jump", [-7_200, 7_200])
+def test_clock__that_jumped__is_named_and_forgotten_after_a_while(rail, jump):
+    rail.look()
+    rail.now += jump
+    rail.node = ChainState(number=5, block_time=int(rail.now))
+    assert rail.look() == ["clock_jumped"]
+    rail.pass_time(900)
+    assert rail.look() == ["clock_jumped"]
+    rail.pass_time(1)
+    assert rail.look() == []
+
+
+def test_clock__that_went_back_to_the_right_time__is_well_at_once(rail):
+    rail.look()
+    rail.now += 7_200
+    assert "clock_jumped" in rail.look()
+    rail.now -= 7_200
+    assert rail.look() == []
+
+
+def test_oracle__that_does_not_answer__delays_no_look(rail, monkeypatch):
+    monkeypatch.setattr("orchestrator.health_monitor._PATIENCE_S", 0.1)
+    go_on = threading.Event()
+    rail.oracles[0].probe = go_on.wait
+    assert rail.look() == ["oracle_down"]
+    go_on.set()
+
+
+def test_each_part__that_fails__is_named(rail):
+    rail.broker, rail.node = "not connected", ChainState(error="refused")
+    rail.oracles[0].error = rail.oracles[1].error = "Timeout"
+    rail.context.bank.inbox.rmdir()
+    assert rail.look() == [
+        "bank_unreachable",
+        "broker_down",
+        "node_down",
+        "quorum_out_of_reach",
+        "oracle_down",
+        "oracle_down",
+    ]
+
+
+def test_send__that_waits_for_long__is_named_with_its_reason(rail):
+    with rail.store.write() as session:
+        row = tables.ChainSendRow(
+            tx_hash="0xab",
+            chain_id=1,
+            sender="0x1",
+            nonce=1,
+            purpose="settle",
+            ref="0xcd",
+            raw="0x",
+            stage="sent",
+            verdict="insufficient funds",
+            created_at=NOW - 400,
+        )
+        add_all(session, [row])
+    (problem,) = rail.monitor.look()
+    assert problem.name == "send_stuck" and "insufficient funds" in problem.what
+
+
+def bank_file(at: int) -> tables.BankFileRow:
+    return tables.BankFileRow(
+        file_hash=str(at), direction="in", name="a", kind="camt", body=b"", at=at
+    )
+
+
+def test_statement__that_is_due__is_missed_from_the_first_bank_file_on(rail):
+    assert rail.look() == []  # no file of a bank yet
+    with rail.store.write() as session:
+        add_all(session, [bank_file(NOW)])
+    assert rail.look() == []  # today's statement is due tomorrow
+    rail.pass_time(86_400)
+    assert rail.look() == ["statement_missing"]
+    with rail.store.write() as session:
+        row = tables.BankStatementRow(account=IBAN, statement="1", file_hash="1", day="2026-09-21")
+        add_all(session, [row])
+    assert rail.look() == []
+
+
+def test_statement__of_a_simulated_bank__is_not_due_by_the_calendar(rail):
+    with rail.store.write() as session:
+        add_all(session, [bank_file(NOW)])
+    rail.pass_time(86_400)
+    alive = rail.context.bank.inbox.parent / "alive"
+    alive.touch()
+    os.utime(alive, (rail.now, rail.now))
+    assert rail.look() == []
+
+
+def test_run__while_the_database_does_not_answer__goes_on(rail, monkeypatch):
+    looks = []
+
+    def look():
+        looks.append(1)
+        if len(looks) == 3:
+            rail.monitor.stop()
+        raise Retry("locked") if len(looks) == 1 else OSError(28, "No space left on device")
+
+    monkeypatch.setattr("orchestrator.health_monitor._EVERY_S", 0)
+    rail.monitor.look = look
+    rail.monitor.run()
+    assert len(looks) == 3
+
+
+def test_supervisor__that_shows_a_dead_process__is_believed(rail):
+    processes = {"version": 1, "processes": [{"name": "bank", "state": "resting", "restarts": 2}]}
+    (rail.home / "run").mkdir(exist_ok=True)
+    (rail.home / "run" / "processes.json").write_text(json.dumps(processes))
+    (problem,) = rail.monitor.look()
+    assert (problem.name, problem.subject) == ("process_down", "bank")
