@@ -111,7 +111,9 @@ def broker_process(settings: Settings, *extra: str) -> Process:
     """The broker; it reads who may log in from the home."""
     ready = settings.run / "broker.json"
     arguments = ("--home", str(settings.home), "--port", str(settings.broker_port))
-    arguments += ("--ready-file", str(ready), *extra)
+    if settings.nats_port:
+        arguments += ("--nats-port", str(settings.nats_port))
+    arguments += ("--host", settings.broker_host, "--ready-file", str(ready), *extra)
     return Process("broker", "services.broker", arguments, ready=ready)
 
 
@@ -126,7 +128,7 @@ def oracle_process(settings: Settings, oracle: OracleSettings, *extra: str) -> P
         "rpc": settings.rpc_url,
         "deployment": settings.deployment,
         "broker-host": settings.broker_host,
-        "broker-port": settings.broker_port,
+        "broker-port": settings.nats_port,
         "broker-user": oracle.name,
         "broker-password-file": home / "broker.password",
         "http-port": oracle.url.rstrip("/").rpartition(":")[2],

@@ -62,7 +62,6 @@ class WholeRail:
         self,
         home: Path,
         *,
-        embedded_broker: bool = True,
         unfunded: Sequence[str] = (),
         finality_blocks: int = 2,
         hole_patience_s: int = 2,
@@ -79,7 +78,6 @@ class WholeRail:
         self.stack = Stack(
             home,
             start_at,
-            embedded_broker=embedded_broker,
             environment=environment,
             patience_s=PATIENCE_S,
         )
