@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     )
     broker_tls_cert: Path | None = Field(default=None, description="PEM of the broker; None: plain")
     broker_tls_key: Path | None = Field(default=None, description="PEM of its private key")
+    broker_tls_ca: Path | None = Field(
+        default=None, description="PEM of the authorities that readers check the broker with"
+    )
     broker_tls_client_ca: Path | None = Field(
         default=None, description="PEM of the CA whose certificates devices must show"
     )

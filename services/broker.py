@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,9 @@ from orchestrator.edges.broker.credentials import path, replace_private
 from orchestrator.edges.broker.server import BrokerTls, ServerPlan, free_ports
 from orchestrator.errors import Halt
 from orchestrator.settings import Settings
+from services import logs
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
 
 _MEMORY = "256MiB"  # from here on nats-server collects its garbage more often
 
@@ -35,9 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="for MQTT; 0: a free one")
     parser.add_argument("--nats-port", type=int, help="for readers; default: configured, or port+1")
     parser.add_argument("--ready-file", type=Path)
+    parser.add_argument(
+        "--metrics-port", type=int, default=0, help="/metrics on loopback, without a key; 0: none"
+    )
     options = parser.parse_args(arguments)
     os.environ.setdefault("GOMEMLIMIT", _MEMORY)  # the child inherits it
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    log, sink = logs.set_up("broker")
+    if options.metrics_port:
+        serve_metrics(process_registry("broker", sink), options.metrics_port, log)
     try:
         asyncio.run(_run(options, _plan(options)))
     except Halt as error:

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -82,12 +83,14 @@ def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
         signal.signal(number, lambda *_: stop.set())
     chain, registry = _chain(options)
     node = _node(options, chain, registry)
+    authorities = options.broker_tls_ca
     inlet = Inlet(
         options.broker_host,
         options.broker_port,
         options.broker_user,
         _secret(options.broker_password_file),
         node.memory.log_position(),
+        tls=ssl.create_default_context(cafile=authorities) if authorities else None,
     )
     metrics_registry = process_registry(f"oracle-{options.name}", sink)
     metrics, seen = OracleMetrics(metrics_registry), NodeAge()
@@ -322,6 +325,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--broker-host", default="127.0.0.1")
     options.add_argument("--broker-port", type=int, required=True, help="of its NATS listener")
     options.add_argument("--broker-user", required=True)
+    options.add_argument("--broker-tls-ca", type=Path, help="authorities of the broker, PEM")
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         options.add_argument(flag, type=Path, required=True, help="readable by its owner only")
     options.add_argument("--http-host", default="127.0.0.1", help="beyond loopback TLS is needed")

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -182,7 +183,9 @@ def registration(context: StepContext) -> Registration | None:
 def _inlet(settings: Settings, intake: Intake) -> Inlet:
     broker = read_config(settings)["broker"]
     password = (settings.keys / "broker.password").read_text()
-    return Inlet(broker["host"], broker["nats_port"], "rail", password, intake.log_position())
+    position, authorities = intake.log_position(), settings.broker_tls_ca
+    tls = ssl.create_default_context(cafile=authorities) if authorities else None
+    return Inlet(broker["host"], broker["nats_port"], "rail", password, position, tls=tls)
 
 
 def _listen(settings: Settings) -> Listen:
