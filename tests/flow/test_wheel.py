@@ -9,7 +9,6 @@ from zipfile import ZipFile
 import pytest
 
 from device_adapters.protocols.ocmf.examples import BEGIN, PUBLIC_KEY
-from tests.support import wheel
 from tests.support.wheel import ROOT, Installed
 
 RELEASED = ROOT / "tests/data/released/0.3.0"
@@ -23,11 +22,6 @@ for name in sys.argv[1:]:
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):
         importlib.import_module(module.name)
 """
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    return wheel.build(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="module")

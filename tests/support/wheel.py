@@ -38,11 +38,17 @@ def build(folder: Path) -> Path:
 
 
 class Installed:
-    """An environment with the wheel; its commands run in a folder outside of the checkout."""
+    """An environment with the wheel; its commands run in a folder outside of the checkout.
 
-    def __init__(self, folder: Path, wheel: Path) -> None:
+    Args:
+        folder: where the environment and the folder of its commands are made.
+        programs: a folder of further programs, which is on PATH.
+    """
+
+    def __init__(self, folder: Path, wheel: Path, *programs: Path) -> None:
         self.folder, self._wheel = folder / "work", wheel
         self._bin = folder / "environment" / "bin"
+        self._path = ":".join(map(str, (self._bin, *programs, "/usr/bin", "/bin")))
         self.folder.mkdir()
         _uv("venv", "--python", sys.executable, folder / "environment")
 
@@ -60,7 +66,7 @@ class Installed:
         return subprocess.run(
             [str(self._bin / command), *map(str, arguments)],
             cwd=self.folder,
-            env={"PATH": f"{self._bin}:/usr/bin:/bin", "HOME": str(self.folder)},
+            env={"PATH": self._path, "HOME": str(self.folder)},
             capture_output=True,
             text=True,
             timeout=_SECONDS,
