@@ -216,6 +216,7 @@ def embedded_ports(settings: Settings) -> list[tuple[str, str, int]]:
         ports.append(("the chain", *_address(settings.rpc_url)))
     if settings.broker_embedded:
         ports.append(("the broker", settings.broker_host, settings.broker_port))
+        ports.append(("the broker's readers", settings.broker_host, settings.nats_port))
     oracles = [oracle for oracle in settings.oracles if oracle.embedded]
     ports += [(f"oracle {oracle.name}", *_address(oracle.url)) for oracle in oracles]
     return [(name, host, port) for name, host, port in ports if port]
