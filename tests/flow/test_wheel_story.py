@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -21,7 +22,9 @@ import pytest
 
 from orchestrator.edges.chain.ethereum import Account
 from services import anvil
+from services.development import ORACLES
 from tests.support.independent_meter import IndependentMeter
+from tests.support.server_answers import SystemPorts
 from tests.support.wheel import Installed
 
 pytestmark = pytest.mark.long
@@ -34,6 +37,7 @@ PAYER = {"name": "Acme Fleet AG", "street": "Ring", "building": "3", "post_code"
 PAYER |= {"town": "Koeln", "country": "DE"}
 PAYEE = ("--street", "Hafen", "--building", "1", "--post-code", "24103", "--town", "Kiel")
 _PAID = ("booked", "reconciled")
+_PORT = re.compile(r"^((?:\w*port = |\w*url = \"http://127\.0\.0\.1:))([1-9][0-9]+)", re.MULTILINE)
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -72,12 +76,12 @@ class WheelRail:
     def published(self) -> dict[str, Any]:
         return json.loads((self.home / "rail.json").read_text())
 
-    def allow_registration(self) -> None:
-        """Change the one line of the configuration that a partner's own keys need."""
-        file = self.home / "proofrail.toml"
-        before = file.read_text()
-        assert before.count("\nregistration = false\n") == 1
-        file.write_text(before.replace("\nregistration = false\n", "\nregistration = true\n"))
+    def configure(self) -> None:
+        """Change the ports: `init` takes some that are free now, and other tests start rails."""
+        file, ports = self.home / "proofrail.toml", SystemPorts()
+        text, count = _PORT.subn(lambda found: f"{found[1]}{ports.take(0, '')}", file.read_text())
+        assert count == len(("node", "API", "broker", "its readers", *ORACLES))
+        file.write_text(text)
 
     def up(self) -> None:
         self.run("up", "--detach", "--patience", PATIENCE_S)
@@ -104,8 +108,8 @@ class WheelRail:
     def stop(self) -> None:
         """Stop all, also where the test has failed."""
         self._installed.run("proofrail", "down")
-        lock = self.home / "run"
-        assert not lock.exists() or self.json("ps", code=1)["supervisor"] is None
+        if self.home.exists():
+            assert self.json("ps", code=1)["supervisor"] is None
 
 
 @pytest.fixture
@@ -125,7 +129,7 @@ def rail(built: Path, tmp_path: Path) -> Iterator[WheelRail]:
 def test_wheel__alone__pays_a_strangers_meter_survives_kills_and_is_restored(rail):
     with step("init"):
         rail.run("init", "--profile", "dev", "--yes")
-    rail.allow_registration()
+    rail.configure()
     with step("up"):
         rail.up()
     meter = IndependentMeter(METER)
