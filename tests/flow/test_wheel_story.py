@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,10 +101,17 @@ class WheelRail:
         assert answer.status_code == 200, f"{path}: {answer.text}"
         return answer.json()
 
+    def show_processes(self) -> subprocess.CompletedProcess[str]:
+        """Run `proofrail ps`, which exits with 1 while one of them is not ready."""
+        return self._installed.run("proofrail", "ps", "--json")
+
     def processes(self) -> dict[str, dict[str, Any]]:
-        """Return what `proofrail ps` shows; it exits with 1 while one is not ready."""
-        done = self._installed.run("proofrail", "ps", "--json")
-        return {process["name"]: process for process in json.loads(done.stdout)["processes"]}
+        view = json.loads(self.show_processes().stdout)
+        return {process["name"]: process for process in view["processes"]}
+
+    def is_well(self) -> bool:
+        """Return whether `proofrail status` finds nothing wrong."""
+        return self._installed.run("proofrail", "status").returncode == 0
 
     def stop(self) -> None:
         """Stop all, also where the test has failed."""
@@ -221,19 +229,22 @@ def kill_each(rail: WheelRail) -> None:
             return now["state"] == "ready" and now["restarts"] > restarts
 
         until(is_back, f"{name} is back")
-    until(lambda: all_ready(rail), "the rail is ready")
+    until(rail.is_well, "nothing is wrong with the rail")
 
 
-def all_ready(rail: WheelRail) -> bool:
-    states = {process["state"] for process in rail.processes().values()}
-    return states == {"ready", "done"} and rail.api.get("/ready").status_code == 200
+def lose_power(rail: WheelRail) -> None:
+    """Kill the supervisor, with which every process of the rail ends."""
+    view = json.loads(rail.show_processes().stdout)
+    os.kill(view["supervisor"], signal.SIGKILL)
+    pids = [process["pid"] for process in view["processes"] if process["pid"]]
+    until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), "all have ended")
 
 
 def restore(rail: WheelRail) -> None:
-    """Lose everything but the backup; the books come back, and recomputing gives the same bytes."""
+    """Lose the machine and all but the backup; recomputing gives the same bytes afterwards."""
     before = rail.json("rebuild")
     archive = rail.json("backup", ".")["archive"]
-    rail.run("down")
+    lose_power(rail)
     shutil.rmtree(rail.home)
     rail.run("restore", archive)
     rail.up()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,12 +62,19 @@ class Installed:
         listed = _uv("pip", "list", *python, "--format", "freeze")
         return len(listed.splitlines())
 
-    def run(self, command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment to its end."""
+    def run(
+        self, command: str, *arguments: str | Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment to its end.
+
+        Args:
+            environment: variables next to PATH; left out: a HOME without anything.
+        """
+        variables = environment or {"HOME": str(self.folder)}
         return subprocess.run(
             [str(self._bin / command), *map(str, arguments)],
             cwd=self.folder,
-            env={"PATH": self._path, "HOME": str(self.folder)},
+            env={**variables, "PATH": self._path},
             capture_output=True,
             text=True,
             timeout=_SECONDS,
