@@ -6,9 +6,11 @@ A worker runs one rail at a time, and none is left when the tests end, even if t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import wheel
 from tests.support.whole_rail import SHORT, WholeRail
 
 CHOOSE_PORTS = (
@@ -60,6 +62,12 @@ def own_rail(
     rail = WholeRail(home, finality_blocks=3, hole_patience_s=90).start()
     yield rail
     rail.stop()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this checkout."""
+    return wheel.build(tmp_path_factory.mktemp("build"))
 
 
 def _end(rails: list[WholeRail]) -> None:
