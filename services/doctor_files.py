@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings
 
 _RESTORE = (
@@ -26,8 +27,6 @@ def damaged_files(settings: Settings) -> Iterator[tuple[str, str]]:
             continue
         try:
             read(path)
-        except PermissionError as error:
-            yield f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}, as its owner"
         except Exception as error:  # each reader has errors of its own; all mean damage
             yield f"{path} is damaged: {error}", _RESTORE
 
@@ -38,8 +37,8 @@ def _readers(settings: Settings) -> list[tuple[Path, Callable[[Path], object]]]:
         (settings.deployment, _read_deployment),
         (settings.home / "broker" / "credentials.json", _read_json),
         (keys / "receipt.pem", _read_receipt_key),
-        *((path, _read_secret) for path in sorted(keys.glob("*.token"))),
-        (keys / "broker.password", _read_secret),
+        *((path, read_secret) for path in sorted(keys.glob("*.token"))),
+        (keys / "broker.password", read_secret),
         (settings.database, _read_database),
         *((path, _read_database) for path in sorted(oracles.glob("*/oracle.sqlite3"))),
     ]
@@ -53,12 +52,6 @@ def _read_deployment(path: Path) -> None:
 
 def _read_json(path: Path) -> None:
     json.loads(path.read_bytes())
-
-
-def _read_secret(path: Path) -> None:
-    text = path.read_text("ascii").strip()
-    if not text or not text.isprintable():
-        raise ValueError("it holds no line of text")
 
 
 def _read_receipt_key(path: Path) -> None:

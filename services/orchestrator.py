@@ -38,6 +38,7 @@ from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.keys import open_receipts
 from orchestrator.operations.registration import Registration
+from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings, read_settings
 from orchestrator.status_file import HALTS
 from orchestrator.steps import StepContext
@@ -181,7 +182,7 @@ def registration(context: StepContext) -> Registration | None:
 
 def _inlet(settings: Settings) -> Inlet:
     broker = read_config(settings)["broker"]
-    password = (settings.keys / "broker.password").read_text()
+    password = read_secret(settings.keys / "broker.password")
     return Inlet(broker["host"], broker["port"], "rail", password, client_id="rail")
 
 
