@@ -159,9 +159,9 @@ def _files(folder: Path) -> Iterable[Path]:
 def _files_whole(settings: Settings) -> Iterator[Finding]:
     damaged = list(damaged_files(settings))
     for sentence, step in damaged:
-        yield Finding("files", Severity.PROBLEM, sentence, step)
+        yield Finding("files", CheckState.PROBLEM, sentence, step)
     if not damaged:
-        yield Finding("files", Severity.OK, "those that a start needs can be read")
+        yield Finding("files", CheckState.OK, "those that a start needs can be read")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
