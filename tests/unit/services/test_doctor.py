@@ -151,7 +151,7 @@ def test_ports__taken_by_another_program__are_a_problem_before_the_start(home):
         assert f"another program listens on 127.0.0.1:{port}" in problem(home, "ports").observed
     with running(home, "ready"):
         silent_parts = [f for f in found(home, "ports", node()) if f.severity is CheckState.PROBLEM]
-    assert len(silent_parts) == 7  # API, chain, broker and four oracles do not listen
+    assert len(silent_parts) == 8  # API, chain, broker (two ports) and four oracles
 
 
 def test_file_modes__a_secret_that_others_can_read__is_named_with_its_chmod(home):
