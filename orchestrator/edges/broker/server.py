@@ -18,7 +18,8 @@ from orchestrator.errors import Halt
 
 ACCOUNT = "RAIL"
 _STOP_SECONDS = 20
-_NOBODY_ANSWERS_SECONDS, _ADMISSION_SECONDS = 1, 30
+_NOBODY_ANSWERS_SECONDS, _ADMISSION_SECONDS = 1, 60
+_SILENCE_SECONDS = 10  # a thousand may connect at once, and each waits for its turn to speak
 _PDEATHSIG = 1
 # the largest message (256 KiB), with its MQTT and NATS headers
 _MAX_PAYLOAD = "257KB"
@@ -65,7 +66,7 @@ mqtt {{
   reject_qos2_publish: true
   consumer_inactive_threshold: "{session}"
   authorization {{
-    timeout: 2
+    timeout: {silence_s}
   }}
 {mqtt_tls}}}
 {nats_tls}"""
@@ -154,6 +155,7 @@ def config_text(plan: ServerPlan, keys: ServerKeys, admitting: bool) -> str:
         setup_user=keys.setup_user,
         issuer=keys.issuer,
         curve=keys.curve,
+        silence_s=_SILENCE_SECONDS,
         admission_s=_ADMISSION_SECONDS if admitting else _NOBODY_ANSWERS_SECONDS,
         nats_tls=_tls(plan.tls, 0, False),
         mqtt_tls=_tls(plan.tls, 2, True),
