@@ -92,9 +92,11 @@ def assert_paid_once(rail: OpenRail) -> None:
     """Every payment left the rail, and the bank took each payout once."""
     assert not set(rail.stages()) - {"paid_out", "booked", "reconciled"}
     with closing(sqlite3.connect(rail.store.path)) as base:
-        owed = base.execute("SELECT sum(cents) FROM payout").fetchone()[0]
-    paid = rail.bank.state["accounts"]
-    assert paid == owed
+        ordered = base.execute("SELECT end_to_end_id, cents FROM payout").fetchall()
+    with closing(sqlite3.connect(rail.home / "bank" / "books.sqlite3")) as books:
+        taken = books.execute("SELECT end_to_end_id, cents FROM orders").fetchall()
+    assert len(taken) == len(set(taken))
+    assert set(taken) == set(ordered)
 
 
 def send_new(rail: OpenRail, records: list[bytes], energy: str) -> None:
