@@ -58,7 +58,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("resume:resume", "Let a halted step continue."),
         "backup": (
             "backup:backup",
-            "Save the whole rail to one archive while it runs, and check the archive.",
+            "Save the whole rail to one archive while it runs, and check it.",
         ),
         "restore": ("backup:restore", "Check an archive and unpack it into an empty home."),
         "upgrade": ("upgrade:upgrade", "Migrate the database and configuration of a stopped rail."),

@@ -22,7 +22,7 @@ def backup(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Save the whole rail to one archive while it runs, and check the archive.
+    """Save the whole rail to one archive while it runs, and check it.
 
     It holds database, keys, chain state, bank folders, oracles and configuration.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from device_adapters.types import Event
+from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
 from oracles.citations import resolve
 from oracles.rules import Hole, Runs, derive_claim, late_run, runs
@@ -52,6 +52,7 @@ def collect(context: CollectContext) -> int:
         busy = payments.busy_agreements(session, IN_FLIGHT + STOPPING)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
+        complete(context, agreement, now)
         if agreement in busy:
             continue
         with context.store.write() as session:
@@ -63,6 +64,8 @@ def _start(context: CollectContext, session: Session, agreement: str, now: int) 
     row = agreements.get(session, agreement)
     if row is None or row.stage != agreements.Stage.LIVE:
         return 0
+    if row.sequence and evidence.at_counter(session, agreement, row.last_counter) is None:
+        return 0  # a store that was restored: the records of its last claim are to be sent again
     result = _late(context, session, row, now)
     if not result.run:
         result = _next(context, session, row, now)
@@ -85,6 +88,45 @@ def _start(context: CollectContext, session: Session, agreement: str, now: int) 
     )
     evidence.claim_events(session, agreement, first, last, identity)
     return 1
+
+
+def complete(context: CollectContext, agreement: str, now: int) -> None:
+    """Put records that were sent again into the payments that the chain settled for them.
+
+    Only payments that were taken from the chain (`steps.adopt`) take any, and only until their
+    evidence makes the claim that the chain has.
+    """
+    with context.store.read() as session:
+        row = agreements.get(session, agreement)
+        if row is None or evidence.late_since(session, agreement, row.last_counter) is None:
+            return
+        missing = [payment.payment_id for payment in payments.underived(session, agreement)]
+    if not missing:
+        return
+    with context.store.write() as session:
+        row = agreements.get(session, agreement)
+        for payment in payments.underived(session, agreement):
+            if not _derives(context, session, payment, row):
+                first, last = payment.first_counter, payment.last_counter
+                evidence.claim_events(session, agreement, first, last, payment.payment_id)
+                if not _derives(context, session, payment, row):
+                    continue  # more of its records are to come
+            derived = payments.NewFact(payment.payment_id, Fact.DERIVED, payment.claim_hash)
+            payments.record_facts(session, [derived], now)
+
+
+def _derives(
+    context: CollectContext,
+    session: Session,
+    payment: payments.PaymentRow,
+    agreement: agreements.AgreementRow,
+) -> bool:
+    """Return whether the stored evidence of a payment makes the claim that the chain has."""
+    try:
+        claim = claim_of(context, session, payment, agreement)
+    except (Rejected, KeyError, IndexError):
+        return False
+    return payment.claim_hash == "0x" + claim_hash(claim).hex()
 
 
 def _next(

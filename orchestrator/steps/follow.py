@@ -8,7 +8,7 @@ entries of those blocks and needs no person; a deeper one is a Halt.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.funding import Fact as FundingFact
@@ -27,6 +27,8 @@ from orchestrator.edges.store import (
     sends,
 )
 from orchestrator.errors import Halt, Retry
+from orchestrator.products import Product
+from orchestrator.steps.adopt import adopt
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
 
@@ -40,6 +42,7 @@ class FollowContext(Protocol):
     chain: Chain
     registry: Registry
     senders: tuple[Sender, ...]
+    rules: Mapping[str, Product]
     now: Callable[[], int]  # Unix seconds
     log: Any
 
@@ -80,10 +83,10 @@ def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:
 
 def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
     now, claims = context.now(), read_claims(context, logs)
+    settled_logs = [log for log in logs if log.name == "Settled"]
     facts = [
         fact
-        for log in logs
-        if log.name == "Settled"
+        for log in settled_logs
         for fact in settled_facts(context, log, claims[log.tx_hash, log.index], now)
     ]
     with context.store.write() as session:
@@ -112,6 +115,8 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
         )
         for block, _, entries in by_block(context, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
+        settlements = [(log, claims[log.tx_hash, log.index]) for log in settled_logs]
+        adopt(context, session, settlements, now)
         payments.record_facts(session, facts, now)
     if facts:
         settled = [fact.payment_id for fact in facts]

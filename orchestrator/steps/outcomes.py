@@ -74,6 +74,12 @@ def settled_amounts(packed: str) -> list[int]:
     return [outcome.amount_micro for outcome in _unpacked(packed)]
 
 
+def settled_claims(log: DecodedLog, claims: Sequence[Claim]) -> list[Claim]:
+    """Return those of a Settled log's claims that it applied."""
+    outcomes = _unpacked(log.args["outcomes"])
+    return [claim for claim, outcome in zip(claims, outcomes, strict=False) if not outcome.refusal]
+
+
 def _named(refusal: int) -> str:
     return REFUSALS[refusal] if refusal < len(REFUSALS) else f"product_{refusal - 100}"
 

@@ -148,6 +148,11 @@ def claim_events(session: Session, agreement: str, first: int, last: int, paymen
     )
 
 
+def unclaim(session: Session, payment: str) -> None:
+    """Take all events out of a payment."""
+    session.exec(update(EventRow).where(EventRow.payment_id == payment).values(payment_id=None))
+
+
 def drop(session: Session, event_id: str, reason: str) -> None:
     """Record that no claim will ever hold an event."""
     session.exec(update(EventRow).where(EventRow.event_id == event_id).values(reason=reason))

@@ -125,6 +125,23 @@ def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
     return _by_ids(session, ids)
 
 
+def underived(session: Session, agreement: str) -> list[PaymentRow]:
+    """Return an agreement's settled payments that no batch of ours and no evidence here explains.
+
+    Those with the narrowest counters come first: what a late claim covers lies within another's.
+    """
+    derived = select(PaymentFactRow.payment_id).where(
+        PaymentFactRow.fact == Fact.DERIVED, PaymentFactRow.key == PaymentRow.claim_hash
+    )
+    rows = session.exec(
+        select(PaymentRow)
+        .where(PaymentRow.agreement_id == agreement, PaymentRow.batch_digest.is_(None))
+        .where(PaymentRow.settlement_tx.is_not(None), PaymentRow.payment_id.not_in(derived))
+        .order_by(PaymentRow.last_counter - PaymentRow.first_counter, PaymentRow.sequence)
+    )
+    return list(rows)
+
+
 def due(
     session: Session, next_step: NextStep, now: int, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:

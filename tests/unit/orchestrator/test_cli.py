@@ -112,8 +112,8 @@ def complete(words: str) -> list[str]:
 
 def test_completion__a_commands_beginning__is_completed() -> None:
     assert complete("proofrail re") == [
-        "rejected",
         "restart",
+        "rejected",
         "resume",
         "restore",
         "reconcile",

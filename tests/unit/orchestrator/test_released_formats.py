@@ -9,17 +9,16 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 from sqlmodel import select
 
 from orchestrator.approvals import ready
 from orchestrator.core.audit import verify
-from orchestrator.edges.store import Store, debts, ledger, schema
+from orchestrator.edges.store import Store, debts, ledger
 from orchestrator.edges.store.tables import ApprovalRow, PaymentRow, PayoutRow
 from orchestrator.products import products
+from tests.support.released import FOLDER, migrated_database
 
-RELEASED = Path(__file__).resolve().parents[2] / "data" / "released"
-BUNDLES = sorted(RELEASED.glob("*/bundle_*.json.gz"))
+BUNDLES = sorted(FOLDER.glob("*/bundle_*.json.gz"))
 CHAIN_ID = 31337
 
 
@@ -46,11 +45,7 @@ def test_bundle__of_an_earlier_release_with_a_changed_entry__fails_at_the_ledger
 
 @pytest.fixture
 def migrated(tmp_path: Path) -> Store:
-    path = tmp_path / "proofrail.sqlite3"
-    path.write_bytes(gzip.decompress((RELEASED / "0.3.0" / "proofrail.sqlite3.gz").read_bytes()))
-    with create_engine(f"sqlite:///{path}").begin() as connection:
-        schema.migrate(connection)
-    store = Store(path)
+    store = Store(migrated_database(tmp_path / "proofrail.sqlite3"))
     yield store
     store.close()
 

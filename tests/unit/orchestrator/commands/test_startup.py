@@ -5,7 +5,6 @@ No time is measured here, since a test runs on a busy machine too.
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.edges.store import Store
+from tests.support.released import migrated_database
 
 ROOT = Path(__file__).resolve().parents[4]
 HEAVY = ("web3", "eth_account", "sqlmodel", "sqlalchemy", "fastapi", "alembic", "requests")
@@ -63,12 +62,10 @@ def test_start__offline_commands__load_nothing_heavy(
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return the home of a rail that an earlier release wrote."""
+    """Return the home of a rail that an earlier release began."""
     home = tmp_path / "home"
     home.mkdir()
-    packed = ROOT / "tests/data/released/0.3.0/proofrail.sqlite3.gz"
-    (home / "proofrail.sqlite3").write_bytes(gzip.decompress(packed.read_bytes()))
-    Store(home / "proofrail.sqlite3").close()
+    migrated_database(home / "proofrail.sqlite3")
     return home
 
 

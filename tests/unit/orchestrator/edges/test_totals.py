@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import sqlite3
 from pathlib import Path
 
@@ -33,15 +32,13 @@ from orchestrator.edges.store.tables import (
 )
 from orchestrator.edges.totals import read_totals
 from orchestrator.errors import Halt, Retry
-
-RELEASED = Path(__file__).resolve().parents[3] / "data/released/0.3.0/proofrail.sqlite3.gz"
+from tests.support.released import migrated_database
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Return a database with something of everything that `status` shows."""
-    path = tmp_path / "proofrail.sqlite3"
-    path.write_bytes(gzip.decompress(RELEASED.read_bytes()))
+    path = migrated_database(tmp_path / "proofrail.sqlite3")
     store = Store(path)
     with store.write() as session:
         device = session.exec(select(DeviceRow)).first()
