@@ -39,6 +39,7 @@ from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.keys import open_receipts
 from orchestrator.operations.registration import Registration
+from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings, read_settings
 from orchestrator.status_file import HALTS
 from orchestrator.steps import StepContext
@@ -182,7 +183,7 @@ def registration(context: StepContext) -> Registration | None:
 
 def _inlet(settings: Settings, intake: Intake) -> Inlet:
     broker = read_config(settings)["broker"]
-    password = (settings.keys / "broker.password").read_text()
+    password = read_secret(settings.keys / "broker.password")
     position, authorities = intake.log_position(), settings.broker_tls_ca
     tls = ssl.create_default_context(cafile=authorities) if authorities else None
     return Inlet(broker["host"], broker["nats_port"], "rail", password, position, tls=tls)

@@ -30,6 +30,7 @@ from orchestrator.edges.bank.files import write_atomically
 from orchestrator.errors import Halt
 from orchestrator.home_lock import HomeInUse, hold
 from orchestrator.settings import CONFIGURATION, Settings, read_settings
+from orchestrator.status_file import STATUS_FILE
 from services import processes
 from services.metrics import process_registry
 from services.metrics import serve as serve_metrics
@@ -230,6 +231,7 @@ class Supervisor:
         """Write run/processes.json if it changed."""
         state = {
             "version": STATE_FORMAT,
+            "supervisor": os.getpid(),
             "processes": [self._view(member) for member in self.supervised.values()],
         }
         text = json.dumps(state, indent=1).encode()
@@ -312,6 +314,8 @@ def prepare(settings: Settings) -> None:
             "writes one into a new home."
         )
     settings.logs.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):  # what an earlier rail said about itself is over
+        (settings.home / STATUS_FILE).unlink()
     write_addresses(settings.home, configured_addresses(settings))
     if settings.bank_simulated:
         processes.write_bank_accounts(settings)

@@ -119,6 +119,8 @@ def ps(context: typer.Context, as_json: Json = False) -> None:
     """Show the rail's processes. Exit code 1 unless all of them are ready."""
     home = home_of(context)
     holder, processes = _holder(home), read_processes(home.settings.run)
+    if holder is None and processes:  # the supervisor was killed: its processes ended with it
+        processes = [process | {"pid": None, "state": "stopped"} for process in processes]
     view = {"home": str(home.settings.home), "supervisor": holder, "processes": processes or []}
     output.show(view, as_json, lambda console: _render(console, view))
     working = holder is not None and bool(processes)
@@ -150,13 +152,19 @@ def _render(console: Any, view: dict[str, Any]) -> None:
         )
 
 
-def read_processes(run: Path) -> list[dict[str, Any]] | None:
+def read_processes(run: Path, supervisor: int | None = None) -> list[dict[str, Any]] | None:
     """Return what the supervisor wrote last about each process.
 
     None if it wrote nothing, or nothing that this version can read; both pass when it writes again.
+
+    Args:
+        run: the folder `run` of the home.
+        supervisor: only what this process wrote counts; None: also what an earlier one left.
     """
     try:
         state = json.loads((run / "processes.json").read_bytes())
+        if supervisor is not None and state["supervisor"] != supervisor:
+            return None
         return state["processes"] if state["version"] == STATE_FORMAT else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -204,7 +212,7 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
                 f"The rail did not start (exit {process.returncode}): {_last_lines(log, 1)} "
                 "Nothing runs. See `proofrail logs supervisor`."
             )
-        processes = read_processes(settings.run) or []
+        processes = read_processes(settings.run, process.pid) or []
         if any(process["restarts"] >= HOPELESS_RESTARTS for process in processes):
             raise Halt(_unready(home, processes, 0))
         available = processes and all(entry["state"] in AVAILABLE for entry in processes)
@@ -213,7 +221,7 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
     _wait_until(
         is_ready,
         patience_s,
-        lambda: _unready(home, read_processes(settings.run) or [], patience_s),
+        lambda: _unready(home, read_processes(settings.run, process.pid) or [], patience_s),
     )
 
 
