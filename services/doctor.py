@@ -36,7 +36,7 @@ _ROLES = ("sender", "minter", "warden")  # the keys that a running rail sends wi
 _ORACLE_SECRETS = ("key.json", "password", "token", "broker.password")
 
 
-class Severity(StrEnum):
+class CheckState(StrEnum):
     """How serious a finding is."""
 
     OK = "ok"
@@ -49,7 +49,7 @@ class Finding:
     """One line of the report. next_step: "" where there is nothing to do."""
 
     check: str
-    severity: Severity
+    severity: CheckState
     observed: str
     next_step: str = ""
 
@@ -70,7 +70,7 @@ def examine(
     ask = ask or ask_node
     running = holder(settings.lock) is not None
     return [
-        Finding("versions", Severity.OK, f"proofrail {__version__}, Python {_python()}"),
+        Finding("versions", CheckState.OK, f"proofrail {__version__}, Python {_python()}"),
         *_configuration(settings),
         *_processes(settings, running),
         *_file_modes(settings),
@@ -94,42 +94,42 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     if not path.is_file():
         yield Finding(
             "configuration",
-            Severity.PROBLEM,
+            CheckState.PROBLEM,
             f"{path} is missing; nothing else was checked",
             "give the rail's home with --home; proofrail init makes a new one",
         )
     elif settings.safeguarding is None or not settings.oracles:
         yield Finding(
             "configuration",
-            Severity.PROBLEM,
+            CheckState.PROBLEM,
             "no [safeguarding] account, or no [[oracles]] block",
             f"add it to {path}",
         )
     else:
-        yield Finding("configuration", Severity.OK, f"profile {settings.profile}, {path}")
+        yield Finding("configuration", CheckState.OK, f"profile {settings.profile}, {path}")
 
 
 def _processes(settings: Settings, running: bool) -> Iterator[Finding]:
     if not running:
-        yield Finding("processes", Severity.WARNING, "the rail is not running", "proofrail up")
+        yield Finding("processes", CheckState.WARNING, "the rail is not running", "proofrail up")
         return
     try:
         state = json.loads((settings.run / "processes.json").read_bytes())["processes"]
     except (OSError, ValueError, KeyError) as error:
         yield Finding(
-            "processes", Severity.WARNING, f"their state is unknown: {error}", "proofrail ps"
+            "processes", CheckState.WARNING, f"their state is unknown: {error}", "proofrail ps"
         )
         return
     for process in state:
         if process["state"] not in ("ready", "done"):
             yield Finding(
                 "processes",
-                Severity.PROBLEM,
+                CheckState.PROBLEM,
                 f"{process['name']} is {process['state']}, restarted {process['restarts']} times",
                 f"proofrail logs {process['name']}",
             )
     ready = sum(process["state"] in ("ready", "done") for process in state)
-    yield Finding("processes", Severity.OK, f"{ready} of {len(state)} are ready")
+    yield Finding("processes", CheckState.OK, f"{ready} of {len(state)} are ready")
 
 
 def _file_modes(settings: Settings) -> Iterator[Finding]:
@@ -144,12 +144,12 @@ def _file_modes(settings: Settings) -> Iterator[Finding]:
         mode = "700" if path.is_dir() else "600"
         yield Finding(
             "file modes",
-            Severity.PROBLEM,
+            CheckState.PROBLEM,
             f"others can read {path}",
             f"chmod {mode} {path}; if others work on this machine, also replace what it holds",
         )
     if not open_files:
-        yield Finding("file modes", Severity.OK, "secrets are readable by their owner only")
+        yield Finding("file modes", CheckState.OK, "secrets are readable by their owner only")
 
 
 def _files(folder: Path) -> Iterable[Path]:
@@ -159,9 +159,9 @@ def _files(folder: Path) -> Iterable[Path]:
 def _files_whole(settings: Settings) -> Iterator[Finding]:
     damaged = list(damaged_files(settings))
     for sentence, step in damaged:
-        yield Finding("files", Severity.PROBLEM, sentence, step)
+        yield Finding("files", CheckState.PROBLEM, sentence, step)
     if not damaged:
-        yield Finding("files", Severity.OK, "those that a start needs can be read")
+        yield Finding("files", CheckState.OK, "those that a start needs can be read")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -174,13 +174,13 @@ def _keys(settings: Settings) -> Iterator[Finding]:
             good += 1
         except Halt as error:
             step = f"restore {settings.keys} from a backup"
-            yield Finding("keys", Severity.PROBLEM, f"{role}: {error}", step)
+            yield Finding("keys", CheckState.PROBLEM, f"{role}: {error}", step)
     for name in ("receipt.pem", "broker.password", *_tokens(settings)):
         if not (settings.keys / name).is_file():
             step = f"restore {settings.keys} from a backup"
-            yield Finding("keys", Severity.PROBLEM, f"{settings.keys / name} is missing", step)
+            yield Finding("keys", CheckState.PROBLEM, f"{settings.keys / name} is missing", step)
     if good == len(_ROLES):
-        yield Finding("keys", Severity.OK, f"{', '.join(_ROLES)} open with their password")
+        yield Finding("keys", CheckState.OK, f"{', '.join(_ROLES)} open with their password")
 
 
 def _tokens(settings: Settings) -> list[str]:
@@ -193,9 +193,9 @@ def _anvil(settings: Settings) -> Iterator[Finding]:
     program = anvil.find()
     if program is None:
         step = "proofrail up fetches it, which needs npm or pip and the network"
-        yield Finding("anvil", Severity.WARNING, "the local chain's program is not here", step)
+        yield Finding("anvil", CheckState.WARNING, "the local chain's program is not here", step)
     else:
-        yield Finding("anvil", Severity.OK, f"{program} (version {anvil.version()} is pinned)")
+        yield Finding("anvil", CheckState.OK, f"{program} (version {anvil.version()} is pinned)")
 
 
 def _ports(settings: Settings, running: bool) -> Iterator[Finding]:
@@ -205,18 +205,18 @@ def _ports(settings: Settings, running: bool) -> Iterator[Finding]:
         if answers and not running:
             yield Finding(
                 "ports",
-                Severity.PROBLEM,
+                CheckState.PROBLEM,
                 f"another program listens on {host}:{port}, the port of {name}",
                 f"end that program, or change the port in {settings.home / CONFIGURATION}",
             )
         elif running and not answers:
             yield Finding(
                 "ports",
-                Severity.PROBLEM,
+                CheckState.PROBLEM,
                 f"{name} does not listen on {host}:{port}",
                 "proofrail ps, then proofrail logs NAME",
             )
-    yield Finding("ports", Severity.OK, "looked at " + ", ".join(_port_texts(settings)))
+    yield Finding("ports", CheckState.OK, "looked at " + ", ".join(_port_texts(settings)))
 
 
 def embedded_ports(settings: Settings) -> list[tuple[str, str, int]]:
@@ -226,6 +226,7 @@ def embedded_ports(settings: Settings) -> list[tuple[str, str, int]]:
         ports.append(("the chain", *_address(settings.rpc_url)))
     if settings.broker_embedded:
         ports.append(("the broker", settings.broker_host, settings.broker_port))
+        ports.append(("the broker's readers", settings.broker_host, settings.nats_port))
     oracles = [oracle for oracle in settings.oracles if oracle.embedded]
     ports += [(f"oracle {oracle.name}", *_address(oracle.url)) for oracle in oracles]
     return [(name, host, port) for name, host, port in ports if port]
@@ -245,7 +246,7 @@ def _node(
         return  # damaged, or not finished: `files` names it
     if deployment is None:
         step = "wait for proofrail up" if settings.chain_embedded else "proofrail init --rpc URL"
-        yield Finding("node", Severity.PROBLEM, "no contracts are deployed yet", step)
+        yield Finding("node", CheckState.PROBLEM, "no contracts are deployed yet", step)
         return
     rail = deployment["addresses"]["PaymentRail"]
     try:
@@ -263,7 +264,7 @@ def _node(
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield Finding(
             "node",
-            Severity.PROBLEM,
+            CheckState.PROBLEM,
             f"{settings.rpc_url} gives no usable answer: {error}",
             "start the node, or correct rpc_url",
         )
@@ -271,23 +272,25 @@ def _node(
     if identity != (deployment["chain_id"], deployment["genesis"]) or code == "0x":
         yield Finding(
             "node",
-            Severity.PROBLEM,
+            CheckState.PROBLEM,
             f"{settings.rpc_url} is another chain than that of the contracts, or lost its blocks",
             "point rpc_url to the right node; change nothing else",
         )
         return
-    yield Finding("node", Severity.OK, f"chain {identity[0]} with the contracts at {rail}")
+    yield Finding("node", CheckState.OK, f"chain {identity[0]} with the contracts at {rail}")
     yield _clock(age)
 
 
 def _clock(age: float) -> Finding:
     if age < -_SKEW_S:
         sentence = f"the newest block is {-age:.0f} s ahead of this machine's clock"
-        return Finding("clock", Severity.PROBLEM, sentence, "set the clock (NTP) of this machine")
+        return Finding("clock", CheckState.PROBLEM, sentence, "set the clock (NTP) of this machine")
     if age > _STALE_S:
         sentence = f"the newest block is {age:.0f} s old"
-        return Finding("clock", Severity.WARNING, sentence, "look at the node; compare the clocks")
-    return Finding("clock", Severity.OK, f"the newest block is {age:.0f} s old")
+        return Finding(
+            "clock", CheckState.WARNING, sentence, "look at the node; compare the clocks"
+        )
+    return Finding("clock", CheckState.OK, f"the newest block is {age:.0f} s old")
 
 
 def _deployment(settings: Settings) -> dict[str, Any] | None:
@@ -309,24 +312,26 @@ def _others(settings: Settings) -> Iterator[Finding]:
     ]
     for name, host, port in places:
         if _listens(host, port):
-            yield Finding(name, Severity.OK, f"answers at {host}:{port}")
+            yield Finding(name, CheckState.OK, f"answers at {host}:{port}")
         else:
             step = "ask whoever runs it; check the network and the firewall"
-            yield Finding(name, Severity.PROBLEM, f"does not answer at {host}:{port}", step)
+            yield Finding(name, CheckState.PROBLEM, f"does not answer at {host}:{port}", step)
 
 
 def _space(home: Path) -> Iterator[Finding]:
     there = next(path for path in (home, *home.absolute().parents) if path.is_dir())
     usage = os.statvfs(there)
     free = usage.f_bavail * usage.f_frsize
-    severity = Severity.OK
+    severity = CheckState.OK
     if free < _SCARCE_BYTES:
-        severity = Severity.PROBLEM if free < _FEW_BYTES else Severity.WARNING
-    step = "" if severity is Severity.OK else "free space: old backups and logs first, never keys/"
+        severity = CheckState.PROBLEM if free < _FEW_BYTES else CheckState.WARNING
+    step = (
+        "" if severity is CheckState.OK else "free space: old backups and logs first, never keys/"
+    )
     yield Finding("disk", severity, f"{free / 1024**3:.1f} GiB free for {home}", step)
     if usage.f_files and usage.f_favail < 1_000:
         sentence = f"only {usage.f_favail} more files can be made"
-        yield Finding("disk", Severity.PROBLEM, sentence, "delete files that nobody needs")
+        yield Finding("disk", CheckState.PROBLEM, sentence, "delete files that nobody needs")
 
 
 def _open_files() -> Iterator[Finding]:
@@ -335,7 +340,7 @@ def _open_files() -> Iterator[Finding]:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit < _FEW_FILES:
         sentence = f"a process may have only {limit} open files"
-        yield Finding("open files", Severity.WARNING, sentence, "raise it: ulimit -n 4096")
+        yield Finding("open files", CheckState.WARNING, sentence, "raise it: ulimit -n 4096")
 
 
 def ask_node(url: str, calls: list[tuple[str, list[Any]]]) -> list[Any]:

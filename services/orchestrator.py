@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from typing import Any
 
 import uvicorn
 
-from device_adapters.inlets import Inlet
+from device_adapters.inlets.log_inlet import Inlet
 from oracles.server import Listen
 from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.edges.api import ApiParts, create_app
@@ -97,7 +98,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     receipts = open_receipts(settings)
     intake = Intake(context.store, context.registry, context.rules, time.time, worker.wake)
     metered = MeteredIntake(intake, metrics, log, span)
-    inlet = _inlet(settings)
+    inlet = _inlet(settings, intake)
     loop = InletLoop(inlet, metered, receipts, time.time, log)
     threads = VitalThreads(log)
     monitor = HealthMonitor(
@@ -180,10 +181,12 @@ def registration(context: StepContext) -> Registration | None:
     )
 
 
-def _inlet(settings: Settings) -> Inlet:
+def _inlet(settings: Settings, intake: Intake) -> Inlet:
     broker = read_config(settings)["broker"]
     password = read_secret(settings.keys / "broker.password")
-    return Inlet(broker["host"], broker["port"], "rail", password, client_id="rail")
+    position, authorities = intake.log_position(), settings.broker_tls_ca
+    tls = ssl.create_default_context(cafile=authorities) if authorities else None
+    return Inlet(broker["host"], broker["nats_port"], "rail", password, position, tls=tls)
 
 
 def _listen(settings: Settings) -> Listen:

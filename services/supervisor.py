@@ -23,6 +23,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
+
 from orchestrator.addresses import configured_addresses, read_addresses, write_addresses
 from orchestrator.edges.bank.files import write_atomically
 from orchestrator.errors import Halt
@@ -30,6 +32,8 @@ from orchestrator.home_lock import HomeInUse, hold
 from orchestrator.settings import CONFIGURATION, Settings, read_settings
 from orchestrator.status_file import STATUS_FILE
 from services import processes
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
 from services.process_states import (
     AVAILABLE,
     PROCESS_MACHINE,
@@ -281,15 +285,19 @@ def supervise(settings: Settings) -> None:
     """Publish the addresses of the home's rail, then run its processes until a signal comes."""
     prepare(settings)
     processes.load_modules()
+    table = processes.rail_processes(settings, os.getpid())
     supervisor = Supervisor(
         settings,
-        processes.rail_processes(settings, os.getpid()),
+        table,
         partial(processes.start, logs=settings.logs),
         served=partial(_publish_api, settings),
         say=partial(_log, settings.logs / "supervisor.log"),
     )
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
+    if settings.metrics_port:
+        last = settings.metrics_port + 1 + len(table)
+        serve_metrics(process_registry("supervisor"), last, structlog.get_logger())
     supervisor.run()
 
 

@@ -23,17 +23,17 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     Exit code 1 if there is a problem.
     """
     from orchestrator.errors import Halt
-    from services.doctor import Finding, Severity, examine
+    from services.doctor import CheckState, Finding, examine
 
     try:
         findings = examine(home_of(context).settings)
     except Halt as error:
         findings = [
             Finding(
-                "configuration", Severity.PROBLEM, str(error), "correct it, then run this again"
+                "configuration", CheckState.PROBLEM, str(error), "correct it, then run this again"
             )
         ]
-    problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
+    problems = sum(finding.severity is CheckState.PROBLEM for finding in findings)
     view = {"problems": problems, "findings": [asdict(finding) for finding in findings]}
     output.show(view, as_json, lambda console: _render(console, findings, problems))
     raise typer.Exit(output.NO if problems else 0)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from joserfc.jwk import ECKey
 
-from device_adapters.inlets import DeviceLink
+from device_adapters.inlets.device_link import DeviceLink
 from device_adapters.types import Curve, DeviceKey, Rejected
 from orchestrator.core.receipt import read_receipt
 from services.simulated_devices.journal import DeviceJournal, evidence_of

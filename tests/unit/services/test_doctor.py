@@ -13,7 +13,7 @@ import pytest
 from orchestrator.home_lock import hold
 from orchestrator.settings import CONFIGURATION, read_settings
 from services import anvil, doctor, new_home
-from services.doctor import Finding, Severity, examine
+from services.doctor import CheckState, Finding, examine
 from services.new_home import development_home, server_home
 from tests.support.server_answers import ACCOUNT, ORACLE, SystemPorts
 
@@ -50,7 +50,7 @@ def found(home, check: str, ask=silent) -> list[Finding]:
 
 
 def problem(home, check: str, ask=silent) -> Finding:
-    (finding,) = [f for f in found(home, check, ask) if f.severity is Severity.PROBLEM]
+    (finding,) = [f for f in found(home, check, ask) if f.severity is CheckState.PROBLEM]
     assert finding.next_step
     return finding
 
@@ -69,7 +69,7 @@ def running(home, *states: str):
 
 def test_examine__a_new_home__has_no_problem(home):
     findings = examine(read_settings(home), silent, lambda: NOW)
-    assert not [f for f in findings if f.severity is Severity.PROBLEM]
+    assert not [f for f in findings if f.severity is CheckState.PROBLEM]
     assert found(home, "processes")[0].next_step == "proofrail up"
 
 
@@ -102,7 +102,7 @@ def test_files__one_that_holds_garbage__is_named_with_the_way_back(home, name):
 def test_examine__no_configuration__is_the_only_finding(tmp_path):
     settings = read_settings(tmp_path)
     (finding,) = examine(settings, silent)
-    assert finding.severity is Severity.PROBLEM and CONFIGURATION in finding.observed
+    assert finding.severity is CheckState.PROBLEM and CONFIGURATION in finding.observed
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_node__that_is_not_the_rails_own__is_a_problem(home, answers, text):
 
 def test_clock__compared_with_the_newest_block__is_judged_both_ways(home):
     with running(home, "ready"):
-        assert found(home, "clock", node())[0].severity is Severity.OK
-        assert found(home, "clock", node(age=3_600))[0].severity is Severity.WARNING
+        assert found(home, "clock", node())[0].severity is CheckState.OK
+        assert found(home, "clock", node(age=3_600))[0].severity is CheckState.WARNING
         assert "3600 s ahead" in problem(home, "clock", node(age=-3_600)).observed
 
 
@@ -150,8 +150,8 @@ def test_ports__taken_by_another_program__are_a_problem_before_the_start(home):
     with socket.create_server(("127.0.0.1", port)):
         assert f"another program listens on 127.0.0.1:{port}" in problem(home, "ports").observed
     with running(home, "ready"):
-        silent_parts = [f for f in found(home, "ports", node()) if f.severity is Severity.PROBLEM]
-    assert len(silent_parts) == 7  # API, chain, broker and four oracles do not listen
+        silent_parts = [f for f in found(home, "ports", node()) if f.severity is CheckState.PROBLEM]
+    assert len(silent_parts) == 8  # API, chain, broker (two ports) and four oracles
 
 
 def test_file_modes__a_secret_that_others_can_read__is_named_with_its_chmod(home):
@@ -173,7 +173,7 @@ def test_keys__missing_or_of_another_password__are_problems(home):
     right = password.read_text()
     password.write_text("wrong")
     try:
-        problems = [f for f in found(home, "keys") if f.severity is Severity.PROBLEM]
+        problems = [f for f in found(home, "keys") if f.severity is CheckState.PROBLEM]
         assert [f.observed.partition(":")[0] for f in problems] == ["sender", "minter", "warden"]
     finally:
         password.write_text(right)
@@ -197,19 +197,19 @@ def test_disk__nearly_full__is_a_problem_and_scarce_is_a_warning(home, monkeypat
     monkeypatch.setattr(doctor.os, "statvfs", statvfs(50 * 1024**2))
     assert "GiB free" in problem(home, "disk").observed
     monkeypatch.setattr(doctor.os, "statvfs", statvfs(500 * 1024**2))
-    assert found(home, "disk")[0].severity is Severity.WARNING
+    assert found(home, "disk")[0].severity is CheckState.WARNING
     monkeypatch.setattr(doctor.os, "statvfs", statvfs(10**10, files=10))
     assert "only 10 more files" in problem(home, "disk").observed
 
 
 def test_open_files__a_low_limit__is_a_warning(home, monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
-    assert found(home, "open files")[0].severity is Severity.WARNING
+    assert found(home, "open files")[0].severity is CheckState.WARNING
 
 
 def test_anvil__not_on_this_machine__is_a_warning(home, monkeypatch):
     monkeypatch.setattr(anvil, "find", lambda: None)
-    assert found(home, "anvil")[0].severity is Severity.WARNING
+    assert found(home, "anvil")[0].severity is CheckState.WARNING
 
 
 def test_others__an_oracle_elsewhere_that_is_silent__is_a_problem(tmp_path):

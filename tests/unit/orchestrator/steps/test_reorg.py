@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.core import ledger
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import SeenBlock
 from orchestrator.edges.store import blocks, pending
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
@@ -163,6 +164,19 @@ def test_release__of_vanished_blocks__with_its_redemption_is_booked_once(rail):
     rail.until("released", "paid_out", 40)
 
 
+def other_branch(rail: DeepRail, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """From block `first` on, the node answers with blocks of other hashes, the newest too."""
+    real_blocks, real_newest = rail.chain.blocks, rail.chain.newest
+
+    def moved(block: SeenBlock) -> SeenBlock:
+        return replace(block, hash="0x" + "ee" * 32) if block.number >= first else block
+
+    monkeypatch.setattr(
+        rail.chain, "blocks", lambda numbers: [moved(block) for block in real_blocks(numbers)]
+    )
+    monkeypatch.setattr(rail.chain, "newest", lambda: moved(real_newest()))
+
+
 def test_blocks__that_come_back__are_noted_again(rail, monkeypatch):
     """A node that follows another branch for a moment: what was voided stays voided."""
     rail.join("back-again", 5_000)
@@ -170,15 +184,7 @@ def test_blocks__that_come_back__are_noted_again(rail, monkeypatch):
     payment = rail.payment("back-again").payment_id
     with rail.store.read() as session:
         before = blocks.log_of(session, tx_hash, "Settled")
-    real_blocks = rail.chain.blocks
-    monkeypatch.setattr(
-        rail.chain,
-        "blocks",
-        lambda numbers: [
-            replace(block, hash="0x" + "ee" * 32) if block.number >= before.block_number else block
-            for block in real_blocks(numbers)
-        ],
-    )
+    other_branch(rail, monkeypatch, before.block_number)
     follow(rail.rail)
     monkeypatch.undo()
     assert kinds(rail, "pending", payment) == [] and kinds(rail, "voided", payment) == ["settled"]
