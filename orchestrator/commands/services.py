@@ -197,7 +197,7 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
     settings = home.settings
     settings.logs.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "supervisor.log"
-    before = {path: path.stat().st_size for path in settings.logs.glob("*.log")}
+    before = {path.resolve(): path.stat().st_size for path in settings.logs.glob("*.log")}
     with log.open("ab") as sink:
         process = subprocess.Popen(
             command,
@@ -283,7 +283,7 @@ def _unready(
     return (
         f"The rail at {home.settings.home} is not ready{after}: {states}. {first['name']} was "
         f"started {first['restarts'] + 1} times; its log ends: "
-        f"{_last_lines(log, _LOG_LINES, (before or {}).get(log, 0))} It goes on trying; "
+        f"{_last_lines(log, _LOG_LINES, (before or {}).get(log.resolve(), 0))} It goes on trying; "
         f"`proofrail logs {first['name']}` shows more, `proofrail down` stops it."
     )
 
