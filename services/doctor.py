@@ -174,6 +174,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
             good += 1
         except Halt as error:
             step = f"restore {settings.keys} from a backup"
+            if "chmod" in str(error):
+                step = "run that chmod; the key itself is well"
             yield Finding("keys", CheckState.PROBLEM, f"{role}: {error}", step)
     for name in ("receipt.pem", "broker.password", *_tokens(settings)):
         if not (settings.keys / name).is_file():

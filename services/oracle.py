@@ -97,9 +97,15 @@ def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
     metrics_registry.register(seen)
     oracle = WatchedOracle(Liar(node) if options.lie else node, metrics, seen, inlet.healthy)
     most = most_connections(_CONNECTIONS, raise_open_files())
-    server = OracleServer(
-        oracle, _secret(options.token_file), _listen(options), server_options(most)
-    )
+    try:
+        server = OracleServer(
+            oracle, _secret(options.token_file), _listen(options), server_options(most)
+        )
+    except OSError as error:
+        raise Halt(
+            f"This oracle {error.strerror}. Nothing was signed. End the other program, or choose "
+            "another port."
+        ) from error
     threads = VitalThreads(_log)
     threads.start("follow", partial(follow, chain, registry, node.memory, seen, stop))
     threads.start("take", partial(take_all, node, inlet, metrics, stop))

@@ -203,7 +203,13 @@ def _listen(settings: Settings) -> Listen:
 
 def _serve_api(app: Any, settings: Settings, ready_file: Path | None, open_files: int) -> None:
     listen = _listen(settings)
-    listener = listen.open()
+    try:
+        listener = listen.open()
+    except OSError as error:
+        raise Halt(
+            f"The API {error.strerror}. Nothing was lost. End the other program, or choose another "
+            "port under [api] in proofrail.toml."
+        ) from error
     host, port = listener.getsockname()[:2]
     most = most_connections(settings.api_connections, open_files)
     server = uvicorn.Server(

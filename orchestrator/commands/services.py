@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -197,6 +197,7 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
     settings = home.settings
     settings.logs.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "supervisor.log"
+    before = {path.resolve(): path.stat().st_size for path in settings.logs.glob("*.log")}
     with log.open("ab") as sink:
         process = subprocess.Popen(
             command,
@@ -214,14 +215,14 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
             )
         processes = read_processes(settings.run, process.pid) or []
         if any(process["restarts"] >= HOPELESS_RESTARTS for process in processes):
-            raise Halt(_unready(home, processes, 0))
+            raise Halt(_unready(home, processes, 0, before))
         available = processes and all(entry["state"] in AVAILABLE for entry in processes)
         return bool(available) and _answers_ready(_published(settings.home).get("api_url"))
 
     _wait_until(
         is_ready,
         patience_s,
-        lambda: _unready(home, read_processes(settings.run, process.pid) or [], patience_s),
+        lambda: _unready(home, read_processes(settings.run, process.pid) or [], patience_s, before),
     )
 
 
@@ -252,10 +253,24 @@ def _wait_until(holds: Callable[[], bool], patience_s: float, complaint: Callabl
         time.sleep(_POLL_S)
 
 
-def _unready(home: Home, processes: Iterable[dict[str, Any]], waited_s: int) -> str:
-    """Return the sentence about a rail that does not get ready, with the end of a log."""
+def _unready(
+    home: Home,
+    processes: Sequence[dict[str, Any]],
+    waited_s: int,
+    before: Mapping[Path, int] | None = None,
+) -> str:
+    """Return the sentence about a rail that does not get ready, with the end of a log.
+
+    Args:
+        before: the sizes of the logs before this start; what an earlier one wrote is not shown.
+    """
     late = [process for process in processes if process["state"] not in AVAILABLE]
     after = f" after {waited_s} s" if waited_s else ""
+    if not processes:
+        return (
+            f"The rail at {home.settings.home} is not ready{after}: its supervisor has started no "
+            "process yet. See `proofrail logs supervisor`; `proofrail down` stops it."
+        )
     if not late:
         return (
             f"The rail at {home.settings.home} is not ready{after}, though all its processes run. "
@@ -263,19 +278,26 @@ def _unready(home: Home, processes: Iterable[dict[str, Any]], waited_s: int) -> 
         )
     # a process that only waits for another one is not the cause
     first = max(late, key=lambda process: (process["restarts"], process["state"] != "waiting"))
+    log = Path(first["log"])
     states = ", ".join(f"{process['name']} is {process['state']}" for process in late)
     return (
         f"The rail at {home.settings.home} is not ready{after}: {states}. {first['name']} was "
         f"started {first['restarts'] + 1} times; its log ends: "
-        f"{_last_lines(Path(first['log']), _LOG_LINES)} It goes on trying; `proofrail logs "
-        f"{first['name']}` shows more, `proofrail down` stops it."
+        f"{_last_lines(log, _LOG_LINES, (before or {}).get(log.resolve(), 0))} It goes on trying; "
+        f"`proofrail logs {first['name']}` shows more, `proofrail down` stops it."
     )
 
 
-def _last_lines(log: Path, count: int) -> str:
-    """Return the last different lines of a log: a process that dies again repeats itself."""
+def _last_lines(log: Path, count: int, start: int = 0) -> str:
+    """Return the last different lines of a log: a process that dies again repeats itself.
+
+    Args:
+        start: bytes that are older; a log that is shorter now was begun again.
+    """
     try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+        content = log.read_bytes()
+        recent = content[start:] if len(content) > start else content
+        lines = [line.strip() for line in recent.decode(errors="replace").splitlines()]
     except OSError:
         lines = []
     different = list(dict.fromkeys(line for line in reversed(lines) if line))[:count]

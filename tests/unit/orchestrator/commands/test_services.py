@@ -176,6 +176,17 @@ def test_up__after_a_rail_that_did_not_start__does_not_believe_its_file(tmp_path
     assert result.exit_code == 2 and "work" not in result.stderr
 
 
+def test_last_lines__of_a_log_with_an_earlier_start__are_of_this_one(tmp_path):
+    log = tmp_path / "work.log"
+    log.write_text("an old fault\n")
+    size = log.stat().st_size
+    with log.open("a") as file:
+        file.write("a new fault\n")
+    assert services._last_lines(log, 3, size) == "a new fault"
+    log.write_text("begun again\n")
+    assert services._last_lines(log, 3, 1_000) == "begun again"
+
+
 def test_ps__after_the_supervisor_was_killed__shows_no_process_as_ready(tmp_path):
     write_state(tmp_path)
     result = run(tmp_path, "ps")
