@@ -40,4 +40,4 @@ def test_plan__that_binds_all_addresses__reaches_its_own_server_on_loopback(tmp_
 
 def test_config__while_nobody_answers__each_connection_waits_a_second_at_most(tmp_path):
     assert "\n  timeout: 1\n" in config_text(_plan(tmp_path), _KEYS, admitting=False)
-    assert "\n  timeout: 30\n" in config_text(_plan(tmp_path), _KEYS, admitting=True)
+    assert "\n  timeout: 60\n" in config_text(_plan(tmp_path), _KEYS, admitting=True)
