@@ -21,7 +21,7 @@ from device_adapters.types import Rejected
 from orchestrator import __version__
 from orchestrator.commands import output
 from orchestrator.commands.home import Home
-from orchestrator.errors import Halt, Retry
+from orchestrator.errors import Halt, Retry, passing_trouble
 from orchestrator.extras import extra_needed
 
 # section of the help -> command -> (MODULE:ATTRIBUTE, help line)
@@ -204,6 +204,12 @@ def _accept(command: Any, option: Any) -> None:
 
 
 def _bug_report(bug: Exception) -> str:
+    trouble = passing_trouble(bug)
+    if trouble is not None:
+        return (
+            f"This machine cannot do it now: {trouble}. The command stopped here. Look at free "
+            "disk space, memory and open files (`proofrail doctor`), then run it again."
+        )
     return (
         f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped here. See "
         "`proofrail status` before you run it again; with PROOFRAIL_DEBUG=1 it prints a traceback "

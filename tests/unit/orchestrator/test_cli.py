@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.main import get_command
@@ -165,3 +167,11 @@ def test_missing_module__of_our_own__is_a_bug(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "orchestrator.commands.payments", None)
     done = run("payments")
     assert done.exit_code == 2 and "This is a bug in proofrail" in done.stderr.replace("\n", " ")
+
+
+def test_full_disk__under_a_command__is_no_bug_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("orchestrator.commands.payments.home_of", Mock(side_effect=full))
+    done = run("payments")
+    assert done.exit_code == 2 and "bug" not in done.stderr
+    assert "This machine cannot do it now: [Errno 28] No space left" in done.stderr

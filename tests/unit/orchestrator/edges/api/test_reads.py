@@ -218,7 +218,7 @@ def test_trace__of_nothing_known__is_not_found(rail):
 
 def test_trace__of_anothers_id__reads_as_one_of_an_unknown_id(rail):
     client = rail.client("borg")
-    ids = [DEVICE, payment(1), payment(1)[:10], "0x" + event_id(DEVICE, 1).hex(), "unknown-1"]
+    ids = ["acme-1", payment(1), payment(1)[:10], "0x" + event_id(DEVICE, 1).hex(), "unknown-1"]
     answers = [client.get(f"/v1/trace/{one}") for one in ids]
     details = {
         answer.json()["detail"].replace(one, "ID") for answer, one in zip(answers, ids, strict=True)
