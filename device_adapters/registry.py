@@ -52,8 +52,13 @@ def load(name: str) -> Protocol:
 @cache
 def protocols() -> dict[str, Protocol]:
     """Return every protocol whose name does not begin with an underscore, by its name."""
+    return {name: load(name) for name in protocol_names()}
+
+
+def protocol_names() -> list[str]:
+    """Return the names of `protocols()`, sorted, without loading them."""
     names = (module.name for module in iter_modules(protocol_package.__path__))
-    return {name: load(name) for name in sorted(names) if not name.startswith("_")}
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:

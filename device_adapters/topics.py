@@ -1,8 +1,15 @@
-"""The two MQTT topics of a device: evidence and receipts."""
+"""The two MQTT topics of a device, and their subjects in the broker's log."""
 
 from __future__ import annotations
 
 EVIDENCE_FILTER = "proofrail/+/evidence/+"
+
+# The broker (NATS) keeps what devices publish with QoS 1 in one stream, under these subjects.
+LOG = "$MQTT_msgs"
+STORED = "$MQTT.msgs."
+EVIDENCE_SUBJECTS = f"{STORED}proofrail.*.evidence.*"
+LOG_READ = f"$JS.API.DIRECT.GET.{LOG}"
+LOG_INFO = f"$JS.API.STREAM.INFO.{LOG}"
 
 
 def evidence_topic(device: str, protocol: str) -> str:
@@ -21,3 +28,23 @@ def owner_of(topic: str) -> tuple[str, str]:
     if len(levels) != 4 or levels[::2] != ["proofrail", "evidence"] or not all(levels):
         return "", ""
     return levels[1], levels[3]
+
+
+def subject_of(topic: str) -> str:
+    """Return the broker's subject of a topic: "/" becomes ".", and "." in a level becomes "//"."""
+    return topic.replace(".", "\0").replace("/", ".").replace("\0", "//")
+
+
+def topic_of(subject: str) -> str:
+    """Return the topic of a subject; the reverse of `subject_of` for topics without "//"."""
+    return subject.replace("//", "\0").replace(".", "/").replace("\0", ".")
+
+
+def client_id_of(name: str) -> str:
+    """Return the MQTT client id of a name; the broker accepts no other and no "." in it."""
+    return name.replace(".", "~")
+
+
+def inbox_of(name: str) -> str:
+    """Return the prefix of the subjects on which a name gets answers from the broker."""
+    return f"_INBOX.{client_id_of(name)}"

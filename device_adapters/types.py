@@ -69,6 +69,20 @@ class Rejected(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class LogPosition:
+    """Where a message is in a broker's log.
+
+    log: when the log was made, as the broker writes it; a new log has another time.
+    sequence: number in the log, from 1, ascending.
+    stored_at: when the broker stored the message, as it writes it.
+    """
+
+    log: str
+    sequence: int
+    stored_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of any inlet.
 
@@ -82,7 +96,7 @@ class Message:
     body: bytes
     retained: bool = False
     source: str = "mqtt"  # mqtt | http | file
-    token: Any = None  # the inlet's own handle for acknowledging after the commit
+    position: LogPosition | None = None  # in the broker's log; None for another inlet
     scope: str = ""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_adapters.types import Event, Message, Rejected
+from device_adapters.types import Event, LogPosition, Message, Rejected
 from oracles.attest import claim_hash
 from oracles.rows import COLUMNS as _EVENT
 from oracles.rows import event_in, event_out
@@ -55,6 +55,10 @@ CREATE TABLE IF NOT EXISTS passed (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS passed_from ON passed (agreement, first_counter);
 CREATE INDEX IF NOT EXISTS passed_to ON passed (agreement, last_counter);
+CREATE TABLE IF NOT EXISTS log_position (
+    id INTEGER PRIMARY KEY CHECK (id = 1), log TEXT NOT NULL, sequence INTEGER NOT NULL,
+    stored_at TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO passed
     SELECT agreement, sequence, first_counter, last_counter FROM attested
@@ -115,11 +119,13 @@ class Memory:
         events: Iterable[Event],
         rejected: Iterable[tuple[Message, Rejected]],
         at: int,
+        position: LogPosition | None = None,
     ) -> None:
         """Store genuine events and rejections in one commit; a stored event stays as it is.
 
         Args:
             at: time of receipt, Unix seconds.
+            position: that of the last message in the broker's log; None leaves it as it is.
         """
         events = list(events)
         with self._writing() as db:
@@ -141,6 +147,17 @@ class Memory:
                 "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?",
                 (MAX_REJECTED,),
             )
+            if position is not None:
+                db.execute(
+                    "INSERT OR REPLACE INTO log_position VALUES (1, ?, ?, ?)",
+                    (position.log, position.sequence, position.stored_at),
+                )
+
+    def log_position(self) -> LogPosition | None:
+        """Return the position of the last message stored from the broker's log; None for none."""
+        with self._lock:
+            row = self._db.execute("SELECT log, sequence, stored_at FROM log_position").fetchone()
+        return LogPosition(*row) if row else None
 
     def events(self, device_id: bytes, first: int, last: int, limit: int = -1) -> list[Event]:
         """Return a device's stored events with these counters (both inclusive), in counter order.

@@ -77,7 +77,8 @@ class OracleNode:
                 else:
                     refusal = _as_rejected(verdict.event, verdict.reason, verdict.detail)
                     rejected.append((genuine[id(verdict.event)][0], refusal))
-            self.memory.add(new, rejected, now)
+            positions = [m.position for m in messages if m.position is not None]
+            self.memory.add(new, rejected, now, positions[-1] if positions else None)
         return Taken(tuple(new), tuple(repeated), tuple(item for _, item in rejected))
 
     def attest(self, request: Request) -> OracleAnswer:

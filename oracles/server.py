@@ -84,13 +84,22 @@ class Listen:
         return "https" if self.certificate else "http"
 
     def open(self) -> socket.socket:
-        """Return the listening socket; from here on callers wait and are not refused."""
+        """Return the listening socket; from here on callers wait and are not refused.
+
+        Raises:
+            OSError: The port is taken, or the address is not this machine's; the text says which.
+        """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         # asyncio sets TCP_NODELAY only where the protocol is named; without it answers wait 40 ms
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self.host, self.port))
-        listener.listen(_BACKLOG)
+        try:
+            listener.bind((self.host, self.port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            place = f"{self.host}:{self.port}"
+            raise OSError(error.errno, f"cannot listen on {place}: {error.strerror}") from error
         return listener
 
 

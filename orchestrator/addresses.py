@@ -48,8 +48,12 @@ def configured_addresses(settings: Settings) -> dict[str, Any]:
     """Return the addresses that follow from the configuration."""
     addresses: dict[str, Any] = {
         "rpc_url": settings.rpc_url,
-        "api_url": f"http://{settings.api_host}:{settings.api_port}",
-        "broker": {"host": settings.broker_host, "port": settings.broker_port},
+        "api_url": f"{settings.api_scheme}://{settings.api_host}:{settings.api_port}",
+        "broker": {
+            "host": settings.broker_host,
+            "port": settings.broker_port,
+            "nats_port": settings.nats_port,
+        },
         "oracles": [
             oracle.model_dump(include={"name", "domain", "address", "url"})
             for oracle in settings.oracles

@@ -20,6 +20,7 @@ from orchestrator.edges.oracles import OracleClient, OracleTls
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
 from orchestrator.products import deployed
+from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, StepContext
 
@@ -126,7 +127,7 @@ def load_accounts(settings: Settings, roles: Iterable[str]) -> dict[str, LocalAc
 
 def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleClient:
     """Return the endpoint of one entry of `rail.json`'s oracles, with its token from the home."""
-    token = (settings.keys / f"{oracle['name']}.token").read_text()
+    token = read_secret(settings.keys / f"{oracle['name']}.token")
     tls = OracleTls(settings.oracle_tls_ca, settings.oracle_tls_cert, settings.oracle_tls_key)
     name, address, domain, url = (oracle[key] for key in ("name", "address", "domain", "url"))
     return OracleClient(name, address, domain, url, token, tls=tls)

@@ -83,6 +83,26 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="address on which the API listens")
     api_port: int = Field(default=8420, ge=0, le=65_535, description="0: a free port")
+    broker_nats_port: int = Field(
+        default=0, ge=0, description="where readers reach the broker; 0: its MQTT port + 1"
+    )
+    broker_log_bytes: int = Field(
+        default=4 * 1024**3, ge=1024**2, description="a full log takes nothing more from devices"
+    )
+    broker_log_hours: int = Field(
+        default=7 * 24, ge=1, description="messages leave the broker's log at this age"
+    )
+    broker_device_messages: int = Field(
+        default=200_000, ge=1, description="most messages of one device in the broker's log"
+    )
+    broker_tls_cert: Path | None = Field(default=None, description="PEM of the broker; None: plain")
+    broker_tls_key: Path | None = Field(default=None, description="PEM of its private key")
+    broker_tls_ca: Path | None = Field(
+        default=None, description="PEM of the authorities that readers check the broker with"
+    )
+    broker_tls_client_ca: Path | None = Field(
+        default=None, description="PEM of the CA whose certificates devices must show"
+    )
     api_tls_cert: Path | None = Field(default=None, description="certificate chain of the API, PEM")
     api_tls_key: Path | None = Field(default=None, description="private key of the API, PEM")
     oracle_tls_ca: Path | None = Field(
@@ -174,6 +194,15 @@ class Settings(BaseSettings):
         home = init_settings().get("home") or env_settings().get("home") or ".proofrail"
         file = _HomeFile(settings_cls, Path(home) / CONFIGURATION)
         return init_settings, env_settings, file
+
+    @property
+    def nats_port(self) -> int:
+        """Where readers reach the broker; 0 while its MQTT port is not known either."""
+        return self.broker_nats_port or (self.broker_port + 1 if self.broker_port else 0)
+
+    @property
+    def api_scheme(self) -> str:
+        return "https" if self.api_tls_cert else "http"
 
     @cached_property
     def run(self) -> Path:

@@ -10,12 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.health import HealthProblem, read_problem, stale_problem
+from orchestrator.core.health import HealthProblem, read_problem, stale_problem, stopped_problem
 from orchestrator.core.health_rules import halted_problem, process_problem
 from orchestrator.halts import Halts
+from orchestrator.home_lock import holder
 
 STATUS_FILE = Path("run") / "health.json"
 PROCESSES_FILE = Path("run") / "processes.json"
+LOCK_FILE = Path("run") / "lock"
 HALTS = "halts"  # the folder in the home
 _NOT_RUNNING = ("resting", "stopped")
 _LIVE_ONLY = "disk_low"  # a reader of the files looks at the disk itself
@@ -24,10 +26,14 @@ _LIVE_ONLY = "disk_low"  # a reader of the files looks at the disk itself
 def read_status(home: Path, now: int) -> list[HealthProblem]:
     """Return what the running rail wrote about itself; a missing or old file is a problem too.
 
+    A killed rail leaves a new file behind, so nothing in it counts while the home's lock is free.
+
     Args:
         home: The rail's home.
         now: Unix seconds.
     """
+    if holder(home / LOCK_FILE) is None:
+        return [stopped_problem(), *_halted(home)]
     try:
         body = json.loads((home / STATUS_FILE).read_bytes())
         at, problems = int(body["at"]), [read_problem(view) for view in body["problems"]]
@@ -37,16 +43,23 @@ def read_status(home: Path, now: int) -> list[HealthProblem]:
     if stale is None:
         return [problem for problem in problems if problem.name != _LIVE_ONLY]
     # what it said may be over by now; halts and processes are known from their own files
-    return [stale, *_known_otherwise(home)]
+    dead = [process_problem(*down) for down in dead_processes(home).items()]
+    return [stale, *_halted(home), *dead]
 
 
 def read_processes(home: Path) -> list[dict[str, Any]]:
-    """Return the processes as their supervisor shows them; [] if there is no such file."""
+    """Return the processes as their supervisor shows them; [] if there is no such file.
+
+    Without a supervisor all of them have ended, also where it was killed and could not write so.
+    """
     try:
         view = json.loads((home / PROCESSES_FILE).read_bytes())
-        return [process for process in view["processes"] if process["name"]]
+        processes = [process for process in view["processes"] if process["name"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+    if holder(home / LOCK_FILE) is None:
+        return [process | {"pid": None, "state": "stopped"} for process in processes]
+    return processes
 
 
 def dead_processes(home: Path) -> dict[str, str]:
@@ -56,10 +69,10 @@ def dead_processes(home: Path) -> dict[str, str]:
         f"exit {process.get('last_exit')}"
         for process in read_processes(home)
         if process.get("state") in _NOT_RUNNING
+        or (process.get("state") == "starting" and process.get("restarts"))
     }
 
 
-def _known_otherwise(home: Path) -> list[HealthProblem]:
+def _halted(home: Path) -> list[HealthProblem]:
     standing = Halts(home / HALTS).standing().values()
-    halted = [halted_problem(halt.step, halt.reason, halt.halted_at) for halt in standing]
-    return halted + [process_problem(*down) for down in dead_processes(home).items()]
+    return [halted_problem(halt.step, halt.reason, halt.halted_at) for halt in standing]

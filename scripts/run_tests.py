@@ -22,6 +22,8 @@ _SLOWEST = 10
 _PYTEST = [sys.executable, "-m", "pytest", "-rsfE", f"--durations={_SLOWEST}"]
 # files of one part share the workers; tests of a file share its chain, so a file stays together
 _PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+# a rail mostly waits for blocks and processes: two at once; tests/flow/conftest.py groups them
+_RAILS = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
 PARTS = {
     "style, unit, every": [*_PYTEST, *_PARALLEL, "tests/style", "tests/unit", "tests/every"],
     "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts"],
@@ -37,7 +39,7 @@ PARTS = {
         str(ROOT),
         f"--durations={_SLOWEST}",
     ],
-    "flow": [*_PYTEST, "tests/flow"],
+    "flow": [*_PYTEST, *_RAILS, "tests/flow"],
 }
 _WAITS = "flow"
 # set-up brings it: tests that skip for its absence would hide a broken set-up

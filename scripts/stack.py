@@ -62,7 +62,6 @@ class Stack:
     home: Path
     start_at: int
     block_seconds: int = 1
-    embedded_broker: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     patience_s: float = 60
     processes: dict[str, ForkServerProcess] = field(default_factory=dict)
@@ -142,17 +141,20 @@ class Stack:
         return deployment
 
     def start_broker(self) -> None:
-        """Start the broker: mosquitto if it is on PATH, else amqtt."""
+        """Start the broker, and give the rail a password for it."""
         self.restart_broker()
         password = credentials.issue(self.home, "rail", credentials.CredentialRole.RAIL)
         keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
     def restart_broker(self) -> None:
-        """Start a stopped broker, from the second time on with its old port and passwords."""
-        extra = ("--embedded",) if self.embedded_broker else ()
-        self._spawn(processes.broker_process(self.settings, *extra))
+        """Start a stopped broker, from the second time on with its old ports, passwords and log."""
+        self._spawn(processes.broker_process(self.settings))
         self.broker = self._wait_ready("broker")
-        self._set(broker_host=self.broker["host"], broker_port=self.broker["port"])
+        self._set(
+            broker_host=self.broker["host"],
+            broker_port=self.broker["port"],
+            broker_nats_port=self.broker["nats_port"],
+        )
 
     def spawn_oracles(self) -> None:
         """Start all of them at once, each with its own key, password, token and home."""

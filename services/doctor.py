@@ -1,6 +1,6 @@
 """Checks a rail from outside: what an operator looks at first when something is wrong.
 
-Each check returns findings; none of them changes anything or opens the database.
+Each check returns findings; none of them changes anything.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from orchestrator.errors import Halt
 from orchestrator.home_lock import holder
 from orchestrator.settings import CONFIGURATION, Settings
 from services import anvil
+from services.doctor_files import damaged_files
 
 _TIMEOUT_S = 3.0
 _FEW_BYTES, _SCARCE_BYTES = 100 * 1024**2, 1024**3
@@ -73,6 +74,7 @@ def examine(
         *_configuration(settings),
         *_processes(settings, running),
         *_file_modes(settings),
+        *_files_whole(settings),
         *_keys(settings),
         *_anvil(settings),
         *_ports(settings, running),
@@ -154,6 +156,14 @@ def _files(folder: Path) -> Iterable[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
+def _files_whole(settings: Settings) -> Iterator[Finding]:
+    damaged = list(damaged_files(settings))
+    for sentence, step in damaged:
+        yield Finding("files", CheckState.PROBLEM, sentence, step)
+    if not damaged:
+        yield Finding("files", CheckState.OK, "those that a start needs can be read")
+
+
 def _keys(settings: Settings) -> Iterator[Finding]:
     from orchestrator.edges.chain import keystore
 
@@ -164,6 +174,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
             good += 1
         except Halt as error:
             step = f"restore {settings.keys} from a backup"
+            if "chmod" in str(error):
+                step = "run that chmod; the key itself is well"
             yield Finding("keys", CheckState.PROBLEM, f"{role}: {error}", step)
     for name in ("receipt.pem", "broker.password", *_tokens(settings)):
         if not (settings.keys / name).is_file():
@@ -216,6 +228,7 @@ def embedded_ports(settings: Settings) -> list[tuple[str, str, int]]:
         ports.append(("the chain", *_address(settings.rpc_url)))
     if settings.broker_embedded:
         ports.append(("the broker", settings.broker_host, settings.broker_port))
+        ports.append(("the broker's readers", settings.broker_host, settings.nats_port))
     oracles = [oracle for oracle in settings.oracles if oracle.embedded]
     ports += [(f"oracle {oracle.name}", *_address(oracle.url)) for oracle in oracles]
     return [(name, host, port) for name, host, port in ports if port]
@@ -231,6 +244,8 @@ def _node(
     deployment = _deployment(settings)
     if settings.chain_embedded and not running:
         return
+    if deployment is None and settings.deployment.exists():
+        return  # damaged, or not finished: `files` names it
     if deployment is None:
         step = "wait for proofrail up" if settings.chain_embedded else "proofrail init --rpc URL"
         yield Finding("node", CheckState.PROBLEM, "no contracts are deployed yet", step)

@@ -25,7 +25,7 @@ from services.equipment import (
 )
 from services.sandbox.parties import development_safeguarding
 
-CHAIN_PORT, API_PORT, BROKER_PORT, ORACLE_PORT = 8545, 8420, 1883, 8430
+CHAIN_PORT, API_PORT, BROKER_PORT, READERS_PORT, ORACLE_PORT = 8545, 8420, 1883, 1884, 8430
 _PORTS_TRIED = 100
 _LOCAL = "127.0.0.1"
 
@@ -98,7 +98,9 @@ def development_home(home: Path, rpc_url: str = "", ports: FreePorts | None = No
         "rpc_url": url,
         "chain_embedded": not rpc_url,
         "api_port": ports.take(API_PORT, "the API"),
+        "api_registration": True,
         "broker_port": ports.take(BROKER_PORT, "the broker"),
+        "broker_nats_port": ports.take(READERS_PORT, "the broker's readers"),
         "safeguarding": development_safeguarding(),
         "oracles": [
             {
@@ -135,6 +137,7 @@ def server_home(
         "chain_embedded": False,
         "api_port": ports.take(API_PORT, "the API"),
         "broker_port": ports.take(BROKER_PORT, "the broker"),
+        "broker_nats_port": ports.take(READERS_PORT, "the broker's readers"),
         "bank_channel": bank_channel,
         "bank_simulated": False,
         "safeguarding": dict(safeguarding),

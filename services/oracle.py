@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import structlog
 
-from device_adapters.inlets import Inlet
+from device_adapters.inlets.log_inlet import Inlet
 from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
 from oracles.memory import Memory
@@ -46,7 +47,6 @@ from services.metrics import serve as serve_metrics
 from services.oracle_watch import NodeAge, OracleMetrics, WatchedOracle
 from services.threads import VitalThreads
 
-BATCH_MESSAGES = 500
 REREAD_BLOCKS = 8  # deeper reorganisations do not happen on a chain that is fit for payments
 _CONNECTIONS = 64  # only the rail calls, and whoever watches the health
 FOLLOW_SECONDS = 1.0  # the greatest age of this oracle's view of the chain
@@ -83,20 +83,29 @@ def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
         signal.signal(number, lambda *_: stop.set())
     chain, registry = _chain(options)
     node = _node(options, chain, registry)
+    authorities = options.broker_tls_ca
     inlet = Inlet(
         options.broker_host,
         options.broker_port,
         options.broker_user,
         _secret(options.broker_password_file),
+        node.memory.log_position(),
+        tls=ssl.create_default_context(cafile=authorities) if authorities else None,
     )
     metrics_registry = process_registry(f"oracle-{options.name}", sink)
     metrics, seen = OracleMetrics(metrics_registry), NodeAge()
     metrics_registry.register(seen)
     oracle = WatchedOracle(Liar(node) if options.lie else node, metrics, seen, inlet.healthy)
     most = most_connections(_CONNECTIONS, raise_open_files())
-    server = OracleServer(
-        oracle, _secret(options.token_file), _listen(options), server_options(most)
-    )
+    try:
+        server = OracleServer(
+            oracle, _secret(options.token_file), _listen(options), server_options(most)
+        )
+    except OSError as error:
+        raise Halt(
+            f"This oracle {error.strerror}. Nothing was signed. End the other program, or choose "
+            "another port."
+        ) from error
     threads = VitalThreads(_log)
     threads.start("follow", partial(follow, chain, registry, node.memory, seen, stop))
     threads.start("take", partial(take_all, node, inlet, metrics, stop))
@@ -115,11 +124,10 @@ def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
 
 
 def take_all(node: OracleNode, inlet: Inlet, metrics: OracleMetrics, stop: threading.Event) -> None:
-    """Store all messages that arrive until `stop`; acknowledge them only after the commit."""
-    for messages in inlet.batches(BATCH_MESSAGES):
+    """Store all messages that arrive until `stop`, with their position in the broker's log."""
+    for messages in inlet.batches():
         if not _until(stop, lambda batch=messages: _take(node, batch, metrics)):
             return
-        inlet.ack(messages)
 
 
 def follow(
@@ -303,10 +311,10 @@ def _secret(path: Path) -> str:
 def _write_ready_file(
     options: argparse.Namespace, node: OracleNode, port: int, inlet: Inlet
 ) -> None:
-    """Announce that the oracle serves, if possible after it has subscribed; it keeps trying."""
+    """Announce that the oracle serves, if possible with the broker's log; it keeps trying."""
     if not inlet.wait_ready(10):
         reason = inlet.refusal or "the broker does not answer"
-        _log.warning("not subscribed yet", reason=reason)
+        _log.warning("the broker's log is not read yet", reason=reason)
     ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
     print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
     write_private(options.ready_file, json.dumps(ready).encode())
@@ -321,8 +329,9 @@ def parser() -> argparse.ArgumentParser:
         options.add_argument(flag, type=Path, required=True)
     options.add_argument("--rpc", required=True, help="URL of this oracle's own node")
     options.add_argument("--broker-host", default="127.0.0.1")
-    options.add_argument("--broker-port", type=int, required=True)
+    options.add_argument("--broker-port", type=int, required=True, help="of its NATS listener")
     options.add_argument("--broker-user", required=True)
+    options.add_argument("--broker-tls-ca", type=Path, help="authorities of the broker, PEM")
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         options.add_argument(flag, type=Path, required=True, help="readable by its owner only")
     options.add_argument("--http-host", default="127.0.0.1", help="beyond loopback TLS is needed")

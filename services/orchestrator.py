@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from typing import Any
 
 import uvicorn
 
-from device_adapters.inlets import Inlet
+from device_adapters.inlets.log_inlet import Inlet
 from oracles.server import Listen
 from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.edges.api import ApiParts, create_app
@@ -38,6 +39,7 @@ from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.keys import open_receipts
 from orchestrator.operations.registration import Registration
+from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings, read_settings
 from orchestrator.status_file import HALTS
 from orchestrator.steps import StepContext
@@ -96,7 +98,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     receipts = open_receipts(settings)
     intake = Intake(context.store, context.registry, context.rules, time.time, worker.wake)
     metered = MeteredIntake(intake, metrics, log, span)
-    inlet = _inlet(settings)
+    inlet = _inlet(settings, intake)
     loop = InletLoop(inlet, metered, receipts, time.time, log)
     threads = VitalThreads(log)
     monitor = HealthMonitor(
@@ -179,10 +181,12 @@ def registration(context: StepContext) -> Registration | None:
     )
 
 
-def _inlet(settings: Settings) -> Inlet:
+def _inlet(settings: Settings, intake: Intake) -> Inlet:
     broker = read_config(settings)["broker"]
-    password = (settings.keys / "broker.password").read_text()
-    return Inlet(broker["host"], broker["port"], "rail", password, client_id="rail")
+    password = read_secret(settings.keys / "broker.password")
+    position, authorities = intake.log_position(), settings.broker_tls_ca
+    tls = ssl.create_default_context(cafile=authorities) if authorities else None
+    return Inlet(broker["host"], broker["nats_port"], "rail", password, position, tls=tls)
 
 
 def _listen(settings: Settings) -> Listen:
@@ -199,7 +203,13 @@ def _listen(settings: Settings) -> Listen:
 
 def _serve_api(app: Any, settings: Settings, ready_file: Path | None, open_files: int) -> None:
     listen = _listen(settings)
-    listener = listen.open()
+    try:
+        listener = listen.open()
+    except OSError as error:
+        raise Halt(
+            f"The API {error.strerror}. Nothing was lost. End the other program, or choose another "
+            "port under [api] in proofrail.toml."
+        ) from error
     host, port = listener.getsockname()[:2]
     most = most_connections(settings.api_connections, open_files)
     server = uvicorn.Server(

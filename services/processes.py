@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -82,13 +82,22 @@ def rail_processes(settings: Settings, supervisor: int) -> list[Process]:
         *([bank_process(settings)] if settings.bank_simulated else []),
         orchestrator_process(settings, "--supervisor", str(supervisor)),
     ]
+    if settings.metrics_port:  # the orchestrator serves at that port itself
+        ports = enumerate(processes, settings.metrics_port + 1)
+        processes = [_with_metrics(process, port) for port, process in ports]
     names = {process.name for process in processes}
     return [_without_absent_needs(process, names) for process in processes]
 
 
+def _with_metrics(process: Process, port: int) -> Process:
+    if process.job or process.name == "orchestrator":
+        return process
+    return replace(process, arguments=(*process.arguments, "--metrics-port", str(port)))
+
+
 def _without_absent_needs(process: Process, names: set[str]) -> Process:
     needs = tuple(name for name in process.needs if name in names)
-    return Process(process.name, process.module, process.arguments, needs, process.ready)
+    return replace(process, needs=needs)
 
 
 def chain_process(settings: Settings) -> Process:
@@ -111,7 +120,9 @@ def broker_process(settings: Settings, *extra: str) -> Process:
     """The broker; it reads who may log in from the home."""
     ready = settings.run / "broker.json"
     arguments = ("--home", str(settings.home), "--port", str(settings.broker_port))
-    arguments += ("--ready-file", str(ready), *extra)
+    if settings.nats_port:
+        arguments += ("--nats-port", str(settings.nats_port))
+    arguments += ("--host", settings.broker_host, "--ready-file", str(ready), *extra)
     return Process("broker", "services.broker", arguments, ready=ready)
 
 
@@ -126,7 +137,7 @@ def oracle_process(settings: Settings, oracle: OracleSettings, *extra: str) -> P
         "rpc": settings.rpc_url,
         "deployment": settings.deployment,
         "broker-host": settings.broker_host,
-        "broker-port": settings.broker_port,
+        "broker-port": settings.nats_port,
         "broker-user": oracle.name,
         "broker-password-file": home / "broker.password",
         "http-port": oracle.url.rstrip("/").rpartition(":")[2],

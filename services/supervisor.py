@@ -23,12 +23,17 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
+
 from orchestrator.addresses import configured_addresses, read_addresses, write_addresses
 from orchestrator.edges.bank.files import write_atomically
 from orchestrator.errors import Halt
 from orchestrator.home_lock import HomeInUse, hold
 from orchestrator.settings import CONFIGURATION, Settings, read_settings
+from orchestrator.status_file import STATUS_FILE
 from services import processes
+from services.metrics import process_registry
+from services.metrics import serve as serve_metrics
 from services.process_states import (
     AVAILABLE,
     PROCESS_MACHINE,
@@ -226,6 +231,7 @@ class Supervisor:
         """Write run/processes.json if it changed."""
         state = {
             "version": STATE_FORMAT,
+            "supervisor": os.getpid(),
             "processes": [self._view(member) for member in self.supervised.values()],
         }
         text = json.dumps(state, indent=1).encode()
@@ -279,15 +285,19 @@ def supervise(settings: Settings) -> None:
     """Publish the addresses of the home's rail, then run its processes until a signal comes."""
     prepare(settings)
     processes.load_modules()
+    table = processes.rail_processes(settings, os.getpid())
     supervisor = Supervisor(
         settings,
-        processes.rail_processes(settings, os.getpid()),
+        table,
         partial(processes.start, logs=settings.logs),
         served=partial(_publish_api, settings),
         say=partial(_log, settings.logs / "supervisor.log"),
     )
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
+    if settings.metrics_port:
+        last = settings.metrics_port + 1 + len(table)
+        serve_metrics(process_registry("supervisor"), last, structlog.get_logger())
     supervisor.run()
 
 
@@ -304,6 +314,8 @@ def prepare(settings: Settings) -> None:
             "writes one into a new home."
         )
     settings.logs.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):  # what an earlier rail said about itself is over
+        (settings.home / STATUS_FILE).unlink()
     write_addresses(settings.home, configured_addresses(settings))
     if settings.bank_simulated:
         processes.write_bank_accounts(settings)

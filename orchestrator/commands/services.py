@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +119,8 @@ def ps(context: typer.Context, as_json: Json = False) -> None:
     """Show the rail's processes. Exit code 1 unless all of them are ready."""
     home = home_of(context)
     holder, processes = _holder(home), read_processes(home.settings.run)
+    if holder is None and processes:  # the supervisor was killed: its processes ended with it
+        processes = [process | {"pid": None, "state": "stopped"} for process in processes]
     view = {"home": str(home.settings.home), "supervisor": holder, "processes": processes or []}
     output.show(view, as_json, lambda console: _render(console, view))
     working = holder is not None and bool(processes)
@@ -149,13 +152,19 @@ def _render(console: Any, view: dict[str, Any]) -> None:
         )
 
 
-def read_processes(run: Path) -> list[dict[str, Any]] | None:
+def read_processes(run: Path, supervisor: int | None = None) -> list[dict[str, Any]] | None:
     """Return what the supervisor wrote last about each process.
 
     None if it wrote nothing, or nothing that this version can read; both pass when it writes again.
+
+    Args:
+        run: the folder `run` of the home.
+        supervisor: only what this process wrote counts; None: also what an earlier one left.
     """
     try:
         state = json.loads((run / "processes.json").read_bytes())
+        if supervisor is not None and state["supervisor"] != supervisor:
+            return None
         return state["processes"] if state["version"] == STATE_FORMAT else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -188,6 +197,7 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
     settings = home.settings
     settings.logs.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "supervisor.log"
+    before = {path.resolve(): path.stat().st_size for path in settings.logs.glob("*.log")}
     with log.open("ab") as sink:
         process = subprocess.Popen(
             command,
@@ -203,16 +213,16 @@ def _start(home: Home, command: list[str], patience_s: int) -> None:
                 f"The rail did not start (exit {process.returncode}): {_last_lines(log, 1)} "
                 "Nothing runs. See `proofrail logs supervisor`."
             )
-        processes = read_processes(settings.run) or []
+        processes = read_processes(settings.run, process.pid) or []
         if any(process["restarts"] >= HOPELESS_RESTARTS for process in processes):
-            raise Halt(_unready(home, processes, 0))
+            raise Halt(_unready(home, processes, 0, before))
         available = processes and all(entry["state"] in AVAILABLE for entry in processes)
         return bool(available) and _answers_ready(_published(settings.home).get("api_url"))
 
     _wait_until(
         is_ready,
         patience_s,
-        lambda: _unready(home, read_processes(settings.run) or [], patience_s),
+        lambda: _unready(home, read_processes(settings.run, process.pid) or [], patience_s, before),
     )
 
 
@@ -226,20 +236,12 @@ def _answers_ready(url: str | None) -> bool:
     """Return whether the API says that the rail is ready."""
     if url is None:
         return False
+    # it may listen under a name for others; nothing secret is sent to it here
+    unchecked = ssl._create_unverified_context()
     try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=5) as reply:
+        with urllib.request.urlopen(f"{url}/ready", timeout=5, context=unchecked) as reply:
             return reply.status == 200
-    except urllib.error.HTTPError as error:
-        return error.code == 404 and _answers(f"{url}/health")
-    except OSError:
-        return False
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return reply.status == 200
-    except OSError:
+    except OSError:  # HTTPError, such as 503, is one
         return False
 
 
@@ -251,10 +253,24 @@ def _wait_until(holds: Callable[[], bool], patience_s: float, complaint: Callabl
         time.sleep(_POLL_S)
 
 
-def _unready(home: Home, processes: Iterable[dict[str, Any]], waited_s: int) -> str:
-    """Return the sentence about a rail that does not get ready, with the end of a log."""
+def _unready(
+    home: Home,
+    processes: Sequence[dict[str, Any]],
+    waited_s: int,
+    before: Mapping[Path, int] | None = None,
+) -> str:
+    """Return the sentence about a rail that does not get ready, with the end of a log.
+
+    Args:
+        before: the sizes of the logs before this start; what an earlier one wrote is not shown.
+    """
     late = [process for process in processes if process["state"] not in AVAILABLE]
     after = f" after {waited_s} s" if waited_s else ""
+    if not processes:
+        return (
+            f"The rail at {home.settings.home} is not ready{after}: its supervisor has started no "
+            "process yet. See `proofrail logs supervisor`; `proofrail down` stops it."
+        )
     if not late:
         return (
             f"The rail at {home.settings.home} is not ready{after}, though all its processes run. "
@@ -262,19 +278,26 @@ def _unready(home: Home, processes: Iterable[dict[str, Any]], waited_s: int) -> 
         )
     # a process that only waits for another one is not the cause
     first = max(late, key=lambda process: (process["restarts"], process["state"] != "waiting"))
+    log = Path(first["log"])
     states = ", ".join(f"{process['name']} is {process['state']}" for process in late)
     return (
         f"The rail at {home.settings.home} is not ready{after}: {states}. {first['name']} was "
         f"started {first['restarts'] + 1} times; its log ends: "
-        f"{_last_lines(Path(first['log']), _LOG_LINES)} It goes on trying; `proofrail logs "
-        f"{first['name']}` shows more, `proofrail down` stops it."
+        f"{_last_lines(log, _LOG_LINES, (before or {}).get(log.resolve(), 0))} It goes on trying; "
+        f"`proofrail logs {first['name']}` shows more, `proofrail down` stops it."
     )
 
 
-def _last_lines(log: Path, count: int) -> str:
-    """Return the last different lines of a log: a process that dies again repeats itself."""
+def _last_lines(log: Path, count: int, start: int = 0) -> str:
+    """Return the last different lines of a log: a process that dies again repeats itself.
+
+    Args:
+        start: bytes that are older; a log that is shorter now was begun again.
+    """
     try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+        content = log.read_bytes()
+        recent = content[start:] if len(content) > start else content
+        lines = [line.strip() for line in recent.decode(errors="replace").splitlines()]
     except OSError:
         lines = []
     different = list(dict.fromkeys(line for line in reversed(lines) if line))[:count]

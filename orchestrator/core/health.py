@@ -215,3 +215,14 @@ def stale_problem(at: int | None, now: int, of_own_process: bool) -> HealthProbl
         Severity.ERROR,
         at or 0,
     )
+
+
+def stopped_problem() -> HealthProblem:
+    """Return the problem of a home on which no process works."""
+    return HealthProblem(
+        "status_stale",
+        "",
+        "The rail does not run: no process works on this home.",
+        "Start the rail (`proofrail up`). If it ends again, read logs/supervisor.log.",
+        Severity.ERROR,
+    )

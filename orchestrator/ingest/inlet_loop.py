@@ -1,4 +1,4 @@
-"""Passes an inlet's batches to the intake: commit first, then receipts, then acknowledgement."""
+"""Passes an inlet's batches to the intake: commit first, then receipts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from device_adapters.inlets import Inlet, receipts_topic
+from device_adapters.inlets.log_inlet import Inlet
+from device_adapters.topics import receipts_topic
 from device_adapters.types import Message
 from orchestrator.core.receipt import Receipts
 from orchestrator.errors import passing_trouble
@@ -19,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class InletLoop:
-    """The loop of one MQTT inlet. `taken` counts records; no message can end the loop."""
+    """The loop of one inlet. `taken` counts records; no message can end the loop."""
 
     def __init__(
         self, inlet: Inlet, intake: Intake, receipts: Receipts, now: Callable[[], float], log: Any
@@ -55,14 +56,13 @@ class InletLoop:
             self._inlet.publish_many(self._signed(messages, outcomes))
         except Exception as bug:  # everything is stored: a device without a receipt sends again
             self._log.error("receipts failed", error=str(bug), exc_info=True)
-        self._inlet.ack(messages)
 
     def _retried(self, work: Callable[[], _T]) -> _T | None:
         """Return the result once chain and store are available; None if `stop` came first."""
         while not self._stop.is_set():
             try:
                 return work()
-            except Exception as error:  # the broker keeps the messages
+            except Exception as error:  # the broker's log keeps the messages
                 if (trouble := passing_trouble(error)) is None:
                     raise
                 self._log.info("intake waits", reason=trouble)
@@ -75,13 +75,13 @@ class InletLoop:
             for message in messages:
                 self._take([message])
             return
-        try:
-            self._retried(lambda: self._intake.put_aside(messages[0], str(bug)))
-        except Exception as second:  # not acknowledged: the broker keeps the message
-            self._log.error("message not kept", error=str(second), exc_info=True)
-            return
-        if not self._stop.is_set():
-            self._inlet.ack(messages)
+        while not self._stop.is_set():  # a message that is not kept must not be passed over
+            try:
+                self._retried(lambda: self._intake.put_aside(messages[0], str(bug)))
+                return
+            except Exception as second:
+                self._log.error("message not kept", error=str(second), exc_info=True)
+                self._stop.wait(_PATIENCE_S)
 
     def _signed(
         self, messages: Sequence[Message], outcomes: Sequence[Sequence[RecordOutcome]]

@@ -1,7 +1,7 @@
 """Stores incoming messages as events or as rejections with a reason; all inlets use this path.
 
 MQTT, HTTP and file replay all end here. Nothing is answered before the commit, and no message can
-stop the others of its batch.
+stop the others of its batch. The commit holds the position in the broker's log as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from device_adapters.registry import read
-from device_adapters.types import Event, Message, Rejected
+from device_adapters.types import Event, LogPosition, Message, Rejected
 from oracles.routing import Route, candidates, route
 from oracles.rules import KEPT, EventVerdict, content_id, screen
 from oracles.types import Agreements, ClaimReason, KeyRing, ProductRules
@@ -23,6 +23,7 @@ from orchestrator.edges.store import (
     add_new,
     add_values,
     agreements,
+    broker_log,
     citations,
     conflicts,
     evidence,
@@ -105,8 +106,14 @@ class Intake:
             add_values(session, citations.NameRow, further.names)
             add_values(session, citations.CitationRow, further.citations)
             add_values(session, conflicts.ConflictRow, rows.conflicts)
+            broker_log.read_up_to(session, messages)
         self._stored()
         return outcomes
+
+    def log_position(self) -> LogPosition | None:
+        """Return the position of the last message stored from the broker's log; None for none."""
+        with self._store.read() as session:
+            return broker_log.position(session)
 
     def put_aside(self, message: Message, error: str) -> None:
         """Store a message that made our own code fail; it gets no receipt, so it comes again."""
@@ -125,6 +132,7 @@ class Intake:
                     )
                 ],
             )
+            broker_log.read_up_to(session, [message])
 
     def _routes(self, events: Sequence[Event]) -> list[Route]:
         """Return each event's agreement and role, computed once per device and subject.

@@ -174,7 +174,7 @@ def stand_in(role: HeldKey, settings: Settings, *, dry_run: bool) -> KeyReplacem
         )
     steps = (
         f"make keys/{role}.json, a key without any right on chain",
-        "restart the orchestrator, which starts with it",
+        "`proofrail restart orchestrator`, which starts with it",
         FIXED[role].consequence,
     )
     following = None if dry_run else keystore.create(settings.keys, role).address
@@ -207,7 +207,7 @@ def rotate_sender(
         "put it in the place of keys/sender.json; the former key stays in keys/ under another name"
         if former
         else "put it in the place of keys/sender.json, which is missing",
-        "restart the orchestrator, which then signs with it",
+        "`proofrail restart orchestrator`, which then signs with it",
         "sends of the former key are finished from their stored bytes; no key is needed for that",
     )
     if dry_run:
@@ -247,7 +247,7 @@ def rotate_receipt(settings: Settings, now: int, *, dry_run: bool, prepare: bool
         "give the public key to every device: a device that lacks it does not take a receipt by it,"
         " and sends its records again",
         "put it in the place of keys/receipt.pem; the former public key stays in keys/receipts",
-        "restart the orchestrator, which then signs with it",
+        "`proofrail restart orchestrator`, which then signs with it",
     )
     following = settings.keys / "receipt.next.pem"
     if dry_run:
@@ -271,11 +271,23 @@ def rotate_receipt(settings: Settings, now: int, *, dry_run: bool, prepare: bool
 
 
 def open_receipts(settings: Settings) -> Receipts:
-    """Return what signs receipts, with all other public keys: former ones and a prepared one."""
-    signer = Receipts((settings.keys / "receipt.pem").read_bytes())
+    """Return what signs receipts, with all other public keys: former ones and a prepared one.
+
+    Raises:
+        Halt: The key, or a published one, is missing or damaged.
+    """
+    path = settings.keys / "receipt.pem"
+    try:
+        private = path.read_bytes()
+        signer = Receipts(private)
+    except (OSError, Rejected) as error:
+        raise Halt(
+            f"The receipt key {path} cannot be read: {error}. Nothing was started. Restore it from "
+            "a backup. If it is lost, `proofrail key rotate receipt` makes another one."
+        ) from error
     others = [key for key in receipt_keys(settings) if key.kid != _kid(signer.public_pem)]
     pems = [key.public_pem.encode() for key in reversed(others)]
-    return Receipts((settings.keys / "receipt.pem").read_bytes(), pems)
+    return Receipts(private, pems)
 
 
 def receipt_keys(settings: Settings) -> list[ReceiptKey]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from joserfc.jwk import ECKey
 
 from device_adapters.types import Rejected
-from orchestrator.core.receipt import public_key_of
+from orchestrator.core.receipt import public_key_of, read_receipt
 from orchestrator.errors import Halt
+from orchestrator.operations.keys import receipt_keys
 from orchestrator.settings import Settings
 from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from services.simulated_devices.record import units_of
@@ -20,6 +25,18 @@ MAX_KWH = 60
 
 class SandboxMeter(SimulatedMeter):
     """A meter whose clock stands where its last session ended, and follows the present."""
+
+    published: tuple[ECKey, ...] = ()  # every receipt key of the rail, the current one first
+
+    def read(self, receipt: bytes) -> dict[str, Any]:
+        """Return the content of a receipt by any published key.
+
+        After a rotation the rail signs with its former key until it is started again.
+        """
+        for key in self.published:
+            with suppress(Rejected):
+                return read_receipt(receipt, key)
+        return super().read(receipt)
 
     def begin_at(self, at: int) -> None:
         """Set the clock of a new meter to Unix seconds; one that was set before keeps its own."""
@@ -49,7 +66,11 @@ def open_meter(settings: Settings) -> SandboxMeter:
     """Return the meter with its key, counter and clock; it is made at the first call."""
     receipt_key = public_key_of((settings.keys / "receipt.pub.pem").read_bytes())
     folder = settings.home / "sandbox" / METER
-    return SandboxMeter(folder, METER, DeviceKind.CHARGE_POINT, None, int(time.time()), receipt_key)
+    kind, now = DeviceKind.CHARGE_POINT, int(time.time())
+    meter = SandboxMeter(folder, METER, kind, None, now, receipt_key)
+    pems = [key.public_pem.encode() for key in reversed(receipt_keys(settings))]
+    meter.published = tuple(public_key_of(pem) for pem in pems)
+    return meter
 
 
 def energy_of(text: str) -> Decimal:

@@ -138,7 +138,7 @@ def _foreign(device: SimulatedMeter, other: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(3))
     record = device.forge(points, counter + 1, device.key, name=other)
-    device.link.publish_raw(evidence_topic(other, "ocmf"), record)
+    device.link.publish_raw(evidence_topic(other, "ocmf"), record, qos=1)
     return [record]
 
 

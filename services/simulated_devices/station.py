@@ -16,13 +16,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from joserfc.jwk import ECKey
 
-from device_adapters.inlets import DeviceLink
+from device_adapters.inlets.device_link import DeviceLink
 from device_adapters.types import Curve, DeviceKey, Rejected
 from orchestrator.core.receipt import read_receipt
 from services.simulated_devices.journal import DeviceJournal, evidence_of
@@ -140,7 +141,7 @@ class Station(ABC):
         answered = 0
         for receipt in self.link.receipts(timeout_s):
             try:
-                content = read_receipt(receipt, self.receipt_key)
+                content = self.read(receipt)
             except Rejected as error:
                 self.refused_receipts[str(error.reason)] += 1
                 continue
@@ -149,6 +150,10 @@ class Station(ABC):
                 continue
             answered += self._journal.answer(content["records"])
         return answered
+
+    def read(self, receipt: bytes) -> dict[str, Any]:
+        """Return the content of a receipt; raises Rejected if it is not the rail's."""
+        return read_receipt(receipt, self.receipt_key)
 
     def resend(self, after_s: float = 5.0) -> int:
         """Resend unreceipted records sent at least `after_s` ago or before a restart."""

@@ -135,7 +135,7 @@ def _loop(stack: Stack, fleet: Fleet, names: list[str]) -> Loop:
             "committee": addresses["OracleCommittee"],
             "product": addresses["MeteredEnergy"],
             "host": stack.broker["host"],
-            "port": stack.broker["port"],
+            "nats_port": stack.broker["nats_port"],
             "loop_password": credentials.issue(
                 stack.home, "loop", credentials.CredentialRole.ORACLE
             ),

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import queue
-import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from paho.mqtt.client import CallbackAPIVersion, Client
 from pydantic import BaseModel
 from sqlmodel import Field, Session, SQLModel, create_engine
 from web3 import Web3
 
+from device_adapters.inlets.log_inlet import Inlet
 from orchestrator.edges.chain.ethereum import Account, LocalAccount, encode_typed_data
 from orchestrator.products.metered_energy.product import EnergyFacts, encode_facts
 
@@ -98,33 +96,27 @@ class Loop:
         SQLModel.metadata.create_all(engine, tables=[LoopRow.__table__])
         self.session = Session(engine)
         self.sequences: dict[str, int] = {}
-        self.inbox: queue.Queue[bytes] = queue.Queue()
         self.gas = 0
 
     def connect(self) -> None:
-        """Subscribes to everybody's evidence, and returns once the broker granted it."""
-        granted = threading.Event()
-        self.client = Client(CallbackAPIVersion.VERSION2, client_id="loop")
-        self.client.username_pw_set("loop", self.rail_file["loop_password"])
-        self.client.on_message = lambda _c, _u, message: self.inbox.put(message.payload)
-        self.client.on_connect = lambda c, *_: c.subscribe("proofrail/+/evidence/+", qos=1)
-        self.client.on_subscribe = lambda *_: granted.set()
-        self.client.connect(self.rail_file["host"], self.rail_file["port"])
-        self.client.loop_start()
-        if not granted.wait(30):
-            raise RuntimeError("the broker does not let the loop subscribe")
+        """Starts to read the broker's log, with everybody's evidence."""
+        place = self.rail_file
+        self.inlet = Inlet(place["host"], place["nats_port"], "loop", place["loop_password"])
+        if not self.inlet.wait_ready(30):
+            raise RuntimeError("the broker does not let the loop read")
+        self.batches = self.inlet.batches()
 
     def close(self) -> None:
-        self.client.loop_stop()
-        self.client.disconnect()
+        self.inlet.close()
         self.session.close()
 
-    def settle(self, records: int, patience_s: float = 60) -> int:
+    def settle(self, records: int) -> int:
         """Settles this many records, one after the other; returns how many were mined."""
         settled = 0
         while settled < records:
-            for text in self.inbox.get(timeout=patience_s).decode().splitlines():
-                settled += self._one(text)
+            for message in next(self.batches):
+                for text in message.body.decode().splitlines():
+                    settled += self._one(text)
         return settled
 
     def _one(self, text: str) -> int:

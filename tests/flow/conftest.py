@@ -1,15 +1,24 @@
 """Whole rails for the flow tests: one shared rail, or an own one for tests that break it.
 
-Only one rail runs at a time, and none is left when the tests end, even if they fail.
+A worker runs one rail at a time, and none is left when the tests end, even if they fail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import wheel
 from tests.support.whole_rail import SHORT, WholeRail
+
+CHOOSE_PORTS = (
+    "test_flow_sandbox.py",
+    "test_second_node.py",
+    "test_wheel.py",
+    "test_wheel_story.py",
+)
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +64,24 @@ def own_rail(
     rail.stop()
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this checkout."""
+    return wheel.build(tmp_path_factory.mktemp("build"))
+
+
 def _end(rails: list[WholeRail]) -> None:
     while rails:
         rails.pop().stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests with the shared rail first, so that it is started once."""
+    """Run tests with the shared rail first, so that it is started once.
+
+    A file stays with one worker. Files whose rails choose their ports by looking which are free
+    share a worker: two at once could choose the same.
+    """
     items.sort(key=lambda item: "own_rail" in getattr(item, "fixturenames", ()))
+    for item in items:
+        group = "ports" if item.path.name in CHOOSE_PORTS else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -17,7 +17,7 @@ from orchestrator.edges.store import fundings as store_fundings
 from scripts.demo import parties
 from tests.support import invariants
 from tests.support import store_power_cut as power_cut
-from tests.support.whole_rail import WholeRail
+from tests.support.whole_rail import AT_BANK, WholeRail
 
 SEED = 97
 RANDOM_KILLS = 2
@@ -154,7 +154,7 @@ def _is_booked(rail: WholeRail) -> bool:
         minted = all(row.stage == "minted" for row in store_fundings.all_fundings(session))
         counts = payments.open_counts(session)
         waiting = evidence.agreements_with_unclaimed(session)
-    return minted and not waiting and set(counts) <= {Stage.BOOKED, Stage.RECONCILED}
+    return minted and not waiting and set(counts) <= AT_BANK
 
 
 def test_orchestrator__killed_at_random_even_while_it_recovers__loses_and_doubles_nothing(own_rail):

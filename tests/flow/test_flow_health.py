@@ -30,7 +30,7 @@ def test_ready__all_is_well__names_nothing_and_status_ends_with_0(rail: WholeRai
 
 
 def test_oracle__dead__is_named_at_ready_and_in_status_until_it_is_back(rail: WholeRail) -> None:
-    rail.kill("auditor")
+    rail.kill("oracle-auditor")
     try:
         rail.until(lambda: ready(rail).json()["problems"] == ["oracle_down"], "the dead oracle")
         assert ready(rail).status_code == 200  # three of four are a quorum
@@ -71,5 +71,7 @@ def test_logs__of_every_process__are_json_lines_with_ids(rail: WholeRail) -> Non
     by_event = {line["event"]: line for line in lines("orchestrator")}
     assert by_event["records taken"]["records"] and by_event["attested"]["payments"]
     assert by_event["settlement signed"]["tx"].startswith("0x")
-    assert {line["process"] for line in lines("auditor")} == {"oracle-auditor"}
-    assert any(line["event"] == "batch answered" and line["claims"] for line in lines("auditor"))
+    assert {line["process"] for line in lines("oracle-auditor")} == {"oracle-auditor"}
+    assert any(
+        line["event"] == "batch answered" and line["claims"] for line in lines("oracle-auditor")
+    )

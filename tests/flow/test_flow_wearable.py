@@ -14,14 +14,13 @@ from device_adapters.merchant.terminal import Terminal
 from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import device_id
-from orchestrator.core.payment import Stage
 from orchestrator.edges.store import access, blocks, evidence, payments
 from orchestrator.products.wearable_voucher import product
 from scripts.demo import parties
 from scripts.terminal import poster, redeem
 from services.simulated_devices.wearable import SimulatedWearable
 from tests.support import invariants
-from tests.support.whole_rail import WholeRail
+from tests.support.whole_rail import AT_BANK, WholeRail
 
 EURO = 1_000_000
 CLASS = 5814
@@ -139,8 +138,7 @@ class VoucherShops:
 
         def ended() -> bool:
             rows = self.payments_of(agreement)
-            at_bank = (Stage.BOOKED, Stage.RECONCILED)
-            return len(rows) == count and all(row.stage in at_bank for row in rows)
+            return len(rows) == count and all(row.stage in AT_BANK for row in rows)
 
         self.rail.until(ended, f"{count} payments of {agreement}")
         sums: dict[str, int] = {}

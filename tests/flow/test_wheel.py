@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
+import os
+import shutil
+import subprocess
 from zipfile import ZipFile
 
 import pytest
 
 from device_adapters.protocols.ocmf.examples import BEGIN, PUBLIC_KEY
-from tests.support import wheel
+from services import anvil
 from tests.support.wheel import ROOT, Installed
 
 RELEASED = ROOT / "tests/data/released/0.3.0"
@@ -23,11 +25,6 @@ for name in sys.argv[1:]:
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):
         importlib.import_module(module.name)
 """
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    return wheel.build(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +104,23 @@ def test_rail__its_extra__opens_a_store_and_looks_for_a_rail_in_its_own_folder(e
     assert done.returncode == 0, done.stderr
     done = extras.run("proofrail", "status")
     assert done.returncode == 2 and "There is no rail at .proofrail" in done.stderr
+
+
+def test_init__no_anvil_on_the_machine__fetches_it_through_npm_once(extras):
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    asked = [npm, "view", f"@foundry-rs/anvil@{anvil.version()}", "version"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=600, check=False)
+    if answer.returncode:
+        pytest.skip(f"npm reaches no registry: {answer.stderr.strip()[-200:]}")
+    extras.install("rail")
+    cache = extras.folder / "cache"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    environment = {name: environment[name] for name in environment if name[:10] != "PROOFRAIL_"}
+    made = extras.run("proofrail", "init", "--profile", "dev", "--yes", environment=environment)
+    assert made.returncode == 0, made.stderr
+    (program,) = cache.glob(f"proofrail/anvil-{anvil.version()}/**/bin/anvil")
+    shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert anvil.version() in shown.stdout
+    assert [path.name for path in (cache / "proofrail").iterdir()] == [f"anvil-{anvil.version()}"]

@@ -56,8 +56,10 @@ ADAPTERS = {
     "schwifty": "orchestrator/edges/bank/",
     "holidays": "orchestrator/edges/bank/",
     "mt940": "orchestrator/edges/bank/",
-    "amqtt": "orchestrator/edges/broker/",
-    "paho": "device_adapters/inlets.py",
+    "nats": ("orchestrator/edges/broker/", "device_adapters/inlets/"),
+    "nkeys": "orchestrator/edges/broker/",
+    "nacl": "orchestrator/edges/broker/",
+    "paho": "device_adapters/inlets/",
     "pyocmf": "device_adapters/",
 }
 # Ape costs seconds; the one place is the script that it runs itself

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from orchestrator.edges.chain.keystore import write_private
 from scripts.demo import parties
-from tests.support.whole_rail import WholeRail
+from tests.support.whole_rail import AT_BANK, WholeRail
 
 CENTS = 10_000
 MACHINE = "W-1"
@@ -78,7 +78,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
     assert paid["ok"], paid
     records = [{"protocol": "tally", "record": wash(key, counter)} for counter in (1, 2)]
     answer = rail.api("POST", "/v1/evidence", "operator", json={"records": records}).json()
-    rail.until(lambda: _reconciled(rail, opened["agreement_id"]), "a wash on a bank line")
+    rail.until(lambda: _booked(rail, opened["agreement_id"]), "a wash on a bank line")
     (payment,) = _payments(rail, opened["agreement_id"])
     bundle = home / "bundle.json"
     proofrail(rail, "audit", "export", payment.payment_id, "-o", str(bundle))
@@ -100,9 +100,9 @@ def _payments(rail: WholeRail, agreement: str) -> list:
     return [row for row in rail.all_payments() if row.agreement_id == agreement]
 
 
-def _reconciled(rail: WholeRail, agreement: str) -> bool:
+def _booked(rail: WholeRail, agreement: str) -> bool:
     rows = _payments(rail, agreement)
-    return bool(rows) and all(row.stage == "reconciled" for row in rows)
+    return bool(rows) and all(row.stage in AT_BANK for row in rows)
 
 
 if __name__ == "__main__":

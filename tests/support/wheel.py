@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,11 +39,17 @@ def build(folder: Path) -> Path:
 
 
 class Installed:
-    """An environment with the wheel; its commands run in a folder outside of the checkout."""
+    """An environment with the wheel; its commands run in a folder outside of the checkout.
 
-    def __init__(self, folder: Path, wheel: Path) -> None:
+    Args:
+        folder: where the environment and the folder of its commands are made.
+        programs: a folder of further programs, which is on PATH.
+    """
+
+    def __init__(self, folder: Path, wheel: Path, *programs: Path) -> None:
         self.folder, self._wheel = folder / "work", wheel
         self._bin = folder / "environment" / "bin"
+        self._path = ":".join(map(str, (self._bin, *programs, "/usr/bin", "/bin")))
         self.folder.mkdir()
         _uv("venv", "--python", sys.executable, folder / "environment")
 
@@ -55,12 +62,19 @@ class Installed:
         listed = _uv("pip", "list", *python, "--format", "freeze")
         return len(listed.splitlines())
 
-    def run(self, command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment to its end."""
+    def run(
+        self, command: str, *arguments: str | Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment to its end.
+
+        Args:
+            environment: variables next to PATH; left out: a HOME without anything.
+        """
+        variables = environment or {"HOME": str(self.folder)}
         return subprocess.run(
             [str(self._bin / command), *map(str, arguments)],
             cwd=self.folder,
-            env={"PATH": f"{self._bin}:/usr/bin:/bin", "HOME": str(self.folder)},
+            env={**variables, "PATH": self._path},
             capture_output=True,
             text=True,
             timeout=_SECONDS,

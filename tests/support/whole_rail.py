@@ -46,6 +46,7 @@ ENDED = (
     Stage.EXPIRED,
     Stage.REFUNDED,
 )
+AT_BANK = {Stage.BOOKED, Stage.RECONCILED}  # the second once the day's statement has come
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 COMMAND = Path(sys.executable).with_name("proofrail")
 
@@ -61,7 +62,6 @@ class WholeRail:
         self,
         home: Path,
         *,
-        embedded_broker: bool = True,
         unfunded: Sequence[str] = (),
         finality_blocks: int = 2,
         hole_patience_s: int = 2,
@@ -78,7 +78,6 @@ class WholeRail:
         self.stack = Stack(
             home,
             start_at,
-            embedded_broker=embedded_broker,
             environment=environment,
             patience_s=PATIENCE_S,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
@@ -183,13 +184,15 @@ def get_trace(
 ) -> dict[str, Any]:
     """Return an event, payment, settlement, payout, EndToEndId or device with its payments.
 
-    A partner follows the ids of its own devices, and sees nothing that belongs to others.
+    A partner follows the ids of its own devices, and sees nothing that belongs to others: the
+    answer about an id of others is that about an unknown one. It gives complete ids.
     """
-    with parts.store.read() as session:
-        view = parts.trace(session, any_id)
     if caller.scope is None:
-        return dict(view)
-    own = partner_trace(view, caller.sees)
+        with parts.store.read() as session:
+            return dict(parts.trace(session, any_id))
+    own = None
+    with suppress(Rejected), parts.store.read() as session:  # its detail may name others' ids
+        own = partner_trace(parts.trace(session, any_id), caller.sees)
     if own is None:
         raise _not_found("object of your devices with the id", any_id)
     return own

@@ -1,1 +1,1 @@
-"""The MQTT broker: credentials, topic rights, and the two brokers that the project can run."""
+"""The broker: credentials, rights, and nats-server as its process and its log."""

@@ -1,15 +1,27 @@
-"""Decides which topics a name may use in its role; everything not granted here is denied."""
+"""Decides what a name may do at the broker in its role; everything not granted here is denied."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-from device_adapters.topics import EVIDENCE_FILTER, receipts_topic
+from device_adapters.registry import protocol_names
+from device_adapters.topics import (
+    EVIDENCE_SUBJECTS,
+    LOG_INFO,
+    LOG_READ,
+    STORED,
+    client_id_of,
+    evidence_topic,
+    inbox_of,
+    receipts_topic,
+    subject_of,
+)
 
-# A name is part of topics, client ids and mosquitto's files: no separator and no wildcard.
+# A name is part of topics, subjects and client ids: no separator and no wildcard.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LEVEL = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class CredentialRole(StrEnum):
@@ -18,6 +30,22 @@ class CredentialRole(StrEnum):
     DEVICE = "device"  # publishes its own evidence, reads its own receipts
     ORACLE = "oracle"  # reads all evidence, publishes nothing
     RAIL = "rail"  # reads all evidence, publishes receipts
+    COLLECTOR = "collector"  # adds evidence from another broker, reads nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The subjects of one connection.
+
+    Attributes:
+        protocol: The only protocol that the connection may speak.
+        publish: Subjects, with NATS wildcards, that it may publish to.
+        subscribe: Subjects that it may subscribe to.
+    """
+
+    protocol: Literal["mqtt", "nats"]
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
 
 
 def is_valid_name(name: str) -> bool:
@@ -25,19 +53,29 @@ def is_valid_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def may_publish(name: str, role: CredentialRole, topic: str) -> bool:
-    """Return whether `name` may publish to `topic`; a topic with a wildcard is refused."""
-    levels = topic.split("/")
-    if levels[0] != "proofrail" or len(levels) < 3 or not is_valid_name(levels[1]):
+def rights_of(name: str, role: CredentialRole) -> Rights:
+    """Return the rights of a name in its role.
+
+    Readers get no right to make consumers in the log: a consumer delivers to any subject that its
+    maker names, and so would be a right to publish.
+    """
+    inbox = f"{inbox_of(name)}.>"
+    if role is CredentialRole.DEVICE:
+        evidence = [subject_of(evidence_topic(name, protocol)) for protocol in protocol_names()]
+        return Rights("mqtt", tuple(evidence), (subject_of(receipts_topic(name)),))
+    if role is CredentialRole.COLLECTOR:
+        subjects = [f"{STORED}proofrail.*.evidence.{protocol}" for protocol in protocol_names()]
+        return Rights("nats", tuple(subjects), (inbox,))
+    reading = (LOG_READ, LOG_INFO)
+    answers = (f"{STORED}proofrail.*.receipts",) if role is CredentialRole.RAIL else ()
+    return Rights("nats", (*reading, *answers), (EVIDENCE_SUBJECTS, inbox))
+
+
+def may_connect(name: str, role: CredentialRole, protocol: str, client_id: str) -> bool:
+    """Return whether a name may connect with this protocol ("mqtt" or "nats") and client id.
+
+    With a client id of its own choice a device could end, or continue, another's session.
+    """
+    if protocol != rights_of(name, role).protocol:
         return False
-    if role is CredentialRole.DEVICE:
-        own = levels[1] == name and levels[2] == "evidence"
-        return own and len(levels) == 4 and _LEVEL.fullmatch(levels[3]) is not None
-    return role is CredentialRole.RAIL and levels[2:] == ["receipts"]
-
-
-def may_subscribe(name: str, role: CredentialRole, topic_filter: str) -> bool:
-    """Return whether `name` may subscribe to exactly this filter."""
-    if role is CredentialRole.DEVICE:
-        return topic_filter == receipts_topic(name)
-    return role in (CredentialRole.ORACLE, CredentialRole.RAIL) and topic_filter == EVIDENCE_FILTER
+    return protocol != "mqtt" or client_id == client_id_of(name)

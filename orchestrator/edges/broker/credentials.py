@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
 import hmac
@@ -21,7 +20,7 @@ from orchestrator.edges.broker.access import CredentialRole, is_valid_name
 # Passwords are 256 random bits, which no dictionary contains: the hash only has to be one-way, and
 # it must be fast for a fleet that reconnects all at once.
 ITERATIONS = 1_000
-_SALT_BYTES = 12  # as mosquitto's password format requires
+_SALT_BYTES = 12
 
 
 class CredentialReason(StrEnum):
@@ -44,11 +43,6 @@ class Credential:
         """Return whether the password is correct, comparing in constant time."""
         derived = _derive(password, bytes.fromhex(self.salt), self.iterations)
         return hmac.compare_digest(derived, bytes.fromhex(self.hash))
-
-    def mosquitto_line(self, name: str) -> str:
-        """Return the same hash as a line of mosquitto's password file (format 7)."""
-        salt, digest = (base64.b64encode(bytes.fromhex(x)).decode() for x in (self.salt, self.hash))
-        return f"{name}:$7${self.iterations}${salt}${digest}"
 
 
 def path(home: Path) -> Path:

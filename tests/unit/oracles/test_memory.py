@@ -8,8 +8,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+from device_adapters.types import LogPosition
 from oracles.types import Claim, ClaimReason
 from oracles.wire import Request, read_answer, write_request
 from orchestrator.products.metered_energy import product
@@ -82,6 +84,22 @@ def test_attest__killed_between_remembering_and_answering__says_nothing_else_aft
     assert reasons(refused) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     answer = read_answer(_in_process(tmp_path, "answer", first).stdout)
     assert recovered(node, answer, first) == answer.oracle
+
+
+def test_take__from_the_brokers_log__keeps_its_position_with_the_evidence(tmp_path):
+    node, records = oracle(tmp_path), [session_record("M1", n) for n in (1, 2, 3)]
+    assert node.memory.log_position() is None
+    first, second = (LogPosition("made", n, f"second {n}") for n in (4, 7))
+    stored = [
+        replace(message(r), position=p) for r, p in zip(records, (first, second), strict=False)
+    ]
+    node.take(stored)
+    node.take([message(records[2])])  # by another inlet: the position stays
+    node.memory.close()
+    again = oracle(tmp_path)
+    assert again.memory.log_position() == second
+    again.take([replace(message(b"junk"), position=LogPosition("made again", 1, "third"))])
+    assert again.memory.log_position() == LogPosition("made again", 1, "third")
 
 
 def test_take__returned__is_on_disk_for_another_reader(tmp_path):

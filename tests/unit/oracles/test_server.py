@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from oracles.node import OracleNode
-from oracles.server import OracleServer
+from oracles.server import Listen, OracleServer
 from oracles.types import ClaimReason
 from oracles.wire import MAX_BODY_BYTES, Request, read_answer, write_request
 from orchestrator.products.metered_energy import product
@@ -115,3 +115,13 @@ def test_attest__the_chain_is_silent__is_no_answer_and_no_crash(tmp_path):
 def test_server__a_short_token__is_refused(tmp_path):
     with pytest.raises(ValueError):
         OracleServer(oracle(tmp_path), "short")
+
+
+def test_open__a_port_that_is_taken__is_named():
+    taken = Listen("127.0.0.1", 0).open()
+    port = taken.getsockname()[1]
+    try:
+        with pytest.raises(OSError, match=f":{port}: Address already in use"):
+            Listen("127.0.0.1", port).open()
+    finally:
+        taken.close()

@@ -17,8 +17,9 @@ from orchestrator.edges.store import Store, add_all, tables
 from orchestrator.errors import Retry
 from orchestrator.halts import StandingHalt
 from orchestrator.health_monitor import HealthMonitor, WatchedParts
+from orchestrator.home_lock import hold
 from orchestrator.settings import Settings
-from orchestrator.status_file import STATUS_FILE, read_status
+from orchestrator.status_file import LOCK_FILE, STATUS_FILE, read_status
 from orchestrator.steps import Committee
 from orchestrator.worker import StepWait
 from tests.support.rail_builder import context_of_stand_ins
@@ -111,8 +112,9 @@ def test_look__at_a_well_rail__writes_a_status_without_problems(rail):
     assert rail.look() == [] == rail.names()
     body = json.loads((rail.home / STATUS_FILE).read_bytes())
     assert (body["version"], body["at"], body["pid"]) == (1, NOW, os.getpid())
-    assert read_status(rail.home, NOW + STALE_S) == []
-    assert [p.name for p in read_status(rail.home, NOW + STALE_S + 1)] == ["status_stale"]
+    with hold(rail.home / LOCK_FILE):
+        assert read_status(rail.home, NOW + STALE_S) == []
+        assert [p.name for p in read_status(rail.home, NOW + STALE_S + 1)] == ["status_stale"]
 
 
 def test_problems__between_two_looks__know_the_worker_as_it_is_now(rail):
@@ -234,9 +236,10 @@ def test_run__while_the_database_does_not_answer__goes_on(rail, monkeypatch):
     assert len(looks) == 3
 
 
-def test_supervisor__that_shows_a_dead_process__is_believed(rail):
-    processes = {"version": 1, "processes": [{"name": "bank", "state": "resting", "restarts": 2}]}
-    (rail.home / "run").mkdir(exist_ok=True)
-    (rail.home / "run" / "processes.json").write_text(json.dumps(processes))
-    (problem,) = rail.monitor.look()
+@pytest.mark.parametrize("state", ["resting", "starting"])
+def test_supervisor__that_shows_a_dead_process__is_believed(rail, state):
+    processes = {"version": 1, "processes": [{"name": "bank", "state": state, "restarts": 2}]}
+    with hold(rail.home / LOCK_FILE):
+        (rail.home / "run" / "processes.json").write_text(json.dumps(processes))
+        (problem,) = rail.monitor.look()
     assert (problem.name, problem.subject) == ("process_down", "bank")

@@ -73,6 +73,32 @@ def test_examine__a_new_home__has_no_problem(home):
     assert found(home, "processes")[0].next_step == "proofrail up"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deployment.json",
+        "broker/credentials.json",
+        "keys/receipt.pem",
+        "keys/bank.token",
+        "keys/broker.password",
+        "proofrail.sqlite3",
+        "oracles/bank/oracle.sqlite3",
+    ],
+)
+def test_files__one_that_holds_garbage__is_named_with_the_way_back(home, name):
+    path = home / name
+    before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.write_bytes(b"\x9d\xc3\x00 not what it was \xff" * 40)
+    try:
+        finding = problem(home, "files")
+        assert str(path) in finding.observed and "from a backup" in finding.next_step
+        assert not [f for f in found(home, "node") if "deployed" in f.observed]
+    finally:
+        path.unlink() if before is None else path.write_bytes(before)
+
+
 def test_examine__no_configuration__is_the_only_finding(tmp_path):
     settings = read_settings(tmp_path)
     (finding,) = examine(settings, silent)
@@ -125,7 +151,7 @@ def test_ports__taken_by_another_program__are_a_problem_before_the_start(home):
         assert f"another program listens on 127.0.0.1:{port}" in problem(home, "ports").observed
     with running(home, "ready"):
         silent_parts = [f for f in found(home, "ports", node()) if f.severity is CheckState.PROBLEM]
-    assert len(silent_parts) == 7  # API, chain, broker and four oracles do not listen
+    assert len(silent_parts) == 8  # API, chain, broker (two ports) and four oracles
 
 
 def test_file_modes__a_secret_that_others_can_read__is_named_with_its_chmod(home):

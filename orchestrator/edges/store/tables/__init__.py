@@ -27,6 +27,7 @@ from orchestrator.edges.store.tables.evidence import (
     EventRow,
     EvidenceRow,
     HoleRow,
+    LogPositionRow,
     NameRow,
     RejectionRow,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "IdempotencyRow",
     "LedgerEntryRow",
     "LedgerPostingRow",
+    "LogPositionRow",
     "NameRow",
     "OfficerRow",
     "OracleSignatureRow",

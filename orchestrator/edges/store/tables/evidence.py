@@ -8,6 +8,17 @@ from sqlmodel import Field, SQLModel
 _OPEN = text("payment_id IS NULL AND reason IS NULL")  # events that a claim may still hold
 
 
+class LogPositionRow(SQLModel, table=True):
+    """The last message of the broker's log that a reader has stored."""
+
+    __tablename__ = "logposition"
+
+    reader: str = Field(primary_key=True)
+    log: str  # when the log was made, as the broker writes it
+    sequence: int = Field(sa_type=BigInteger)
+    stored_at: str  # when the broker stored the message, as it writes it
+
+
 class EvidenceRow(SQLModel, table=True):
     """The exact bytes a device signed, kept unchanged, named by their SHA-256."""
 

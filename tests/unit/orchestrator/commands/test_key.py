@@ -274,3 +274,13 @@ def test_keys_page__each_key_in_the_code__has_a_row():
     page = (Path(__file__).resolve().parents[4] / "docs" / "KEYS.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert sorted(line.split("`")[1] for line in rows) == sorted(HeldKey)
+
+
+@pytest.mark.parametrize("content", [None, b"\xb5garbage"])
+def test_open_receipts__key_missing_or_damaged__is_a_halt_with_two_ways_on(tmp_path, content):
+    settings = Settings(home=tmp_path)
+    settings.keys.mkdir()
+    if content is not None:
+        (settings.keys / "receipt.pem").write_bytes(content)
+    with pytest.raises(Halt, match="Restore it from a backup"):
+        open_receipts(settings)

@@ -28,11 +28,12 @@ def run(home: Path, *arguments: str) -> Any:
     return CliRunner().invoke(cli.app, ["--home", str(home), *arguments])
 
 
-def write_state(home: Path, **changes: Any) -> None:
+def write_state(home: Path, supervisor: int = 1, **changes: Any) -> None:
     row = {"name": "work", "pid": 7, "state": "ready", "restarts": 0, "since": 1_700_000_000.0}
     row |= {"last_exit": None, "log": str(home / "logs" / "work.log"), **changes}
     (home / "run").mkdir(exist_ok=True)
-    (home / "run" / "processes.json").write_text(json.dumps({"version": 1, "processes": [row]}))
+    state = {"version": 1, "supervisor": supervisor, "processes": [row]}
+    (home / "run" / "processes.json").write_text(json.dumps(state))
 
 
 class _Api(BaseHTTPRequestHandler):
@@ -142,6 +143,8 @@ def test_up__configuration_that_is_unusable__shows_what_the_supervisor_said(tmp_
 class _PatientSupervisor:
     """A supervisor that runs; the state of its processes is as the test wrote it."""
 
+    pid = 4_711
+
     def __init__(self, *_: object, **__: object) -> None:
         self.returncode = None
 
@@ -156,12 +159,38 @@ def test_up__process_that_does_not_get_ready__is_named_with_the_end_of_its_log(
     (tmp_path / "proofrail.toml").write_text("version = 1\n")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "work.log").write_text("address in use\n" * 3)
-    write_state(tmp_path, state="resting", restarts=restarts, last_exit=1)
+    pid = _PatientSupervisor.pid
+    write_state(tmp_path, pid, state="resting", restarts=restarts, last_exit=1)
     monkeypatch.setattr(services.subprocess, "Popen", _PatientSupervisor)
     result = run(tmp_path, "up", "--detach", "--patience", patience)
     assert result.exit_code == 2 and "work is resting" in result.stderr
     assert result.stderr.count("address in use") == 1
     assert "`proofrail logs work` shows more" in result.stderr
+
+
+def test_up__after_a_rail_that_did_not_start__does_not_believe_its_file(tmp_path, monkeypatch):
+    (tmp_path / "proofrail.toml").write_text("version = 1\n")
+    write_state(tmp_path, 99, state="stopped", restarts=9, last_exit=1)
+    monkeypatch.setattr(services.subprocess, "Popen", _PatientSupervisor)
+    result = run(tmp_path, "up", "--detach", "--patience", "1")
+    assert result.exit_code == 2 and "work" not in result.stderr
+
+
+def test_last_lines__of_a_log_with_an_earlier_start__are_of_this_one(tmp_path):
+    log = tmp_path / "work.log"
+    log.write_text("an old fault\n")
+    size = log.stat().st_size
+    with log.open("a") as file:
+        file.write("a new fault\n")
+    assert services._last_lines(log, 3, size) == "a new fault"
+    log.write_text("begun again\n")
+    assert services._last_lines(log, 3, 1_000) == "begun again"
+
+
+def test_ps__after_the_supervisor_was_killed__shows_no_process_as_ready(tmp_path):
+    write_state(tmp_path)
+    result = run(tmp_path, "ps")
+    assert result.exit_code == 1 and "stopped" in result.output and "ready" not in result.output
 
 
 def test_ps__process_that_rests__is_shown_and_the_answer_is_no(tmp_path):

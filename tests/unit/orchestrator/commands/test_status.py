@@ -14,7 +14,8 @@ from orchestrator import cli
 from orchestrator.core.health import HealthProblem, Severity, problem_view
 from orchestrator.edges.store import Store
 from orchestrator.halts import Halts, StandingHalt
-from orchestrator.status_file import HALTS, PROCESSES_FILE, STATUS_FILE
+from orchestrator.home_lock import hold
+from orchestrator.status_file import HALTS, LOCK_FILE, PROCESSES_FILE, STATUS_FILE
 
 PROBLEM = HealthProblem(
     "oracle_down", "auditor", "The oracle auditor is down.", "Start it.", Severity.WARNING, 1_000
@@ -45,9 +46,27 @@ class StatusHome:
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def stopped(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.commands.status.shutil.disk_usage", lambda _: PLENTY)
     return StatusHome(tmp_path)
+
+
+@pytest.fixture
+def home(stopped):
+    with hold(stopped.folder / LOCK_FILE):  # as the supervisor of a running rail does
+        yield stopped
+
+
+def test_status__after_everything_was_killed__believes_none_of_the_files_it_left(stopped):
+    process = {"name": "bank", "pid": 7, "state": "ready", "restarts": 3, "last_exit": 1}
+    (stopped.folder / PROCESSES_FILE).write_text(json.dumps({"version": 1, "processes": [process]}))
+    stopped.write()
+    result = stopped.run("status")
+    assert result.exit_code == 1 and "The rail does not run" in result.stdout
+    row = next(line for line in result.stdout.splitlines() if "bank" in line)
+    assert "ready" not in row and "7" not in row and "stopped" in row
+    stopped.halts.record(HALT)
+    assert stopped.names() == ["status_stale", "step_halted"]
 
 
 def test_status__of_a_well_rail__ends_with_0_and_needs_no_key(home):

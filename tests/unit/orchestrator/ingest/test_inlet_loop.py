@@ -1,15 +1,16 @@
-"""The inlet's loop: commit, then receipts, then acknowledgement; no message ends it."""
+"""The inlet's loop: commit with the position in the log, then receipts; no message ends it."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device_adapters.types import Message
+from device_adapters.types import LogPosition, Message
 from orchestrator.core.receipt import ReceiptRecord, Receipts, public_key_of, read_receipt
 from orchestrator.errors import Retry
 from orchestrator.ingest.inlet_loop import InletLoop
@@ -21,7 +22,7 @@ KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
 
 
 class StandInInlet:
-    """Stands for the MQTT inlet (tests/flow has the real one).
+    """Stands for the inlet of the broker's log (tests/flow has the real one).
 
     calls: (name, items, number of events stored by then) of each call.
     """
@@ -40,14 +41,18 @@ class StandInInlet:
         self._note("receipts", list(items))
         return len(self.calls[-1][1])
 
-    def ack(self, messages) -> None:
-        self._note("ack", list(messages))
-
     def names(self) -> list[str]:
         return [what for what, _, _ in self.calls]
 
-    def acked(self) -> list[Message]:
-        return [m for what, items, _ in self.calls if what == "ack" for m in items]
+
+def at(sequence: int, message: Message) -> Message:
+    """Return the message as the broker's log gives it."""
+    return replace(message, position=LogPosition("made", sequence, f"second {sequence}"))
+
+
+def sequence_of(place: SmallIntake) -> int | None:
+    position = place.intake.log_position()
+    return position and position.sequence
 
 
 @pytest.fixture
@@ -91,11 +96,12 @@ def poisoned(place, monkeypatch, poison: bytes, error: Exception) -> None:
     monkeypatch.setattr(place.intake, "take", fail)
 
 
-def test_loop__a_batch__is_stored_then_answered_then_acknowledged(place):
-    batch = [joined(place.fleet["cp-0001"].make_records(2), "cp-0001"), Message("ocmf", "", b"?")]
-    inlet, loop = run(place, batch)
-    assert [(what, stored) for what, _, stored in inlet.calls] == [("receipts", 2), ("ack", 2)]
-    assert inlet.acked() == batch and loop.taken == 3
+def test_loop__a_batch__is_stored_with_its_position_and_then_answered(place):
+    records = joined(place.fleet["cp-0001"].make_records(2), "cp-0001")
+    inlet, loop = run(place, [at(7, records), at(9, Message("ocmf", "", b"?"))])
+    assert [(what, stored) for what, _, stored in inlet.calls] == [("receipts", 2)]
+    assert loop.taken == 3
+    assert place.intake.log_position() == LogPosition("made", 9, "second 9")
     [receipt] = receipts_in(inlet)  # none for the message without an authenticated sender
     assert receipt["topic"] == "proofrail/cp-0001/receipts" and receipt["device"] == "cp-0001"
     assert [r["outcome"] for r in receipt["records"]] == ["accepted", "accepted"]
@@ -114,7 +120,7 @@ def test_loop__commit_does_not_happen__neither_receipt_nor_acknowledgement(place
 
     monkeypatch.setattr(place.intake, "take", slow)
     loop.run()
-    assert asked == [0, 0] and inlet.calls == []
+    assert asked == [0, 0] and inlet.calls == [] and sequence_of(place) is None
 
 
 def test_loop__retry_then_success__takes_the_same_batch_once(place, monkeypatch):
@@ -129,29 +135,47 @@ def test_loop__retry_then_success__takes_the_same_batch_once(place, monkeypatch)
     monkeypatch.setattr(place.intake, "take", late)
     batch = [joined(place.fleet["cp-0001"].make_records(1), "cp-0001")]
     inlet, _ = run(place, batch)
-    assert asked == [batch, batch] and inlet.names() == ["receipts", "ack"]
+    assert asked == [batch, batch] and inlet.names() == ["receipts"]
 
 
 def test_loop__poison__is_put_aside_and_its_neighbours_are_taken(place, monkeypatch):
     poisoned(place, monkeypatch, b"poison", KeyError("ours"))
     first, second, third = place.fleet["cp-0001"].make_records(3)
     batch = [
-        joined([first], "cp-0001"),
-        Message("ocmf", "cp-0002", b"poison"),
-        joined([second], "cp-0001"),
+        at(1, joined([first], "cp-0001")),
+        at(2, Message("ocmf", "cp-0002", b"poison")),
+        at(3, joined([second], "cp-0001")),
     ]
     inlet, loop = run(place, batch, [joined([third], "cp-0001")])
     assert place.stored() == (3, 3, ["internal_error"])
     assert [r["device"] for r in receipts_in(inlet)] == ["cp-0001"] * 3  # and none for the poison
-    assert inlet.acked() == [*batch, joined([third], "cp-0001")] and loop.taken == 3
+    assert loop.taken == 3 and sequence_of(place) == 3
 
 
-def test_loop__poison_that_cannot_even_be_kept__stays_with_the_broker(place, monkeypatch):
+def test_loop__poison_that_ends_a_batch__is_not_read_again(place, monkeypatch):
     poisoned(place, monkeypatch, b"poison", KeyError("ours"))
-    monkeypatch.setattr(place.intake, "put_aside", lambda *_: 1 / 0)
+    run(place, [at(5, Message("ocmf", "cp-0002", b"poison"))])
+    assert sequence_of(place) == 5
+
+
+def test_loop__poison_that_cannot_even_be_kept__is_tried_again_and_nothing_passes_it(
+    place, monkeypatch
+):
+    poisoned(place, monkeypatch, b"poison", KeyError("ours"))
     good = joined(place.fleet["cp-0001"].make_records(1), "cp-0001")
-    inlet, _ = run(place, [Message("ocmf", "cp-0002", b"poison")], [good])
-    assert inlet.acked() == [good]  # the loop went on
+    inlet = StandInInlet(place, [at(1, Message("ocmf", "cp-0002", b"poison"))], [at(2, good)])
+    loop, put_aside, positions = loop_of(place, inlet), place.intake.put_aside, []
+
+    def broken_once(message, error):
+        positions.append(sequence_of(place))
+        if len(positions) == 1:
+            raise KeyError("ours as well")
+        put_aside(message, error)
+
+    monkeypatch.setattr(place.intake, "put_aside", broken_once)
+    loop.run()
+    assert positions == [None, None]
+    assert sequence_of(place) == 2 and loop.taken == 1
 
 
 def test_loop__store_is_away_while_poison_is_put_aside__waits_for_it(place, monkeypatch):
@@ -166,17 +190,19 @@ def test_loop__store_is_away_while_poison_is_put_aside__waits_for_it(place, monk
 
     monkeypatch.setattr(place.intake, "put_aside", late)
     inlet, _ = run(place, [Message("ocmf", "cp-0002", b"poison")])
-    assert len(tries) == 2 and inlet.names() == ["ack"]
+    assert len(tries) == 2 and inlet.names() == []
     assert place.stored()[2] == ["internal_error"]
 
 
-def test_loop__receipt_cannot_be_signed__still_acknowledges_and_goes_on(place, monkeypatch):
+def test_loop__receipt_cannot_be_signed__still_stores_the_position_and_goes_on(place, monkeypatch):
     first, second = place.fleet["cp-0001"].make_records(2)
-    inlet = StandInInlet(place, [joined([first], "cp-0001")], [joined([second], "cp-0001")])
+    batches = [[at(n, joined([r], "cp-0001"))] for n, r in enumerate([first, second])]
+    inlet = StandInInlet(place, *batches)
     loop = loop_of(place, inlet)
     monkeypatch.setattr(loop, "_receipts", None)
     loop.run()
-    assert inlet.names() == ["ack", "ack"] and place.stored()[:2] == (2, 2)
+    assert inlet.names() == [] and place.stored()[:2] == (2, 2)
+    assert sequence_of(place) == 1
 
 
 def test_loop__thousands_of_records_of_one_device__fit_in_readable_receipts(place):

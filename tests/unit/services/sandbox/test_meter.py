@@ -7,8 +7,12 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
+from joserfc.jwk import ECKey
 
+from device_adapters.types import Rejected
+from orchestrator.core.receipt import ReceiptRecord, Receipts
 from orchestrator.errors import Halt
+from orchestrator.operations.keys import open_receipts, rotate_receipt
 from orchestrator.settings import Settings
 from services.equipment import create_receipt_key
 from services.sandbox.meter import BACK_S, WATTS, energy_of, open_meter
@@ -71,3 +75,18 @@ def test_energy_of__what_no_session_measures__is_refused(text):
 
 def test_energy_of__a_number__is_exact():
     assert energy_of("1.2345") == Decimal("1.2345")
+
+
+def test_read__receipt_by_the_key_before_a_rotation__is_genuine(settings):
+    running = open_receipts(settings)  # as a rail that runs on while its key is replaced
+    rotate_receipt(settings, NOW, dry_run=False, prepare=False)
+    meter = open_meter(settings)
+    try:
+        for signer in (running, open_receipts(settings)):
+            receipt = signer.sign(meter.name, [ReceiptRecord("ab" * 32)], NOW)
+            assert meter.read(receipt)["device"] == meter.name
+        stranger = Receipts(ECKey.generate_key("P-256").as_pem(private=True))
+        with pytest.raises(Rejected, match="receipt_other_key"):
+            meter.read(stranger.sign(meter.name, [ReceiptRecord("ab" * 32)], NOW))
+    finally:
+        meter.close()

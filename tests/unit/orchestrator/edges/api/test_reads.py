@@ -214,3 +214,13 @@ def test_trace__of_an_event__leads_to_its_payment(rail):
 def test_trace__of_nothing_known__is_not_found(rail):
     answer = rail.client("auditor").get("/v1/trace/0x" + "00" * 32)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_trace__of_anothers_id__reads_as_one_of_an_unknown_id(rail):
+    client = rail.client("borg")
+    ids = [DEVICE, payment(1), payment(1)[:10], "0x" + event_id(DEVICE, 1).hex(), "unknown-1"]
+    answers = [client.get(f"/v1/trace/{one}") for one in ids]
+    details = {
+        answer.json()["detail"].replace(one, "ID") for answer, one in zip(answers, ids, strict=True)
+    }
+    assert {answer.status_code for answer in answers} == {404} and len(details) == 1

@@ -1,18 +1,9 @@
-"""The three inlets return the same message, and keep what they do not understand."""
+"""Requests and files become messages without losing a byte."""
 
 from __future__ import annotations
 
-import pytest
-from paho.mqtt.client import MQTTMessage
-
-from device_adapters.inlets import message_of_request, message_of_topic, replay_file
+from device_adapters.replay import message_of_request, replay_file
 from device_adapters.types import MAX_MESSAGE_BYTES, MAX_RECORDS_PER_MESSAGE, Message
-
-
-def _received(topic: bytes, body: bytes = b"x", retain: bool = False) -> MQTTMessage:
-    message = MQTTMessage(mid=3, topic=topic)
-    message.payload, message.retain = body, retain
-    return message
 
 
 def _replayed(tmp_path, content: bytes) -> list[bytes]:
@@ -24,37 +15,10 @@ def _replayed(tmp_path, content: bytes) -> list[bytes]:
 def test_inlets__same_record__same_message_but_for_its_source(tmp_path):
     path = tmp_path / "record"
     path.write_bytes(b"x")
-    assert message_of_topic(_received(b"proofrail/cp-1/evidence/ocmf"), token=7) == Message(
-        "ocmf", "cp-1", b"x", False, "mqtt", 7
-    )
     assert message_of_request("ocmf", b"x") == Message("ocmf", "", b"x", source="http")
     assert list(replay_file(path, "ocmf", "cp-1")) == [
         [Message("ocmf", "cp-1", b"x", source="file")]
     ]
-
-
-@pytest.mark.parametrize(
-    "topic",
-    [
-        b"",
-        b"a",
-        b"proofrail/cp-1/receipts",
-        b"proofrail/cp-1/evidence",
-        b"proofrail//evidence/ocmf",
-        b"proofrail/cp-1/evidence/",
-        b"Proofrail/cp-1/evidence/ocmf",
-        b"proofrail/cp-1/evidence/ocmf/x",
-        b"\xff/\xfe/evidence/ocmf",
-        b"///",
-    ],
-)
-def test_topic__that_is_not_for_evidence__kept_without_a_protocol(topic):
-    message = message_of_topic(_received(topic, b"body"))
-    assert (message.protocol, message.device, message.body) == ("", "", b"body")
-
-
-def test_topic__retained__is_flagged():
-    assert message_of_topic(_received(b"proofrail/cp-1/evidence/ocmf", retain=True)).retained
 
 
 def test_file__larger_than_a_message__split_at_line_feeds_without_loss(tmp_path):

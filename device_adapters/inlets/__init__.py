@@ -1,0 +1,1 @@
+"""Inlets: how messages of devices reach a rail, an oracle or a collector."""
