@@ -44,7 +44,7 @@ def test_compromise__dated_back__freezes_what_is_in_its_window_and_lists_what_ha
     rail.join("theft-1", 50_000)
     before = rail.clock
     rail.charge("theft-1", "5")
-    rail.until("theft-1", "reconciled")
+    rail.until("theft-1", "booked")
     gone = rail.payment("theft-1").payment_id
     rail.charge("theft-1", "7")
     rail.until("theft-1", "posted")
@@ -98,6 +98,6 @@ def test_rotate__device_in_use__each_key_counts_for_its_time(rail):
     assert rail.take(*late, stale) == ["accepted", "signature_forged"]
     device.key = new
     assert rail.take(*device.session("2")) == ["accepted"]
-    rail.until("theft-2", "reconciled")
+    rail.until("theft-2", "booked")
     assert rail.payment("theft-2").sequence > 1
     rail.agree_with_the_chain()
