@@ -17,6 +17,8 @@ from orchestrator.errors import Halt
 _TRY_S = 0.5  # longer than a look by `holder`, which holds a shared lock for a moment
 _POLL_S = 0.02
 
+LOCK_FILE = "rail.lock"  # in the home and not in run/, which may be deleted while the rail runs
+
 
 class HomeInUse(Halt):
     """Another process works on this home."""

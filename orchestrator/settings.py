@@ -5,6 +5,7 @@ The environment comes first, then the file in the home, then the defaults.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -20,6 +21,7 @@ from pydantic_settings import (
 )
 
 from orchestrator.errors import Halt
+from orchestrator.home_lock import LOCK_FILE
 
 CONFIGURATION = "proofrail.toml"
 FORMAT = 1  # of this file
@@ -211,7 +213,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def lock(self) -> Path:
-        return self.run / "lock"
+        return self.home / LOCK_FILE
 
     @cached_property
     def logs(self) -> Path:
@@ -256,6 +258,11 @@ class Settings(BaseSettings):
     @cached_property
     def from_bank(self) -> Path:
         return self.home / "bank" / "from_bank"
+
+
+def place_of(home: Path | None) -> Path:
+    """Return the folder of a home, also where its configuration cannot be read."""
+    return home or Path(os.environ.get("PROOFRAIL_HOME", ".proofrail"))
 
 
 def read_settings(home: Path | None = None) -> Settings:

@@ -13,11 +13,10 @@ from typing import Any
 from orchestrator.core.health import HealthProblem, read_problem, stale_problem, stopped_problem
 from orchestrator.core.health_rules import halted_problem, process_problem
 from orchestrator.halts import Halts
-from orchestrator.home_lock import holder
+from orchestrator.home_lock import LOCK_FILE, holder
 
 STATUS_FILE = Path("run") / "health.json"
 PROCESSES_FILE = Path("run") / "processes.json"
-LOCK_FILE = Path("run") / "lock"
 HALTS = "halts"  # the folder in the home
 _NOT_RUNNING = ("resting", "stopped")
 _LIVE_ONLY = "disk_low"  # a reader of the files looks at the disk itself

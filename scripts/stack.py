@@ -83,7 +83,7 @@ class Stack:
                     f"{self.home} is not empty and is not the home of a demonstration. Nothing was "
                     "deleted. Choose another home."
                 )
-            if (process := holder(self.home / "run" / "lock")) is not None:
+            if (process := holder(self.home / "rail.lock")) is not None:
                 raise Halt(
                     f"Process {process} works on {self.home}. Nothing was deleted. Stop it first, "
                     "or choose another home."

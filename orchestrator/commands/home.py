@@ -28,6 +28,13 @@ class Home:
         self._path = path
 
     @cached_property
+    def place(self) -> Path:
+        """The folder of the home, also where its configuration cannot be read."""
+        from orchestrator.settings import place_of
+
+        return place_of(self._path)
+
+    @cached_property
     def settings(self) -> Settings:
         """The settings of this home; raises Halt if one cannot be used."""
         from orchestrator.settings import read_settings

@@ -68,9 +68,9 @@ def up(
 def down(context: typer.Context) -> None:
     """Stop the rail's processes, the orchestrator first."""
     home = home_of(context)
-    holder = _holder(home)
+    place, holder = home.place, _holder(home)
     if holder is None:
-        typer.echo(f"The rail at {home.settings.home} is not running.")
+        typer.echo(f"The rail at {place} is not running.")
         return
     try:
         os.kill(holder, signal.SIGTERM)
@@ -78,7 +78,7 @@ def down(context: typer.Context) -> None:
         pass  # it has just ended
     except PermissionError as error:
         raise Halt(
-            f"The rail at {home.settings.home} runs as process {holder} of another user. Nothing "
+            f"The rail at {place} runs as process {holder} of another user. Nothing "
             "was stopped. Run this command as that user."
         ) from error
     _wait_until(
@@ -89,7 +89,7 @@ def down(context: typer.Context) -> None:
             "`proofrail ps` shows which of its processes still run; run this command again."
         ),
     )
-    typer.echo(f"The rail at {home.settings.home} has stopped.")
+    typer.echo(f"The rail at {place} has stopped.")
 
 
 def restart(
@@ -171,9 +171,9 @@ def read_processes(run: Path, supervisor: int | None = None) -> list[dict[str, A
 
 
 def _holder(home: Home) -> int | None:
-    from orchestrator.home_lock import holder
+    from orchestrator.home_lock import LOCK_FILE, holder
 
-    return holder(home.settings.lock)
+    return holder(home.place / LOCK_FILE)
 
 
 def _process(home: Home, name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from orchestrator.settings import Settings
 
 BACKUPS = "backups"  # the folder in a home that no backup contains
 _SKIPPED_FOLDERS = {"logs", "run", BACKUPS}
-_SKIPPED_NAMES = {"lock", "ready", "loading.json"}
+_SKIPPED_NAMES = {"lock", "rail.lock", "ready", "loading.json"}
 _SKIPPED_ENDINGS = ("-wal", "-shm", "-journal", ".tmp", ".unreadable", ".log", ".pid")
 _SECRET_NAMES = {"key.json", "key.pem", "password", "token", "broker.password"}
 

@@ -99,7 +99,7 @@ def upgrade_home(
 def _stopped(settings: Settings) -> Iterator[None]:
     """Hold the lock of the home, which its processes hold while they run."""
     try:
-        with hold(settings.home / "run" / "lock"):
+        with hold(settings.home / "rail.lock"):
             yield
     except HomeInUse as error:
         raise Halt(

@@ -18,7 +18,7 @@ def _hold(path: Path, held: multiprocessing.Event) -> None:
 
 
 def test_hold__while_another_process_holds_it__names_that_process(tmp_path):
-    path, context = tmp_path / "run" / "lock", multiprocessing.get_context("spawn")
+    path, context = tmp_path / "rail.lock", multiprocessing.get_context("spawn")
     held = context.Event()
     other = context.Process(target=_hold, args=(path, held))
     other.start()
@@ -37,5 +37,5 @@ def test_hold__while_another_process_holds_it__names_that_process(tmp_path):
 
 
 def test_holder__no_file__is_nobody_and_makes_nothing(tmp_path):
-    assert holder(tmp_path / "run" / "lock") is None
+    assert holder(tmp_path / "rail.lock") is None
     assert list(tmp_path.iterdir()) == []

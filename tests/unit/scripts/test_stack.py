@@ -52,7 +52,7 @@ def test_prepare__home_of_a_rail__is_refused_and_left_alone(tmp_path):
 
 def test_prepare__demonstration_that_runs__is_refused_and_left_alone(tmp_path):
     Stack(tmp_path, 0).prepare()
-    with hold(tmp_path / "run" / "lock"), pytest.raises(Halt, match=f"Process {os.getpid()} works"):
+    with hold(tmp_path / "rail.lock"), pytest.raises(Halt, match=f"Process {os.getpid()} works"):
         Stack(tmp_path, 0).prepare()
     assert (tmp_path / "keys").exists()
 

@@ -221,7 +221,7 @@ def test_state__folder_that_cannot_be_written__does_not_end_the_supervision(tmp_
 
 
 def test_main__home_that_another_process_works_on__says_so_and_ends_with_2(tmp_path, capsys):
-    with hold(tmp_path / "run" / "lock"):
+    with hold(tmp_path / "rail.lock"):
         assert main(["--home", str(tmp_path)]) == 2
     assert f"Process {os.getpid()} works on this home" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
@@ -277,9 +277,9 @@ def test_supervisor__real_processes__come_back_after_a_kill_end_with_it_and_star
         first.wait()
         _until(lambda: not any(map(_runs, after.values())))
         (tmp_path / "run" / "processes.json").write_text('{"version": 1, "proc')  # and it was torn
-        assert holder(tmp_path / "run" / "lock") is None
+        assert holder(tmp_path / "rail.lock") is None
         again = _supervise(tmp_path)
-        _until(lambda: holder(tmp_path / "run" / "lock") == again.pid)
+        _until(lambda: holder(tmp_path / "rail.lock") == again.pid)
         fresh = _until(lambda: _ready(tmp_path))
         again.terminate()
         assert again.wait(PATIENCE_S) == 0

@@ -84,7 +84,7 @@ def test_commands__up_restart_and_down__do_it_and_are_safe_to_repeat(home, api_u
     up = run(home, "up", "--detach", "--patience", "240")
     assert up.exit_code == 0 and f"is ready: API at {api_url}" in up.output
     assert _Api.looks > 1
-    supervisor = holder(home / "run" / "lock")
+    supervisor = holder(home / "rail.lock")
     again = run(home, "up", "--detach")
     assert again.exit_code == 0 and f"runs already (process {supervisor})" in again.output
     before = json.loads(run(home, "ps", "--json").stdout)
@@ -195,7 +195,7 @@ def test_ps__after_the_supervisor_was_killed__shows_no_process_as_ready(tmp_path
 
 def test_ps__process_that_rests__is_shown_and_the_answer_is_no(tmp_path):
     write_state(tmp_path, state="resting", last_exit=-9)
-    with hold(tmp_path / "run" / "lock"):
+    with hold(tmp_path / "rail.lock"):
         result = run(tmp_path, "ps")
     assert result.exit_code == 1 and "resting" in result.output and "-9" in result.output
 
@@ -212,7 +212,7 @@ def test_ps__state_that_is_missing_torn_or_unknown__is_no_error(tmp_path, conten
         "supervisor": None,
         "processes": [],
     }
-    with hold(tmp_path / "run" / "lock"):
+    with hold(tmp_path / "rail.lock"):
         shown = run(tmp_path, "ps")
     assert f"Process {os.getpid()} works on" in shown.output
 
@@ -227,7 +227,7 @@ def test_restart__rail_that_does_not_run__says_so(tmp_path):
 def test_down__process_that_does_not_end__is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(services, "STOP_PATIENCE_S", 0)
     monkeypatch.setattr(services.os, "kill", lambda pid, number: None)
-    with hold(tmp_path / "run" / "lock"):
+    with hold(tmp_path / "rail.lock"):
         result = run(tmp_path, "down")
     assert result.exit_code == 2 and f"Process {os.getpid()} has not ended" in result.stderr
 

@@ -67,7 +67,7 @@ def refusal(home: Path) -> str:
     assert result.exit_code == 2 and "bug in proofrail" not in result.stderr, result.output
     assert "Nothing was changed" in result.stderr
     after = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    volatile = {home / "run" / "lock", *home.glob("*-shm"), *home.glob("*-wal")}
+    volatile = {home / "rail.lock", *home.glob("*-shm"), *home.glob("*-wal")}
     assert {p: c for p, c in after.items() if p not in volatile} == {
         p: c for p, c in before.items() if p not in volatile
     }
@@ -118,7 +118,7 @@ def test_upgrade__dry_run__says_what_it_would_do_and_changes_nothing(home):
 
 
 def test_upgrade__while_a_process_holds_the_home__is_refused(home):
-    with hold(home / "run" / "lock"):
+    with hold(home / "rail.lock"):
         assert "a running rail is not upgraded" in refusal(home)
     assert upgrade(home).exit_code == 0
 
