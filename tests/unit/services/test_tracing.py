@@ -15,7 +15,7 @@ from services.tracing import open_tracing
 from tests.support.source_tree import ROOT
 
 
-class Collector(http.server.BaseHTTPRequestHandler):
+class SpanCollector(http.server.BaseHTTPRequestHandler):
     """Takes OTLP over HTTP and keeps the bodies."""
 
     def do_POST(self) -> None:
@@ -30,7 +30,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector():
-    server = http.server.HTTPServer(("127.0.0.1", 0), Collector)
+    server = http.server.HTTPServer(("127.0.0.1", 0), SpanCollector)
     server.bodies = []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
