@@ -103,7 +103,7 @@ def restart(
     home = home_of(context)
     before = _process(home, name)
     folder = home.settings.run / "restart"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / name).touch()
 
     def is_back() -> bool:

@@ -63,6 +63,7 @@ def running(home, *states: str):
         {"name": f"p{number}", "state": state, "restarts": 3} for number, state in enumerate(states)
     ]
     with hold(settings.lock):
+        settings.run.mkdir(exist_ok=True)
         (settings.run / "processes.json").write_text(json.dumps({"processes": processes}))
         yield
 

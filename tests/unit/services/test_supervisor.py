@@ -224,7 +224,7 @@ def test_main__home_that_another_process_works_on__says_so_and_ends_with_2(tmp_p
     with hold(tmp_path / "rail.lock"):
         assert main(["--home", str(tmp_path)]) == 2
     assert f"Process {os.getpid()} works on this home" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rail.lock"]
 
 
 def test_main__home_without_a_configuration__says_so_and_ends_with_1(tmp_path, capsys):

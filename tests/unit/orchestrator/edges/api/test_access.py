@@ -10,7 +10,7 @@ from orchestrator.edges.store.access import KeyRole, issue_key, keys, renew_key,
 from tests.support.api_rail import RAW, ApiRail
 
 ID = "0x" + "00" * 32
-OPEN = {("GET", "/health"), ("GET", "/.well-known/jwks.json")}
+OPEN = {("GET", "/health"), ("GET", "/ready"), ("GET", "/.well-known/jwks.json")}
 MAY = {  # route -> roles that are let in
     ("POST", "/v1/evidence"): {"partner", "operator"},
     ("GET", "/v1/events/{event_id}"): {"partner", "auditor", "operator"},
