@@ -64,7 +64,7 @@ def decide(known_bank: KnownBank) -> BankPlan:
 def _confirmed(booked: Booked, known_bank: KnownBank) -> Iterator[PayoutConfirmed]:
     """Yield the payouts of a debit that an end-of-day statement holds: all of a batch, or one."""
     line = booked.line
-    if not booked.confirmed or line.is_return or line.amount_minor > 0:
+    if not booked.confirmed or line.is_return or line.amount_minor > 0 or line.currency != "EUR":
         return
     named = known_bank.payouts.get(line.end_to_end_id) if line.end_to_end_id else None
     batch = () if line.end_to_end_id else known_bank.batches.get(line.batch, ())

@@ -56,22 +56,27 @@ def follow(context: FollowContext) -> int:
     if last is None:
         start = context.chain.deployment.block_number
     elif newest.hash == last.hash:
-        return 0
+        return _nothing_new(context)
     elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
         return _rewind(context, last.number, head)
     else:
         start = last.number + 1
     numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
     if not numbers:
-        for sender in context.senders:
-            sender.broadcast_again(context.now())
-        return 0
+        return _nothing_new(context)
     seen = context.chain.blocks(numbers)
     _check_linked(last, seen)
     logs = context.chain.logs_of([block.hash for block in seen])
     _apply(context, seen, logs)
     context.registry.refresh()
     return len(seen)
+
+
+def _nothing_new(context: FollowContext) -> int:
+    """Send again what no block has taken for long: the node may have lost it."""
+    for sender in context.senders:
+        sender.broadcast_again(context.now())
+    return 0
 
 
 def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:

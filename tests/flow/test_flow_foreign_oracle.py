@@ -101,8 +101,8 @@ def foreign(rail: WholeRail, tmp_path: Path) -> Iterator[ForeignOracle]:
     finally:
         oracle.stop()
         rail.stack.environment = environment
+        oracle.point_rail_at(former)  # first: it has the port that the next line starts it at
         rail.stack.restart_oracle(NAME)
-        oracle.point_rail_at(former)
 
 
 def test_oracle__of_another_organisation__signs_over_mutual_tls(rail, foreign):

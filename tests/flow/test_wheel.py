@@ -84,13 +84,17 @@ def test_base__command_of_an_extra__names_it_and_what_to_run(base, command, extr
 
 def test_device__its_extra__imports_every_simulated_device(extras):
     extras.install("device")
-    done = extras.run("python", "-c", IMPORT_ALL, "services.simulated_devices", "device_adapters")
+    done = extras.run("python", "-c", IMPORT_ALL, "services.simulated_devices")
     assert done.returncode == 0, done.stderr
 
 
 def test_oracle__its_extra__imports_the_whole_process(extras):
     extras.install("oracle")
     done = extras.run("proofrail-oracle", "--help")
+    assert done.returncode == 0 and "init" in done.stdout, done.stderr
+    done = extras.run("python", "-c", IMPORT_ALL, "oracles")
+    assert done.returncode == 0, done.stderr
+    done = extras.run("python", "-m", "services.oracle", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage:"), done.stderr
 
 

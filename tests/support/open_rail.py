@@ -18,6 +18,8 @@ from orchestrator.steps.settle import settle_call
 from services.simulated_devices.device import DeviceKind
 from tests.support.small_rail import SmallRail
 
+_HELD = ("escrow", "pending", "withdrawable", "frozen")
+
 
 class OpenRail(SmallRail):
     """The small rail with strangers on its chain and more devices when a test wants one."""
@@ -76,25 +78,33 @@ class OpenRail(SmallRail):
         self.with_oracles_down("utility-a", "utility-b", "bank", "auditor")
 
     def agree_with_the_chain(self) -> None:
-        """Ledger = chain, account by account, to the last unit."""
-        self.work(3)
-        totals = self.chain.view("PaymentRail", "totals")
-        names = ("escrow", "pending", "withdrawable", "frozen")
+        """Ledger = chain, account by account, to the last unit, once each block is final."""
+        for _ in range(10):
+            self.work(3)
+            (sums, owed, issued), chain_sums = self._ledger_sums(), self._chain_sums()
+            if (sums, owed, issued) == chain_sums:
+                return
+        assert (sums, owed, issued) == chain_sums
+
+    def _ledger_sums(self) -> tuple[dict[str, int], int, int]:
+        """Return (escrow, pending, withdrawable and frozen; what payees owe; tokens issued)."""
         with self.store.read() as session:
             balances = store_ledger.balances(session)
-        sums = dict.fromkeys(names, 0)
+        sums = dict.fromkeys(_HELD, 0)
         for (account, asset), amount in balances.items():
             if asset == ledger.TEUR and account.split(":")[0] in sums:
                 sums[account.split(":")[0]] -= amount
-        assert sums == dict(zip(names, totals, strict=False))
         owed = sum(
             held
             for (account, asset), held in balances.items()
             if asset == ledger.TEUR and account.startswith("receivable:")
         )
-        assert owed == totals[5]
-        supply = self.chain.view("EuroToken", "totalSupply")
-        assert balances.get((ledger.ISSUED, ledger.TEUR), 0) == supply
+        return sums, owed, balances.get((ledger.ISSUED, ledger.TEUR), 0)
+
+    def _chain_sums(self) -> tuple[dict[str, int], int, int]:
+        totals = self.chain.view("PaymentRail", "totals")
+        held = dict(zip(_HELD, totals, strict=False))
+        return held, totals[5], self.chain.view("EuroToken", "totalSupply")
 
 
 def _plain(rail: OpenRail) -> Quote:

@@ -46,7 +46,8 @@ def open_on(session: Session, chain_id: int) -> Sequence[ChainSendRow]:
     return session.exec(
         select(ChainSendRow)
         .where(ChainSendRow.chain_id == chain_id, ChainSendRow.stage.in_(OPEN))
-        .order_by(ChainSendRow.sender, ChainSendRow.nonce)
+        # sorted by an expression, as in `unmined`
+        .order_by(ChainSendRow.sender + "", ChainSendRow.nonce + 0)
         .limit(500)
     ).all()
 

@@ -19,7 +19,7 @@ def test_addresses__written_from_a_configuration__are_read_again(tmp_path):
     write_addresses(tmp_path, configured_addresses(settings))
     addresses = read_addresses(tmp_path)
     assert addresses["version"] == 1 and addresses["api_url"] == "http://127.0.0.1:81"
-    assert addresses["broker"] == {"host": "127.0.0.1", "port": 82}
+    assert addresses["broker"] == {"host": "127.0.0.1", "port": 82, "nats_port": 83}
     assert addresses["oracles"] == [
         {"name": "north", "domain": 1, "address": NORTH.address, "url": "http://a:1"}
     ]

@@ -240,6 +240,7 @@ def test_run__while_the_database_does_not_answer__goes_on(rail, monkeypatch):
 def test_supervisor__that_shows_a_dead_process__is_believed(rail, state):
     processes = {"version": 1, "processes": [{"name": "bank", "state": state, "restarts": 2}]}
     with hold(rail.home / LOCK_FILE):
+        (rail.home / "run").mkdir(exist_ok=True)
         (rail.home / "run" / "processes.json").write_text(json.dumps(processes))
         (problem,) = rail.monitor.look()
     assert (problem.name, problem.subject) == ("process_down", "bank")

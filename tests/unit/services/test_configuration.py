@@ -30,9 +30,12 @@ def flat(content: dict) -> dict:
 def test_render__every_setting__stands_there_with_a_comment_above_it():
     text = render({"safeguarding": ACCOUNT, "oracles": [ORACLE]})
     settings = flat(tomllib.loads(text))
-    unset = {
-        line.split()[1] for line in text.splitlines() if line.endswith("= (not set)")
-    }  # a setting without a value
+    unset, section = set(), ""  # settings without a value
+    for line in text.splitlines():
+        if line.startswith("[") and line[1:-1] in SECTIONS:
+            section = f"{line[1:-1]}_"
+        if line.endswith("= (not set)"):
+            unset.add(section + line.split()[1])
     names = set(Settings.model_fields) - {"home"}
     assert names - set(settings) <= unset and set(settings) - {"version"} <= names
     lines = text.splitlines()

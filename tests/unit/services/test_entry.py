@@ -13,14 +13,15 @@ from services import entry
 def test_oracle__extra_missing__is_a_sentence_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "services.oracle", raising=False)
-    monkeypatch.setitem(sys.modules, "device_adapters.inlets", None)
+    own = "orchestrator.operations.tls"
+    for name in ("services.oracle_home", "orchestrator.edges.chain.ethereum", own):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, own, None)
     with pytest.raises(ModuleNotFoundError):
         entry.oracle()  # a file of our own is missing: a broken installation, not an extra
-    monkeypatch.delitem(sys.modules, "device_adapters.inlets")
-    monkeypatch.setitem(sys.modules, "paho", None)
-    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
-    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    monkeypatch.delitem(sys.modules, own)
+    monkeypatch.delitem(sys.modules, "orchestrator.edges.chain.ethereum", raising=False)
+    monkeypatch.setitem(sys.modules, "eth_account", None)
     assert entry.oracle() == 2
     assert "pip install 'proofrail-orchestrator[oracle]'" in capsys.readouterr().err
 

@@ -28,6 +28,7 @@ class ChainSendRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("chain_id", "sender", "nonce"),
         Index("chainsend_open", "chain_id", "sender", "stage", "nonce"),
+        Index("chainsend_waiting", "chain_id", "stage"),
     )
 
 

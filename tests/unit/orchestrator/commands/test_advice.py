@@ -22,8 +22,10 @@ from tests.support.source_tree import ROOT, short, sources, tree
 
 # commands that only read -> the arguments with which each one is run on a rail with data
 READS = {
+    "proofrail": "--version",
     "proofrail agreement list": "",
     "proofrail agreement terms": "metered_energy",
+    "proofrail api-key list": "",
     "proofrail approval list": "--all",
     "proofrail bank parse": "{bank_file}",
     "proofrail breaks": "--all",
@@ -47,8 +49,14 @@ READS = {
 }
 # commands that are not run here, each with the reason why a person may follow the advice
 CHANGES = {
-    "make setup": "installs packages into .venv",
-    "make setup-dev": "installs packages into .venv",
+    "proofrail backup": "writes one new file, and never over another",
+    "proofrail key rotate": "asks before it does anything, and has a dry run",
+    "proofrail restart": "stops one process, which starts again where it was",
+    "proofrail restore": "refuses a home that holds anything",
+    "proofrail resume": "needs a reason, and the step halts again if its rule is still broken",
+    "proofrail tls authority": "makes an authority once, and changes nothing after that",
+    "proofrail tls issue": "writes two new files",
+    "proofrail upgrade": "makes a backup first",
     "proofrail agreement open": "adds an agreement that its payer signs",
     "proofrail approval show": "reads; it needs the id of an approval",
     "proofrail device add": "adds a device",
@@ -103,7 +111,7 @@ def _texts(module: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _resolved(advised: str) -> tuple[str, Any, list[str]]:
     """Return (name of the command, the command, the words that follow); raise if there is none."""
-    words = shlex.split(advised)[1:]
+    words = shlex.split(advised.replace(f" --home {_PLACEHOLDER}", ""))[1:]
     command: Any = get_command(cli.app)
     context = command.make_context("proofrail", [], resilient_parsing=True)
     names = ["proofrail"]

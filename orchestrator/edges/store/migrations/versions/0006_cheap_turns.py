@@ -16,6 +16,7 @@ _INDEXES = {
     "bankfile_named": ("bankfile", ["direction", "name"]),
     "block_open": ("block", ["final", "number"]),
     "chainsend_open": ("chainsend", ["chain_id", "sender", "stage", "nonce"]),
+    "chainsend_waiting": ("chainsend", ["chain_id", "stage"]),
     "ix_conflict_reported_tx": ("conflict", ["reported_tx"]),
     "ix_device_compromised_since": ("device", ["compromised_since"]),
     "ix_funding_cents": ("funding", ["cents"]),

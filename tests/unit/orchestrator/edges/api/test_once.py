@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from orchestrator.edges.store.access import issue_key
+from orchestrator.edges.store.access import renew_key
 from orchestrator.edges.store.tables import EventRow, RejectionRow
 from tests.support.api_rail import ApiRail
 
@@ -44,7 +44,7 @@ def test_key__after_a_restart_and_a_new_api_key__still_gets_the_same_bytes(rail)
     first = post(rail.client("acme"), record)
     rail.start()
     with rail.store.write() as session:
-        rail.keys["acme"] = issue_key(session, "acme", "partner", "acme-")
+        rail.keys["acme"] = renew_key(session, "acme", 0)
     assert post(rail.client("acme"), record).content == first.content
 
 
