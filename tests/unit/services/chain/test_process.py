@@ -118,12 +118,13 @@ def test_kill__in_the_middle_of_a_dump__loses_no_block_that_was_final(tmp_path, 
     assert kept.process.returncode == -signal.SIGKILL
     until(lambda: not alive(anvil))
     stored = step == "renamed"
-    assert Dumps(home / "chain").newest()[0].number == (4 if stored else 0)
+    newest = Dumps(home / "chain").newest()[0].number
+    assert newest >= 4 if stored else newest == 0  # a busy machine may see the work in two blocks
     again = keeper(home).serving()
     assert number_of(again.url, "finalized") >= max(finals)
     receipt = ask(again.url, "eth_getTransactionReceipt", paid)
     assert (receipt is not None) == stored
-    until(lambda: number_of(again.url, "finalized") == (7 if stored else 3))
+    until(lambda: number_of(again.url, "finalized") >= (7 if stored else 3))
     assert again.end(signal.SIGTERM) == 0
 
 
