@@ -82,6 +82,15 @@ class ForeignOracle:
         stack.start_rail()
         return former
 
+    def give_back(self) -> None:
+        """Let the rail's own auditor in again: it has another token, and an older password."""
+        settings = self.rail.stack.settings
+        earlier = settings.home / "oracles" / NAME
+        shutil.copy(earlier / "token", settings.keys / f"{NAME}.token")
+        password = self.home / "broker.password"
+        if password.exists():
+            shutil.copy(password, earlier / "broker.password")
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
@@ -100,6 +109,7 @@ def foreign(rail: WholeRail, tmp_path: Path) -> Iterator[ForeignOracle]:
         yield oracle
     finally:
         oracle.stop()
+        oracle.give_back()
         rail.stack.environment = environment
         oracle.point_rail_at(former)  # first: it has the port that the next line starts it at
         rail.stack.restart_oracle(NAME)
