@@ -60,6 +60,23 @@ class Reason(StrEnum):
     RETAINED = "retained"
 
 
+class Assurance(StrEnum):
+    """Who stands for a record, strongest first: its device, its gateway, the sender of a file."""
+
+    DEVICE = "device"
+    GATEWAY = "gateway"
+    FILE = "file"
+
+    @property
+    def number(self) -> int:
+        """Return 0, 1 or 2, as terms on chain have it: the least that they take."""
+        return tuple(Assurance).index(self)
+
+    def is_at_least(self, least: Assurance) -> bool:
+        """Return whether a record of this assurance satisfies terms that take `least`."""
+        return self.number <= least.number
+
+
 class Rejected(Exception):
     """The only error that a decoder raises: a reason, a sentence, and the rejected bytes."""
 
@@ -149,6 +166,9 @@ class Event:
     evidence: the record exactly as received; `evidence_hash` (SHA-256) is its name.
     subject: what the record is about, if not the device itself (a consignment), canonical text.
     names: ids under which other records may cite it (EPCIS Event Hash IDs). cites: such ids.
+    gateway: the name of the device that may have signed it for `device`; "" for the device alone.
+    assurance: who stands for it. A decoder sets DEVICE, or FILE for the content of a file; who
+        verifies it sets GATEWAY where a gateway's key signed (oracles.verify).
     """
 
     device: str
@@ -164,6 +184,8 @@ class Event:
     names: tuple[str, ...] = ()
     cites: tuple[str, ...] = ()
     place: Place | None = None
+    gateway: str = ""
+    assurance: Assurance = Assurance.DEVICE
 
     @cached_property
     def subject_id(self) -> bytes:
