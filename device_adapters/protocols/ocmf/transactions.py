@@ -123,13 +123,20 @@ def _repeats(record: FileRecord, whole: list[FileSession], add: bool = True) -> 
 
     Some meters sign the begin, and at the end both readings in one record.
     """
-    own = _readings(record.facts) if record.facts else []
+    own = _shown(record)
     for session in whole:
-        if own and all(reading in _readings(session.records[0].facts or {}) for reading in own):
+        if own and own <= _shown(session.records[0]):
             if add:
                 session.repeated.append(record)
             return True
     return False
+
+
+def _shown(record: FileRecord) -> set[tuple[Any, ...]]:
+    """Return what the readings of a record show, in whichever unit."""
+    names = ("at", "mark", "obis", "register", "flags")
+    readings = _readings(record.facts) if record.facts else []
+    return {tuple(reading.get(name) for name in names) for reading in readings}
 
 
 def _in_order(group: list[FileRecord]) -> list[FileRecord]:
