@@ -21,6 +21,7 @@ from orchestrator.products.metered_energy.abi import (
     decode_terms,
     encode_facts,
     encode_terms,
+    older_terms,
 )
 from orchestrator.products.metered_energy.pricing import (
     REFUSALS,
@@ -54,6 +55,7 @@ __all__ = [
     "encode_terms",
     "format_facts",
     "format_terms",
+    "older_terms",
     "open",
     "parse_terms",
     "payee",
