@@ -51,7 +51,7 @@ def read_frame(data: bytes) -> Content:
     try:
         telegram = meterbus.load(data)
         header, records = telegram.body.bodyHeader, telegram.records
-        device = f"{header.manufacturer_field.decodeManufacturer}{_bcd_text(list(data[7:11]))}"
+        device = f"{header.manufacturer_field.decodeManufacturer}{_serial(data[7:11])}"
         medium, status = data[14], data[16]
     except Rejected:
         raise
@@ -121,7 +121,7 @@ def _value(record: Any, medium: int) -> tuple[Register | None, str, str, str] | 
 
 
 def _number(record: Any) -> int | None:
-    """Return the whole number of a record; None for one that has none (text, real, nothing)."""
+    """Return the whole number of a record; None for text, a real number or the mark of an error."""
     length, encoding = record.dib.length_encoding
     digits = list(record.dataField.parts)
     if len(digits) != length or not digits:
@@ -129,15 +129,17 @@ def _number(record: Any) -> int | None:
     if encoding is DataEncoding.ENCODING_INTEGER:
         return int.from_bytes(bytes(digits), "little", signed=True)
     if encoding is DataEncoding.ENCODING_BCD:
-        return int(_bcd_text(digits))
+        text = bytes(reversed(digits)).hex()
+        sign, number = (-1, text[1:]) if text[0] == "f" else (1, text)  # EN 13757-3, annex B
+        return sign * int(number) if number.isdecimal() else None  # a letter marks an error
     return None
 
 
-def _bcd_text(parts: list[int]) -> str:
-    """Return the digits of BCD, least byte first; Rejected where a nibble is no digit."""
-    text = bytes(reversed(list(parts))).hex()
+def _serial(digits: bytes) -> str:
+    """Return the meter's number from BCD, least byte first; Rejected where a digit is none."""
+    text = digits[::-1].hex()
     if not text.isdecimal():
-        raise Rejected(Reason.NUMBER_OUT_OF_RANGE, f"{text} is not a decimal number (BCD)")
+        raise Rejected(Reason.DEVICE_MISSING, f"the meter's number {text} is not decimal (BCD)")
     return text
 
 

@@ -8,9 +8,9 @@ SML, so this reader is ours: small, strict, and without guesses.
 from __future__ import annotations
 
 from device_adapters.protocols.sml.examples import EXAMPLES
-from device_adapters.protocols.sml.messages import read, recognise
+from device_adapters.protocols.sml.messages import SmlCautionReason, read, recognise
 
-__all__ = ["EXAMPLES", "FORMATS", "UNSIGNED", "read", "recognise"]
+__all__ = ["EXAMPLES", "FORMATS", "UNSIGNED", "SmlCautionReason", "read", "recognise"]
 
 UNSIGNED = True
 FORMATS = ("SML 1.03 and 1.04, transport version 1",)

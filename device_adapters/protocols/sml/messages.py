@@ -7,6 +7,7 @@ Only the body of GetList.Response (0x701) has readings; open and close (0x101, 0
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 from device_adapters.content import Content, Reading
@@ -14,11 +15,19 @@ from device_adapters.protocols.sml.elements import Reader
 from device_adapters.protocols.sml.transport import START, as_bytes, crc16, crc16_kermit, payload
 from device_adapters.registers import Register
 from device_adapters.types import Reason, Rejected
+from device_adapters.verdicts import Finding
 
 _OPEN, _CLOSE, _LIST = 0x0101, 0x0201, 0x0701
+_COUNTS_UP = 8  # group D of a register that never falls below zero
 _UNITS = {30: "Wh", 27: "W", 13: "m3", 33: "A", 35: "V", 44: "Hz", 8: "deg", 32: "varh", 29: "var"}
 _MAX_SCALE = 9
 _TIMESTAMP = 2  # of the choice SML_Time; 1 counts seconds since the meter started
+
+
+class SmlCautionReason(StrEnum):
+    """What an auditor should know about an SML file. Stable codes."""
+
+    SIGN_OCTET_MISSING = "sign_octet_missing"  # a counter sent as a signed number, top bit set
 
 
 def recognise(data: bytes) -> bool:
@@ -39,16 +48,17 @@ def read(content: bytes) -> Content:
     """
     reader = Reader(payload(as_bytes(content)))
     readings: list[Reading] = []
+    cautions: list[Finding] = []
     shown: dict[str, Any] = {"identifiers": {}, "statuses": {}}
     while not reader.at_end():
         tag, body = _message(reader)
         if tag == _LIST:
-            readings += _list(body, shown)
+            readings += _list(body, shown, cautions)
         elif tag not in (_OPEN, _CLOSE):
             raise Rejected(Reason.MALFORMED, f"an SML message of kind {tag:#06x} has no readings")
     if not readings:
         raise Rejected(Reason.READING_MISSING, "the SML file has no value with a unit")
-    return Content(tuple(readings), (), shown)
+    return Content(tuple(readings), tuple(cautions), shown)
 
 
 def _message(reader: Reader) -> tuple[int, Any]:
@@ -72,7 +82,7 @@ def _message(reader: Reader) -> tuple[int, Any]:
     return tag, body
 
 
-def _list(body: Any, shown: dict[str, Any]) -> Iterator[Reading]:
+def _list(body: Any, shown: dict[str, Any], cautions: list[Finding]) -> Iterator[Reading]:
     """Yield the values with a unit of one GetList.Response."""
     if not isinstance(body, list) or len(body) != 7 or not isinstance(body[4], list):
         raise Rejected(Reason.WRONG_TYPE, "a GetList.Response is not a list of seven")
@@ -89,6 +99,10 @@ def _list(body: Any, shown: dict[str, Any]) -> Iterator[Reading]:
             continue
         if status is not None:
             shown["statuses"][register.text] = _plain(status)
+        if value < 0 and name[3] == _COUNTS_UP:
+            value = _unsigned(value)
+            detail = f"{register.text} counts up, and its sign octet is left out"
+            cautions.append((SmlCautionReason.SIGN_OCTET_MISSING, detail))
         own_time = _time(at)
         yield Reading(
             device,
@@ -98,6 +112,12 @@ def _list(body: Any, shown: dict[str, Any]) -> Iterator[Reading]:
             _UNITS.get(unit, f"unit {unit}") if isinstance(unit, int) else "",
             obis=register,
         )
+
+
+def _unsigned(value: int) -> int:
+    """Return a number that was sent in its fewest octets without the one for the sign."""
+    octets = next(size for size in range(1, 9) if value >= -(1 << 8 * size - 1))
+    return value + (1 << 8 * octets)
 
 
 def _scaled(value: int, scaler: Any) -> str:

@@ -73,6 +73,17 @@ def test_status__of_the_meter__then_an_error_makes_values_unusable(
     assert reading.usable is usable
 
 
+def test_record_with_an_error_mark__read__then_the_others_count() -> None:
+    content = mbus.read(_frame(bytes.fromhex("0c037856341a" + "0c0378563412")))
+    assert [reading.value for reading in content.readings] == ["12345678"]
+    assert len(content.shown["records"]) == 1
+
+
+def test_number__with_the_sign_mark_of_bcd__then_negative() -> None:
+    (reading,) = mbus.read(_frame(bytes.fromhex("0c13180000f0"), medium=7)).readings
+    assert reading.value == "-0.018"
+
+
 _GOOD = _frame(bytes.fromhex("0c0378563412"))
 
 
@@ -83,7 +94,10 @@ _GOOD = _frame(bytes.fromhex("0c0378563412"))
         (_GOOD + b"\x16", Reason.MALFORMED),
         (_GOOD[:-1] + b"\x17", Reason.MALFORMED),
         (_GOOD[:-2] + b"\x00\x16", Reason.MALFORMED),
-        (_frame(bytes.fromhex("0c037856341a")), Reason.NUMBER_OUT_OF_RANGE),
+        (_frame(bytes.fromhex("0c037856341a")), Reason.READING_MISSING),
+        (
+            Reason.MALFORMED,
+        ),
         (_frame(bytes.fromhex("0c0378563412"), signature=b"\x10\x05"), Reason.MALFORMED),
         (_frame(b""), Reason.READING_MISSING),
         (b"\x68\x03\x03\x68\x08\x01\x72\x7b\x16", Reason.TRUNCATED),

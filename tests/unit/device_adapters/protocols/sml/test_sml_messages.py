@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_adapters.protocols import sml
+from device_adapters.protocols.sml import SmlCautionReason
 from device_adapters.protocols.sml.transport import ESCAPE
 from device_adapters.types import Reason, Rejected
 from tests.support.sml_writer import Unsigned, message, write, x25
@@ -27,7 +28,6 @@ _WH = Unsigned(30)
         (0, Unsigned(7), "7"),
         (3, Unsigned(7), "7000"),
         (None, Unsigned(7), "7"),
-        (-1, -2510, "-251.0"),
         (-1, Unsigned(2**64 - 1), "1844674407370955161.5"),
     ],
 )
@@ -62,6 +62,24 @@ def test_times__seconds_of_the_meter_or_unix__then_only_unix_is_a_time() -> None
     ]
     first, second = sml.read(write(_SERVER, entries)).readings
     assert (first.at_ms, second.at_ms) == (None, 1_793_534_400_000)
+
+
+@pytest.mark.parametrize(
+    ("sent", "counted"),
+    [(0xF575FA - (1 << 24), 0xF575FA), (0x80 - 256, 0x80), (0xCD51E2 - (1 << 24), 0xCD51E2)],
+)
+def test_counter__signed_without_its_sign_octet__then_positive_with_a_caution(
+    sent: int, counted: int
+) -> None:
+    content = sml.read(write(_SERVER, [(_IMPORT, None, None, _WH, 0, sent)]))
+    assert content.readings[0].value == str(counted)
+    assert [code for code, _ in content.cautions] == [SmlCautionReason.SIGN_OCTET_MISSING]
+
+
+def test_power__negative__then_it_stays_negative() -> None:
+    power = bytes([1, 0, 16, 7, 0, 255])
+    content = sml.read(write(_SERVER, [(power, None, None, Unsigned(27), 0, -57)]))
+    assert (content.readings[0].value, content.cautions) == ("-57", ())
 
 
 def _message_crc_broken() -> bytes:
