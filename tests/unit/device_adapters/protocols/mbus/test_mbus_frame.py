@@ -95,9 +95,6 @@ _GOOD = _frame(bytes.fromhex("0c0378563412"))
         (_GOOD[:-1] + b"\x17", Reason.MALFORMED),
         (_GOOD[:-2] + b"\x00\x16", Reason.MALFORMED),
         (_frame(bytes.fromhex("0c037856341a")), Reason.READING_MISSING),
-        (
-            Reason.MALFORMED,
-        ),
         (_frame(bytes.fromhex("0c0378563412"), signature=b"\x10\x05"), Reason.MALFORMED),
         (_frame(b""), Reason.READING_MISSING),
         (b"\x68\x03\x03\x68\x08\x01\x72\x7b\x16", Reason.TRUNCATED),
