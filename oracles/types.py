@@ -37,6 +37,7 @@ class ClaimReason(StrEnum):
     FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
     CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
     ABOVE_TAP_LIMIT = "above_tap_limit"
+    UNITS_UNCOUNTABLE = "units_uncountable"  # a delivery whose units are no number
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim
     EVIDENCE_MISSING = "evidence_missing"

@@ -3,7 +3,8 @@
 Sources: EPCIS 2.0 and CBV 2.0 (ISO/IEC 19987 and 19988), GS1 Tag Data Standard 2.0, GS1 Digital
 Link 1.2, RFC 7515 (JWS). The evidence is the document as sent, with a detached JWS in front of it;
 the signed form and the framing of several records: `seal`. The facts, the rule for the subject, and
-`cites`, `names` and `place`: `facts`. Errors and warnings: `notes`.
+`cites`, `names` and `place`: `facts`. Units: `units`. Errors, flaws and warnings: `notes`. What
+each field decides, and which are shown only: README.md.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from device_adapters.protocols.epcis.check import check_epcis, holds_epcis
 from device_adapters.protocols.epcis.examples import EXAMPLES
 from device_adapters.protocols.epcis.record import event_from, read
 from device_adapters.protocols.epcis.seal import open_record, split
-from device_adapters.types import Event
+from device_adapters.types import Event, Reason, Rejected
 from device_adapters.verdicts import Report
 
-__all__ = ["EXAMPLES", "INLET", "check", "decode", "recognise", "split"]
+__all__ = ["EXAMPLES", "INLET", "check", "decode", "recognise", "refuse", "split"]
 
 INLET = "proofrail/+/evidence/epcis"  # the topic; + stands for the device's own name
 
@@ -30,6 +31,12 @@ def decode(record: bytes) -> Event:
     """
     sealed = open_record(record)
     return event_from(sealed, record, *read(sealed.document))
+
+
+def refuse(event: Event) -> Rejected | None:
+    """Return why a new record is refused: structure that the standard requires is missing."""
+    flaws = event.facts["flaws"]
+    return Rejected(Reason(flaws[0][0]), flaws[0][1], event.evidence) if flaws else None
 
 
 def recognise(data: bytes) -> bool:

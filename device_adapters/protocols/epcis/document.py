@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_adapters import strict_json
+from device_adapters.protocols.epcis.notes import Notes
+from device_adapters.protocols.epcis.structure import check_document
 from device_adapters.types import Reason, Rejected
 
 TYPES = {
@@ -51,8 +53,8 @@ class DecodedEvent:
         return extensions
 
 
-def read_document(data: bytes) -> list[DecodedEvent]:
-    """Return the events of a document, in order. Pure.
+def read_document(data: bytes, notes: Notes) -> list[DecodedEvent]:
+    """Return the events of a document, in order; add what it lacks around them to the notes.
 
     Raises:
         Rejected: EVENT_MISSING, VOCABULARY_UNKNOWN (not a type of EPCIS), WRONG_TYPE, or the
@@ -71,6 +73,7 @@ def read_document(data: bytes) -> list[DecodedEvent]:
         events = [root]
     else:
         raise Rejected(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is not a type of EPCIS 2.0")
+    check_document(root, notes)
     declared = namespaces(root.get("@context"))
     return [DecodedEvent(event, declared | namespaces(event.get("@context"))) for event in events]
 

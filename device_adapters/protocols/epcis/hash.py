@@ -208,7 +208,10 @@ def _canonical(text: str) -> str:
             return vocabulary.web + text[len(vocabulary.urn) :]
     if _NUMBER.fullmatch(text):
         return _plain_number(text)
-    return read_code(text).canonical if text.startswith(("urn:epc:", "http")) else text
+    if not text.startswith(("urn:epc:", "http")):
+        return text
+    code = read_code(text)
+    return code.hashed or code.canonical
 
 
 def _plain_number(text: str) -> str:

@@ -92,6 +92,8 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.CODE_MALFORMED: ("An identifier breaks its rules, such as a check digit", _MAKER),
     Reason.VOCABULARY_UNKNOWN: ("A value is not in its standard vocabulary", _MAKER),
     Reason.EVENT_MISSING: ("The document has no event", _MAKER),
+    Reason.FIELD_MISSING: ("A field that the standard requires is missing", _MAKER),
+    Reason.VERSION_UNKNOWN: ("The document has a version that is not read here", _MAKER),
     Reason.SUBJECT_MISSING: (
         "The record names no consignment",
         "Name the SSCC of the logistic unit, or one purchase order (type po), in every event.",
@@ -188,6 +190,10 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ClaimReason.ABOVE_TAP_LIMIT: (
         "The voucher's amount exceeds the mandate's tap limit",
         _NOTHING,
+    ),
+    ClaimReason.UNITS_UNCOUNTABLE: (
+        "The units that the record reports cannot be counted",
+        "Report them as serials or as a quantity in pieces, in a new record.",
     ),
     ClaimReason.TWO_PLACES: (
         "The device was elsewhere at that time: its key is cloned",
