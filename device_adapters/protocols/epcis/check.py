@@ -19,6 +19,7 @@ from device_adapters.protocols.epcis.record import event_from, read
 from device_adapters.protocols.epcis.seal import Sealed, is_signed, open_record, split
 from device_adapters.protocols.epcis.times import in_utc
 from device_adapters.protocols.epcis.units import count_units, uncounted
+from device_adapters.protocols.epcis.xml_events import is_xml
 from device_adapters.registry import from_the_future
 from device_adapters.strict_json import RECORD_SEPARATOR
 from device_adapters.types import MAX_RECORD_BYTES, Reason, Rejected
@@ -29,6 +30,9 @@ _MARKS = re.compile(
     rb'"(?:type|isA)"\s*:\s*"(?:EPCIS(?:Query)?Document|'
     rb'(?:Object|Aggregation|Transaction|Transformation|Association)Event)"'
     rb'|"epcisBody"|"eventTimeZoneOffset"|epcis-context'
+)
+_XML_MARKS = re.compile(
+    rb"<(?:[\w.-]+:)?EPCIS(?:Query)?Document|urn:epcglobal:epcis(?:-query)?:xsd:"
 )
 _HEADER = re.compile(rb"[A-Za-z0-9_-]{8,}\.\.[A-Za-z0-9_-]*\r?\n")
 
@@ -148,6 +152,8 @@ def holds_epcis(data: bytes) -> bool:
     start = data.lstrip(_SPACE + RECORD_SEPARATOR)
     if _HEADER.match(start):
         return True
+    if is_xml(start):
+        return _XML_MARKS.search(data) is not None
     return start[:1] in (b"{", b"[") and _MARKS.search(data) is not None
 
 

@@ -15,40 +15,34 @@ from device_adapters.protocols.epcis.notes import EpcisCautionReason, Notes
 from device_adapters.protocols.epcis.times import read_time
 from device_adapters.types import Reason, Rejected
 
-_VERSION = re.compile(r"2\.\d+(?:\.\d+)*", re.ASCII)  # JSON-LD exists since EPCIS 2.0
+JSON_VERSION = re.compile(r"2\.\d+(?:\.\d+)*", re.ASCII)  # JSON-LD exists since EPCIS 2.0
+XML_VERSION = re.compile(r"1|1\.[0-2]|2\.\d+(?:\.\d+)*", re.ASCII)
 _UOM = re.compile(r"[A-Z0-9]{2,3}", re.ASCII)  # UN/ECE Rec. 20, as the JSON schema has it
 _LISTS = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
 _PARENTS = ("AggregationEvent", "AssociationEvent")
 
 
-def check_document(root: Mapping[str, Any], notes: Notes) -> None:
-    """Add what a JSON document, or an event without one, lacks around its events."""
+def check_document(root: Mapping[str, Any], versions: re.Pattern[str], notes: Notes) -> None:
+    """Add what a document lacks around its events; `versions` are those of its syntax."""
     kind = root.get("type", root.get("isA"))
-    if not root.get("@context"):
-        notes.flaw(Reason.FIELD_MISSING, "@context is missing (JSON schema)")
     if kind == "EPCISDocument":
         for name in ("schemaVersion", "creationDate"):
             if not root.get(name):
-                notes.flaw(Reason.FIELD_MISSING, f"{name} is missing (JSON schema)")
+                notes.flaw(Reason.FIELD_MISSING, f"{name} is missing (JSON schema, XSD)")
     elif kind == "EPCISQueryDocument":
         for name in ("schemaVersion", "creationDate"):
             if not root.get(name):
                 notes.warn(EpcisCautionReason.FIELD_EXPECTED, f"the query document has no {name}")
     version = root.get("schemaVersion")
-    if version and not (isinstance(version, str) and _VERSION.fullmatch(version.strip())):
-        detail = f"schemaVersion is {str(version)[:20]!r}; in JSON it is the text 2.0"
+    if version and not (isinstance(version, str) and versions.fullmatch(version.strip())):
+        known = "2.0" if versions is JSON_VERSION else "1.0, 1.1, 1.2 or 2.0"
+        detail = f"schemaVersion is {str(version)[:20]!r}, here it is the text {known}"
         notes.flaw(Reason.VERSION_UNKNOWN, detail)
-    check_creation(root.get("creationDate"), notes)
-
-
-def check_creation(created: Any, notes: Notes) -> None:
-    """Add the flaw of a creationDate that is not a time."""
-    if not created:
-        return
-    try:
-        read_time(created if isinstance(created, str) else "")
-    except Rejected as refusal:
-        notes.flaw(refusal.reason, f"creationDate: {refusal.detail}")
+    if created := root.get("creationDate"):
+        try:
+            read_time(created if isinstance(created, str) else "")
+        except Rejected as refusal:
+            notes.flaw(refusal.reason, f"creationDate: {refusal.detail}")
 
 
 def check_event(kind: str, fields: Mapping[str, Any], notes: Notes) -> None:
