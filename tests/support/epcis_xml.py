@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+
+from device_adapters.protocols import epcis
+from services.simulated_devices.consignment import SimulatedConsignment, SimulatedTerminal
 
 _SPACES = {"1": "urn:epcglobal:epcis:xsd:1", "2": "urn:epcglobal:epcis:xsd:2"}
 # what 1.1 and 1.2 put into the extension of an event
@@ -53,6 +58,30 @@ def xml_event(event: dict[str, Any], version: str = "1.2") -> str:
     text = f"<{kind}>{base}{''.join(parts.values())}{later}</{kind}>"
     wrapped = kind == "TransformationEvent" and version[0] == "1"
     return f"<extension>{text}</extension>" if wrapped else text
+
+
+def xml_receipt(
+    dock: SimulatedTerminal,
+    goods: SimulatedConsignment,
+    at: int,
+    units: int,
+    seen: Iterable[bytes] = (),
+) -> bytes:
+    """Sign and journal a receipt in EPCIS 1.2, as `SimulatedTerminal.receive` does in JSON."""
+    event = {
+        "type": "ObjectEvent",
+        "eventTime": datetime.fromtimestamp(at, UTC).isoformat(),
+        "eventTimeZoneOffset": "+00:00",
+        "epcList": [goods.epc],
+        "action": "OBSERVE",
+        "bizStep": "receiving",
+        "quantityList": [{"epcClass": goods.lot, "quantity": units}],
+        "proofrail:confirms": [name for record in seen for name in epcis.decode(record).names],
+    }
+    body = xml_document(xml_event(event), proofrail="urn:proofrail:voc:")
+    record = dock.seal(body, dock.counter + 1)
+    dock.keep([record], dock.counter + 1)
+    return record
 
 
 def _listed(events: tuple[str, ...]) -> str:

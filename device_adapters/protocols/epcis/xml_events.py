@@ -110,7 +110,9 @@ def _root(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, etree.XMLParser(**_SAFE))
     except (etree.XMLSyntaxError, ValueError) as error:
-        reason = Reason.MALFORMED if data.endswith(b">") else Reason.TRUNCATED
+        open_tag = getattr(error, "code", 0) == etree.ErrorTypes.ERR_TAG_NOT_FINISHED
+        cut = open_tag or not data.endswith(b">")
+        reason = Reason.TRUNCATED if cut else Reason.MALFORMED
         raise Rejected(reason, f"no XML: {str(error)[:120]}") from None
     if root.getroottree().docinfo.doctype:
         raise Rejected(Reason.MALFORMED, "an EPCIS document needs no DTD")

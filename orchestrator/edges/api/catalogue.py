@@ -248,7 +248,7 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     ProblemCode.VERSION_UNSUPPORTED: (
         406,
         "This version of the standard is not supported",
-        "Ask for EPCIS and CBV 2.0, or leave out the version headers.",
+        "Ask for EPCIS and CBV 2.0 (in XML also 1.0 to 1.2), or leave out the version headers.",
     ),
     ProblemCode.BODY_TOO_SLOW: (
         408,
@@ -265,7 +265,7 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
         415,
         "The media type is not supported",
         "Send a record as text/plain or application/octet-stream, a batch as application/json, an "
-        "EPCIS document to /capture as application/json or application/ld+json.",
+        "EPCIS document to /capture as application/json, application/ld+json or application/xml.",
     ),
     ProblemCode.CONTENT_CODING_UNSUPPORTED: (
         415,
