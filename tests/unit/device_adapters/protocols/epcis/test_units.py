@@ -229,6 +229,23 @@ def test_units__written_forms_of_one_object__are_one_identity():
     assert len({code.canonical for code in codes}) == 1 and all(c.is_instance for c in codes)
 
 
+@pytest.mark.parametrize(
+    ("link", "canonical", "is_instance"),
+    [  # the serial of the third is ABC%40XYZ, that of the fourth ABC@XYZ
+        ("8003/04007537168421100034022", "8003/04007537168421100034022", True),
+        ("21/2018/01/70614141123451", "01/70614141123451", False),
+        ("01/70614141123451/21/ABC%2540XYZ", "01/70614141123451/21/ABC%2540XYZ", True),
+        ("01/70614141123451/21/ABC%40XYZ", "01/70614141123451/21/ABC%40XYZ", True),
+        ("01/70614141123451/10/L", "01/70614141123451/10/L", False),
+        ("414/4012345000054", "414/4012345000054", True),
+    ],
+)
+def test_units__links_that_readers_took_for_others__are_what_they_are(link, canonical, is_instance):
+    code = read_code(f"https://id.gs1.org/{link}")
+    assert (code.canonical, code.flaw) == (f"https://id.gs1.org/{canonical}", "")
+    assert code.is_instance is is_instance
+
+
 def test_units__facts_that_0_4_0_stored__are_counted_as_then():
     (fields,) = epcis.decode(SCANNER.record(event())).facts["events"]
     old = {name: value for name, value in fields.items() if name != "uncounted"}

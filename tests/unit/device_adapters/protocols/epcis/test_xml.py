@@ -173,9 +173,18 @@ SENSED = f"""<ObjectEvent>
 </ObjectEvent>"""
 
 
-@pytest.mark.parametrize(("text", "version"), [(VENDOR, "1.2"), (SENSED, "2.0")])
+# no objects, and a namespace that does not end in a slash
+BARE = f"""<ObjectEvent><eventTime>2019-10-21T10:00:30Z</eventTime>
+  <eventTimeZoneOffset>+01:00</eventTimeZoneOffset><epcList/><action>OBSERVE</action>
+  <readPoint><id>{SGLN}</id><ext:a>1</ext:a><ext:b>x</ext:b></readPoint>
+  <ext:c><ext:d>4</ext:d></ext:c></ObjectEvent>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [(VENDOR, "1.2"), (SENSED, "2.0"), (BARE, "1.2"), (BARE, "2.0")]
+)
 def test_xml__as_vendors_write_it__has_the_event_hash_of_the_public_tool(reference, text, version):
-    body = xml_document(text, version=version, **SPACES)
+    body = xml_document(text, version=version, ext="http://ext.example/ext1", **SPACES)
     assert _pre_hashes(body) == reference(body)
 
 
