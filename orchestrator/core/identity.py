@@ -29,7 +29,7 @@ def payment_id(agreement: bytes, sequence: int) -> bytes:
 
 
 def payout_account(iban: str) -> bytes:
-    """Return keccak256 of the IBAN's electronic form: what a payee stores on chain instead of it."""
+    """Return keccak256 of the electronic IBAN: what a payee stores on chain instead of it."""
     compact = "".join(account_number(iban).split()).upper()
     return sha3.keccak_256(compact.encode()).digest()
 
