@@ -75,18 +75,18 @@ def _statements(
     so the same statement has the same name each time.
     """
     statements: list[BankStatement] = []
-    here: dict[tuple[str, str], str] = {}
+    digests: dict[tuple[str, str], str] = {}
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
         digest = content_digest(statement)
         for name in (statement.id, f"{statement.id}/{digest[:16]}"):
-            earlier = here.get((statement.account, name)) or taken(statement.account, name)
+            earlier = digests.get((statement.account, name)) or taken(statement.account, name)
             if earlier:
                 if earlier == digest or name != statement.id:
                     detail = f"{pages[0].path}: {statement.id:.60}"
                     raise Rejected(BankReason.DUPLICATE_STATEMENT, detail)
                 continue
-            here[statement.account, name] = digest
+            digests[statement.account, name] = digest
             statements.append(_renamed(statement, name))
             break
     return statements
