@@ -25,7 +25,7 @@ from orchestrator.core.reconcile import (
     StatementLine,
     reconcile,
 )
-from orchestrator.core.references import attempted, end_to_end_id
+from orchestrator.core.references import account_number, attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
 from orchestrator.edges.store import (
     Session,
@@ -57,7 +57,7 @@ def reconcile_store(session: Session, account: str, now: int | None = None) -> R
     return reconcile(
         _chain(session),
         _ledger(session, at),
-        _bank(session, account, lines),
+        _bank(session, account_number(account), lines),
         device_facts(session, at),
     )
 
