@@ -142,6 +142,11 @@ class Chain:
                     "deployment."
                 )
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Return the URLs of all nodes, the preferred one first; they may hold secrets."""
+        return tuple(endpoint.url for endpoint in self.nodes.endpoints)
+
     # --- reading
 
     def rpc(self, method: str, params: list[Any]) -> Any:

@@ -22,7 +22,8 @@ RpcCall = tuple[str, list[Any]]
 _MOST_CALLS = 200  # in one batch, until a node takes fewer
 _GROW_AFTER = 16  # full batches that a node took, until a somewhat larger one is tried
 _FORGET_AFTER = 512  # full batches until a size that was refused is tried again
-_REST_S = 15.0  # how long another node is asked first after one failed
+_CONNECT_S = 5.0
+_REST_S, _LONGEST_REST_S = 15.0, 240.0  # how long another node is asked first after one failed
 # how nodes refuse one answer of a batch for the size of the whole: geth, erigon, providers
 _TOO_MUCH = re.compile(r"batch|too large|too many|response size|limit exceeded", re.IGNORECASE)
 _NO_BATCH = (-32600, -32700)  # invalid request, not parsed: of a node that knows no batch
@@ -32,6 +33,15 @@ def shown(url: str) -> str:
     """Return a URL without what may be secret in it: user, path and query hold providers' keys."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def names_of(urls: Sequence[str]) -> list[str]:
+    """Return a name for each URL, without secrets; two of one host have a number too."""
+    names = [shown(url) for url in urls]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
+        for place, name in enumerate(names)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +66,14 @@ class EndpointState:
 class Endpoint:
     """One node by its URL. It learns how large a batch may be, and what the node lacks."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self.url, self.name = url, shown(url)
+    def __init__(self, url: str, name: str, timeout_s: float) -> None:
+        self.url, self.name = url, name
         self.most, self._fails_at, self._full = _MOST_CALLS, 0, 0
         self._takes_batches = True
         self.state = EndpointState(self.name)
         self.lacks: set[str] = set()  # methods that it does not serve
-        self._session, self._timeout_s = requests.Session(), timeout_s
+        self._session = requests.Session()
+        self._timeouts_s = (min(timeout_s, _CONNECT_S), timeout_s)
 
     def ask(self, calls: Sequence[RpcCall]) -> list[dict[str, Any]]:
         """Return an answer for each call, in order; an error of one call is an answer.
@@ -103,7 +114,7 @@ class Endpoint:
         if not self._takes_batches:
             body = body[0]
         try:
-            reply = self._session.post(self.url, json=body, timeout=self._timeout_s)
+            reply = self._session.post(self.url, json=body, timeout=self._timeouts_s)
         except requests.Timeout as error:
             self._learn(len(calls) // 2)  # for the next time
             raise Retry(f"the node at {self.name} did not answer in time") from error
@@ -197,9 +208,14 @@ class Nodes:
         timeout_s: float = 30,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.endpoints = [Endpoint(url, timeout_s) for url in dict.fromkeys(urls)]
+        urls = list(dict.fromkeys(urls))
+        self.endpoints = [
+            Endpoint(url, name, timeout_s) for url, name in zip(urls, names_of(urls), strict=True)
+        ]
         self._monotonic = monotonic
-        self._rests_until: dict[str, float] = {}
+        self._rests_until: dict[str, float] = {}  # by URL, as the next two
+        self._silent_until: dict[str, float] = {}
+        self._silences: dict[str, int] = {}  # in a row
         self._used = self.endpoints[0]
 
     @property
@@ -219,9 +235,10 @@ class Nodes:
                 answers = endpoint.ask(calls)
             except Retry as error:
                 reasons.append(str(error))
-                self._rest(endpoint)
+                self._silent(endpoint)
                 continue
             self._used = endpoint
+            self._silences.pop(endpoint.url, None)
             return answers
         raise Retry("; ".join(reasons))
 
@@ -232,17 +249,21 @@ class Nodes:
     def each(self, calls: Sequence[RpcCall]) -> dict[str, list[Any]]:
         """Return {node: results of the calls} of every node that answers all of them.
 
+        A node that was silent a moment ago is not waited for again, unless all were.
+
         Raises:
             Retry: None does.
         """
         results: dict[str, list[Any]] = {}
         reasons = []
-        for endpoint in self.endpoints:
+        now = self._monotonic()
+        awake = [e for e in self.endpoints if self._silent_until.get(e.url, now) <= now]
+        for endpoint in awake or self.endpoints:
             try:
                 results[endpoint.name] = results_of(calls, endpoint.ask(calls))
             except Retry as error:
                 reasons.append(str(error))
-                self._rest(endpoint)
+                self._silent(endpoint)
         if not results:
             raise Retry("; ".join(reasons))
         return results
@@ -250,10 +271,13 @@ class Nodes:
     def distrust(self, reason: str) -> None:
         """Ask the other nodes first for a while: the last answer did not prove itself."""
         self._used.failed(reason)
-        self._rest(self._used)
+        self._rests_until[self._used.url] = self._monotonic() + _REST_S
 
-    def _rest(self, endpoint: Endpoint) -> None:
-        self._rests_until[endpoint.url] = self._monotonic() + _REST_S
+    def _silent(self, endpoint: Endpoint) -> None:
+        silences = self._silences.get(endpoint.url, 0)
+        self._silences[endpoint.url] = min(silences + 1, 8)
+        until = self._monotonic() + min(_REST_S * 2**silences, _LONGEST_REST_S)
+        self._rests_until[endpoint.url] = self._silent_until[endpoint.url] = until
 
     def _in_order(self) -> list[Endpoint]:
         now = self._monotonic()
