@@ -44,7 +44,7 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.device_facts import device_facts
 from orchestrator.steps.outcomes import settled_amounts
 
-TotalsReader = Callable[[str], ContractTotals]  # hash of a block -> what the contracts hold there
+TotalsReader = Callable[[int, str], ContractTotals]  # (number, hash of a block)
 _TOKENS = {"token": "issued"}  # kinds of token accounts in the ledger under other names
 
 
@@ -80,7 +80,7 @@ def reconcile_store(
 def _chain(session: Session, read_totals: TotalsReader | None) -> ChainFacts:
     final = blocks.newest_final(session)
     block = blocks.at(session, final) if final and read_totals else None
-    totals = read_totals(block.hash) if read_totals and block else None
+    totals = read_totals(block.number, block.hash) if read_totals and block else None
     times = blocks.times(session)
     logs = [
         (log.name, json.loads(log.args), times.get(log.block_number, 0))

@@ -236,11 +236,9 @@ class Chain:
         checked = self.reader.receipts(on_chain)
         for tx_hash, (_, block_hash) in places.items():
             if block_hash in on_chain and tx_hash not in checked:
-                self.nodes.distrust(f"a receipt of {tx_hash} that is not in its block")
-                raise WrongAnswer(
-                    NodeFault.RECEIPTS,
-                    f"the node gave a receipt of {tx_hash} that is not in block {block_hash}",
-                )
+                text = f"the node gave a receipt of {tx_hash} that is not in block {block_hash}"
+                self.nodes.distrust(f"{text} [{NodeFault.RECEIPTS}]")
+                raise WrongAnswer(NodeFault.RECEIPTS, text)
         return [checked.get(tx_hash) for tx_hash in tx_hashes]
 
     def call_input(self, tx_hash: str, contract: str) -> tuple[str, dict[str, Any]]:
@@ -258,22 +256,21 @@ class Chain:
         function, arguments = own_contract.decode_function_input(data)
         return function.fn_name, arguments
 
-    def view(self, contract: str, function: str, *args: Any, at: str = "") -> Any:
+    def view(self, contract: str, function: str, *args: Any, at: int | None = None) -> Any:
         """Return the result of a view function.
 
         Args:
             contract: The contract's name.
             function: The function's name.
             args: Its arguments.
-            at: The hash of a block; "": at the newest one.
+            at: The number of a block; None: the newest one.
 
         Raises:
             Retry: The node does not answer, or the call reverts.
         """
-        block = {"blockHash": at, "requireCanonical": True} if at else "latest"
         call = self._contracts[contract].functions[function](*args)
         try:
-            return call.call(block_identifier=block)
+            return call.call(block_identifier="latest" if at is None else at)
         except (Web3Exception, ValueError) as error:
             raise Retry(f"{contract}.{function}: {self.error_name(error)}") from error
 
