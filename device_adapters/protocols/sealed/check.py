@@ -25,7 +25,7 @@ _REPORT = (  # of a report, what people see, in this order
 
 @dataclass
 class SealedCheck(RecordCheck):
-    """One envelope: who signed it, whom it is about, and what is in it."""
+    """One envelope: its signer, the device that it is about, and its content."""
 
     envelope: Envelope | None = None
     content: Content = field(default_factory=lambda: Content(()))
