@@ -1,9 +1,10 @@
 """Checks a file of any protocol, offline: genuine, billable, settleable, and why.
 
-Exit codes: 0 every record is genuine, or readable where its protocol has no signatures; 1 one is
-not genuine, or no key is known for it; 2 the file cannot be read (missing, of no supported
-protocol or of several, a broken container, or not one complete record). What a protocol implements
-for it: `verdicts.py`, or `content.py` for one without signatures.
+Exit codes: 0 every record is genuine, or readable where its protocol has no signatures, and no
+session lacks its begin or end; 1 one is not genuine, or no key is known for it, or a session is not
+complete; 2 the file cannot be read (missing, of no supported protocol or of several, a broken
+container, or not one complete record). What a protocol implements for it: `verdicts.py`, or
+`content.py` for one without signatures.
 """
 
 from __future__ import annotations

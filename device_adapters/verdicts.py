@@ -139,14 +139,16 @@ class RecordCheck:
 class Report:
     """The result for one file; on exit code 2 `error` is set, and `records` may be empty.
 
-    transactions: a protocol's verdicts over several records, JSON-ready. protocol: its name, "" for
-    none. candidates: the protocols that recognise a file whose protocol is not clear.
+    transactions: a protocol's verdicts over several records, JSON-ready. incomplete: the file has
+    a part only of something that is judged as a whole. protocol: its name, "" for none. candidates:
+    the protocols that recognise a file whose protocol is not clear.
     """
 
     file: str = ""
     records: list[Any] = field(default_factory=list)  # of RecordCheck
     transactions: list[dict[str, Any]] = field(default_factory=list)
     error: Finding | None = None
+    incomplete: bool = False
     protocol: str = ""
     candidates: tuple[str, ...] = ()
 
@@ -155,7 +157,8 @@ class Report:
         """Return 0, 1 or 2 (see `evidence`)."""
         if self.error is not None:
             return UNREADABLE
-        return int(any(record.is_genuine is False for record in self.records))
+        ungenuine = any(record.is_genuine is False for record in self.records)
+        return int(self.incomplete or ungenuine)
 
     @property
     def summary(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ _FIELDS = (
     ("transaction_id", "transaction"),
     ("context", "context"),
     ("subject", "subject"),
+    ("register", "billed by register"),
     ("form", "envelope"),
     ("assurance", "assurance as claimed"),
     ("iss", "signed by"),
@@ -59,7 +61,8 @@ def check(
     """Check each record of a file. Is it genuine, billable, settleable, and why not?
 
     Exit code 0: all are genuine, or readable where the protocol has no signatures. 1: one is not,
-    or its key is missing. 2: the file is unreadable, or of several protocols.
+    or its key is missing, or a session lacks its begin or end. 2: the file is unreadable, or of
+    several protocols.
     """
     from device_adapters.evidence import check_file
     from device_adapters.registers import Direction
@@ -130,6 +133,9 @@ def _transaction(console: Any, transaction: dict[str, Any]) -> None:
     records = ", ".join(str(index + 1) for index in transaction["records"])
     reasons = "; ".join(f"{r['code']} ({r['detail']})" for r in transaction["billable_reasons"])
     verdict = "billable" if transaction["billable"] else f"not billable: {reasons}"
+    if transaction.get("energy") is not None:  # mWh
+        energy = Decimal(transaction["energy"]) / 1_000_000
+        verdict += f", {energy:f} kWh by register {transaction['register']}"
     console.print(
         plain(f"transaction {transaction['transaction_id'] or '-'} ({records}): {verdict}")
     )
