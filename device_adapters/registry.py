@@ -179,7 +179,7 @@ def _read_record(
     event = _guarded(protocol.decode, record)
     if isinstance(event, Rejected):
         return event
-    names = {event.device, event.gateway} - {""}  # a gateway sends for the devices behind it
+    names = (event.device, event.gateway)  # a gateway sends for the devices behind it
     if message.device and message.device not in names:
         detail = f"the topic of {message.device[:60]!r} carried a record of {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
