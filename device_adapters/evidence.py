@@ -1,8 +1,9 @@
 """Checks a file of evidence of any protocol, offline: genuine, billable, settleable, and why.
 
-Exit codes: 0 every record is genuine; 1 one is not, or no key is known for it; 2 the file cannot
-be read (missing, of no supported protocol, a broken container, or not one complete record). What a
-protocol implements for it: `verdicts.py`.
+Exit codes: 0 every record is genuine, and no session lacks its begin or end; 1 a record is not, or
+no key is known for it, or a session is not complete; 2 the file cannot be read (missing, of no
+supported protocol, a broken container, or not one complete record). What a protocol implements for
+it: `verdicts.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 
@@ -25,12 +27,15 @@ _SPACE = b" \t\r\n\0"
 _UTF16_DECLARED = re.compile(r"encoding\s*=\s*[\"']utf-16(le|be)?[\"']", re.IGNORECASE)
 
 
-def check_file(source: Path | str | bytes, key: str | bytes | None = None) -> Report:
+def check_file(
+    source: Path | str | bytes, key: str | bytes | None = None, export: bool = False
+) -> Report:
     """Check every record of a file; no content of file or key makes it raise.
 
     Args:
         source: the path of the file, or its bytes.
         key: the public key in any form of `keys.load_public_key`; None: the keys in the file.
+        export: whether energy that is fed back is billed, instead of consumption.
 
     Returns:
         A report with the exit code described above.
@@ -38,7 +43,7 @@ def check_file(source: Path | str | bytes, key: str | bytes | None = None) -> Re
     name = "<bytes>" if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        report = _check(_text_of(data), key)
+        report = _check(_text_of(data), key, export)
     except Rejected as refusal:
         report = Report(error=as_finding(refusal))
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
@@ -47,10 +52,11 @@ def check_file(source: Path | str | bytes, key: str | bytes | None = None) -> Re
     return report
 
 
-def _check(data: bytes, key: str | bytes | None) -> Report:
+def _check(data: bytes, key: str | bytes | None, export: bool) -> Report:
     for protocol in _checkers():
         if protocol.recognise(data):
-            return protocol.check(data, key)
+            directed = "export" in signature(protocol.check).parameters
+            return protocol.check(data, key, **({"export": export} if directed else {}))
     names = ", ".join(protocol.__name__.rpartition(".")[2] for protocol in _checkers())
     raise Rejected(Reason.MALFORMED, f"it has no evidence of a supported protocol ({names})")
 

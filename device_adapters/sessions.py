@@ -35,7 +35,6 @@ class BillingReason(StrEnum):
     NO_BILLING_REGISTER = "no_billing_register"  # no reading of a register that may be billed
     EXPORT_REGISTER = "export_register"  # only energy fed back, and consumption is billed
     IMPORT_REGISTER = "import_register"  # only consumption, and energy fed back is billed
-    UNIT_NOT_ENERGY = "unit_not_energy"  # a register of energy in kW or another unit
     NO_READINGS = "no_readings"  # the record has no readings at all
     REGISTERS_MIXED = "registers_mixed"  # several billing registers: it is unclear which one counts
     BEGIN_MISSING = "begin_missing"  # an end without its begin
@@ -51,7 +50,6 @@ class BillingReason(StrEnum):
     CLOCK_INCONSISTENT = "clock_inconsistent"  # relative time at the begin only
     PAGINATION_INCONSISTENT = "pagination_inconsistent"  # begin and end of different streams
     EVENT_COUNTER_MISMATCH = "event_counter_mismatch"  # events between begin and end (EI)
-    RULE_BROKEN = "rule_broken"  # another error of the compliance check
 
 
 _OPEN = (BillingReason.BEGIN_MISSING, BillingReason.END_MISSING)
@@ -64,7 +62,8 @@ class SessionVerdict:
     register: the one that is billed; None where no single one can be. begin, end: the readings
     between which energy is billed (entries of facts["readings"]); None where there is none.
     reasons: why it is not billed. cut: the sentence about an error of the meter during the
-    session, after which nothing is billed; "" without one.
+    session, after which nothing is billed; "" without one. in_session: whether the readings have
+    letters (TX); others are no session, and are billed from one record to the next.
     """
 
     register: Register | None = None
@@ -72,6 +71,7 @@ class SessionVerdict:
     end: Entry | None = None
     reasons: tuple[Finding, ...] = ()
     cut: str = ""
+    in_session: bool = False
 
     @property
     def energy(self) -> int | None:
@@ -136,7 +136,7 @@ def judge(
         reasons.append((BillingReason.ENERGY_ERROR_FLAG, cut))
     if begin is not None and end is not None:
         reasons += _pair_reasons(begin, end)
-    return SessionVerdict(register, begin, end, _once(reasons), cut)
+    return SessionVerdict(register, begin, end, _once(reasons), cut, any(marks))
 
 
 def _streams(records: Sequence[Facts]) -> tuple[bool, list[Finding]]:
@@ -185,32 +185,34 @@ def _without_register(facts: Facts, direction: Direction) -> Finding:
 def _usable(records: Sequence[Facts], register: Register) -> tuple[list[Entry], str]:
     """Return the readings of a register before the first error, and a sentence about the error.
 
-    An error of the register's own ends it by position, whatever the clock says; an error that
-    another register reports ends it by time.
+    An error of the register itself ends it by position, whatever the clock says. An error that
+    another register reports ends it by time, because a record lists one register after another.
     """
-    errors = [
+    others = [
         error
         for facts in records
         for error in (*facts["readings"], *facts.get("errors", ()))
-        if is_unusable(error)
+        if is_unusable(error) and parse(error["obis"]) != register
     ]
     usable: list[Entry] = []
     for facts in records:
-        own = [error["before"] for error in facts.get("errors", ()) if _concerns(error, register)]
+        own = [error for error in facts.get("errors", ()) if _ends(error, register)]
         for index, entry in enumerate(facts["readings"]):
             if parse(entry["obis"]) != register:
                 continue
-            late = [error for error in errors if error["at"] <= entry["at"]]
-            if is_unusable(entry) or late or any(before <= index for before in own):
-                return usable, _sentence(min(errors, key=lambda error: error["at"]))
+            causes = [entry] if is_unusable(entry) else []
+            causes += [error for error in own if error["before"] <= index]
+            causes += [error for error in others if error["at"] <= entry["at"]]
+            if causes:
+                return usable, _sentence(causes[0])
             usable.append(entry)
         if own:
-            return usable, _sentence(facts["errors"][0])
+            return usable, _sentence(own[0])
     return usable, ""
 
 
-def _concerns(error: Entry, register: Register) -> bool:
-    """Return whether an error without a value is about a register; without a code about all."""
+def _ends(error: Entry, register: Register) -> bool:
+    """Return whether an error without a value is the register's own; one without a code is."""
     return is_unusable(error) and parse(error["obis"]) in (None, register)
 
 
@@ -284,11 +286,17 @@ def _pair_reasons(begin: Entry, end: Entry) -> list[Finding]:
 
 def _serial_reasons(records: Sequence[Facts]) -> list[Finding]:
     """Return whether records name different meters, or different components that sign for one."""
-    names = {(facts.get("meter", ""), facts.get("gateway", "")) for facts in records}
+    names = {_names(facts) for facts in records}
     if len(names) < 2:
         return []
-    listed = ", ".join(sorted(f"{meter or '-'} by {gateway or '-'}" for meter, gateway in names))
+    listed = "; ".join(sorted(" ".join(filter(None, name)) or "no name" for name in names))
     return [(BillingReason.SERIAL_MISMATCH, f"records of several devices: {listed}")]
+
+
+def _names(facts: Facts) -> tuple[str, str, str]:
+    """Return meter and gateway, and the charge point where it is the only name."""
+    meter, gateway = facts.get("meter", ""), facts.get("gateway", "")
+    return meter, gateway, "" if meter or gateway else facts.get("charge_point", "")
 
 
 def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -4,9 +4,10 @@ A protocol (`protocols/<name>`) that takes part in `proofrail evidence check` ha
 
     recognise(data: bytes) -> bool
         Return whether a file is this protocol's, even if it is broken; quick, never raises.
-    check(data: bytes, key: str | bytes | None) -> Report
+    check(data: bytes, key: str | bytes | None, export: bool = False) -> Report
         Check every record in the file (`data` is UTF-8 where it is text; `key` is the one from the
-        command line). Raises Rejected where nothing can be read: that is exit code 2.
+        command line). Raises Rejected where nothing can be read: that is exit code 2. `export`:
+        only where a protocol has registers; energy fed back is billed, instead of consumption.
 
 `evidence.py` asks the protocols in order of their names; the first that recognises a file checks
 it. A protocol's own fields go into `RecordCheck.protocol_json` and `tables` (for people).
@@ -127,20 +128,22 @@ class RecordCheck:
 class Report:
     """The result for one file; on exit code 2 `error` is set, and `records` may be empty.
 
-    transactions: a protocol's verdicts over several records, JSON-ready.
+    transactions: a protocol's verdicts over several records, JSON-ready. incomplete: the file has
+    a part only of something that is judged as a whole.
     """
 
     file: str = ""
     records: list[Any] = field(default_factory=list)  # of RecordCheck
     transactions: list[dict[str, Any]] = field(default_factory=list)
     error: Finding | None = None
+    incomplete: bool = False
 
     @property
     def exit_code(self) -> int:
         """Return 0, 1 or 2 (see `evidence`)."""
         if self.error is not None:
             return UNREADABLE
-        return int(any(record.genuine_reasons for record in self.records))
+        return int(self.incomplete or any(record.genuine_reasons for record in self.records))
 
     @property
     def summary(self) -> dict[str, int]:

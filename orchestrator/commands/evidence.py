@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ _FIELDS = (
     ("transaction_id", "transaction"),
     ("context", "context"),
     ("subject", "subject"),
+    ("register", "billed by register"),
 )
 
 
@@ -43,16 +45,20 @@ def check(
     key: Annotated[
         str | None, typer.Option(help="The device's public key: PEM, hex or base64, or its file.")
     ] = None,
+    export: Annotated[
+        bool, typer.Option("--export", help="Bill energy that is fed back, not consumption.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check each record of a file. Is it genuine, billable, settleable, and why not?
 
-    Exit code 0: all are genuine. 1: one is not, or its key is missing. 2: unreadable file.
+    Exit code 0: all are genuine. 1: one is not, or its key is missing, or a session lacks its begin
+    or end. 2: unreadable file.
     """
     from device_adapters.evidence import check_file
 
     source = sys.stdin.buffer.read() if file == "-" else Path(file)
-    report = check_file(source, text_or_file(key) if key else None)
+    report = check_file(source, text_or_file(key) if key else None, export)
     report.file = file
     view = report.as_json()
     output.show(view, as_json, lambda console: _render(console, view, report.records))
@@ -114,6 +120,9 @@ def _transaction(console: Any, transaction: dict[str, Any]) -> None:
     records = ", ".join(str(index + 1) for index in transaction["records"])
     reasons = "; ".join(f"{r['code']} ({r['detail']})" for r in transaction["billable_reasons"])
     verdict = "billable" if transaction["billable"] else f"not billable: {reasons}"
+    if transaction.get("energy") is not None:  # mWh
+        energy = Decimal(transaction["energy"]) / 1_000_000
+        verdict += f", {energy:f} kWh by register {transaction['register']}"
     console.print(
         plain(f"transaction {transaction['transaction_id'] or '-'} ({records}): {verdict}")
     )
