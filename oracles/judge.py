@@ -16,6 +16,7 @@ from oracles.memory import Memory
 from .citations import cited_events, cited_ids, resolve, unresolved
 from .rules import EVERYTHING, Runs, derive_claim, late_run, runs
 from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
+from .verify import reason_now
 from .wire import Request
 
 MAX_RUN = 10_000  # events of one claim
@@ -199,9 +200,8 @@ class Judge:
     def _keys_now(self, events: Iterable[Event]) -> Reason | None:
         """Check the keys again: one may have been revoked since, from an earlier time on."""
         for event in events:
-            key = self.view.keys.key_at(event.device_id, event.observed_at_ms // 1000)
-            if isinstance(key, ClaimReason):
-                return key, f"the key of {event.device} is no longer valid for that time"
+            if reason := reason_now(event, self.view.keys):
+                return reason, f"the key of {event.device} is no longer valid for that time"
         return None
 
 

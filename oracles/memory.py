@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS evidence (
     record BLOB NOT NULL, content BLOB NOT NULL, signature BLOB NOT NULL,
     curve TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT NOT NULL DEFAULT '',
     names TEXT NOT NULL DEFAULT '[]', cites TEXT NOT NULL DEFAULT '[]',
-    place TEXT NOT NULL DEFAULT 'null', UNIQUE (device_id, counter)
+    place TEXT NOT NULL DEFAULT 'null', gateway TEXT NOT NULL DEFAULT '',
+    assurance TEXT NOT NULL DEFAULT 'device', UNIQUE (device_id, counter)
 );
 CREATE TABLE IF NOT EXISTS names (
     name TEXT NOT NULL, subject TEXT NOT NULL, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
@@ -70,6 +71,8 @@ _ADDED = (
     "names TEXT NOT NULL DEFAULT '[]'",
     "cites TEXT NOT NULL DEFAULT '[]'",
     "place TEXT NOT NULL DEFAULT 'null'",
+    "gateway TEXT NOT NULL DEFAULT ''",
+    "assurance TEXT NOT NULL DEFAULT 'device'",
 )
 
 
@@ -131,7 +134,7 @@ class Memory:
         with self._writing() as db:
             db.executemany(
                 f"INSERT OR IGNORE INTO evidence (device_id, content_id, {_EVENT}) "
-                f"VALUES ({','.join('?' * 18)})",
+                f"VALUES ({','.join('?' * 20)})",
                 map(event_out, events),
             )
             db.executemany(

@@ -185,12 +185,13 @@ def _evidence_of(context: AttestContext, rows: Sequence[_Row]) -> tuple[Message,
             anchor = anchor_of(session, row)
             records = [anchor] if anchor else []
             records += [
-                (body, protocol) for _, body, protocol in records_by_payment[row.payment_id]
+                evidence.Record(body, protocol, event.assurance, event.gateway)
+                for event, body, protocol in records_by_payment[row.payment_id]
             ]
             records += cited[row.payment_id]
             messages += [
-                Message(protocol, "", body, source="http")
-                for body, protocol in dict.fromkeys(records)
+                Message(record.protocol, "", record.body, source="http")
+                for record in dict.fromkeys(records)
             ]
     return tuple(messages)
 

@@ -196,7 +196,11 @@ def _drop(
 
 
 def _events(records: Sequence[evidence.Record]) -> list[Event]:
-    return [event_of(protocol, body) for body, protocol in records]
+    return [_event(record) for record in records]
+
+
+def _event(record: evidence.Record) -> Event:
+    return event_of(record.protocol, record.body, record.assurance, record.gateway)
 
 
 def _overdue(
@@ -232,7 +236,7 @@ def runs_behind(
         agreement,
         rules,
         row.last_counter,
-        event_of(anchor[1], anchor[0]) if anchor else None,
+        _event(anchor) if anchor else None,
         _events(stored),
         gone,
     )
@@ -283,7 +287,7 @@ def claim_of(
         context.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
         context.rules[agreement.product],
         row.sequence,
-        event_of(anchor[1], anchor[0]) if anchor else None,
+        _event(anchor) if anchor else None,
         run,
         resolve(run, _events(citations.cited_by(session, [row.payment_id])[row.payment_id])),
         late,

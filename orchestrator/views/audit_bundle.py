@@ -181,7 +181,7 @@ def _anchor(session: Session, row: payments.PaymentRow) -> tuple[str, bytes] | N
     if last is None or row.first_counter <= last:
         return None
     record = evidence.at_counter(session, row.agreement_id, last)
-    return (record[1], record[0]) if record else None
+    return (record.protocol, record.body) if record else None
 
 
 def _mandate(row: agreements.AgreementRow) -> dict[str, Any]:
