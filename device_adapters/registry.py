@@ -32,7 +32,8 @@ class Protocol:
 
     inlet: the MQTT topic, with + for the device's name. split: body -> records. decode: record ->
     event, pure, raises only Rejected. examples: (title, record, expected fields of the event or
-    the reason of its rejection).
+    the reason of its rejection). counted_by_signer: whether a gateway uses one counter for all the
+    meters that it signs for (the module's COUNTED_BY_SIGNER, False where it has none).
     """
 
     name: str
@@ -40,19 +41,32 @@ class Protocol:
     split: Callable[[bytes], list[bytes]]
     decode: Callable[[bytes], Event]
     examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
+    counted_by_signer: bool = False
 
 
 @cache
 def load(name: str) -> Protocol:
     """Return the protocol of that name, importing no other; also the blueprint, for a test."""
     module = import_module(f"{protocol_package.__name__}.{name}")
-    return Protocol(name, module.INLET, module.split, module.decode, tuple(module.EXAMPLES))
+    return Protocol(
+        name,
+        module.INLET,
+        module.split,
+        module.decode,
+        tuple(module.EXAMPLES),
+        getattr(module, "COUNTED_BY_SIGNER", False),
+    )
 
 
 @cache
 def protocols() -> dict[str, Protocol]:
     """Return every protocol whose name does not begin with an underscore, by its name."""
     return {name: load(name) for name in protocol_names()}
+
+
+def counted_by_signer(event: Event) -> bool:
+    """Return whether a gateway signed an event with a counter that it uses for all its meters."""
+    return bool(event.gateway) and load(event.protocol).counted_by_signer
 
 
 def protocol_names() -> list[str]:

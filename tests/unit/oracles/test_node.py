@@ -199,7 +199,7 @@ def test_attest__one_bad_claim_among_good_ones__signs_none_and_names_the_one(tmp
     records = [session_record(f"D{n}", 1) for n in range(3)]
     node.take([message(*records)])
     claims = [replace(claim_of(r), agreement=i) for r, i in zip(records, ids, strict=True)]
-    bad = replace(claims[1], facts=claims[1].facts[:-1] + b"\xff")
+    bad = replace(claims[1], facts=claims[1].facts[:-1] + b"\xfe")
     assert reasons(ask(node, claims[0], bad, claims[2])) == [(1, ClaimReason.CLAIM_DIFFERS)]
     assert node.health()["counts"]["attested"] == 0
     assert reasons(ask(node, claims[1], claims[0])) == [(1, ClaimReason.BATCH_UNSORTED)]
