@@ -86,7 +86,9 @@ class Files:
             if row.direction == "out":
                 self.bank.sent |= {order.end_to_end_id: order for order in read_orders(row.body)}
                 return
-            content = camt.parse(row.body, accounts=self.accounts, taken=partial(self._taken, row.file_hash))
+            content = camt.parse(
+                row.body, accounts=self.accounts, taken=partial(self._taken, row.file_hash)
+            )
         except Rejected as refusal:
             self.findings.add("bank file", row.name, f"it cannot be read any more: {refusal}")
             return

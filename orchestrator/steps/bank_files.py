@@ -71,7 +71,9 @@ def _digest_taken(store: Store, accounts: Collection[str], account: str, stateme
         content = camt.parse(file.body, accounts=accounts)
     except Rejected:  # a later version reads more strictly; no statement has this digest
         return "other"
-    digests = {other.id: camt.content_digest(other) for other in content if other.account == account}
+    digests = {
+        other.id: camt.content_digest(other) for other in content if other.account == account
+    }
     return digests.get(statement, "other")
 
 
@@ -95,7 +97,9 @@ def _take_file(context: BankFilesContext, name: str, body: bytes) -> Fact:
             context.memory.files_taken += 1
             _take_statuses(session, content)
             if content.unread:
-                context.log.warning("parts of a bank file not read", name=name, parts=content.unread)
+                context.log.warning(
+                    "parts of a bank file not read", name=name, parts=content.unread
+                )
             return Fact.TAKEN
         digest = bank_files.add(session, body, "in", name, "camt", now)
         context.memory.files_taken += 1

@@ -279,9 +279,7 @@ def test_open__a_start_beyond_the_rollover__reverts_by_name(energy_contract):
     assert refusal == "TermsMalformed"
 
 
-@pytest.mark.parametrize(
-    "word", [(5, 2), (6, 3)], ids=["export is no bool", "no such assurance"]
-)
+@pytest.mark.parametrize("word", [(5, 2), (6, 3)], ids=["export is no bool", "no such assurance"])
 def test_open__a_word_of_version_2_out_of_range__reverts_by_name(energy_contract, word):
     words = [300_000, 22_000, 0, 0, 0, 0, 0]
     words[word[0]] = word[1]

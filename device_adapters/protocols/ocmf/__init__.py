@@ -13,6 +13,7 @@ from device_adapters.protocols.ocmf.examples import EXAMPLES
 from device_adapters.protocols.ocmf.record import decode
 from device_adapters.protocols.ocmf.rules import OcmfCautionReason
 from device_adapters.protocols.ocmf.sections import split
+from device_adapters.registers import Direction
 from device_adapters.sessions import BillingReason
 from device_adapters.verdicts import Report
 
@@ -37,6 +38,6 @@ def recognise(data: bytes) -> bool:
     return holds_ocmf(data)
 
 
-def check(data: bytes, key: str | bytes | None, export: bool = False) -> Report:
+def check(data: bytes, key: str | bytes | None, direction: Direction = Direction.IMPORT) -> Report:
     """Check every record in a file of any wrapping (see `verdicts`)."""
-    return check_ocmf(data, key, export)
+    return check_ocmf(data, key, direction)

@@ -94,11 +94,13 @@ class OcmfCheck(RecordCheck):
         return self.content.facts["readings"] if self.content else []
 
 
-def check_ocmf(data: bytes, given: str | bytes | None, export: bool = False) -> Report:
+def check_ocmf(
+    data: bytes, given: str | bytes | None, direction: Direction = Direction.IMPORT
+) -> Report:
     """Check every record; its key comes from the caller, else the container, else the record.
 
     Args:
-        export: whether energy that is fed back is billed, instead of consumption.
+        direction: which way the energy flows that is billed.
     """
     records = [_open(index, item) for index, item in enumerate(find_records(data))]
     sessions = find_sessions([_file_record(record) for record in records])
@@ -106,7 +108,6 @@ def check_ocmf(data: bytes, given: str | bytes | None, export: bool = False) -> 
     for record in records:
         _check_signature(record, given)
         _check_settleable(record)
-    direction = Direction.EXPORT if export else Direction.IMPORT
     report = Report(records=records, transactions=_judge(records, sessions, direction))
     report.incomplete = any(_OPEN & set(_codes(record.billable_reasons)) for record in records)
     if all(record.unreadable and not _has_all_sections(record.record) for record in records):

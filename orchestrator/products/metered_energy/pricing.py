@@ -210,9 +210,7 @@ def _is_agreed(terms: EnergyTerms, facts: EnergyFacts) -> bool:
     if terms.version == 1:
         return True
     register = registers.of_number(facts.register)
-    return register.direction is terms.direction and not (
-        terms.continuous and register.per_session
-    )
+    return register.direction is terms.direction and not (terms.continuous and register.per_session)
 
 
 def _of_one_session(facts: EnergyFacts) -> bool:

@@ -183,9 +183,7 @@ def _marks_refusal(items: Sequence[MeterReading], in_session: bool) -> Refusal |
     return None
 
 
-def _session_refusal(
-    terms: EnergyTerms, session: Sequence[Event], event: Event
-) -> Refusal | None:
+def _session_refusal(terms: EnergyTerms, session: Sequence[Event], event: Event) -> Refusal | None:
     """Return why what the record is part of is no session that is billed, or None.
 
     Of a session that is still open, only what no later record can lift. Continuous terms charge
