@@ -20,6 +20,7 @@ from orchestrator.edges.store import (
     agreements,
     citations,
     evidence,
+    later_outcomes,
     payments,
 )
 from orchestrator.products import Product
@@ -150,7 +151,7 @@ def _next(
             ],
         )
         result = _runs(context, session, row)
-    _drop(context, session, row, result)
+    _drop(context, session, row, result, now)
     return result
 
 
@@ -177,13 +178,18 @@ def _late(
     )
     agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
     result = late_run(agreement, rules, events, ranges, cited)
-    _drop(context, session, row, result)
+    _drop(context, session, row, result, now)
     return result
 
 
 def _drop(
-    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs
+    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs, now: int
 ) -> None:
+    reasons = {
+        "0x" + verdict.event.event_id.hex(): (str(verdict.reason), verdict.detail)
+        for verdict in result.dropped
+    }
+    later_outcomes.add_dropped(session, reasons, now)
     for verdict in result.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.reason))
         context.log.info(
