@@ -121,6 +121,18 @@ def sign_outcomes(
     return receipts.sign_payload(payload, TYPE), len(views)
 
 
+def sign_all_outcomes(
+    receipts: Receipts, device: str, outcomes: Sequence[SentOutcome], at: int
+) -> list[bytes]:
+    """Return as many signed messages as all these outcomes need."""
+    messages: list[bytes] = []
+    while outcomes:
+        message, count = sign_outcomes(receipts, device, outcomes, at)
+        messages.append(message)
+        outcomes = outcomes[count:]
+    return messages
+
+
 def read_outcomes(message: bytes, public_key: ECKey) -> dict[str, Any]:
     """Return the payload of a genuine message with later outcomes (docs/reference/wire.md).
 

@@ -122,13 +122,13 @@ def sent(session: Session, devices: Sequence[str], now: int) -> None:
         session.add(row)
 
 
-def acknowledge(session: Session, device: str, ids: Sequence[str], now: int) -> int:
-    """Record what a device has taken, and let it have what follows; return how much was new.
+def take_acknowledged(session: Session, device: str, ids: Sequence[str], now: int) -> int:
+    """Record what a device has taken, and return how much of it was new.
 
     Args:
         session: A write session.
         device: Who acknowledges; outcomes for others stay as they are.
-        ids: Outcomes. None: it asks for all that it has not acknowledged.
+        ids: Of outcomes; unknown ones change nothing.
         now: Unix seconds.
     """
     count = 0
@@ -139,13 +139,25 @@ def acknowledge(session: Session, device: str, ids: Sequence[str], now: int) -> 
             .where(LaterOutcomeRow.device == device, LaterOutcomeRow.acknowledged_at.is_(None))
             .values(acknowledged_at=now)
         ).rowcount
-    if not page(session, device, 0, 1, open_only=True):
+    if count and not page(session, device, 0, 1, open_only=True):
         session.exec(delete(OutcomeDeliveryRow).where(OutcomeDeliveryRow.device == device))
-    elif count or not ids:
+    return count
+
+
+def acknowledge(session: Session, device: str, ids: Sequence[str], now: int) -> None:
+    """Record what a device acknowledged by MQTT, and let it have what follows.
+
+    Args:
+        session: A write session.
+        device: Who acknowledges.
+        ids: Of outcomes. None: it asks for all that it has not acknowledged.
+        now: Unix seconds.
+    """
+    count = take_acknowledged(session, device, ids, now)
+    if (count or not ids) and page(session, device, 0, 1, open_only=True):
         row = session.get(OutcomeDeliveryRow, device) or OutcomeDeliveryRow(device=device, due_at=0)
         row.sent, row.due_at = 0, max(now, row.sent_at + _SHORTEST_PAUSE_S)
         session.add(row)
-    return count
 
 
 def _records(session: Session, condition: Any) -> list[tuple[EventRow, str, str]]:
