@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 
 import pytest
@@ -11,7 +12,7 @@ from device_adapters.types import LogPosition, Message
 from orchestrator.core.later_outcome import acknowledgement, read_outcomes
 from orchestrator.core.payment import Fact
 from orchestrator.core.receipt import Receipts, public_key_of
-from orchestrator.edges.store import evidence, later_outcomes
+from orchestrator.edges.store import Store, evidence, later_outcomes
 from orchestrator.ingest.outcome_sender import OutcomeSender
 from orchestrator.steps.collect import collect, verify
 from orchestrator.views.trace import trace
@@ -39,11 +40,18 @@ class Air:
         return True
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Give a database with all tables: a copy is faster than the migrations."""
+    path = tmp_path_factory.mktemp("empty") / "rail.sqlite3"
+    Store(path).close()
+    return path
+
+
 @pytest.fixture
-def bare(tmp_path):
+def bare(tmp_path, empty):
+    shutil.copy(empty, tmp_path)
     bare_rail = BareRail(tmp_path, hole_patience_s=30)
-    for device in bare_rail.place.fleet.devices.values():
-        device.link = None
     yield bare_rail
     bare_rail.close()
 
