@@ -170,6 +170,31 @@ def read_der(der: bytes) -> tuple[int, int]:
         raise Rejected(Reason.SIGNATURE_MALFORMED, "not a DER sequence of r and s") from None
 
 
+def unsigned_to_der(data: bytes, curve: Curve) -> bytes | None:
+    """Return the DER form of a signature whose integers are written without a sign; None if not.
+
+    Whole fleets of meters write r and s in a fixed width, without the zero octet that DER puts
+    before a first bit of one, or with zero octets that DER leaves out. The Transparenzsoftware
+    reads them as positive numbers. Everything else is as DER requires: a sequence of exactly two
+    integers, of no more octets than the curve needs, and nothing after it.
+    """
+    size = (ORDERS[curve].bit_length() + 7) // 8
+    head = 3 if data[1:2] == b"\x81" else 2
+    if data[:1] != b"\x30" or len(data) <= head or data[head - 1] != len(data) - head:
+        return None
+    numbers, at = [], head
+    while at + 2 <= len(data):
+        length = data[at + 1]
+        number = data[at + 2 : at + 2 + length]
+        if data[at] != 0x02 or not 0 < length <= size + 1 or len(number) != length:
+            return None
+        numbers.append(int.from_bytes(number, "big"))
+        at += 2 + length
+    if at != len(data) or len(numbers) != 2:
+        return None
+    return encode_dss_signature(*numbers)
+
+
 _DIGESTS = {"sha256": ec.ECDSA(hashes.SHA256()), "sha512": ec.ECDSA(hashes.SHA512())}
 _DIGESTS["keccak256"] = ec.ECDSA(Prehashed(hashes.SHA256()))
 

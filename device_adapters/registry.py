@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 from device_adapters import protocols as protocol_package
+from device_adapters.content import Content
 from device_adapters.types import (
     MAX_MESSAGE_BYTES,
     MAX_RECORD_BYTES,
@@ -42,21 +44,74 @@ class Protocol:
     examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UnsignedProtocol:
+    """A protocol without signatures (see `content`): its bytes travel in the envelope `sealed`.
+
+    is_file: whether the sender of a file stands for it, and no device (assurance `file`).
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    recognise: Callable[[bytes], bool]
+    read: Callable[[bytes], Content]
+    is_file: bool
+    examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
+
+
 @cache
 def load(name: str) -> Protocol:
     """Return the protocol of that name, importing no other; also the blueprint, for a test."""
-    module = import_module(f"{protocol_package.__name__}.{name}")
+    module = load_module(name)
     return Protocol(name, module.INLET, module.split, module.decode, tuple(module.EXAMPLES))
 
 
 @cache
+def load_unsigned(name: str) -> UnsignedProtocol | None:
+    """Return the unsigned protocol of that name, importing no other; None where there is none."""
+    if name not in protocol_names():
+        return None
+    module = load_module(name)
+    if not is_unsigned(module):
+        return None
+    return UnsignedProtocol(
+        name,
+        tuple(module.FORMATS),
+        module.recognise,
+        module.read,
+        getattr(module, "FILE", False),
+        tuple(module.EXAMPLES),
+    )
+
+
+@cache
 def protocols() -> dict[str, Protocol]:
-    """Return every protocol whose name does not begin with an underscore, by its name."""
-    return {name: load(name) for name in protocol_names()}
+    """Return every protocol whose records are signed, by its name."""
+    return {name: load(name) for name in protocol_names() if not is_unsigned(load_module(name))}
+
+
+@cache
+def unsigned() -> dict[str, UnsignedProtocol]:
+    """Return every protocol without signatures, by its name."""
+    loaded = map(load_unsigned, protocol_names())
+    return {protocol.name: protocol for protocol in loaded if protocol is not None}
+
+
+def load_module(name: str) -> ModuleType:
+    """Return the module of a protocol, or of the blueprint."""
+    return import_module(f"{protocol_package.__name__}.{name}")
+
+
+def is_unsigned(module: ModuleType) -> bool:
+    """Return whether a protocol's module declares that its records have no signature."""
+    return bool(getattr(module, "UNSIGNED", False))
 
 
 def protocol_names() -> list[str]:
-    """Return the names of `protocols()`, sorted, without loading them."""
+    """Return the names of all protocols, signed or not, sorted, without loading them.
+
+    A device may publish under each: a record that needs an envelope is answered by name.
+    """
     names = (module.name for module in iter_modules(protocol_package.__path__))
     return sorted(name for name in names if not name.startswith("_"))
 
@@ -98,6 +153,9 @@ def _refuse_message(message: Message) -> Rejected | None:
         return Rejected(
             Reason.UNKNOWN_TOPIC, "the topic is not an evidence topic of a device", body
         )
+    if load_unsigned(message.protocol) is not None:
+        detail = f"{message.protocol} has no signature: send it in an envelope (protocol sealed)"
+        return Rejected(Reason.SIGNATURE_MISSING, detail, body)
     if message.protocol not in protocols():
         return Rejected(Reason.UNKNOWN_PROTOCOL, f"no protocol {message.protocol[:60]!r}", body)
     if message.retained:
@@ -117,10 +175,11 @@ def _read_record(
     event = _guarded(protocol.decode, record)
     if isinstance(event, Rejected):
         return event
-    if message.device and message.device != event.device:
+    names = {event.device, event.gateway} - {""}  # a gateway sends for the devices behind it
+    if message.device and message.device not in names:
         detail = f"the topic of {message.device[:60]!r} carried a record of {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
-    if not event.device.startswith(message.scope):
+    if not any(name.startswith(message.scope) for name in names):
         detail = f"the sender may speak for {message.scope[:60]!r}, not for {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
     late = from_the_future(event, now_ms) if now_ms is not None else None

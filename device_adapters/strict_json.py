@@ -58,7 +58,9 @@ def exact_decimal(token: str) -> Decimal:
         value = Decimal(token) if len(token) <= _MAX_TOKEN else None
     except InvalidOperation:
         value = None
-    if value is None or not -_MAX_TOKEN < value.adjusted() < 19 or abs(value) >= MAX_NUMBER:
+    if value is None or not value.is_finite():
+        raise Rejected(Reason.NUMBER_OUT_OF_RANGE, f"{token[:_MAX_TOKEN]} is not a usable number")
+    if not -_MAX_TOKEN < value.adjusted() < 19 or abs(value) >= MAX_NUMBER:
         raise Rejected(Reason.NUMBER_OUT_OF_RANGE, f"{token[:_MAX_TOKEN]} is not a usable number")
     return value
 

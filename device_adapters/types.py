@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
+from unicodedata import normalize
 
 import sha3
 
@@ -215,6 +216,15 @@ class DeviceKey:
     curve: Curve
     x: int
     y: int
+
+
+def canonical_name(name: str) -> str:
+    """Return the one form of a device's name: trimmed, and in Unicode's composed form (NFC).
+
+    Letters keep their case, because serial numbers may differ in it alone. A name that reaches the
+    rail in two spellings of one form is one device; so every protocol calls this.
+    """
+    return normalize("NFC", name).strip()
 
 
 def device_id(name: str) -> bytes:

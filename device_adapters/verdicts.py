@@ -6,10 +6,13 @@ A protocol (`protocols/<name>`) that takes part in `proofrail evidence check` ha
         Return whether a file is this protocol's, even if it is broken; quick, never raises.
     check(data: bytes, key: str | bytes | None) -> Report
         Check every record in the file (`data` is UTF-8 where it is text; `key` is the one from the
-        command line). Raises Rejected where nothing can be read: that is exit code 2.
+        command line). Raises Rejected where nothing can be read: that is exit code 2. A protocol
+        with registers takes a third argument, `direction` (`registers.Direction`), and names the
+        register that is billed in that direction.
 
 `evidence.py` asks the protocols in order of their names; the first that recognises a file checks
-it. A protocol's own fields go into `RecordCheck.protocol_json` and `tables` (for people).
+it. A protocol without signatures has no `check` (see `content`). A protocol's own fields go into
+`RecordCheck.protocol_json` and `tables` (for people).
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ class Unproven(StrEnum):
     NOT_GENUINE = "not_genuine"  # a reason for not billable and not settleable
     NOT_BILLABLE = "not_billable"  # a reason for not settleable
     CURVE_NOT_SETTLED = "curve_not_settled"  # genuine, but no contract can check this curve
+    PROTOCOL_AMBIGUOUS = "protocol_ambiguous"  # several protocols recognise the file
+    UNSIGNED = "unsigned"  # the protocol has no signature: a device or its gateway must seal it
+    REGISTER_MISSING = "register_missing"  # no register, or no single one, of the direction asked
+    UNIT_UNREGISTERED = "unit_unregistered"  # the unit is not in its protocol's registry
 
 
 @dataclass
@@ -72,11 +79,16 @@ class RecordCheck:
         """Return the tables that people see in addition to the single fields."""
         return []
 
+    @property
+    def is_genuine(self) -> bool | None:
+        """Return whether the record is genuine; None where its protocol has no signatures."""
+        return not self.genuine_reasons
+
     def as_json(self) -> dict[str, Any]:
         """Return the JSON view: three verdicts with reasons, the key, the protocol's members."""
         return {
             "index": self.index,
-            "genuine": not self.genuine_reasons,
+            "genuine": self.is_genuine,
             "genuine_reasons": findings_json(self.genuine_reasons),
             "billable": not self.billable_reasons,
             "billable_reasons": findings_json(self.billable_reasons),
@@ -127,30 +139,37 @@ class RecordCheck:
 class Report:
     """The result for one file; on exit code 2 `error` is set, and `records` may be empty.
 
-    transactions: a protocol's verdicts over several records, JSON-ready.
+    transactions: a protocol's verdicts over several records, JSON-ready. incomplete: the file has
+    a part only of something that is judged as a whole. protocol: its name, "" for none. candidates:
+    the protocols that recognise a file whose protocol is not clear.
     """
 
     file: str = ""
     records: list[Any] = field(default_factory=list)  # of RecordCheck
     transactions: list[dict[str, Any]] = field(default_factory=list)
     error: Finding | None = None
+    incomplete: bool = False
+    protocol: str = ""
+    candidates: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """Return 0, 1 or 2 (see `evidence`)."""
         if self.error is not None:
             return UNREADABLE
-        return int(any(record.genuine_reasons for record in self.records))
+        ungenuine = any(record.is_genuine is False for record in self.records)
+        return int(self.incomplete or ungenuine)
 
     @property
     def summary(self) -> dict[str, int]:
         """Return how many records got each verdict."""
         records = self.records
-        genuine_count = sum(not record.genuine_reasons for record in records)
+        verdicts = [record.is_genuine for record in records]
         return {
             "records": len(records),
-            "genuine": genuine_count,
-            "not_genuine": len(records) - genuine_count,
+            "genuine": verdicts.count(True),
+            "not_genuine": verdicts.count(False),
+            "unsigned": verdicts.count(None),
             "unreadable": sum(record.unreadable for record in records),
             "billable": sum(not record.billable_reasons for record in records),
             "settleable": sum(not record.settleable_reasons for record in records),
@@ -160,6 +179,8 @@ class Report:
         """Return the JSON view; numbers of a payload are strings exactly as written."""
         return {
             "file": self.file,
+            "protocol": self.protocol or None,
+            "candidates": list(self.candidates),
             "exit_code": self.exit_code,
             "error": findings_json([self.error])[0] if self.error else None,
             "summary": self.summary,

@@ -305,17 +305,22 @@ def _walk(
                 EventVerdict(e, ClaimReason.INCOMPLETE, "its end is missing") for e in segment
             ]
             segment = []
-        verdict = _admitted(agreement, rules, segment[-1] if segment else anchor, event)
+        verdict = _admitted(agreement, rules, anchor, segment, event)
         (dropped if verdict.reason else segment).append(verdict if verdict.reason else event)
     length = rules.complete(agreement.terms, anchor, segment) if segment else 0
     return segment[:length], dropped
 
 
 def _admitted(
-    agreement: Agreement, rules: ProductRules, previous: Event | None, event: Event
+    agreement: Agreement,
+    rules: ProductRules,
+    anchor: Event | None,
+    segment: Sequence[Event],
+    event: Event,
 ) -> EventVerdict:
     verdict = _alone(agreement, event)
     if verdict.reason:
         return verdict
-    refusal = rules.admit(agreement.terms, previous, event)
+    previous = segment[-1] if segment else anchor
+    refusal = rules.admit(agreement.terms, previous, event, segment)
     return EventVerdict(event, *refusal) if refusal else verdict

@@ -29,6 +29,7 @@ class ClaimReason(StrEnum):
     KIND_NOT_PRICED = "kind_not_priced"
     IMPLAUSIBLE_READING = "implausible_reading"
     REGISTER_BACKWARDS = "register_backwards"
+    REGISTER_MISMATCH = "register_mismatch"  # another register than that of the readings before it
     TIME_BACKWARDS = "time_backwards"
     TOO_LATE = "too_late"  # at or below a claimed counter: it was declared lost
     DEVICE_COMPROMISED = "device_compromised"  # nothing new of this device is accepted
@@ -37,6 +38,7 @@ class ClaimReason(StrEnum):
     FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
     CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
     ABOVE_TAP_LIMIT = "above_tap_limit"
+    ASSURANCE_TOO_LOW = "assurance_too_low"  # the terms ask that somebody else stands for it
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim
     EVIDENCE_MISSING = "evidence_missing"
@@ -130,9 +132,18 @@ class ProductRules(Protocol):
         """Return the subject that events must be about (`Event.subject_id`); b"": any."""
 
     def admit(
-        self, terms: bytes, previous: Event | None, event: Event
+        self,
+        terms: bytes,
+        previous: Event | None,
+        event: Event,
+        earlier: Sequence[Event] = (),
     ) -> tuple[ClaimReason, str] | None:
-        """Return None if `event` may follow `previous` (the last admitted one), else why not."""
+        """Return None if `event` may follow `previous`, else why not.
+
+        Args:
+            previous: the last admitted event without a gap before this one, else the last claimed.
+            earlier: the admitted events from the last gap (or claim) to `previous`.
+        """
 
     def complete(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
         """Return how many of the leading events form a run to claim (0: none yet).

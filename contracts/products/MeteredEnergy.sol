@@ -9,13 +9,19 @@ import {Traits} from "../libraries/Traits.sol";
 /// @title Energy by the meter's register, charged by cumulative rounding: no rounding drifts.
 /// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh.
 /// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
-/// uint64 rolloverAt). A register that reaches `rolloverAt` begins at zero again; 0: it never does.
+/// uint64 rolloverAt, bool export, uint8 assurance). A register that reaches `rolloverAt` begins at
+/// zero again; 0: it never does. `export`: energy fed into the grid is charged, not energy taken
+/// from it. `assurance`: the least that is taken, which the oracles check; 0 device, 1 gateway,
+/// 2 file.
 /// Facts: abi.encode(uint64 fromRegister, uint64 toRegister, int64 energy, uint40 fromTime,
-/// uint40 toTime, uint8 kind). Kinds: 0 actual; 1 estimated, charged ahead of the meter (continuous
+/// uint40 toTime, uint8 kind, uint48 register). `register` is the OBIS code of the register that
+/// was read, its six groups A to F. Kinds: 0 actual; 1 estimated, charged ahead of the meter (continuous
 /// terms only); 2 exchanged: `toRegister` is where the new meter begins; 3 late: a stretch that
 /// claims had passed by.
 /// `fromRegister` is an actual reading, never an estimate. `energy` is what is new to the charge:
 /// below zero where an estimate was too high.
+/// A register that begins at zero with each session (OCMF, table 25: B2, B3, C2, C3) is never
+/// compared with the last claim's: what bounds a replay there is that times do not overlap.
 /// Warning: it bounds what a meter may say (the fuse, the register's direction); it cannot know
 /// the truth. What an exchanged meter's last reading was, only the oracles saw.
 contract MeteredEnergy is IProduct {
@@ -38,6 +44,8 @@ contract MeteredEnergy is IProduct {
         bool continuous;
         uint64 startRegister;
         uint64 rolloverAt;
+        bool export_;
+        uint8 assurance;
     }
 
     struct Facts {
@@ -47,6 +55,7 @@ contract MeteredEnergy is IProduct {
         uint40 fromTime;
         uint40 toTime;
         Kind kind;
+        uint48 register;
     }
 
     /// 1 is IProduct's OVER_LIMIT; the order is what `refusalName` and the rail's 100 + n speak of.
@@ -61,7 +70,9 @@ contract MeteredEnergy is IProduct {
         TimeBackwards,
         FuseExceeded,
         KindUnexpected, // late facts of counters that are not, or an estimate of sessions
-        DeviceNotActive // at the time of the last reading, by the registry
+        DeviceNotActive, // at the time of the last reading, by the registry
+        RegisterNotAgreed // none is named, it counts the other direction, or continuous terms need
+        // one that runs on
     }
 
     /// @notice A late stretch was charged only as far as the register had risen without a charge.
@@ -72,6 +83,8 @@ contract MeteredEnergy is IProduct {
 
     uint256 private constant MWH_PER_KWH = 1_000_000;
     uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
+    uint256 private constant LEAST_ASSURANCE = 2; // a file
+    uint48 private constant ACTIVE_ENERGY = 0x0800; // groups D and E: a register that counts up
 
     /// @notice The rail that may call.
     address public immutable rail;
@@ -104,10 +117,10 @@ contract MeteredEnergy is IProduct {
 
     /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
-        string[11] memory names = [
+        string[12] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "RegisterBackwards", "RegisterDiscontinuous",
             "EnergyAboveRegister", "EnergyIncomplete", "TimeBackwards", "FuseExceeded",
-            "KindUnexpected", "DeviceNotActive"
+            "KindUnexpected", "DeviceNotActive", "RegisterNotAgreed"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
@@ -169,6 +182,9 @@ contract MeteredEnergy is IProduct {
         if (facts.kind == Kind.Late) {
             return State(state.register, total, state.time, ahead, state.stage);
         }
+        if (_ofOneSession(facts.register)) { // the register that runs on was not read
+            return State(state.register, total, facts.toTime, ahead, state.stage);
+        }
         if (facts.kind == Kind.Estimated) {
             return State(facts.fromRegister, total, facts.fromTime, ahead, Stage.Claimed);
         }
@@ -179,11 +195,13 @@ contract MeteredEnergy is IProduct {
     function _judge(Terms memory terms, State memory state, Facts memory facts)
         private pure returns (Answer, int256 charged, int256 ahead)
     {
+        if (!_isAgreed(terms, facts.register)) return (Answer.RegisterNotAgreed, 0, 0);
         uint256 end = terms.rolloverAt;
         if (end != 0 && (facts.fromRegister >= end || facts.toRegister >= end)) {
             return (Answer.FactsMalformed, 0, 0);
         }
         if (facts.toTime < facts.fromTime) return (Answer.TimeBackwards, 0, 0);
+        if (_ofOneSession(facts.register)) return _judgeOneSession(terms, state, facts);
         if (facts.kind == Kind.Late) return _judgeLate(terms, state, facts);
         if (terms.continuous) return _judgeContinuous(terms, state, facts);
         if (facts.kind == Kind.Estimated) return (Answer.KindUnexpected, 0, 0);
@@ -231,6 +249,18 @@ contract MeteredEnergy is IProduct {
         return (_fair(terms, facts, rise), facts.energy, state.ahead - passed);
     }
 
+    /// @dev A session of a register that begins with it. Late, nothing would bound it: no time order,
+    /// and no register that rose without a charge.
+    function _judgeOneSession(Terms memory terms, State memory state, Facts memory facts)
+        private pure returns (Answer, int256, int256)
+    {
+        if (facts.kind != Kind.Actual) return (Answer.KindUnexpected, 0, 0);
+        if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
+        if (facts.toRegister < facts.fromRegister) return (Answer.RegisterBackwards, 0, 0);
+        int256 rise = int256(uint256(facts.toRegister)) - int256(uint256(facts.fromRegister));
+        return (_fair(terms, facts, rise), facts.energy, int256(state.ahead) + facts.energy);
+    }
+
     /// @dev Charged as far as the register rose by without a charge: the claims that followed may have
     /// used that up, which no oracle can know beforehand, so it cuts and does not refuse.
     function _judgeLate(Terms memory terms, State memory state, Facts memory facts)
@@ -251,6 +281,30 @@ contract MeteredEnergy is IProduct {
         if (facts.energy > rise) return Answer.EnergyAboveRegister;
         if (!_fits(terms, facts.energy, facts.fromTime, facts.toTime)) return Answer.FuseExceeded;
         return Answer.Priced;
+    }
+
+    /// @dev Whether it is a register of total active energy in the direction of the terms, and one
+    /// that runs on where they are continuous. OCMF, table 25; 98 and 9E are vendors' registers.
+    function _isAgreed(Terms memory terms, uint48 register) private pure returns (bool) {
+        uint48 last = register & 0xff; // group F: the present value, not a historical one
+        if (register >> 40 != 1 || (register >> 8) & 0xffff != ACTIVE_ENERGY) return false;
+        if (last != 0xff && last != 0) return false;
+        if (terms.continuous && _ofOneSession(register)) return false;
+        uint48 counts = _counts(register);
+        if (terms.export_) return counts == 0x02 || (counts >= 0xc0 && counts <= 0xc3);
+        return counts == 0x01 || counts == 0x98 || counts == 0x9e
+            || (counts >= 0xb0 && counts <= 0xb3);
+    }
+
+    /// @dev Whether it begins at zero with each session: groups C of B2, B3, C2 and C3.
+    function _ofOneSession(uint48 register) private pure returns (bool) {
+        uint48 counts = _counts(register);
+        return counts == 0xb2 || counts == 0xb3 || counts == 0xc2 || counts == 0xc3;
+    }
+
+    /// @dev Group C of the OBIS code: what the register counts.
+    function _counts(uint48 register) private pure returns (uint48) {
+        return (register >> 24) & 0xff;
     }
 
     /// @dev A start register of 0 says "not known": the first claim may begin anywhere.
@@ -285,28 +339,31 @@ contract MeteredEnergy is IProduct {
     }
 
     function _terms(bytes calldata raw) private pure returns (bool, Terms memory terms) {
-        if (raw.length != 160) return (false, terms);
-        uint256[5] memory word = abi.decode(raw, (uint256[5]));
+        if (raw.length != 224) return (false, terms);
+        uint256[7] memory word = abi.decode(raw, (uint256[7]));
         bool sound = (word[0] | word[3] | word[4]) <= type(uint64).max
             && word[1] <= type(uint32).max && word[1] != 0 && word[2] <= 1
-            && (word[4] == 0 || word[3] < word[4]);
+            && (word[4] == 0 || word[3] < word[4]) && word[5] <= 1 && word[6] <= LEAST_ASSURANCE;
         (terms.pricePerKwh, terms.fuseWatts) = (uint64(word[0]), uint32(word[1]));
         (terms.continuous, terms.startRegister) = (word[2] == 1, uint64(word[3]));
         terms.rolloverAt = uint64(word[4]);
+        (terms.export_, terms.assurance) = (word[5] == 1, uint8(word[6]));
         return (sound, terms);
     }
 
     /// @dev Read word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
     function _facts(bytes calldata raw) private pure returns (bool, Facts memory facts) {
-        if (raw.length != 192) return (false, facts);
-        uint256[6] memory word = abi.decode(raw, (uint256[6]));
+        if (raw.length != 224) return (false, facts);
+        uint256[7] memory word = abi.decode(raw, (uint256[7]));
         bool sound = (word[0] | word[1]) <= type(uint64).max
             && int64(int256(word[2])) == int256(word[2])
-            && (word[3] | word[4]) <= type(uint40).max && word[5] <= uint8(type(Kind).max);
+            && (word[3] | word[4]) <= type(uint40).max && word[5] <= uint8(type(Kind).max)
+            && word[6] <= type(uint48).max;
         if (!sound) return (false, facts);
         (facts.fromRegister, facts.toRegister) = (uint64(word[0]), uint64(word[1]));
         (facts.energy, facts.kind) = (int64(int256(word[2])), Kind(word[5]));
         (facts.fromTime, facts.toTime) = (uint40(word[3]), uint40(word[4]));
+        facts.register = uint48(word[6]);
         return (true, facts);
     }
 }

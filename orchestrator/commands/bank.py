@@ -85,12 +85,15 @@ def _render(console: Any, view: dict[str, Any]) -> None:
             console.print(table("balances", ("code", "date", ">amount"), balances))
         _lines(console, statement["lines"])
     for report in view.get("status_reports", ()):
-        rows = [(s["end_to_end_id"], s["code"], s["reason"]) for s in report["statuses"]]
+        rows = [
+            (s["end_to_end_id"] or s["instruction_id"] or s["uetr"], s["code"], s["reason"])
+            for s in report["statuses"]
+        ]
         title = (
             f"{view['kind']} about {report['original_message_id']}: {report['code'] or '-'} "
             f"{report['reason'] or ''}"
         )
-        console.print(table(title, ("EndToEndId", "status", "reason"), rows))
+        console.print(table(title, ("EndToEndId, InstrId or UETR", "status", "reason"), rows))
     for name, problems in (("problems", view["problems"]), ("notes", view["notes"])):
         if problems:
             rows = [

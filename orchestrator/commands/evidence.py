@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,12 @@ _FIELDS = (
     ("transaction_id", "transaction"),
     ("context", "context"),
     ("subject", "subject"),
+    ("register", "billed by register"),
+    ("form", "envelope"),
+    ("assurance", "assurance as claimed"),
+    ("iss", "signed by"),
+    ("sub", "about"),
+    ("inner_protocol", "content"),
 )
 
 
@@ -43,16 +50,26 @@ def check(
     key: Annotated[
         str | None, typer.Option(help="The device's public key: PEM, hex or base64, or its file.")
     ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Name of the file's protocol; default: the one that recognises it.")
+    ] = "",
+    export: Annotated[
+        bool, typer.Option("--export", help="Bill energy fed into the grid, not consumption.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check each record of a file. Is it genuine, billable, settleable, and why not?
 
-    Exit code 0: all are genuine. 1: one is not, or its key is missing. 2: unreadable file.
+    Exit code 0: all are genuine, or readable where the protocol has no signatures. 1: one is not,
+    or its key is missing, or a session lacks its begin or end. 2: the file is unreadable, or of
+    several protocols.
     """
     from device_adapters.evidence import check_file
+    from device_adapters.registers import Direction
 
     source = sys.stdin.buffer.read() if file == "-" else Path(file)
-    report = check_file(source, text_or_file(key) if key else None)
+    direction = Direction.EXPORT if export else Direction.IMPORT
+    report = check_file(source, text_or_file(key) if key else None, protocol, direction)
     report.file = file
     view = report.as_json()
     output.show(view, as_json, lambda console: _render(console, view, report.records))
@@ -71,14 +88,14 @@ def _render(console: Any, view: dict[str, Any], records: list[Any]) -> None:
         _transaction(console, transaction)
     if view["error"]:
         error = view["error"]
-        console.print(
-            plain(
-                f"{view['file']} cannot be read: {error['detail']} ({error['code']}). "
-                "Use the file as the vendor's software wrote it."
-            )
-        )
+        advice = "" if view["candidates"] else " Use the file as the vendor's software wrote it."
+        problem = f"{view['file']} cannot be read: {error['detail']} ({error['code']}).{advice}"
+        console.print(plain(problem))
         return
     summary = view["summary"]
+    if summary["unsigned"]:
+        console.print(f"{summary['unsigned']} of {view['protocol']}, which has no signatures")
+        return
     console.print(
         f"{summary['records']} records: {summary['genuine']} genuine, "
         f"{summary['not_genuine']} not, {summary['billable']} billable, "
@@ -104,7 +121,9 @@ def _record(record: dict[str, Any]) -> Any:
     return table(f"record {record['index'] + 1}", ("field", "value"), rows)
 
 
-def _verdict(holds: bool, reasons: list[dict[str, str]]) -> Any:
+def _verdict(holds: bool | None, reasons: list[dict[str, str]]) -> Any:
+    if holds is None:
+        return plain("not known: there is no signature", "yellow")
     if holds:
         return plain("yes", "green")
     return plain("no: " + "; ".join(f"{r['code']} ({r['detail']})" for r in reasons), "red")
@@ -114,6 +133,9 @@ def _transaction(console: Any, transaction: dict[str, Any]) -> None:
     records = ", ".join(str(index + 1) for index in transaction["records"])
     reasons = "; ".join(f"{r['code']} ({r['detail']})" for r in transaction["billable_reasons"])
     verdict = "billable" if transaction["billable"] else f"not billable: {reasons}"
+    if transaction.get("energy") is not None:  # mWh
+        energy = Decimal(transaction["energy"]) / 1_000_000
+        verdict += f", {energy:f} kWh by register {transaction['register']}"
     console.print(
         plain(f"transaction {transaction['transaction_id'] or '-'} ({records}): {verdict}")
     )

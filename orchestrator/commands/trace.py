@@ -190,7 +190,7 @@ def _outcome_lines(outcomes: list[dict[str, Any]]) -> list[str]:
 def _register_text(event: dict[str, Any]) -> str:
     """Format a meter's register values; "" for records of other kinds."""
     readings = event["facts"].get("readings")
-    if not readings:
+    if not readings or event["kind"] != "meter.reading":
         return ""
     values = dict.fromkeys(number(r["register"], "tEUR/6") for r in (readings[0], readings[-1]))
     return f"register {' to '.join(values)} kWh"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -58,6 +59,8 @@ class Files:
         lines: Every line read so far.
         by_place: The line at each (file hash, path).
         statements: Columns of each (account, statement).
+        owners: The file hash of each (account, statement) in the store: which of several
+            statements with one id has the id alone as its name.
     """
 
     bank: RawBank
@@ -66,6 +69,7 @@ class Files:
     lines: Lines = field(default_factory=Lines)
     by_place: dict[tuple[str, str], StatementLine] = field(default_factory=dict)
     statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    owners: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def fold(self, row: bank_files.BankFileRow) -> None:
         """Post what a file posts, through the rules of core/bank_posting."""
@@ -82,7 +86,9 @@ class Files:
             if row.direction == "out":
                 self.bank.sent |= {order.end_to_end_id: order for order in read_orders(row.body)}
                 return
-            content = camt.parse(row.body, accounts=self.accounts)
+            content = camt.parse(
+                row.body, accounts=self.accounts, taken=partial(self._taken, row.file_hash)
+            )
         except Rejected as refusal:
             self.findings.add("bank file", row.name, f"it cannot be read any more: {refusal}")
             return
@@ -96,9 +102,19 @@ class Files:
         """Record what a status report rejects, except what the bank has booked or rejected
         before."""
         bank, message = self.bank, report.original_message_id
-        asked = {reference for reference, order in bank.sent.items() if order.message == message}
-        asked -= bank.moved | bank.refused
-        bank.refused |= asked & set(report.refused(asked))
+        orders = [order for order in bank.sent.values() if order.message == message]
+        names = {
+            name: order.end_to_end_id
+            for order in orders
+            for name in (order.end_to_end_id, *order.other_names)
+        }
+        refused = {ref for ref, reason in report.answers(names).items() if reason is not None}
+        bank.refused |= refused - bank.moved
+
+    def _taken(self, file_hash: str, account: str, statement: str) -> str:
+        """Return "other" if the statement of this name is another file's, else ""."""
+        owner = self.owners.get((account, statement), file_hash)
+        return "" if owner == file_hash else "other"
 
     def _take(self, statements: Sequence[BankStatement], digest: str) -> None:
         for statement in statements:

@@ -95,8 +95,11 @@ class Fold:
         findings: Differences,
     ) -> None:
         self.journal = RebuiltJournal()
-        accounts = frozenset(row.account for row in bank_files.statements(session))
-        self.files = Files(RawBank(self.journal, mandates), findings, accounts)
+        owners = {
+            (row.account, row.statement): row.file_hash for row in bank_files.statements(session)
+        }
+        accounts = frozenset(account for account, _ in owners)
+        self.files = Files(RawBank(self.journal, mandates), findings, accounts, owners=owners)
         self._chain = RawChain(rail, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}

@@ -19,9 +19,12 @@ from pydantic import BaseModel
 from sqlmodel import Field, Session, SQLModel, create_engine
 from web3 import Web3
 
+from device_adapters import registers
 from device_adapters.inlets.log_inlet import Inlet
 from orchestrator.edges.chain.ethereum import Account, LocalAccount, encode_typed_data
 from orchestrator.products.metered_energy.product import EnergyFacts, encode_facts
+
+IMPORT = registers.parse("1.8.0").number  # the total consumption
 
 
 class LoopReading(BaseModel):
@@ -146,7 +149,7 @@ class Loop:
         at = [datetime.fromisoformat(r.TM.rsplit(" ", 1)[0].replace(",", ".")) for r in record.RD]
         start, end = (round(r.RV * 1_000_000) for r in (record.RD[0], record.RD[-1]))
         begun, ended = (int(moment.timestamp()) for moment in (at[0], at[-1]))
-        facts = EnergyFacts(start, end, end - start, begun, ended)
+        facts = EnergyFacts(start, end, end - start, begun, ended, register=IMPORT)
         counter = int(record.PG[1:])
         sequence = self.sequences[record.MS] = self.sequences.get(record.MS, 0) + 1
         leaf = Web3.keccak(hashlib.sha256(text.encode()).digest())

@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from device_adapters import registers
 from device_adapters.types import STREAM_BIT, Event, Rejected, device_id
 from oracles import rules
 from oracles.citations import resolve
@@ -49,7 +50,12 @@ def _kind(encode: Any) -> type:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    """Return a field of its type: bytes are written in hex, or as the text whose id they are."""
+    """Return a field of its type.
+
+    Bytes are written in hex, or as the text whose id they are, and registers as OBIS codes.
+    """
+    if hint is int and isinstance(value, str):
+        return registers.parse(value).number
     if hint is bytes and isinstance(value, str):
         return bytes.fromhex(value[2:]) if value.startswith("0x") else device_id(value)
     return tuple(value) if isinstance(value, list) else value
@@ -77,7 +83,8 @@ def _claims(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for index in range(series["count"]):
             low, high = (register + series["energy"] * n for n in (index, index + 1))
             begin, end = (at + series["seconds"] * n for n in (index, index + 1))
-            yield {"facts": [low, high, series["energy"], begin, end]}
+            facts = [low, high, series["energy"], begin, end, 0, series["register"]]
+            yield {"facts": facts}
 
 
 @pytest.mark.parametrize("name", products())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import device_adapters.protocols as folder
-from device_adapters.registry import Protocol, load, protocols, read
+from device_adapters.content import Content
+from device_adapters.registry import (
+    Protocol,
+    UnsignedProtocol,
+    load,
+    protocol_names,
+    protocols,
+    read,
+    unsigned,
+)
 from device_adapters.types import STREAM_BIT, Event, Message, Reason, Rejected
 
 ALL = [*protocols().values(), load("_blueprint")]
@@ -18,6 +28,11 @@ EXAMPLES = [
     for protocol in ALL
     for title, record, expected in protocol.examples
 ]
+UNSIGNED_EXAMPLES = [
+    pytest.param(protocol, content, expected, id=f"{protocol.name}: {title}")
+    for protocol in unsigned().values()
+    for title, content, expected in protocol.examples
+]
 _QUIET = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=150)
 
 
@@ -25,8 +40,10 @@ def test_protocols__files_without_underscore__are_in_the_registry() -> None:
     root = Path(folder.__path__[0])
     names = {path.stem for path in [*root.glob("*.py"), *root.glob("*/__init__.py")]}
     names |= {path.parent.name for path in root.glob("*/__init__.py")}
-    assert set(protocols()) == {name for name in names if not name.startswith("_")}
-    assert "ocmf" in protocols()
+    listed = {name for name in names if not name.startswith("_")}
+    assert set(protocols()) | set(unsigned()) == set(protocol_names()) == listed
+    assert not set(protocols()) & set(unsigned())
+    assert {"ocmf", "sealed"} <= set(protocols()) and "senml" in unsigned()
 
 
 @pytest.mark.parametrize("protocol", ALL, ids=lambda protocol: protocol.name)
@@ -62,13 +79,7 @@ def test_decode__random_bytes__only_the_declared_error(protocol: Protocol, junk:
 def test_decode__mutated_examples__only_the_declared_error(
     protocol: Protocol, data: st.DataObject
 ) -> None:
-    record = data.draw(st.sampled_from([record for _, record, _ in protocol.examples]))
-    junk = st.one_of(st.binary(max_size=6), st.sampled_from(_TOKENS))
-    for _ in range(data.draw(st.integers(1, 4))):
-        start = data.draw(st.integers(0, len(record)))
-        end = min(len(record), start + data.draw(st.integers(0, 12)))
-        record = record[:start] + data.draw(junk) + record[end:]
-    _decode_all(protocol, record)
+    _decode_all(protocol, data.draw(_mutated(protocol.examples)))
 
 
 _TOKENS = [
@@ -90,6 +101,69 @@ def test_read__any_body__gives_events_and_rejections_with_their_bytes(
     for outcome in read(Message(protocol.name, "", body)):
         assert isinstance(outcome, Event | Rejected)
         assert not isinstance(outcome, Rejected) or outcome.detail.find("decoder failed") < 0
+
+
+@pytest.mark.parametrize(("protocol", "content", "expected"), UNSIGNED_EXAMPLES)
+def test_unsigned__example__gives_the_first_reading_or_the_reason(
+    protocol: UnsignedProtocol, content: bytes, expected: dict | Reason
+) -> None:
+    if isinstance(expected, dict):
+        said = protocol.read(content)
+        first = said.readings[0]
+        assert {name: getattr(first, name) for name in expected} == expected
+        assert protocol.recognise(content)
+        _assert_readable(said)
+    else:
+        with pytest.raises(Rejected) as caught:
+            protocol.read(content)
+        assert caught.value.reason is expected
+
+
+@pytest.mark.parametrize("protocol", unsigned().values(), ids=lambda protocol: protocol.name)
+@_QUIET
+@given(data=st.data())
+def test_unsigned__random_and_mutated_bytes__only_the_declared_error(
+    protocol: UnsignedProtocol, data: st.DataObject
+) -> None:
+    content = data.draw(st.one_of(st.binary(max_size=200), _mutated(protocol.examples)))
+    assert protocol.recognise(content) in (True, False)
+    try:
+        _assert_readable(protocol.read(content))
+    except Rejected as refusal:
+        assert isinstance(refusal.reason, Reason) and refusal.detail
+
+
+@pytest.mark.parametrize("protocol", unsigned().values(), ids=lambda protocol: protocol.name)
+def test_unsigned__published_without_an_envelope__is_refused_by_name(
+    protocol: UnsignedProtocol,
+) -> None:
+    content = protocol.examples[0][1]
+    (refusal,) = read(Message(protocol.name, "M-1", content))
+    assert isinstance(refusal, Rejected)
+    assert (refusal.reason, refusal.raw) == (Reason.SIGNATURE_MISSING, content)
+    assert "protocol sealed" in refusal.detail
+
+
+@st.composite
+def _mutated(draw: st.DrawFn, examples: tuple) -> bytes:
+    content = draw(st.sampled_from([content for _, content, _ in examples]))
+    junk = st.one_of(st.binary(max_size=6), st.sampled_from(_TOKENS))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(content)))
+        end = min(len(content), start + draw(st.integers(0, 12)))
+        content = content[:start] + draw(junk) + content[end:]
+    return content
+
+
+def _assert_readable(said: Content) -> None:
+    """Assert what the envelope and the check of a file need: JSON-ready texts, exact numbers."""
+    for reading in said.readings:
+        assert isinstance(reading.value, str) and isinstance(reading.unit, str)
+        assert reading.device == reading.device.strip()
+        assert not isinstance(reading.at_ms, float | bool)
+        assert reading.obis is None or reading.register == reading.obis.text
+        json.dumps(reading.as_json(), allow_nan=False).encode()
+    json.dumps(said.shown, allow_nan=False)
 
 
 def _decode_all(protocol: Protocol, body: bytes) -> None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from device_adapters import registers
 from device_adapters.types import Curve, DeviceKey, Event, Message, Signed, device_id
 from oracles.types import Agreement, ClaimReason
 from orchestrator.products.metered_energy import product
@@ -16,16 +17,16 @@ from services.simulated_devices.record import Point, payload_of, sign
 TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
 AGREEMENT = b"\x0a" * 32
 SOME_DAY = 1_790_000_000
+IMPORT = "01-00:01.08.00*FF"
+IMPORT_NUMBER = registers.parse(IMPORT).number
 
 
 def event(counter: int, *readings: tuple, refusals: tuple[str, ...] = ()) -> Event:
-    """Return an event of device M1; readings: (mark, register in mWh, Unix seconds[, status])."""
-    facts = {
-        "readings": [
-            {"mark": mark, "register": register, "at": at * 1000, "status": "".join(status) or "G"}
-            for mark, register, at, *status in readings
-        ]
-    }
+    """Return an event of device M1.
+
+    readings: (mark, register in mWh, Unix seconds[, status[, OBIS code[, error flags]]]).
+    """
+    facts = {"readings": [_reading(*reading) for reading in readings]}
     content = json.dumps([counter, facts]).encode()
     return Event(
         device="M1",
@@ -37,6 +38,13 @@ def event(counter: int, *readings: tuple, refusals: tuple[str, ...] = ()) -> Eve
         signed=Signed(content, b"", Curve.SECP256R1),
         not_billable=refusals,
     )
+
+
+def _reading(
+    mark: str, register: int, at: int, status: str = "G", obis: str = IMPORT, flags: str = ""
+) -> dict[str, object]:
+    values = {"mark": mark, "register": register, "at": at * 1000, "status": status}
+    return values | {"obis": obis, "flags": flags, "clock": "S"}
 
 
 def session(counter: int, register: int = 0, seconds: int = 0) -> Event:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
-
-from pyocmf.core import Payload
 
 from device_adapters import strict_json
 from device_adapters.protocols.ocmf import rules
 from device_adapters.protocols.ocmf.containers import Item, find_records
-from device_adapters.protocols.ocmf.fields import device_of
-from device_adapters.protocols.ocmf.record import decode, judged_readings
+from device_adapters.protocols.ocmf.fields import counter_of, device_of
+from device_adapters.protocols.ocmf.record import RecordContent, decode, read_content
 from device_adapters.protocols.ocmf.sections import Seal, Sections, open_record, read_seal
-from device_adapters.protocols.ocmf.transactions import TransactionVerdict, judge_transactions
+from device_adapters.protocols.ocmf.transactions import FileRecord, FileSession, find_sessions
+from device_adapters.registers import Direction, Register
 from device_adapters.registry import from_the_future
-from device_adapters.types import Reason, Rejected
-from device_adapters.verdicts import RecordCheck, Report, Table, Unproven, as_finding, findings_json
+from device_adapters.sessions import BillingReason, SessionVerdict, judge
+from device_adapters.types import STREAM_BIT, Rejected
+from device_adapters.verdicts import (
+    Finding,
+    RecordCheck,
+    Report,
+    Table,
+    Unproven,
+    as_finding,
+    findings_json,
+)
+
+_OPEN = {BillingReason.BEGIN_MISSING, BillingReason.END_MISSING}
 
 
 @dataclass
@@ -27,7 +38,8 @@ class OcmfCheck(RecordCheck):
     item: Item = field(default_factory=lambda: Item(b""))
     sections: Sections | None = None
     seal: Seal | None = None
-    payload: Payload | None = None
+    content: RecordContent | None = None
+    register: Register | None = None
 
     @property
     def device(self) -> str | None:
@@ -45,7 +57,9 @@ class OcmfCheck(RecordCheck):
             **super().protocol_json(),
             "signature": self._signature_json(),
             "fields": fields,
+            "register": self.register.text if self.register else None,
             "readings": self._readings(),
+            "errors": self.content.facts.get("errors", []) if self.content else [],
             "transaction_id": self.item.transaction_id,
             "context": self.item.context,
         }
@@ -62,7 +76,8 @@ class OcmfCheck(RecordCheck):
             for r in self._readings()
         ]
         columns = ("at (UTC)", "TX", ">kWh", "OBIS", "clock", "status", "flags")
-        return [("", columns, rows)] if rows else []
+        title = f"billed by {self.register.text}" if self.register else ""
+        return [(title, columns, rows)] if rows else []
 
     def _signature_json(self) -> dict[str, Any] | None:
         if self.seal is None:
@@ -76,18 +91,25 @@ class OcmfCheck(RecordCheck):
         }
 
     def _readings(self) -> list[dict[str, Any]]:
-        if self.event:
-            return self.event.facts["readings"]
-        try:
-            return judged_readings(self.sections.payload)[0] if self.sections else []
-        except Rejected:
-            return []
+        return self.content.facts["readings"] if self.content else []
 
 
-def check_ocmf(data: bytes, given: str | bytes | None) -> Report:
-    """Check every record; its key comes from the caller, else the container, else the record."""
-    records = [_check(index, item, given) for index, item in enumerate(find_records(data))]
-    report = Report(records=records, transactions=_judge_together(records))
+def check_ocmf(
+    data: bytes, given: str | bytes | None, direction: Direction = Direction.IMPORT
+) -> Report:
+    """Check every record; its key comes from the caller, else the container, else the record.
+
+    Args:
+        direction: which way the energy flows that is billed.
+    """
+    records = [_open(index, item) for index, item in enumerate(find_records(data))]
+    sessions = find_sessions([_file_record(record) for record in records])
+    _share_keys(records, sessions)
+    for record in records:
+        _check_signature(record, given)
+        _check_settleable(record)
+    report = Report(records=records, transactions=_judge(records, sessions, direction))
+    report.incomplete = any(_OPEN & set(_codes(record.billable_reasons)) for record in records)
     if all(record.unreadable and not _has_all_sections(record.record) for record in records):
         report.error = records[0].genuine_reasons[0]
     return report
@@ -102,46 +124,56 @@ def _has_all_sections(record: bytes) -> bool:
     return text.startswith(b"OCMF|") and text.count(b"|") >= 2 and text.endswith(b"}")
 
 
-def _check(index: int, item: Item, given: str | bytes | None) -> OcmfCheck:
+def _open(index: int, item: Item) -> OcmfCheck:
+    """Return a record with what its bytes say, not yet verified or judged."""
     check = OcmfCheck(index, item.record, item=item)
     try:
         check.sections = open_record(item.record)
     except Rejected as refusal:
         check.unreadable = True
         check.genuine_reasons.append(as_finding(refusal))
+        return check
+    try:
+        check.content = read_content(check.sections.payload)
+    except Rejected as refusal:
+        check.billable_reasons.append(as_finding(refusal))
     else:
-        try:
-            check.seal = read_seal(check.sections)
-            _check_signature(check, check.seal, given)
-        except Rejected as refusal:
-            check.genuine_reasons.append(as_finding(refusal))
-        _check_rules(check)
-    _check_settleable(check)
+        check.billable_reasons.extend(check.content.reasons)
+        check.warnings.extend(check.content.cautions)
     return check
 
 
-def _check_signature(check: OcmfCheck, seal: Seal, given: str | bytes | None) -> None:
-    sources = {"given": given, "container": check.item.key, "record": check.sections.key}
-    check.prove(seal.signed, sources)
-    if check.key_source and seal.form != "der":
-        check.warnings.append(
-            (rules.OcmfCautionReason.SIGNATURE_NOT_DER, "the signature is a raw r||s")
-        )
-
-
-def _check_rules(check: OcmfCheck) -> None:
-    """Apply the billing rules to the content, genuine or not."""
-    payload = check.sections.payload
+def _file_record(check: OcmfCheck) -> FileRecord:
+    item, facts = check.item, check.content.facts if check.content else None
     try:
-        check.payload, deviations = rules.validate(payload)
-        errors, cautions = rules.judge(check.payload)
-        check.billable_reasons.extend(errors)
-        check.warnings.extend([*cautions, *deviations])
-        for reading in check.payload.RD:  # a time without a zone cannot be billed
-            if reading.timestamp.tzinfo is None:
-                raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time {reading.timestamp}")
+        page = counter_of(check.sections.payload.get("PG")) if check.sections else None
+    except Rejected:
+        page = None
+    counter = None if page is None else page & ~(1 << STREAM_BIT)
+    device = check.device or ""
+    return FileRecord(check.index, device, counter, facts, item.transaction_id, item.context)
+
+
+def _share_keys(records: list[OcmfCheck], sessions: list[FileSession]) -> None:
+    """Give records of a session without a key the one that its container has for another."""
+    for session in sessions:
+        keys = {records[index].item.key for index in session.members} - {""}
+        if len(keys) == 1:
+            for index in session.members:
+                records[index].item = replace(records[index].item, key=min(keys))
+
+
+def _check_signature(check: OcmfCheck, given: str | bytes | None) -> None:
+    if check.sections is None:
+        return
+    try:
+        check.seal = read_seal(check.sections)
+        sources = {"given": given, "container": check.item.key, "record": check.sections.key}
+        check.prove(check.seal.signed, sources)
     except Rejected as refusal:
-        check.billable_reasons.append(as_finding(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
+    if check.seal and check.key_source:
+        check.warnings.extend(rules.form_cautions(check.seal.form))
 
 
 def _check_settleable(check: OcmfCheck) -> None:
@@ -157,34 +189,71 @@ def _check_settleable(check: OcmfCheck) -> None:
         check.settleable_reasons.append((Unproven.CURVE_NOT_SETTLED, detail))
 
 
-def _judge_together(records: list[OcmfCheck]) -> list[dict[str, Any]]:
-    """Judge begin and end of each transaction as a pair, then conclude each record."""
-    transactions = judge_transactions(
-        [(r.payload, r.item.transaction_id, r.item.context) for r in records]
-    )
-    for verdict in transactions:
-        for index in verdict.members:
-            check = records[index]
-            check.billable_reasons = rules.once([*check.billable_reasons, *verdict.errors])
-            check.warnings = list(dict.fromkeys([*check.warnings, *verdict.cautions]))
-    forged = {record.index for record in records if record.genuine_reasons}
-    for verdict in transactions:
-        if forged.intersection(verdict.members):
-            reason = (Unproven.NOT_GENUINE, "a record of this transaction is not genuine")
-            verdict.errors.append(reason)
+def _judge(
+    records: list[OcmfCheck], sessions: list[FileSession], direction: Direction
+) -> list[dict[str, Any]]:
+    """Judge each session, and each record outside of one; then conclude each record."""
+    views = [_judge_session(records, session, direction) for session in sessions]
+    alone = {record.index for record in records}
+    alone = alone.difference(*(session.members for session in sessions))
+    for index in alone:
+        record = records[index]
+        if record.content:
+            verdict = judge([record.content.facts], direction)
+            record.register = verdict.register
+            record.billable_reasons = rules.once([*record.billable_reasons, *verdict.reasons])
     for record in records:
         record.conclude()
-    return [_transaction(verdict) for verdict in transactions]
+    return views
 
 
-def _transaction(verdict: TransactionVerdict) -> dict[str, Any]:
+def _judge_session(
+    records: list[OcmfCheck], session: FileSession, direction: Direction
+) -> dict[str, Any]:
+    """Judge a session, add the result to its records, and return its JSON view."""
+    own = [records[record.index] for record in session.records]
+    contents = [record.content for record in own if record.content]
+    verdict = judge([content.facts for content in contents], direction)
+    reasons, cautions = _session_findings(verdict, contents)
+    for record in own:
+        record.register = verdict.register
+        record.billable_reasons = rules.once([*record.billable_reasons, *reasons])
+        record.warnings = list(dict.fromkeys([*record.warnings, *cautions]))
+    for record in (records[repeated.index] for repeated in session.repeated):
+        detail = f"its readings are those of record {own[0].index + 1}, which is the whole session"
+        record.warnings.append((rules.OcmfCautionReason.RECORD_REPEATED, detail))
+        record.register = verdict.register
+    reasons = rules.once([*reasons, *(item for record in own for item in record.billable_reasons)])
+    if any(record.genuine_reasons for record in own):
+        reasons.append((Unproven.NOT_GENUINE, "a record of this transaction is not genuine"))
     return {
-        "transaction_id": verdict.transaction_id,
-        "records": list(verdict.members),
-        "billable": not verdict.errors,
-        "billable_reasons": findings_json(verdict.errors),
-        "warnings": findings_json(verdict.cautions),
+        "transaction_id": session.transaction_id,
+        "records": session.members,
+        "register": verdict.register.text if verdict.register else None,
+        "energy": None if reasons else verdict.energy,
+        "billable": not reasons,
+        "billable_reasons": findings_json(reasons),
+        "warnings": findings_json(cautions),
     }
+
+
+def _session_findings(
+    verdict: SessionVerdict, contents: list[RecordContent]
+) -> tuple[list[Finding], list[Finding]]:
+    """Return the reasons and cautions of a session, beyond those of its single records."""
+    reasons, cautions = list(verdict.reasons), []
+    if not verdict.in_session and verdict.register:  # its container calls it a session
+        detail = "no reading has a letter (TX) that begins or ends a session"
+        reasons += [(BillingReason.BEGIN_MISSING, detail), (BillingReason.END_MISSING, detail)]
+    if verdict.cut and verdict.energy is not None:
+        cautions.append((rules.OcmfCautionReason.ENERGY_CUT, verdict.cut))
+    if len(contents) > 1:
+        cautions += rules.pair_cautions(contents[0].payload, contents[-1].payload)
+    return reasons, cautions
+
+
+def _codes(findings: list[Finding]) -> list[StrEnum]:
+    return [code for code, _ in findings]
 
 
 def _kwh(mwh: int) -> str:

@@ -99,7 +99,9 @@ def _walk(value: Any, around: Item, nesting: int) -> Iterator[Item]:
 
 def _enriched(around: Item, named: dict[str, Any]) -> Item:
     keys = [named[key] for key in _KEYS if isinstance(named.get(key), str)]
-    transaction = named.get("transactionid", named.get("transaction_id"))
+    info = named.get("transactioninfo")  # OCPP 2.x TransactionEvent
+    info = {key.lower(): item for key, item in info.items()} if isinstance(info, dict) else {}
+    transaction = named.get("transactionid", named.get("transaction_id", info.get("transactionid")))
     context = named.get("context")
     return replace(
         around,

@@ -51,7 +51,8 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     (
         "the begin of a session",
         BEGIN,
-        {"device": "EV-0001", "counter": 41, "observed_at_ms": _EPOCH_MS, "not_billable": ()},
+        {"device": "EV-0001", "counter": 41, "observed_at_ms": _EPOCH_MS, "not_billable": ()}
+        | {"gateway": "GW-7"},
     ),
     (
         "a whole session in one record, in Wh, with inherited fields",
@@ -76,11 +77,23 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ("cut in the payload", BEGIN[:200], Reason.TRUNCATED),
     ("no pagination", BEGIN.replace(b'"PG":"T41",', b""), Reason.COUNTER_MISSING),
     ("a key twice", BEGIN.replace(b'"GV"', b'"GS"'), Reason.DUPLICATE_KEY),
+    (
+        "a charge point as the only name",
+        BEGIN.replace(b'"MS":"EV-0001"', b'"CT":"EVSEID","CI":"DE*ABC*E1*1"').replace(
+            b'"GS":"GW-7",', b""
+        ),
+        {"device": "EVSEID:DE*ABC*E1*1", "gateway": "", "place": None},
+    ),
     ("no serial", BEGIN.replace(b'"MS"', b'"XS"').replace(b'"GS"', b'"YS"'), Reason.DEVICE_MISSING),
     ("no zone", BEGIN.replace(b"+0100", b""), Reason.TIME_WITHOUT_ZONE),
     ("an invalid day", BEGIN.replace(b"2026-03-01", b"2026-02-30"), Reason.TIME_MALFORMED),
     ("another unit", BEGIN.replace(b'"kWh"', b'"sec"'), Reason.UNIT_UNKNOWN),
-    ("too fine", BEGIN.replace(b"2935.600", b"2935.6000001"), Reason.TOO_PRECISE),
+    ("a power", BEGIN.replace(b'"kWh"', b'"kW"'), Reason.UNIT_UNKNOWN),
+    (
+        "finer than a milliwatt-hour",
+        BEGIN.replace(b"2935.600", b"2935.6000009"),
+        {"device": "EV-0001", "counter": 41, "not_billable": ()},
+    ),
     ("below zero", BEGIN.replace(b"2935.600", b"-1"), Reason.NUMBER_OUT_OF_RANGE),
     ("beyond 2^63", BEGIN.replace(b"2935.600", b"9" * 5_000), Reason.NUMBER_OUT_OF_RANGE),
     (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -25,12 +26,13 @@ from pyocmf.enums.identifiers import (
 )
 
 from device_adapters.protocols.ocmf.fields import place_of, read_time
-from device_adapters.protocols.ocmf.rules import CLOCKS, INVALID_LEVELS, register_rank
+from device_adapters.protocols.ocmf.rules import CLOCKS, INVALID_LEVELS
 from device_adapters.protocols.ocmf.sections import ALGORITHMS, DEFAULT_ALGORITHM
+from device_adapters.registers import Direction, choose, parse
 from device_adapters.types import STREAM_BIT, Place, Rejected, Signed
 
-# device, counter, time, facts, signed, place
-Parts = tuple[str, int, int, dict[str, Any], Signed, Place | None]
+# device, gateway, counter, time, facts, signed, place
+Parts = tuple[str, str, int, int, dict[str, Any], Signed, Place | None]
 
 _LEVELS = tuple(level.value for level in UserAssignmentStatus if level not in INVALID_LEVELS)
 _KINDS = tuple(kind.value for kind in IdentificationType)
@@ -50,7 +52,10 @@ _CARD = re.compile("[0-9a-fA-F]{8}(?:[0-9a-fA-F]{6})?")
 _FORMATTED = {"ISO15693", "EMAID", "EVCCID", "EVCOID", "ISO7812", "PHONE_NUMBER"}
 _PAGINATION = re.compile("([TF])(0|[1-9][0-9]{0,10})")
 _DECIMALS = {"kWh": 6, "Wh": 3}  # of a milliwatt-hour
+_POINT = re.compile(r"[0-9A-Za-z*_.-]{1,40}")
+_NAME = 100
 _CLOSING = frozenset("ELRAP")
+_ENERGY = (Direction.IMPORT, Direction.EXPORT)
 
 
 class PlainReading(Struct, forbid_unknown_fields=True):
@@ -118,13 +123,14 @@ def plain(record: bytes) -> Parts | None:
 
 def _parts(payload: PlainPayload, content: bytes, signature: _Signature) -> Parts | None:
     paged = _PAGINATION.fullmatch(payload.PG)
-    device = _device(payload)
+    names = _names(payload)
     readings = _readings(payload.RD)
-    if not paged or not device or not readings or not _known_identity(payload):
+    if not paged or not names or not readings or not _known_identity(payload):
         return None
     stream, number = paged[1], int(paged[2])
-    if number >> STREAM_BIT or (stream == "T" and not _sound_session(readings)):
+    if number >> STREAM_BIT or not _sound(readings, stream):
         return None
+    meter, gateway, point = names
     curve, digest = ALGORITHMS[(signature.SA or DEFAULT_ALGORITHM).lower()]
     der = bytes.fromhex(signature.SD)
     decode_dss_signature(der)
@@ -132,20 +138,33 @@ def _parts(payload: PlainPayload, content: bytes, signature: _Signature) -> Part
     facts = {
         "readings": readings,
         "format": (payload.FV or "").strip(),
-        "meter": (payload.MS or "").strip(),
-        "gateway": (payload.GS or "").strip(),
+        "meter": meter,
+        "gateway": gateway,
+        "charge_point": point,
         "pagination": payload.PG,
         "tariff": (payload.TT or "").strip(),
         "cautions": sorted(CLOCKS[clock].value for clock in clocks if clock != "S"),
     }
     counter = number | (stream == "F") << STREAM_BIT
-    place = place_of(payload.MS or "", payload.CT or "", payload.CI or "")
-    return device, counter, readings[-1]["at"], facts, Signed(content, der, curve, digest), place
+    device, at = meter or gateway, readings[-1]["at"]
+    signer = gateway if gateway != device else ""
+    signed = Signed(content, der, curve, digest)
+    return device, signer, counter, at, facts, signed, place_of(meter, point)
 
 
-def _device(payload: PlainPayload) -> str:
-    name = payload.MS or payload.GS or ""
-    return name if name.isalnum() or name.replace("-", "").isalnum() else ""
+def _names(payload: PlainPayload) -> tuple[str, str, str] | None:
+    """Return meter, gateway and charge point where all are plain and one of the first is there."""
+    meter, gateway = payload.MS or "", payload.GS or ""
+    kind, point = payload.CT or "", payload.CI or ""
+    if not (meter or gateway) or not (_is_plain(meter) and _is_plain(gateway)):
+        return None
+    if not kind or not point:
+        return meter, gateway, ""
+    return (meter, gateway, f"{kind}:{point}") if _POINT.fullmatch(point) else None
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and len(name) <= _NAME and (not name or name.replace("-", "").isalnum())
 
 
 def _known_identity(payload: PlainPayload) -> bool:
@@ -156,7 +175,7 @@ def _known_identity(payload: PlainPayload) -> bool:
 
 
 def _readings(items: list[PlainReading]) -> list[dict[str, Any]] | None:
-    """Return the readings of one billable register in one unit, or None for any other record."""
+    """Return the readings of energy in one unit, or None for any other record."""
     time = mark = register = unit = status = first = UNSET
     readings = []
     for item in items:
@@ -165,21 +184,23 @@ def _readings(items: list[PlainReading]) -> list[dict[str, Any]] | None:
         register = item.RI if item.RI is not UNSET else register
         unit = item.RU if item.RU is not UNSET else unit
         status = item.ST if item.ST is not UNSET else status
-        first = first or (register, unit)
-        if UNSET in (time, register, unit, status, item.RV) or (register, unit) != first:
+        first = first or unit
+        if UNSET in (time, register, unit, status, item.RV) or unit != first:
             return None
-        if not _regular_time(time) or not plain_register(register):
+        code = plain_register(register)
+        if not _regular_time(time) or not code:
             return None
         at, clock = read_time(time)
         readings.append(
             {
                 "at": at,
-                "mark": mark or "",
-                "register": _milliwatt_hours(bytes(item.RV), _DECIMALS[unit]),
-                "obis": register,
                 "clock": clock,
+                "mark": mark or "",
                 "status": "G",
                 "flags": "",
+                "register": _milliwatt_hours(bytes(item.RV), _DECIMALS[unit]),
+                "unit": unit,
+                "obis": code,
             }
         )
     return readings
@@ -198,19 +219,34 @@ def _regular_time(time: str) -> bool:
     return len(time) == 30 and time[28] == " " and time[29] in "UISR"
 
 
-def _sound_session(readings: list[dict[str, Any]]) -> bool:
-    """Return whether begin and end, if both are there, do not contradict each other."""
-    begins = [reading for reading in readings if reading["mark"] == "B"]
-    ends = [reading for reading in readings if reading["mark"] in _CLOSING]
-    if not begins or not ends:
+def _sound(readings: list[dict[str, Any]], stream: str) -> bool:
+    """Return whether `sessions.judge` finds nothing in a record, in whichever direction."""
+    by_register: dict[str, list[dict[str, Any]]] = {}
+    for reading in readings:
+        by_register.setdefault(reading["obis"], []).append(reading)
+    if len(by_register) > 1:
+        registers = [register for code in by_register if (register := parse(code))]
+        for direction in {register.direction for register in registers}:
+            if choose(registers, direction) is None:
+                return False
+    return all(_sound_session(own, stream) for own in by_register.values())
+
+
+def _sound_session(readings: list[dict[str, Any]], stream: str) -> bool:
+    """Return whether the readings of one register do not contradict each other."""
+    for before, after in pairwise(readings):
+        if before["register"] > after["register"] or before["at"] > after["at"]:
+            return False
+    begin, end = readings[0], readings[-1]
+    if stream == "F" or begin is end:
         return True
-    begin, end = begins[0], ends[0]
-    return (
-        len(begins) == len(ends) == 1
-        and begin["register"] <= end["register"]
-        and begin["at"] <= end["at"]
-        and (begin["clock"] != "R" or end["clock"] == "R")
-    )
+    marks = [reading["mark"] for reading in readings]
+    if not any(marks):
+        return True
+    if "" in marks or "B" in marks[1:] or not _CLOSING.isdisjoint(marks[:-1]):
+        return False
+    both = marks[0] == "B" and marks[-1] in _CLOSING
+    return not both or begin["clock"] != "R" or end["clock"] == "R"
 
 
 def _has_key_twice(payload: PlainPayload, content: bytes) -> bool:
@@ -225,6 +261,8 @@ def _written(struct: Struct) -> int:
 
 
 @lru_cache(maxsize=1_024)
-def plain_register(obis: str) -> bool:
-    """Return whether a register is billable and written in its plain form."""
-    return register_rank(obis) > 0 and obis == obis.strip() and not obis.endswith("*")
+def plain_register(obis: str) -> str:
+    """Return the canonical code of a register of energy in its plain form; "" for any other."""
+    register = parse(obis)
+    plain_form = register is not None and " " not in obis and register.direction in _ENERGY
+    return register.text if register is not None and plain_form else ""

@@ -1,7 +1,8 @@
-"""Billing rules for an OCMF payload, by pyocmf: its readings, and why it may not be billed.
+"""Rules for an OCMF payload: it is read by pyocmf, and judged for what its readings do not show.
 
-The rules are those of pyocmf's Eichrecht checks, which follow the Transparenzsoftware: errors
-make a record not billable, warnings are cautions for an auditor.
+Which readings are billed, and when a session is not, is decided by `device_adapters.sessions` for
+auditor and rail alike. Cautions for an auditor are the warnings of pyocmf's Eichrecht checks,
+which follow the Transparenzsoftware, and some of our own.
 
 Clock states (OCMF specification, table 19: U unknown or unsynchronised, I informative,
 S synchronised, R relative: a legally exact duration counted from an informative start). Energy is
@@ -15,8 +16,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -25,44 +26,22 @@ from pyocmf.compliance import (
     EichrechtIssue,
     IssueCode,
     IssueSeverity,
-    check_eichrecht_payload,
+    check_eichrecht_reading,
     check_eichrecht_transaction,
 )
 from pyocmf.core import Payload, Reading
 from pyocmf.exceptions import PyOCMFError, SpecWarning
-from pyocmf.registries.obis import is_law_relevant, is_loss_compensated
 
 from device_adapters import strict_json
 from device_adapters.protocols.ocmf.fields import clock_of
+from device_adapters.registers import Direction, Register, parse
+from device_adapters.sessions import EXCEPTION, BillingReason
 from device_adapters.types import Reason, Rejected
+from device_adapters.verdicts import Finding
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\s*")
 _TEXTS = ("FV", "GI", "GS", "GV", "PG", "MV", "MM", "MS", "MF", "ID", "TT", "CF", "CI")
 INVALID_LEVELS = ("MISMATCH", "INVALID", "OUTDATED", "UNKNOWN")  # table 11, group "Error"
-
-
-class BillingReason(StrEnum):
-    """Why a genuine record may not be billed. Stable codes."""
-
-    METER_STATUS_NOT_OK = "meter_status_not_ok"  # a billing reading has a status other than G
-    ENERGY_ERROR_FLAG = "energy_error_flag"  # the meter reports that its energy is unusable
-    IDENTIFICATION_LEVEL_INVALID = "identification_level_invalid"  # the user check failed
-    NO_BILLING_REGISTER = "no_billing_register"  # no reading of a register that may be billed
-    NO_READINGS = "no_readings"  # the record has no readings at all
-    REGISTERS_MIXED = "registers_mixed"  # several billing registers: it is unclear which one counts
-    BEGIN_MISSING = "begin_missing"  # an end without its begin
-    END_MISSING = "end_missing"  # a begin without its end
-    SEVERAL_BEGINS = "several_begins"  # a transaction begins once
-    SEVERAL_ENDS = "several_ends"  # a transaction ends once
-    SERIAL_MISMATCH = "serial_mismatch"  # begin and end come from different devices
-    REGISTER_MISMATCH = "register_mismatch"  # begin and end read different registers
-    UNIT_MISMATCH = "unit_mismatch"  # begin and end count in different units
-    REGISTER_BACKWARDS = "register_backwards"  # the end is below the begin
-    TIME_BACKWARDS = "time_backwards"  # the end is before the begin
-    CLOCK_INCONSISTENT = "clock_inconsistent"  # relative time at the begin only
-    PAGINATION_INCONSISTENT = "pagination_inconsistent"  # begin and end of different streams
-    EVENT_COUNTER_MISMATCH = "event_counter_mismatch"  # events between begin and end (EI)
-    RULE_BROKEN = "rule_broken"  # another error of the compliance check
 
 
 class OcmfCautionReason(StrEnum):
@@ -78,30 +57,16 @@ class OcmfCautionReason(StrEnum):
     IDENTIFICATION_DIFFERS = "identification_differs"  # begin and end name different users
     OUTSIDE_SPECIFICATION = "outside_specification"  # accepted, as the Transparenzsoftware does
     SIGNATURE_NOT_DER = "signature_not_der"  # r||s where the specification requires DER
+    SIGNATURE_DER_UNSIGNED = "signature_der_unsigned"  # its integers lack the octet for the sign
+    REGISTER_FLOORED = "register_floored"  # finer than a milliwatt-hour, and rounded down
+    ENERGY_CUT = "energy_cut"  # billed only up to the reading before an error of the meter
+    RECORD_REPEATED = "record_repeated"  # another record of the file shows the same readings
 
 
 CLOCKS = {
     "U": OcmfCautionReason.CLOCK_UNKNOWN,
     "I": OcmfCautionReason.CLOCK_INFORMATIVE,
     "R": OcmfCautionReason.CLOCK_RELATIVE,
-}
-_ERRORS = {
-    IssueCode.METER_STATUS: BillingReason.METER_STATUS_NOT_OK,
-    IssueCode.ERROR_FLAGS: BillingReason.ENERGY_ERROR_FLAG,
-    IssueCode.TIME_SYNC: BillingReason.CLOCK_INCONSISTENT,
-    IssueCode.NO_READINGS: BillingReason.NO_READINGS,
-    IssueCode.BEGIN_TX: BillingReason.BEGIN_MISSING,
-    IssueCode.END_TX: BillingReason.END_MISSING,
-    IssueCode.MULTIPLE_BEGIN: BillingReason.SEVERAL_BEGINS,
-    IssueCode.MULTIPLE_END: BillingReason.SEVERAL_ENDS,
-    IssueCode.SERIAL_MISMATCH: BillingReason.SERIAL_MISMATCH,
-    IssueCode.OBIS_MISMATCH: BillingReason.REGISTER_MISMATCH,
-    IssueCode.UNIT_MISMATCH: BillingReason.UNIT_MISMATCH,
-    IssueCode.VALUE_REGRESSION: BillingReason.REGISTER_BACKWARDS,
-    IssueCode.TIME_REGRESSION: BillingReason.TIME_BACKWARDS,
-    IssueCode.ID_LEVEL_INVALID: BillingReason.IDENTIFICATION_LEVEL_INVALID,
-    IssueCode.PAGINATION_INCONSISTENT: BillingReason.PAGINATION_INCONSISTENT,
-    IssueCode.EVENT_COUNTER_MISMATCH: BillingReason.EVENT_COUNTER_MISMATCH,
 }
 _WARNINGS = {
     IssueCode.ERROR_FLAGS: OcmfCautionReason.TIME_ERROR_FLAG,
@@ -111,16 +76,15 @@ _WARNINGS = {
     IssueCode.PAGINATION_INCONSISTENT: OcmfCautionReason.PAGINATION_NOT_RISING,
     IssueCode.ID_MISMATCH: OcmfCautionReason.IDENTIFICATION_DIFFERS,
 }
+_FORMS = {
+    "raw": (OcmfCautionReason.SIGNATURE_NOT_DER, "the signature is a raw r||s"),
+    "der_unsigned": (
+        OcmfCautionReason.SIGNATURE_DER_UNSIGNED,
+        "the integers of the signature lack the octet for their sign; they are read as positive",
+    ),
+}
+_EVENT_COUNTER_UNTIL = Decimal("0.5")  # readings have an event counter (EI) only before FV 0.5
 _RECORDING = Lock()  # Python's warning filters are global to the process
-Finding = tuple[StrEnum, str]  # a code of this module and a sentence
-
-
-@lru_cache(maxsize=1_024)
-def register_rank(obis: str) -> int:
-    """Return 0: not billable; 1: billable energy; 2: loss-compensated, which has precedence."""
-    if not is_law_relevant(obis):
-        return 0
-    return 2 if is_loss_compensated(obis.split("*")[0]) else 1
 
 
 def validate(payload: dict[str, Any]) -> tuple[Payload, list[Finding]]:
@@ -171,36 +135,51 @@ def _regular_reading(reading: dict[str, Any]) -> dict[str, Any]:
     return regular
 
 
-def billing_readings(parsed: Payload) -> list[Reading]:
-    """Return the readings that count: loss-compensated registers, else other billable ones."""
-    ranked = [(register_rank(str(item.RI)) if item.RI else 0, item) for item in parsed.RD]
-    best = max((rank for rank, _ in ranked), default=0)
-    return [item for rank, item in ranked if rank == best and rank and item.RV is not None]
+def energy_register(obis: object) -> Register | None:
+    """Return the register of total active energy that a code names; None for any other code."""
+    register = parse(str(obis)) if obis is not None else None
+    return register if register and register.direction is not Direction.OTHER else None
+
+
+def event_counter(parsed: Payload, reading: Reading) -> str:
+    """Return the event counter (EI) of a reading; "" where the format has none (0.5 and later)."""
+    try:
+        old = Decimal(parsed.FV or "") < _EVENT_COUNTER_UNTIL
+    except InvalidOperation:
+        old = False
+    value = (reading.model_extra or {}).get("EI") if old else None
+    return "" if value is None else str(value)
 
 
 def judge(parsed: Payload) -> tuple[list[Finding], list[Finding]]:
-    """Return (reasons why the record by itself may not be billed, warnings)."""
-    errors, cautions = _by_severity(check_eichrecht_payload(parsed))
-    billable = billing_readings(parsed)
-    if parsed.RD and not billable:
-        errors.append((BillingReason.NO_BILLING_REGISTER, "no reading of a billable register"))
-    registers = sorted({str(item.RI) for item in billable})
-    if len(registers) > 1:
-        errors.append(
-            (BillingReason.REGISTERS_MIXED, "billable registers: " + ", ".join(registers))
-        )
+    """Return (reasons why the record by itself may not be billed, cautions), without its session.
+
+    What single readings say is in the facts, for `sessions.judge`.
+    """
+    issues = [
+        issue
+        for item in parsed.RD
+        if energy_register(item.RI)
+        for issue in check_eichrecht_reading(item)
+    ]
+    errors, cautions = [], _cautions(issues)
     if parsed.IL in INVALID_LEVELS:
         detail = f"the identification level (IL) is {parsed.IL}"
         errors.append((BillingReason.IDENTIFICATION_LEVEL_INVALID, detail))
     cautions.extend(_clock_cautions(parsed.RD))
-    if any(item.TX == "X" for item in parsed.RD):
+    if any(item.TX == EXCEPTION for item in parsed.RD):
         cautions.append((OcmfCautionReason.CHARGING_EXCEPTION, "a reading reports an error (TX X)"))
-    return once(errors), once(cautions)
+    return errors, once(cautions)
 
 
-def judge_pair(begin: Payload, end: Payload) -> tuple[list[Finding], list[Finding]]:
-    """Return the same for a transaction whose begin and end are two records."""
-    return _by_severity(check_eichrecht_transaction(begin, end))
+def form_cautions(form: str) -> list[Finding]:
+    """Return how the form of a signature differs from DER, which the specification requires."""
+    return [_FORMS[form]] if form in _FORMS else []
+
+
+def pair_cautions(begin: Payload, end: Payload) -> list[Finding]:
+    """Return the cautions about a session whose begin and end are two records."""
+    return _cautions(check_eichrecht_transaction(begin, end))
 
 
 def once(findings: Iterable[Finding]) -> list[Finding]:
@@ -216,13 +195,11 @@ def _clock_cautions(readings: Iterable[Reading]) -> list[Finding]:
     return [(CLOCKS[s], f"a reading's time has status {s}") for s in states if s != "S"]
 
 
-def _by_severity(issues: list[EichrechtIssue]) -> tuple[list[Finding], list[Finding]]:
-    errors: list[Finding] = []
-    cautions: list[Finding] = []
-    for issue in issues:
-        if issue.severity == IssueSeverity.ERROR:
-            errors.append((_ERRORS.get(issue.code, BillingReason.RULE_BROKEN), issue.message))
-        elif issue.code != IssueCode.TIME_SYNC:  # _clock_cautions is more exact
-            code = _WARNINGS.get(issue.code, OcmfCautionReason.OUTSIDE_SPECIFICATION)
-            cautions.append((code, issue.message))
-    return once(errors), once(cautions)
+def _cautions(issues: list[EichrechtIssue]) -> list[Finding]:
+    """Return pyocmf's warnings; its errors are for `sessions.judge`, register by register."""
+    return once(
+        (_WARNINGS.get(issue.code, OcmfCautionReason.OUTSIDE_SPECIFICATION), issue.message)
+        for issue in issues
+        if issue.severity == IssueSeverity.WARNING
+        and issue.code != IssueCode.TIME_SYNC  # _clock_cautions is more exact
+    )

@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any
 
 from device_adapters import strict_json
-from device_adapters.keys import ORDERS, is_high_s, raw_to_der, read_der
+from device_adapters.keys import ORDERS, is_high_s, raw_to_der, read_der, unsigned_to_der
 from device_adapters.types import Curve, Reason, Rejected, Signed
 
 HEADER = b"OCMF|"
@@ -55,7 +55,7 @@ class Seal:
     signed: Signed
     algorithm: str
     encoding: str  # hex | base64
-    form: str  # der | raw
+    form: str  # der | der_unsigned | raw
 
     @property
     def high_s(self) -> bool:
@@ -104,7 +104,8 @@ def read_seal(sections: Sections) -> Seal:
     """Return the signature as DER over the exact content.
 
     Without an algorithm it is ECDSA-secp256r1-SHA256, without an encoding hex (table 8). A raw
-    r||s of exactly the curve's length, as some vendors send, is accepted and has the form "raw".
+    r||s of exactly the curve's length, as some vendors send, is accepted and has the form "raw";
+    so is DER whose integers lack the octet for the sign ("der_unsigned", see `unsigned_to_der`).
 
     Raises:
         Rejected: SIGNATURE_MALFORMED or SIGNATURE_ALGORITHM_UNKNOWN.
@@ -142,20 +143,24 @@ def _signature_bytes(data: str, encoding: object, curve: Curve) -> tuple[bytes, 
             )
         except ValueError:
             continue
-        if form := _form(raw, curve):
-            return (raw if form == "der" else raw_to_der(raw)), name, form
+        if found := _as_der(raw, curve):
+            return found[0], name, found[1]
     detail = f"{len(compact)} characters are not a signature on {curve}"
     raise Rejected(Reason.SIGNATURE_MALFORMED, detail)
 
 
-def _form(raw: bytes, curve: Curve) -> str:
+def _as_der(raw: bytes, curve: Curve) -> tuple[bytes, str] | None:
+    """Return a signature in DER and the form it came in, or None where it is no signature."""
     if raw[:1] == b"\x30":
         try:
             read_der(raw)
-            return "der"
+            return raw, "der"
         except Rejected:
             pass  # a raw signature may start with the same byte
-    return "raw" if len(raw) == 2 * ((ORDERS[curve].bit_length() + 7) // 8) else ""
+    if len(raw) == 2 * ((ORDERS[curve].bit_length() + 7) // 8):
+        return raw_to_der(raw), "raw"
+    der = unsigned_to_der(raw, curve)
+    return (der, "der_unsigned") if der else None
 
 
 def _as_text(record: bytes) -> tuple[str, str]:

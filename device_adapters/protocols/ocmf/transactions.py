@@ -1,99 +1,151 @@
-"""Pairs the begin and end records of charging transactions in one file and judges each pair.
+"""Finds the charging sessions among the records of one file.
 
-As in the Transparenzsoftware, records with one transaction id belong together, one with the context
-Transaction.Begin and one with Transaction.End; where a file has neither, a begin is paired with
-the next end of the same device.
+Records with one transaction id of their container belong together. Others are taken per meter, in
+the order of their pages, as the rail takes them: a begin opens a session, an end closes it. A file
+may hold a part of a session only: what is missing is named, and the rest is judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from pyocmf.core import Payload
+from device_adapters.sessions import BEGIN, CLOSING, Facts
 
-from device_adapters.protocols.ocmf.rules import BillingReason, Finding, judge_pair
-
-_BEGIN, _END = "Transaction.Begin", "Transaction.End"
-_CLOSING = ("E", "L", "R", "A", "P")
-_MISSING = (BillingReason.BEGIN_MISSING, BillingReason.END_MISSING)
-_SEVERAL = (BillingReason.SEVERAL_BEGINS, BillingReason.SEVERAL_ENDS)
-Entry = tuple[Payload | None, str | None, str | None]  # payload, transaction id, context
+_CONTEXTS = ("Transaction.Begin", "Transaction.End")
 
 
-@dataclass
-class TransactionVerdict:
-    """A transaction: indices of its records, reasons why it may not be billed, and warnings."""
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A record of a file. facts: None where its readings cannot be read."""
+
+    index: int
+    meter: str
+    counter: int | None  # without the bit of its stream
+    facts: Facts | None
+    transaction_id: str | None = None
+    context: str | None = None
+
+    @property
+    def marks(self) -> list[str]:
+        """Return the letters of its readings; a fiscal record has no session."""
+        if self.facts is None or self.facts["pagination"].startswith("F"):
+            return []
+        return [reading["mark"] for reading in _readings(self.facts) if reading["mark"]]
+
+    @property
+    def opens(self) -> bool:
+        """Return whether it has the begin of a session."""
+        return BEGIN in self.marks
+
+    @property
+    def closes(self) -> bool:
+        """Return whether it has the end of a session."""
+        return not CLOSING.isdisjoint(self.marks)
+
+
+@dataclass(slots=True)
+class FileSession:
+    """A session: its records in order, and those that only repeat readings of one of them."""
 
     transaction_id: str | None
-    members: tuple[int, ...]
-    errors: list[Finding] = field(default_factory=list)
-    cautions: list[Finding] = field(default_factory=list)
+    records: list[FileRecord]
+    repeated: list[FileRecord] = field(default_factory=list)
+
+    @property
+    def members(self) -> list[int]:
+        """Return the indices of all its records, in file order."""
+        return sorted(record.index for record in (*self.records, *self.repeated))
 
 
-def judge_transactions(entries: Sequence[Entry]) -> list[TransactionVerdict]:
-    """Return the verdict on every transaction of two or more records, in file order."""
-    groups: dict[str, list[int]] = {}
-    loose: list[int] = []
-    for index, (_, transaction_id, _) in enumerate(entries):
-        (loose if transaction_id is None else groups.setdefault(transaction_id, [])).append(index)
-    judged = [
-        _judge_group(entries, name, members) for name, members in groups.items() if len(members) > 1
-    ]
-    judged.extend(_judge(entries, None, pair) for pair in _pairs(entries, loose))
-    return sorted(judged, key=lambda transaction: transaction.members)
+def find_sessions(records: Sequence[FileRecord]) -> list[FileSession]:
+    """Return every session of which a file has a record, in file order."""
+    by_id: dict[str, list[FileRecord]] = {}
+    by_meter: dict[str, list[FileRecord]] = {}
+    for record in records:
+        if record.transaction_id is not None:
+            by_id.setdefault(record.transaction_id, []).append(record)
+        elif record.facts is not None:
+            by_meter.setdefault(record.meter, []).append(record)
+    sessions = [item for name, group in by_id.items() for item in _of_one_id(name, group)]
+    for group in by_meter.values():
+        sessions.extend(_of_one_meter(_in_order(group)))
+    return sorted(sessions, key=lambda session: session.members)
 
 
-def _judge_group(entries: Sequence[Entry], name: str, members: list[int]) -> TransactionVerdict:
-    """Judge one begin and one end, by context, or by the readings where no record has one."""
-    by_context = any(entries[index][2] in (_BEGIN, _END) for index in members)
-    roles = [entries[i][2] if by_context else _role(entries[i][0]) for i in members]
-    if not by_context and "whole" in roles:
-        return TransactionVerdict(name, tuple(members))  # each record is a transaction of its own
-    by_role = [
-        [i for i, role in zip(members, roles, strict=True) if role == wanted]
-        for wanted in (_BEGIN, _END)
-    ]
-    errors: list[Finding] = []
-    for role, matching, missing, several in zip(
-        (_BEGIN, _END), by_role, _MISSING, _SEVERAL, strict=True
-    ):
-        if len(matching) != 1:
-            detail = f"{len(matching)} records of transaction {name} are its {role}"
-            errors.append((several if matching else missing, detail))
-    if errors:
-        return TransactionVerdict(name, tuple(members), errors)
-    judged = _judge(entries, name, (by_role[0][0], by_role[1][0]))
-    return TransactionVerdict(name, tuple(members), judged.errors, judged.cautions)
+def _of_one_id(name: str, group: list[FileRecord]) -> list[FileSession]:
+    """Return the session of one transaction id; a record of a whole session is one by itself."""
+    ordered = _in_order(group)
+    whole = [FileSession(name, [item]) for item in ordered if item.opens and item.closes]
+    rest = [item for item in ordered if not (item.opens and item.closes)]
+    rest = [item for item in rest if not _repeats(item, whole)]
+    named = any(item.context in _CONTEXTS for item in rest)
+    if rest and (len(rest) > 1 or named or any(item.marks for item in rest)):
+        return [*whole, FileSession(name, rest)]
+    return whole
 
 
-def _judge(entries: Sequence[Entry], name: str | None, pair: tuple[int, int]) -> TransactionVerdict:
-    begin, end = (entries[index][0] for index in pair)
-    if begin is None or end is None:
-        return TransactionVerdict(name, pair)
-    return TransactionVerdict(name, pair, *judge_pair(begin, end))
+def _of_one_meter(ordered: list[FileRecord]) -> list[FileSession]:
+    sessions: list[FileSession] = []
+    pending: list[FileRecord] = []
+    for record in ordered:
+        if record.opens and pending:
+            sessions.append(FileSession(None, pending))
+            pending = []
+        closes = record.closes or (bool(pending) and _closes_fiscally(record))
+        if record.marks or closes:
+            pending.append(record)
+        if closes:
+            sessions.append(FileSession(None, pending))
+            pending = []
+    if pending:
+        sessions.append(FileSession(None, pending))
+    whole = [session for session in sessions if session.records[0].closes]
+    return [session for session in sessions if session in whole or not _folded(session, whole)]
 
 
-def _pairs(entries: Sequence[Entry], loose: list[int]) -> list[tuple[int, int]]:
-    open_begins: dict[str, int] = {}
-    pairs = []
-    for index in loose:
-        payload = entries[index][0]
-        role = _role(payload)
-        if payload is None or role not in (_BEGIN, _END):
-            continue
-        device = payload.MS or payload.GS or ""
-        if role == _BEGIN:
-            open_begins[device] = index
-        elif device in open_begins:
-            pairs.append((open_begins.pop(device), index))
-    return pairs
+def _closes_fiscally(record: FileRecord) -> bool:
+    """Return whether an end has a page of the fiscal stream: wrong, and named as that."""
+    readings = record.facts["readings"] if record.facts else []
+    return any(reading["mark"] in CLOSING for reading in readings)
 
 
-def _role(payload: Payload | None) -> str:
-    """Return whether a record's readings begin a transaction, end one, both ("whole"), or ""."""
-    marks = {str(reading.TX) for reading in payload.RD} if payload else set()
-    begins, ends = "B" in marks, not marks.isdisjoint(_CLOSING)
-    if begins and ends:
-        return "whole"
-    return _BEGIN if begins else _END if ends else ""
+def _folded(session: FileSession, whole: list[FileSession]) -> bool:
+    """Return whether all records of a session only repeat readings of a whole one, and add them."""
+    if not all(_repeats(record, whole, add=False) for record in session.records):
+        return False
+    return all(_repeats(record, whole) for record in session.records)
+
+
+def _repeats(record: FileRecord, whole: list[FileSession], add: bool = True) -> bool:
+    """Return whether a record's readings are all in a record of a whole session.
+
+    Some meters sign the begin, and at the end both readings in one record.
+    """
+    own = _shown(record)
+    for session in whole:
+        if own and own <= _shown(session.records[0]):
+            if add:
+                session.repeated.append(record)
+            return True
+    return False
+
+
+def _shown(record: FileRecord) -> set[tuple[Any, ...]]:
+    """Return what the readings of a record show, in whichever unit."""
+    names = ("at", "mark", "obis", "register", "flags")
+    readings = _readings(record.facts) if record.facts else []
+    return {tuple(reading.get(name) for name in names) for reading in readings}
+
+
+def _in_order(group: list[FileRecord]) -> list[FileRecord]:
+    """Return records by their page, where each has one of its own; else in file order."""
+    pages = [record.counter for record in group]
+    if None in pages or len(set(pages)) < len(pages):
+        return group
+    return sorted(group, key=lambda record: record.counter or 0)
+
+
+def _readings(facts: Facts) -> list[dict[str, Any]]:
+    return [*facts.get("readings", ()), *facts.get("errors", ())]

@@ -7,7 +7,8 @@ posted. Nothing is guessed where money depends on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 
@@ -24,18 +25,26 @@ from orchestrator.edges.bank.types import (
     StatusReport,
 )
 
+Taken = Callable[[str, str], str]  # account, statement id -> digest of its content
+
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}")
+_LINE_FACTS = [name for name in StatementLine.__slots__ if name not in ("source", "path")]
 _TAKEN = ("camt.052", "camt.053", "camt.054", "MT940")
 
 
+def _nothing_taken(account: str, statement: str) -> str:
+    return ""
+
+
 def parse(
-    data: bytes, *, accounts: Collection[str] | None = None, seen: Container[tuple[str, str]] = ()
+    data: bytes, *, accounts: Collection[str] | None = None, taken: Taken = _nothing_taken
 ) -> list[BankStatement] | StatusReport:
     """Return the statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
 
     Args:
         accounts: Our IBANs; None: any.
-        seen: (account, statement id) of statements taken from other files.
+        taken: Returns `content_digest` of the statement that was taken under an account and an id
+            from another file; "" if none was.
 
     Raises:
         Rejected: with a BankReason and the bytes of the file.
@@ -45,7 +54,7 @@ def parse(
         _refuse_problems(reading)
         if reading.statuses:
             return reading.statuses[0]
-        return _statements(reading, sha256(data).digest(), accounts, seen)
+        return _statements(reading, sha256(data).digest(), accounts, taken)
     except Rejected as refusal:
         raise Rejected(refusal.reason, refusal.detail, data) from None
 
@@ -59,21 +68,49 @@ def _refuse_problems(reading: BankReading) -> None:
 
 
 def _statements(
-    reading: BankReading,
-    source: bytes,
-    accounts: Collection[str] | None,
-    seen: Container[tuple[str, str]],
+    reading: BankReading, source: bytes, accounts: Collection[str] | None, taken: Taken
 ) -> list[BankStatement]:
+    """Return the statements, each under a name of its own.
+
+    An id that was used before for another statement gets the digest of its content as a suffix;
+    so the same statement has the same name each time.
+    """
     statements: list[BankStatement] = []
-    taken: set[tuple[str, str]] = set()
+    here: dict[tuple[str, str], str] = {}
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
-        key = (statement.account, statement.id)
-        if key in seen or key in taken:
-            raise Rejected(BankReason.DUPLICATE_STATEMENT, f"{pages[0].path}: {statement.id:.60}")
-        taken.add(key)
-        statements.append(statement)
+        digest = content_digest(statement)
+        for name in (statement.id, f"{statement.id}/{digest[:16]}"):
+            earlier = here.get((statement.account, name)) or taken(statement.account, name)
+            if earlier:
+                if earlier == digest or name != statement.id:
+                    detail = f"{pages[0].path}: {statement.id:.60}"
+                    raise Rejected(BankReason.DUPLICATE_STATEMENT, detail)
+                continue
+            here[statement.account, name] = digest
+            statements.append(_renamed(statement, name))
+            break
     return statements
+
+
+def _renamed(statement: BankStatement, name: str) -> BankStatement:
+    balances = statement.balances and replace(statement.balances, statement=name)
+    return replace(statement, id=name, balances=balances)
+
+
+def content_digest(statement: BankStatement) -> str:
+    """Return the SHA-256 (hex) of a statement's balances and lines, without id, file and places."""
+    balances = statement.balances
+    facts = [
+        statement.account,
+        statement.currency,
+        balances and (str(balances.day), balances.opening_minor, balances.closing_minor),
+        *(
+            [str(getattr(line, name)) for name in _LINE_FACTS]
+            for line in (*statement.lines, *statement.pending)
+        ),
+    ]
+    return sha256(repr(facts).encode()).hexdigest()
 
 
 def _paged(reports: Iterable[AccountReport]) -> list[list[AccountReport]]:

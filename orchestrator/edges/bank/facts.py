@@ -310,7 +310,12 @@ def _status_report(report: StatusReport) -> dict[str, Any]:
         "code": report.code or None,
         "reason": report.reason or None,
         "batches": [asdict(batch) for batch in report.batches],
-        "statuses": [asdict(status) for status in report.statuses],
+        "statuses": [
+            {key: value or None for key, value in asdict(status).items()}
+            | {"reason": status.reason, "end_to_end_id": status.end_to_end_id}
+            for status in report.statuses
+        ],
+        "unread": list(report.unread),
     }
 
 

@@ -23,7 +23,9 @@ _DIGITS = {
 }
 EXPONENTS = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
 # xs:decimal of a positive amount; banks write "12", "12.5", "12." and ".5"
-_AMOUNT = re.compile(r"\+?([0-9]{1,15}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
+_AMOUNT = re.compile(r"\+?0{0,40}?([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
+_SWIFT_AMOUNT = re.compile(r"([0-9]*)([.,]?)([0-9]*)")
+MAX_MINOR = 2**63 - 1  # what a database column holds
 
 
 def to_minor(text: str, currency: str, where: str = "") -> int:
@@ -44,7 +46,29 @@ def to_minor(text: str, currency: str, where: str = "") -> int:
     whole, _, fraction = (match[1] if match else "").partition(".")
     if match is None or fraction[exponent:].strip("0"):
         raise Rejected(BankReason.AMOUNT_MALFORMED, f"{place}{text!r:.40}")
-    return int(whole + fraction[:exponent].ljust(exponent, "0") or "0")
+    minor = int(whole + fraction[:exponent].ljust(exponent, "0") or "0")
+    if minor > MAX_MINOR:
+        raise Rejected(BankReason.AMOUNT_MALFORMED, f"{place}{text!r:.40} is too large")
+    return minor
+
+
+def swift_minor(text: str, currency: str) -> int:
+    """Return the minor units of an amount in a SWIFT field (format 15d, decimal comma).
+
+    Some banks write a point. Three digits after a separator may be thousands: such an amount is
+    refused unless the currency has three decimals and the separator is the standard's comma.
+
+    Raises:
+        Rejected: currency_unknown, amount_malformed.
+    """
+    match = _SWIFT_AMOUNT.fullmatch(text)
+    is_decimal = match and (
+        len(match[3]) != 3 or (match[2] == "," and EXPONENTS.get(currency, 3) == 3)
+    )
+    if not is_decimal:
+        detail = f"{text!r:.40}: thousands and decimals cannot be distinguished"
+        raise Rejected(BankReason.AMOUNT_MALFORMED, detail)
+    return to_minor(text.replace(",", "."), currency)
 
 
 def from_minor(amount_minor: int, currency: str = "EUR") -> str:

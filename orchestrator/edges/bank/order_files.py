@@ -16,13 +16,17 @@ _ANY = "{*}"
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """One order of a pain.001; `batch` is its PmtInfId, `iban` the account that it pays."""
+    """One order of a pain.001; `batch` is its PmtInfId, `iban` the account that it pays.
+
+    `other_names` has its InstrId and its UETR, where given.
+    """
 
     message: str
     batch: str
     end_to_end_id: str
     cents: int
     iban: str
+    other_names: tuple[str, ...] = ()
 
 
 def read_orders(body: bytes) -> list[Ordered]:
@@ -49,4 +53,9 @@ def _order(message: str, batch: str, order: etree._Element, body: bytes) -> Orde
         order.findtext(f"{_ANY}PmtId/{_ANY}EndToEndId") or "",
         to_minor(amount.text or "", amount.get("Ccy") or ""),
         order.findtext(f"{_ANY}CdtrAcct/{_ANY}Id/{_ANY}IBAN") or "",
+        tuple(
+            name
+            for element in ("InstrId", "UETR")
+            if (name := order.findtext(f"{_ANY}PmtId/{_ANY}{element}"))
+        ),
     )

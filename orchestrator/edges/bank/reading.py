@@ -17,11 +17,12 @@ from zipfile import BadZipFile, ZipFile
 
 from lxml import etree
 
-from orchestrator.edges.bank import swift
+from orchestrator.edges.bank import pages, swift
 from orchestrator.edges.bank.facts import BankReading, FileProblem
 from orchestrator.edges.bank.statements import ELEMENTS, kind_of, read_reports
 from orchestrator.edges.bank.status import status_report
 from orchestrator.edges.bank.text import decode
+from orchestrator.edges.bank.transport import without_padding
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import MAX_TAGS, XmlNode, local, root_of
 
@@ -42,7 +43,7 @@ _VERSIONED = re.compile(r"V[0-9]{2}$")
 def read(data: bytes) -> BankReading:
     """Return the content of a file. Never raises for its content: see the reading's problems."""
     reading = BankReading()
-    if not data.strip():
+    if not without_padding(data).strip():
         _add_problem(reading, BankReason.EMPTY, "no bytes")
     elif len(data) > MAX_FILE_BYTES:
         _add_problem(reading, BankReason.TOO_LARGE, f"{len(data)} of {MAX_FILE_BYTES} bytes")
@@ -50,21 +51,12 @@ def read(data: bytes) -> BankReading:
         _read_archive(data, reading)
     else:
         _read_file(data, sha256(data).digest(), reading)
-    _report_duplicates(reading)
+    for report in pages.repeated(reading.reports):
+        reading.add_problem(
+            FileProblem(report.line, report.path, BankReason.DUPLICATE_STATEMENT, report.id[:60])
+        )
+    reading.reports = pages.number_pages(reading.reports)
     return reading
-
-
-def _report_duplicates(reading: BankReading) -> None:
-    seen: set[tuple[str, str, int | None]] = set()
-    for report in reading.reports:
-        key = (report.account, report.id, report.page)
-        if report.id and key in seen:
-            reading.add_problem(
-                FileProblem(
-                    report.line, report.path, BankReason.DUPLICATE_STATEMENT, report.id[:60]
-                )
-            )
-        seen.add(key)
 
 
 def _add_problem(reading: BankReading, reason: BankReason, detail: str, path: str = "") -> None:
@@ -72,7 +64,7 @@ def _add_problem(reading: BankReading, reason: BankReason, detail: str, path: st
 
 
 def _read_file(data: bytes, source: bytes, reading: BankReading) -> None:
-    text, problem = decode(data)
+    text, problem = decode(without_padding(data))
     if not text.lstrip().startswith("<") and swift.is_swift(text):
         swift.read_reports(
             text, reading
@@ -165,7 +157,7 @@ def _read_archive(data: bytes, reading: BankReading) -> None:
 
 def _member(body: bytes) -> BankReading:
     reading = BankReading()
-    if body.strip():
+    if without_padding(body).strip():
         _read_file(body, sha256(body).digest(), reading)
     else:
         _add_problem(reading, BankReason.EMPTY, "no bytes")

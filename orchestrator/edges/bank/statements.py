@@ -29,11 +29,16 @@ _NAMED = re.compile(r"((?:camt|pain)\.[0-9]{3})\.001\.([0-9]{2})(?![0-9])")
 
 
 def kind_of(message: XmlNode, family: str) -> str:
-    """Return the message with its version from its namespace; report an unknown namespace."""
+    """Return the message with its version from its namespace.
+
+    Elements are read by their local names, so a missing or misspelt namespace is only noted. The
+    namespace of another message is a problem.
+    """
     match = _NAMED.search(message.namespace)
     if not match or match[1] != family:
+        report = message.add_problem if match else message.add_note
         namespace = message.namespace or "no namespace"
-        message.add_problem(BankReason.NAMESPACE_UNKNOWN, f"{namespace!r:.90} on a {family}")
+        report(BankReason.NAMESPACE_UNKNOWN, f"{namespace!r:.90} on a {family}")
         return family
     if int(match[2]) > NEWEST:
         message.add_note(BankReason.VERSION_UNKNOWN, f"{match[0]}; read as version {NEWEST}")

@@ -14,18 +14,20 @@ from typing import Any
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, FileProblem, Line
-from orchestrator.edges.bank.money import EXPONENTS, amount_text, to_minor
+from orchestrator.edges.bank.money import EXPONENTS, amount_text, swift_minor
 from orchestrator.edges.bank.sums import balance_problems
 from orchestrator.edges.bank.swift_lines import add_problem, read_day, read_line, read_minor
+from orchestrator.edges.bank.transport import swift_rows
 from orchestrator.edges.bank.types import BankReason
 
 MAX_LINES, MAX_REPORTS = 100_000, 10_000
-_FIELD = re.compile(r"^(?:\{4:)?:(13D?|20|21|25P?|28C?|34F|60[FM]?|61|62[FM]?|64|65|86|90[CD]|NS):")
-_END = re.compile(r"^\s*-\s*(\}.*)?$")  # closes block 4
-_SHAPE = tuple(re.compile(rf"^(?:\{{4:)?:{tag}:", re.MULTILINE) for tag in ("20", "25P?"))
+_FIELD = re.compile(r"^:(13D?|20|21|25P?|28C?|34F|60[FM]?|61|62[FM]?|64|65|86|90[CD]|NS):")
+_TYPE = re.compile(r":?(94[0-9]):?")  # a row of its own before the first field
+_ACCOUNT = re.compile(r"(?:^|\{4:|[\x00-\x1f])(?::25P?:)", re.MULTILINE)
+_OTHER = re.compile(r"(?:^|\{4:|[\x00-\x1f]):(?:20|28C?|60[FM]?|61|62[FM]?):", re.MULTILINE)
 _BALANCE = re.compile(  # 1!a6!n3!a15d; some systems write the letters small
     r"(?P<status>[DC])(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
-    r"(?P<currency>[A-Z]{3})(?P<amount>[0-9,]{1,16})",
+    r"(?P<currency>[A-Z]{3})(?P<amount>[0-9.,]+)",
     re.ASCII | re.IGNORECASE,
 )
 _BALANCES = {
@@ -39,7 +41,7 @@ _BALANCES = {
     "65": "FWAV",
 }
 _HEADS = {"13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"}
-_SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9]+,[0-9]*)")
+_SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9.,]+)")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 
@@ -49,6 +51,7 @@ class _Field:
     tag: str
     rows: list[str]
     line: int
+    kind: str = ""  # "940", "941" or "942" from the header before it
 
     @property
     def text(self) -> str:
@@ -66,6 +69,7 @@ class DraftStatement:
     entries: list[tuple[_Field, list[str]]] = field(default_factory=list)
     sums: list[_Field] = field(default_factory=list)
     currency: str = ""
+    kind: str = ""  # "940", "941" or "942" if a header gives it
     is_closed: bool = False
 
     @property
@@ -76,7 +80,7 @@ class DraftStatement:
 def is_swift(text: str) -> bool:
     """Return whether a text has the fields of an MT940 or MT942."""
     text = _line_ends(text).replace("@@", "\n")
-    return all(shape.search(text) for shape in _SHAPE)
+    return bool(_ACCOUNT.search(text) and _OTHER.search(text))
 
 
 def _line_ends(text: str) -> str:
@@ -92,7 +96,7 @@ def read_reports(text: str, reading: BankReading) -> None:
     drafts: list[DraftStatement] = []
     for swift_field in _fields(text):
         starts = swift_field.tag == "20" or (
-            drafts and drafts[-1].is_closed and swift_field.tag[:2] in ("25", "60")
+            drafts and _is_next(drafts[-1], swift_field.tag, bool(swift_field.kind))
         )
         if (starts or not drafts) and len(drafts) >= MAX_REPORTS:
             add_problem(
@@ -110,19 +114,32 @@ def read_reports(text: str, reading: BankReading) -> None:
         _finish(draft, reading)
 
 
+def _is_next(draft: DraftStatement, tag: str, has_header: bool) -> bool:
+    """Return whether a field other than :20: begins another statement."""
+    if tag[:2] == "25":
+        return draft.is_closed or has_header or "25" in draft.facts
+    return draft.is_closed and tag[:2] == "60"
+
+
 def _fields(text: str) -> Iterator[_Field]:
+    """Yield the fields; the first one after a header has the message's type."""
     current: _Field | None = None
-    rows = text.split("\n")
-    for number, row in enumerate(rows, 1):
-        match = _FIELD.match(row)
-        if match and not (current and _is_wrapped(current, match[1], rows[number : number + 1])):
+    rows, kind = list(swift_rows(text)), ""
+    for index, (number, row, header) in enumerate(rows):
+        if row is None:
             if current:
                 yield current
-            current = _Field(match[1], [row[match.end() :]], number)
-        elif current and _END.match(row):
-            yield current
-            current = None
-        elif current and not row.startswith(("{1:", ":940:")):
+            current, kind = None, header or kind
+            continue
+        match, alone = _FIELD.match(row), _TYPE.fullmatch(row)
+        following = [other for _, other, _ in rows[index + 1 : index + 3] if other]
+        if match and not (current and _is_wrapped(current, match[1], following)):
+            if current:
+                yield current
+            current, kind = _Field(match[1], [row[match.end() :]], number, kind), ""
+        elif alone and (current is None or row.startswith(":")):
+            kind = alone[1]
+        elif current:
             current.rows.append(row)
     if current:
         yield current
@@ -130,12 +147,13 @@ def _fields(text: str) -> Iterator[_Field]:
 
 def _is_wrapped(current: _Field, tag: str, following: list[str]) -> bool:
     """Return whether a field is in fact wrapped text of a :86:, such as the time 16:20:37."""
-    begins = any(row.startswith((":21:", ":25", ":28")) for row in following)
+    begins = any(row.startswith((":21:", ":25", ":28")) for row in following[:2])
     return current.tag == "86" and tag in _HEADS and not (tag in ("20", "25P", "25") and begins)
 
 
 def _take(draft: DraftStatement, swift_field: _Field, reading: BankReading) -> None:
     tag, text = swift_field.tag, swift_field.text
+    draft.kind = draft.kind or swift_field.kind
     if tag in _BALANCES:
         draft.is_closed = draft.is_closed or tag.startswith("62")
         _take_balance(draft, swift_field, reading)
@@ -154,7 +172,9 @@ def _take(draft: DraftStatement, swift_field: _Field, reading: BankReading) -> N
 
 def _take_balance(draft: DraftStatement, swift_field: _Field, reading: BankReading) -> None:
     place = f"{draft.path}/:{swift_field.tag}:"
-    match = _BALANCE.fullmatch(swift_field.text.replace(" ", ""))
+    first, *rest = swift_field.rows
+    is_whole = not any(character.isalnum() for row in rest for character in row)
+    match = _BALANCE.fullmatch(first.replace(" ", "")) if is_whole else None
     if not match:
         add_problem(
             reading,
@@ -204,7 +224,11 @@ def _finish(draft: DraftStatement, reading: BankReading) -> None:
         if line:
             lines.append(line)
     facts = draft.facts
-    kind = "MT942" if facts.get("interim") and not draft.balances else "MT940"
+    kind = _kind(draft)
+    if "20" not in facts:
+        reading.notes.append(
+            FileProblem(draft.line, f"{draft.path}/:20:", BankReason.MISSING_ELEMENT)
+        )
     reading.kind = reading.kind or kind
     account, servicer = _account(facts.get("25", ""))
     if not account:
@@ -238,6 +262,19 @@ def _finish(draft: DraftStatement, reading: BankReading) -> None:
         reading.add_problem(problem)
     problems = tuple(reading.problems[before:])
     reading.reports.append(replace(report, problems=problems) if problems else report)
+
+
+def _kind(draft: DraftStatement) -> str:
+    """Return the message type: from its header, else from its fields.
+
+    An MT941 reports balances without the lines between them.
+    """
+    if draft.kind in ("940", "941", "942"):
+        return f"MT{draft.kind}"
+    if draft.facts.get("interim") and not draft.balances:
+        return "MT942"
+    counts = draft.sums or "13" in draft.facts
+    return "MT941" if counts and draft.balances and not draft.entries else "MT940"
 
 
 def _has_balance(draft: DraftStatement, place: int) -> bool:
@@ -275,7 +312,8 @@ def _account(text: str) -> tuple[str, str]:
     if slash and number.isalpha() and len(number) == 3:  # a currency follows
         bank, slash, number = bank.rpartition("/")
     servicer = bank if _BIC.fullmatch(bank) else ""
-    if number[-3:] in EXPONENTS and number[:-3].isalnum() and number[-4:-3].isdigit():
+    printed = number[:-3].replace(".", "").replace("-", "")
+    if number[-3:] in EXPONENTS and printed.isalnum() and printed[-1:].isdigit():
         number = number[:-3]  # a currency follows
     is_whole = servicer or _IBAN.fullmatch(number)
     return (number if is_whole else f"{bank}{slash}{number}"), servicer
@@ -284,7 +322,7 @@ def _account(text: str) -> tuple[str, str]:
 def _sum_problems(draft: DraftStatement, report: AccountReport) -> list[FileProblem]:
     """Return a problem for each :90D: and :90C: with a wrong count or sum of lines."""
     problems = []
-    for swift_field in draft.sums:
+    for swift_field in draft.sums if report.kind != "MT941" else ():
         match = _SUM.fullmatch(swift_field.text)
         chosen = [
             abs(line.amount_minor)
@@ -292,7 +330,7 @@ def _sum_problems(draft: DraftStatement, report: AccountReport) -> list[FileProb
             if (line.amount_minor < 0) == (swift_field.tag == "90D")
         ]
         try:
-            stated = match and (int(match[1]), to_minor(match[3].replace(",", "."), match[2]))
+            stated = match and (int(match[1]), swift_minor(match[3], match[2]))
         except Rejected:
             stated = None
         if stated != (len(chosen), sum(chosen)):

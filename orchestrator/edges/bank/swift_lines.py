@@ -20,7 +20,7 @@ from orchestrator.edges.bank.facts import (
     Line,
     References,
 )
-from orchestrator.edges.bank.money import to_minor
+from orchestrator.edges.bank.money import swift_minor
 from orchestrator.edges.bank.swift_details import SwiftDetails, parse_details
 from orchestrator.edges.bank.types import BankReason
 
@@ -28,15 +28,15 @@ _LINE = re.compile(
     r"""(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})  # value date
     (?P<entry_month>[0-9]{2}|[ ]{2})?(?P<entry_day>[0-9]{2}|[ ]{2})?
     (?P<status>R?[DC])[A-Z]?[ ]?  # the letter is the currency's third (funds code)
-    (?P<amount>[0-9,]{1,15})
-    (?P<id>[A-Z][A-Z0-9 ]{3})?
+    (?P<amount>[0-9.,]+)  # its end is where the type begins: never in the middle of a number
+    (?:(?P<id>[A-Z][A-Z0-9 ]{3})|(?=//|\s*$))
     (?P<customer_reference>(?:(?!//).)*)  # of any length: banks exceed the 16 characters
     (?://(?P<bank_reference>.{0,23}).*)?""",
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
 _EXPECTED = re.compile(r"([0-9]{6}(?:[0-9]{4})?)E([CD])")  # MT942: announced, not booked
-_SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9]+,[0-9]*)")
-_RATE = re.compile(r"/EXCH/([0-9]+,?[0-9]*)")
+_SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9.,]*[0-9,])")
+_RATE = re.compile(r"/EXCH/([0-9.,]*[0-9])")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _NOT_GIVEN = {
     "NONREF",
@@ -193,11 +193,10 @@ def read_minor(
 ) -> int | None:
     """Return the minor units of an amount; None if malformed, which is reported."""
     try:
-        return to_minor(amount.replace(",", ".", 1), currency.upper())
+        return swift_minor(amount, currency.upper())
     except Rejected as refusal:
-        add_problem(
-            reading, line, path, BankReason(refusal.reason), f"{amount!r:.30} {currency!r:.10}"
-        )
+        detail = f"{amount!r:.30} {currency!r:.10}"
+        add_problem(reading, line, path, BankReason(refusal.reason), detail)
         return None
 
 

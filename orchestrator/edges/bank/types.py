@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from orchestrator.core.reconcile import DUPLICATE_REASONS, StatementBalances, StatementLine
 
@@ -118,17 +119,32 @@ class BankStatement:
 
 @dataclass(frozen=True, slots=True)
 class OrderStatus:
-    """The bank's status of one order; code is ACCP, ACSC, PDNG, RJCT..., reason an ISO code."""
+    """The bank's status of one order; code is ACCP, ACSC, PDNG, RJCT..., reason an ISO code.
+
+    Any of the three ids may be ""; each given one names the order.
+    """
 
     end_to_end_id: str
     code: str
     reason: str
     path: str
+    instruction_id: str = ""
+    uetr: str = ""
 
     @property
     def is_rejected(self) -> bool:
         """Whether the bank refuses the order."""
         return self.code == "RJCT"
+
+    def named(self, orders: Mapping[str, str]) -> set[str]:
+        """Return the orders that the ids name: none if it is not ours, several if they contradict.
+
+        Args:
+            orders: EndToEndId of each order by its EndToEndId, InstrId and UETR.
+        """
+        ids = filter(None, (self.end_to_end_id, self.instruction_id, self.uetr))
+        named = {orders.get(name, "") for name in ids}
+        return named if named != {""} else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +160,50 @@ class StatusReport:
     batches: tuple[
         OrderStatus, ...
     ] = ()  # statuses of whole batches; end_to_end_id is the PmtInfId
+    unread: tuple[str, ...] = ()  # parts that could not be read: path and what is missing
 
     def refused(self, ordered: Iterable[str]) -> dict[str, str]:
-        """Return {EndToEndId: reason} of the refused orders of a message.
-
-        Our messages have one batch, so a refused batch or group refuses every order that it does
-        not list. A duplicate (DU01, AM05...) refuses nothing: the first sending decides.
+        """Return {EndToEndId: reason} of the refused orders of a message, as `answers`.
 
         Args:
             ordered: EndToEndIds of all orders of the message.
         """
-        listed = {status.end_to_end_id: status for status in self.statuses}
-        whole = next(
-            (batch.reason for batch in self.batches if batch.is_rejected),
-            self.reason if self.code == "RJCT" else None,
-        )
-        reasons = {key: status.reason for key, status in listed.items() if status.is_rejected}
-        if whole is not None:
-            reasons |= {key: whole for key in ordered if key not in listed}
-        return {key: why for key, why in reasons.items() if why not in DUPLICATE_REASONS}
+        answers = self.answers({reference: reference for reference in ordered})
+        return {reference: why for reference, why in answers.items() if why is not None}
+
+    def answers(self, orders: Mapping[str, str]) -> dict[str, str | None]:
+        """Return {EndToEndId: reason of its refusal, None if accepted} of the orders answered.
+
+        Our messages have one batch, so the status of a batch or group covers each order that is not
+        listed. An acceptance does not, if a part of the report could not be read: it may be about
+        such an order. Without such a status, only what is listed is answered. An order that two
+        parts answer differently, or whose ids contradict each other, is not answered. A duplicate
+        (DU01, AM05...) refuses nothing: the first sending decides.
+
+        Args:
+            orders: EndToEndId of each order of the message by its EndToEndId, InstrId and UETR.
+        """
+        listed: dict[str, str | None] = {}
+        unclear: set[str] = set()
+        for status in self.statuses:
+            named = status.named(orders)
+            why = status.reason if status.is_rejected else None
+            for reference in named:
+                earlier = listed.setdefault(reference, why)
+                if len(named) > 1 or (earlier is None) != (why is None):
+                    unclear.add(reference)
+        answers = {ref: listed.get(ref, ...) for ref in set(orders.values())}
+        if (whole := self._whole()) is not ...:
+            answers = {ref: whole if why is ... else why for ref, why in answers.items()}
+        return {
+            ref: None if why in DUPLICATE_REASONS else why
+            for ref, why in answers.items()
+            if why is not ... and ref not in unclear
+        }
+
+    def _whole(self) -> Any:
+        """Return the answer for unlisted orders: a reason, None: accepted, ...: not answered."""
+        refused = [batch.reason for batch in self.batches if batch.is_rejected]
+        if refused or self.code == "RJCT":
+            return refused[0] if refused else self.reason
+        return None if (self.code or self.batches) and not self.unread else ...

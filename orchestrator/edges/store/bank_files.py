@@ -199,9 +199,9 @@ def add_statement(
     )
 
 
-def has_statement(session: Session, account: str, statement: str) -> bool:
-    """Return whether a statement of an account was taken."""
-    return session.get(BankStatementRow, (account, statement)) is not None
+def statement(session: Session, account: str, name: str) -> BankStatementRow | None:
+    """Return the statement of an account that was taken under a name."""
+    return session.get(BankStatementRow, (account, name))
 
 
 def statements(session: Session) -> Sequence[BankStatementRow]:

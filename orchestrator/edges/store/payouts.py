@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlmodel import Session, col, func, select, update
 
 from orchestrator.core.payout import MACHINE, Fact, Stage
+from orchestrator.core.references import attempted, uetr
 from orchestrator.edges.store.bank_files import order_file_name
 from orchestrator.edges.store.tables import BankFileRow, PayoutRow
 
@@ -135,6 +136,18 @@ def of_message(session: Session, message_id: str) -> Sequence[PayoutRow]:
         .join(BankFileRow, BankFileRow.file_hash == PayoutRow.file_hash)
         .where(BankFileRow.direction == "out", BankFileRow.name == order_file_name(message_id))
     ).all()
+
+
+def order_names(rows: Iterable[PayoutRow]) -> dict[str, str]:
+    """Return the EndToEndId of each order by each id that names it: that one and its UETR.
+
+    Its InstrId is its EndToEndId.
+    """
+    names = {row.end_to_end_id: row.end_to_end_id for row in rows}
+    return names | {
+        uetr(attempted(bytes.fromhex(row.payout_id[2:]), row.attempt)): row.end_to_end_id
+        for row in rows
+    }
 
 
 def of_batches(session: Session, batches: Collection[str]) -> dict[str, list[PayoutRow]]:

@@ -1,5 +1,6 @@
 """The price of a claim exactly as the contract `MeteredEnergy` computes it, for tests of both.
 
+Terms of version 1 are priced as the contract of 0.3.0 and 0.4.0 does, which knows no registers.
 tests/contracts compares the two on worked cases and on random claims.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from device_adapters import registers
 from device_adapters.types import Rejected
 from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
@@ -14,6 +16,7 @@ from orchestrator.products.metered_energy.abi import (
     ReadingKind,
     decode_facts,
     decode_terms,
+    facts_version,
 )
 from orchestrator.products.metered_energy.register import (
     GRACE_SECONDS,
@@ -33,9 +36,11 @@ REFUSALS = {  # as in MeteredEnergy.refusalName
     8: "FuseExceeded",
     9: "KindUnexpected",
     10: "DeviceNotActive",
+    11: "RegisterNotAgreed",
 }
 _OVER_LIMIT, _MALFORMED, _BACKWARDS, _DISCONTINUOUS, _ABOVE_REGISTER = 1, 2, 3, 4, 5
 _ENERGY_INCOMPLETE, _TIME_BACKWARDS, _ABOVE_FUSE, _KIND_UNEXPECTED = 6, 7, 8, 9
+_NOT_AGREED = 11
 _INT48, _INT80 = 1 << 47, 1 << 79
 
 
@@ -80,6 +85,8 @@ def price(
         energy_facts = decode_facts(facts)
     except Rejected:
         return 0, _MALFORMED
+    if facts_version(facts) != energy_terms.version:
+        return 0, _MALFORMED
     charge = _charge(energy_terms, state, energy_facts, late)
     if charge.refusal:
         return 0, charge.refusal
@@ -100,6 +107,8 @@ def advance(state: EnergyState, terms: bytes, facts: bytes, late: bool = False) 
     total = state.total + charge.energy
     if energy_facts.kind == ReadingKind.LATE:
         return state._replace(total=total, ahead=charge.ahead)
+    if _of_one_session(energy_facts):  # the register that runs on was not read
+        return state._replace(total=total, time=energy_facts.to_time, ahead=charge.ahead)
     if energy_facts.kind == ReadingKind.ESTIMATED:
         return EnergyState(
             energy_facts.from_register, total, energy_facts.from_time, charge.ahead, True
@@ -110,11 +119,15 @@ def advance(state: EnergyState, terms: bytes, facts: bytes, late: bool = False) 
 def _charge(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts, late: bool) -> _Charge:
     if (facts.kind == ReadingKind.LATE) != late:
         return _Charge(_KIND_UNEXPECTED)
+    if not _is_agreed(terms, facts):
+        return _Charge(_NOT_AGREED)
     end = terms.rollover_at
     if end and (facts.from_register >= end or facts.to_register >= end):
         return _Charge(_MALFORMED)
     if facts.to_time < facts.from_time:
         return _Charge(_TIME_BACKWARDS)
+    if _of_one_session(facts):
+        return _one_session(terms, state, facts)
     if late:
         return _late(terms, state, facts)
     if terms.continuous:
@@ -162,6 +175,18 @@ def _sessions(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Ch
     return _Charge(_energy_refusal(terms, facts, rise), facts.energy, after)
 
 
+def _one_session(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Charge:
+    """Charge a session of a register that begins with it: compared with no other claim's."""
+    if facts.kind != ReadingKind.ACTUAL:
+        return _Charge(_KIND_UNEXPECTED)
+    if facts.from_time < state.time:
+        return _Charge(_TIME_BACKWARDS)
+    rise = facts.to_register - facts.from_register
+    if rise < 0:
+        return _Charge(_BACKWARDS)
+    return _Charge(_energy_refusal(terms, facts, rise), facts.energy, state.ahead + facts.energy)
+
+
 def _late(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Charge:
     rise = register_rise(facts.from_register, facts.to_register, terms.rollover_at)
     if rise < 0:
@@ -178,6 +203,18 @@ def _energy_refusal(terms: EnergyTerms, facts: EnergyFacts, rise: int) -> int:
         return _ABOVE_REGISTER
     fits = _fits(terms, facts.energy, facts.from_time, facts.to_time)
     return 0 if fits else _ABOVE_FUSE
+
+
+def _is_agreed(terms: EnergyTerms, facts: EnergyFacts) -> bool:
+    """Return whether the register counts in the direction of the terms, as they can take it."""
+    if terms.version == 1:
+        return True
+    register = registers.of_number(facts.register)
+    return register.direction is terms.direction and not (terms.continuous and register.per_session)
+
+
+def _of_one_session(facts: EnergyFacts) -> bool:
+    return registers.of_number(facts.register).per_session
 
 
 def _anchored(terms: EnergyTerms, state: EnergyState) -> bool:

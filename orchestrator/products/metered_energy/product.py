@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from device_adapters.types import STREAM_BIT, Curve, Event, Signed
+from device_adapters.types import STREAM_BIT, Assurance, Curve, Event, Signed
 from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
     EnergyTerms,
@@ -21,6 +21,7 @@ from orchestrator.products.metered_energy.abi import (
     decode_terms,
     encode_facts,
     encode_terms,
+    older_terms,
 )
 from orchestrator.products.metered_energy.pricing import (
     REFUSALS,
@@ -54,6 +55,7 @@ __all__ = [
     "encode_terms",
     "format_facts",
     "format_terms",
+    "older_terms",
     "open",
     "parse_terms",
     "payee",
@@ -89,21 +91,35 @@ def case_event(record: Mapping[str, Any]) -> Event:
     """Return a record of cases.json as an event with a made-up signature.
 
     Args:
-        record: {"counter", "readings": [[mark, mWh, Unix seconds, status?]], "stream"? ("F" for
-            fiscal), "not_billable"?}.
+        record: {"counter", "readings": [[mark, mWh, Unix seconds, status?, register?, flags?]],
+            "stream"? ("F" for fiscal), "not_billable"?, "assurance"?}. A reading without register
+            is of the total consumption (1.8.0).
     """
-    facts = [
-        {"mark": mark, "register": register, "at": at * 1000, "status": "".join(status) or "G"}
-        for mark, register, at, *status in record["readings"]
-    ]
+    stream = record.get("stream", "T")
+    readings = [_case_reading(*reading) for reading in record["readings"]]
     evidence = json.dumps(record, sort_keys=True).encode()
     return Event(
         device="M1",
-        counter=record["counter"] + ((record.get("stream") == "F") << STREAM_BIT),
-        observed_at_ms=facts[-1]["at"],
+        counter=record["counter"] + ((stream == "F") << STREAM_BIT),
+        observed_at_ms=readings[-1]["at"],
         kind=KIND,
-        facts={"readings": facts},
+        facts={"readings": readings, "pagination": stream},
         evidence=evidence,
         signed=Signed(evidence, b"", Curve.SECP256R1),
         not_billable=tuple(record.get("not_billable", ())),
+        assurance=Assurance(record.get("assurance", Assurance.DEVICE)),
     )
+
+
+def _case_reading(
+    mark: str, register: int, at: int, status: str = "G", obis: str = "1.8.0", flags: str = ""
+) -> dict[str, Any]:
+    return {
+        "at": at * 1000,
+        "mark": mark,
+        "register": register,
+        "obis": obis,
+        "clock": "S",
+        "status": status,
+        "flags": flags,
+    }

@@ -1,30 +1,38 @@
-"""Readings of one record, and which of them the next records are compared with.
+"""Readings of one record by the register that the terms charge, and what they are compared with.
 
-The OCMF meter status separates actual, estimated and exchanged readings (specification, table of
-meter states): S is a substitute value, X means that the meter was exchanged.
+Which register is billed, and what of a session, `device_adapters.sessions` decides for auditor and
+rail alike. The OCMF meter status separates actual, estimated and exchanged readings (specification,
+table of meter states): S is a substitute value, X means that the meter was exchanged.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+from device_adapters import sessions
+from device_adapters.registers import Register, choose, parse
 from device_adapters.types import STREAM_BIT, Event
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import EnergyTerms
 
-BEGIN = "B"
-CLOSES = frozenset("ELRAP")
+BEGIN = sessions.BEGIN
+CLOSES = sessions.CLOSING
 _SUBSTITUTE, _EXCHANGED = "S", "X"
 Refusal = tuple[ClaimReason, str]
 
 
 class MeterReading(NamedTuple):
-    """One reading of a record; `tx` is OCMF's transaction letter, "" where there is none."""
+    """One reading of a record; `tx` is OCMF's transaction letter, "" where there is none.
+
+    code: the register that was read; None where the terms state the reading (`start_register`).
+    """
 
     tx: str
     register: int  # mWh
     seconds: int
     status: str = ""
+    code: Register | None = None
 
     @property
     def estimated(self) -> bool:
@@ -41,40 +49,121 @@ class MeterReading(NamedTuple):
         """Return whether a session is open after it; readings outside sessions have no letter."""
         return bool(self.tx) and self.tx not in CLOSES
 
+    @property
+    def per_session(self) -> bool:
+        """Return whether its register begins at zero with each session."""
+        return self.code is not None and self.code.per_session
 
-def readings(event: Event) -> list[MeterReading]:
-    """Return an event's readings in record order; fiscal records have no sessions."""
-    fiscal = event.counter >> STREAM_BIT
+
+def readings(event: Event, terms: EnergyTerms) -> list[MeterReading]:
+    """Return an event's readings of the register that the terms charge, in record order.
+
+    Fiscal records have no sessions. The first reading of a new meter (status X) may be of another
+    register than those of the meter before it.
+    """
+    entries = event.facts["readings"]
+    if len({entry["obis"] for entry in entries}) == 1:  # the usual record
+        code = _billed(entries, terms)
+        return [_reading(event, entry, code) for entry in entries] if code else []
+    codes = {
+        exchanged: _billed([e for e in entries if (e["status"] == _EXCHANGED) is exchanged], terms)
+        for exchanged in (False, True)
+    }
     return [
-        MeterReading(
-            "" if fiscal else entry["mark"],
-            entry["register"],
-            entry["at"] // 1000,
-            entry.get("status", ""),
-        )
-        for entry in event.facts["readings"]
+        _reading(event, entry, code)
+        for entry in entries
+        if (code := codes[entry["status"] == _EXCHANGED]) and parse(entry["obis"]) == code
     ]
 
 
-def last_actual(items: list[MeterReading]) -> MeterReading:
+def usable_readings(
+    event: Event, terms: EnergyTerms, session: Sequence[Event] = ()
+) -> list[MeterReading]:
+    """Return an event's readings without those that follow an error of the meter.
+
+    Args:
+        session: the records before it of the session that is open.
+    """
+    items = readings(event, terms)
+    records = [item.facts for item in (*session, event)]
+    if not any(map(has_error, records)):
+        return items
+    verdict = judge(records, terms)
+    if not verdict.cut or verdict.register is None:
+        return items
+    entries = sessions.readings_of(event.facts, verdict.register)
+    last = next((n for n, e in enumerate(entries, start=1) if e is verdict.end), 0)
+    return items[:last]
+
+
+def judge(records: Sequence[sessions.Facts], terms: EnergyTerms) -> sessions.SessionVerdict:
+    """Return the verdict of the rule that auditor and rail share."""
+    return sessions.judge(records, terms.direction, terms.rollover_at)
+
+
+def has_error(facts: sessions.Facts) -> bool:
+    """Return whether a reading says that energy can no longer be used from it on."""
+    return any(map(sessions.is_unusable, (*facts["readings"], *facts.get("errors", ()))))
+
+
+def opened_by(events: Sequence[Event], terms: EnergyTerms) -> list[Event]:
+    """Return the records of the session that is open after these records; none where none is."""
+    session: list[Event] = []
+    for event in reversed(events):
+        items = readings(event, terms)
+        if not items or (not session and not items[-1].opens):
+            return []
+        session.append(event)
+        if any(item.tx == BEGIN for item in items):
+            break
+    return session[::-1]
+
+
+def last_actual(items: Sequence[MeterReading]) -> MeterReading:
     """Return the reading that the next record is compared with: the last without estimate."""
     return next((item for item in reversed(items) if not item.estimated), items[-1])
 
 
-def stands_alone(event: Event) -> bool:
-    """Return whether the record ends in an estimate or a new meter: a claim of its own."""
-    last = readings(event)[-1]
-    return last.estimated or last.exchanged
+def stands_alone(items: Sequence[MeterReading]) -> bool:
+    """Return whether a record ends in an estimate or a new meter: a claim of its own."""
+    return items[-1].estimated or items[-1].exchanged
+
+
+def register_refusal(event: Event, terms: EnergyTerms) -> Refusal:
+    """Return why a record has no reading of a register that the terms charge."""
+    found = {code for entry in event.facts["readings"] if (code := parse(entry["obis"]))}
+    names = ", ".join(sorted(code.text for code in found)) or "none"
+    wanted = [code for code in found if code.direction is terms.direction]
+    if not wanted:
+        return (
+            ClaimReason.KIND_NOT_PRICED,
+            f"no reading of an {terms.direction} register, which the terms charge: {names}",
+        )
+    if len(wanted) == 1 or all(code.per_session for code in wanted):
+        return (
+            ClaimReason.KIND_NOT_PRICED,
+            f"{names} begins with each session, and the terms are continuous",
+        )
+    return (
+        ClaimReason.NOT_BILLABLE,
+        f"{sessions.BillingReason.REGISTERS_MIXED}: {names} count alike",
+    )
 
 
 def shape_refusal(
-    terms: EnergyTerms, previous: list[MeterReading], items: list[MeterReading]
+    terms: EnergyTerms, previous: Sequence[MeterReading], items: Sequence[MeterReading]
 ) -> Refusal | None:
     """Return why estimates and exchanges in a record cannot be settled, or None if they can.
 
     An estimate follows the actual reading it builds on, which is the last one of the previous
     record. So any later record can correct it, and nothing else can.
     """
+    if items[0].per_session and not all(item.tx for item in items):
+        name = items[0].code.text if items[0].code else ""
+        return (
+            ClaimReason.NOT_BILLABLE,
+            f"{name} begins with each session, and a reading has no transaction letter",
+        )
     special = [item for item in items if item.estimated or item.exchanged]
     if not special:
         return None
@@ -98,7 +187,7 @@ def shape_refusal(
 
 
 def _base_refusal(
-    terms: EnergyTerms, before: MeterReading | None, items: list[MeterReading]
+    terms: EnergyTerms, before: MeterReading | None, items: Sequence[MeterReading]
 ) -> Refusal | None:
     if len(items) == 1:
         return ClaimReason.INCOMPLETE, "an estimate without the actual reading it builds on"
@@ -109,3 +198,21 @@ def _base_refusal(
         else (base.register, base.seconds) == (before.register, before.seconds)
     )
     return None if same else (ClaimReason.INCOMPLETE, "an estimate that builds on another reading")
+
+
+def _billed(entries: Iterable[Any], terms: EnergyTerms) -> Register | None:
+    """Return the register that is charged; continuous terms need one that runs on."""
+    found = (code for entry in entries if (code := parse(entry["obis"])))
+    taken = (code for code in found if not (terms.continuous and code.per_session))
+    return choose(taken, terms.direction)
+
+
+def _reading(event: Event, entry: Any, code: Register) -> MeterReading:
+    fiscal = event.counter >> STREAM_BIT
+    return MeterReading(
+        "" if fiscal else entry["mark"],
+        entry["register"],
+        entry["at"] // 1000,
+        entry["status"],
+        code,
+    )

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from device_adapters.types import Rejected
+from device_adapters import registers
+from device_adapters.types import Assurance, Rejected
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import (
     EnergyTerms,
@@ -25,6 +26,8 @@ TERMS = (
     ("continuous", "yes: every step of the register is charged; no (or left out): only sessions"),
     ("start", "the register in kWh where charging begins; left out: at the first record"),
     ("rollover", "the kWh at which the register begins at zero again; left out: never"),
+    ("export", "yes: energy fed into the grid is charged; no (or left out): energy taken from it"),
+    ("assurance", "the least that is taken: device (or left out), gateway or file"),
 )
 _MICRO = 6  # digits: euro to minor units, and kWh to mWh
 _NUMBER = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,6}))?")
@@ -50,11 +53,18 @@ def parse_terms(words: Mapping[str, str]) -> bytes:
             raise _malformed(f"{name} is missing: {help_texts[name]}")
     if not re.fullmatch("[0-9]{1,10}", words["fuse"]):
         raise _malformed(f"fuse is {words['fuse']!r}, not whole watts")
-    continuous = _ANSWERS.get(words.get("continuous", "no"))
-    if continuous is None:
-        raise _malformed(f"continuous is {words['continuous']!r}, not yes or no")
     price, start, rollover = (_micro(name, words) for name in ("price", "start", "rollover"))
-    return encode_terms(EnergyTerms(price, int(words["fuse"]), continuous, start, rollover))
+    return encode_terms(
+        EnergyTerms(
+            price,
+            int(words["fuse"]),
+            _answer("continuous", words),
+            start,
+            rollover,
+            _answer("export", words),
+            _assurance(words.get("assurance", Assurance.DEVICE)),
+        )
+    )
 
 
 def format_terms(raw: bytes) -> dict[str, str]:
@@ -64,6 +74,8 @@ def format_terms(raw: bytes) -> dict[str, str]:
         "price": f"{_plain(terms.price_per_kwh)} EUR/kWh",
         "fuse": f"{terms.fuse_watts} W",
         "continuous": "yes" if terms.continuous else "no",
+        "export": "yes" if terms.export else "no",
+        "assurance": terms.least_assurance.value,
     }
     if terms.start_register:
         view["start"] = f"{_plain(terms.start_register)} kWh"
@@ -75,13 +87,29 @@ def format_terms(raw: bytes) -> dict[str, str]:
 def format_facts(raw: bytes) -> dict[str, str]:
     """Return the facts as text with units, by label."""
     facts = decode_facts(raw)
+    named = registers.of_number(facts.register)
+    obis = {"obis": f"{named.text} ({named.direction})"} if facts.register else {}
     return {
         "register": f"{_plain(facts.from_register)} -> {_plain(facts.to_register)} kWh",
         "energy": f"{_plain(facts.energy)} kWh",
         "from": _moment(facts.from_time),
         "to": _moment(facts.to_time),
         "reading": ReadingKind(facts.kind).name.lower(),
+        **obis,
     }
+
+
+def _answer(name: str, words: Mapping[str, str]) -> bool:
+    answer = _ANSWERS.get(words.get(name, "no"))
+    if answer is None:
+        raise _malformed(f"{name} is {words[name]!r}, not yes or no")
+    return answer
+
+
+def _assurance(word: str) -> int:
+    if word not in tuple(Assurance):
+        raise _malformed(f"assurance is {word!r}, not {', '.join(Assurance)}")
+    return Assurance(word).number
 
 
 def _micro(name: str, words: Mapping[str, str]) -> int:

@@ -44,7 +44,9 @@ class Conditions(NamedTuple):
     max_milli_g: int = 0
 
 
-def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[ClaimReason, str] | None:
+def admit(
+    terms: bytes, previous: Event | None, event: Event, earlier: Sequence[Event] = ()
+) -> tuple[ClaimReason, str] | None:
     """Return why a record of the recipient cannot be priced, or None if it can.
 
     The contract does not refuse a record that passes. A record holds exactly one event, so that a

@@ -88,7 +88,9 @@ def subject(terms: bytes) -> bytes:
     return b""
 
 
-def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[ClaimReason, str] | None:
+def admit(
+    terms: bytes, previous: Event | None, event: Event, earlier: Sequence[Event] = ()
+) -> tuple[ClaimReason, str] | None:
     """Return why the contract could never pay this voucher, or None if it can.
 
     Earlier vouchers make no difference.

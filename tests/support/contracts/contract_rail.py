@@ -31,17 +31,18 @@ DEVICE = Web3.keccak(text="EVSE-1")
 MORE = [Web3.keccak(text=f"more-{index}") for index in range(8)]
 ACCOUNT = Web3.keccak(text="account of the payee")
 NONE = bytes(32)
+IMPORT = 0x0100_0108_00FF  # 1-0:1.8.0*255, the total consumption
 
 
 def terms(price=PRICE, fuse=FUSE, continuous=False, start=0, rollover=0) -> bytes:
-    kinds = ["uint64", "uint32", "bool", "uint64", "uint64"]
-    return encode(kinds, [price, fuse, continuous, start, rollover])
+    kinds = ["uint64", "uint32", "bool", "uint64", "uint64", "bool", "uint8"]
+    return encode(kinds, [price, fuse, continuous, start, rollover, False, 0])
 
 
 def facts(start, end, begin, finish, energy=None, kind=0) -> bytes:
-    kinds = ["uint64", "uint64", "int64", "uint40", "uint40", "uint8"]
+    kinds = ["uint64", "uint64", "int64", "uint40", "uint40", "uint8", "uint48"]
     counted = end - start if energy is None else energy
-    return encode(kinds, [start, end, counted, begin, finish, kind])
+    return encode(kinds, [start, end, counted, begin, finish, kind, IMPORT])
 
 
 class ContractRail:

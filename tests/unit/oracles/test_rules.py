@@ -230,7 +230,9 @@ def test_admit__a_session_reading_without_its_begin__is_incomplete(mark):
     begin = event(1, ("B", 5, 900))
     gap = event(3, (mark, 5, 1_000))
     assert product.admit(agreement().terms, begin, gap)[0] is ClaimReason.INCOMPLETE
-    assert product.admit(agreement().terms, begin, event(2, (mark, 5, 1_000))) is None
+    refusal = product.admit(agreement().terms, begin, event(2, (mark, 5, 1_000)))
+    # an error of the meter right after the begin leaves nothing that could be billed
+    assert (refusal[0] if refusal else None) == (ClaimReason.NOT_BILLABLE if mark == "X" else None)
 
 
 def test_admit__the_fuse__holds_to_the_milliwatt_hour():

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from device_adapters.protocols.ocmf.examples import BEGIN, PUBLIC_KEY, SESSION
+from device_adapters.protocols.sealed.examples import BY_GATEWAY
+from device_adapters.protocols.sealed.examples import PUBLIC_KEY as SEALED_KEY
+from device_adapters.protocols.senml.examples import METER as SENML
 from orchestrator import cli
 
 CLI = CliRunner()
@@ -81,3 +84,29 @@ def test_check__escape_sequences_in_a_record__do_not_reach_the_terminal(tmp_path
     assert result.exit_code == 1
     assert "\x1b" not in result.stdout
     assert "\\x1b[31mred" in result.stdout
+
+
+def test_check__file_without_signatures__shows_the_readings_to_people(tmp_path: Path) -> None:
+    path = tmp_path / "meter.json"
+    path.write_bytes(SENML)
+    result = check(str(path), "--protocol", "senml")
+    assert result.exit_code == 0
+    for words in ("1234.567", "kWh", "billed", "there is no signature", "1 of senml"):
+        assert words in result.stdout
+    assert json.loads(check(str(path), "--json").stdout)["records"][0]["genuine"] is None
+
+
+def test_check__export__bills_the_register_of_energy_fed_in(tmp_path: Path) -> None:
+    path = tmp_path / "meter.json"
+    path.write_bytes(SENML)
+    [record] = json.loads(check(str(path), "--export", "--json").stdout)["records"]
+    assert record["registers"][0]["billed"] == "01-00:02.08.00*FF"
+
+
+def test_check__sealed_record_in_bytes__shows_gateway_meter_and_content(tmp_path: Path) -> None:
+    path = tmp_path / "record.cose"
+    path.write_bytes(BY_GATEWAY)
+    result = check(str(path), "--key", SEALED_KEY)
+    assert result.exit_code == 0
+    for words in ("GW-7", "urn:dev:mac:0024befffe804ff1", "senml", "gateway", "1234.567"):
+        assert words in result.stdout

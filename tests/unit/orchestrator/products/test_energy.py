@@ -14,7 +14,7 @@ from oracles import rules
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms
-from tests.support.meter_streams import SOME_DAY, agreement, event
+from tests.support.meter_streams import IMPORT_NUMBER, SOME_DAY, agreement, event
 
 LIMIT = 2**48 - 1
 FUSE = 3_600  # a thousand mWh each second
@@ -26,6 +26,9 @@ terms = st.builds(
     st.booleans(),
     st.sampled_from([0, 1_000_000]),
     st.sampled_from([0, ROUND]),
+    st.just(False),
+    st.just(0),
+    st.sampled_from([1, 2]),
 )
 
 
@@ -160,7 +163,9 @@ def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
     raw = product.encode_terms(EnergyTerms(price, 2**32 - 1))
     state, total, register = product.open(raw), 0, 0
     for number, piece in enumerate(pieces):
-        facts = EnergyFacts(register, register + piece, piece, number, number + 1)
+        facts = EnergyFacts(
+            register, register + piece, piece, number, number + 1, register=IMPORT_NUMBER
+        )
         amount, refusal = product.price(state, raw, product.encode_facts(facts), LIMIT)
         assert not refusal
         state = product.advance(state, raw, product.encode_facts(facts))
@@ -232,6 +237,8 @@ def test_parse_terms__all_words__are_exact_and_formatted_as_they_were_typed():
         "price": "0.300001 EUR/kWh",
         "fuse": "22000 W",
         "continuous": "yes",
+        "export": "no",
+        "assurance": "device",
         "start": "12.5 kWh",
         "rollover": "1000000 kWh",
     }

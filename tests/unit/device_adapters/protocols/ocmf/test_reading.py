@@ -66,7 +66,7 @@ def test_decode__several_readings__inherit_what_they_leave_out() -> None:
     event = _genuine(METER.record(payload({}, middle | bare, END | bare)))
     assert _registers(event) == [2_935_600_000, 2_940_000_000, 2_947_101_000]
     assert [reading["mark"] for reading in event.facts["readings"]] == ["B", "C", "E"]
-    assert {reading["obis"] for reading in event.facts["readings"]} == {"01-00:B2.08.00"}
+    assert {reading["obis"] for reading in event.facts["readings"]} == {"01-00:B2.08.00*FF"}
     assert event.observed_at_ms == event.facts["readings"][-1]["at"]
     assert event.not_billable == ()
 
@@ -108,6 +108,48 @@ def test_decode__raw_r_and_s__is_genuine_and_named() -> None:
     content = payload()
     event = _genuine(METER.record(content, SD=raw_of(METER.sign(content))))
     assert "signature_not_der" in event.facts["cautions"]
+
+
+def _unsigned(der: bytes, width: int = 32) -> bytes:
+    """Return a signature as meters write it that leave out the octet for the sign."""
+    body = b"".join(b"\x02" + bytes([width]) + n.to_bytes(width, "big") for n in read_der(der))
+    head = b"\x30" + (b"\x81" if len(body) > 127 else b"")
+    return head + bytes([len(body)]) + body
+
+
+@pytest.mark.parametrize("curve", [Curve.SECP256R1, Curve.SECP384R1, Curve.SECP521R1])
+def test_decode__der_integers_of_fixed_width_without_sign__are_genuine_and_named(
+    curve: Curve,
+) -> None:
+    meter, width = SigningMeter(curve), (ORDERS[curve].bit_length() + 7) // 8
+    named = 0
+    for number in range(12):
+        content = payload(PG=f"T{number}")
+        der = _unsigned(meter.sign(content), width)
+        record = meter.record(content, SD=der.hex())
+        named += "signature_der_unsigned" in _genuine(record, meter).facts["cautions"]
+        other = meter.record(payload(PG="T99"), SD=der.hex())
+        assert not genuine(ocmf.decode(other).signed, meter.key)
+    assert named or curve is Curve.SECP521R1  # whose integers seldom need an octet for the sign
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda der: der + b"\0",
+        lambda der: der[:-1],
+        lambda der: b"\x30\x45" + der[2:],
+        lambda der: b"\x31" + der[1:],
+        lambda der: der[:2] + b"\x03" + der[3:],
+        lambda der: b"\x30\x22" + der[2:36],
+        lambda der: b"\x30\x66" + der[2:] + der[36:],
+        lambda der: b"\x30\x46" + b"\x02\x22\0\0" + der[4:],
+    ],
+)
+def test_decode__der_without_sign_and_with_another_fault__is_refused(broken) -> None:
+    der = b"\x30\x44\x02\x20" + b"\xff" * 32 + b"\x02\x20" + b"\xfe" * 32
+    assert ocmf.decode(METER.record(SD=der.hex())).signed
+    assert _reason(METER.record(SD=broken(der).hex())) is Reason.SIGNATURE_MALFORMED
 
 
 def test_decode__encoding_not_declared_or_declared_wrongly__is_still_read() -> None:
@@ -160,6 +202,13 @@ def test_decode__bad_pagination__has_a_named_reason() -> None:
     assert _reason(METER.record(payload(PG=f"T{2**39}"))) is Reason.NUMBER_OUT_OF_RANGE
 
 
+def test_decode__register_finer_than_a_mwh__is_rounded_down_and_named() -> None:
+    fine = _genuine(METER.record(payload({"RV": "2.1234567"})))
+    assert (_registers(fine), fine.facts["cautions"]) == ([2_123_456], ["register_floored"])
+    exact = _genuine(METER.record(payload({"RV": "2.1234560"})))
+    assert (_registers(exact), exact.facts["cautions"]) == ([2_123_456], [])
+
+
 def test_decode__device_name__is_the_meter_serial_else_the_gateway_serial() -> None:
     assert ocmf.decode(METER.record(payload(MS=" EV-7 "))).device == "EV-7"
     for absent in (None, "", "  "):
@@ -167,6 +216,38 @@ def test_decode__device_name__is_the_meter_serial_else_the_gateway_serial() -> N
     assert ocmf.decode(METER.record(payload(MS=4711))).device == "4711"
     assert _reason(METER.record(payload(MS=None, GS=None))) is Reason.DEVICE_MISSING
     assert _reason(METER.record(payload(MS="a\x07b", GS="\n"))) is Reason.DEVICE_MISSING
+
+
+def test_decode__device_name__has_one_form_however_it_is_written() -> None:
+    for spelling in ("Z\u00e4hler 7", " Za\u0308hler 7 ", "\u00a0Z\u00e4hler 7"):
+        assert ocmf.decode(METER.record(payload(MS=spelling))).device == "Z\u00e4hler 7"
+    assert ocmf.decode(METER.record(payload(MS="ev-7"))).device == "ev-7"
+
+
+def test_decode__charge_point__names_a_device_without_serial_numbers() -> None:
+    bare = {"MS": None, "GS": None, "CT": " EVSEID ", "CI": "DE*ABC*E1*1 "}
+    event = ocmf.decode(METER.record(payload(**bare)))
+    assert (event.device, event.gateway, event.place) == ("EVSEID:DE*ABC*E1*1", "", None)
+    assert ocmf.decode(METER.record(payload(**bare | {"MS": "EV-7"}))).device == "EV-7"
+    for missing in ({"CI": None}, {"CT": None}, {"CT": ""}, {"CI": " "}, {"CT": 0}):
+        assert _reason(METER.record(payload(**bare | missing))) is Reason.DEVICE_MISSING
+
+
+@pytest.mark.parametrize(
+    ("meter", "gateway", "expected"),
+    [
+        ("EV-7", "GW-1", ("EV-7", "GW-1")),
+        ("EV-7", "EV-7", ("EV-7", "")),
+        ("EV-7", None, ("EV-7", "")),
+        (None, "GW-1", ("GW-1", "")),
+        ("EV-7", "GW\x07", ("EV-7", "")),
+    ],
+)
+def test_decode__gateway__is_named_where_the_meter_has_another_name(
+    meter: str | None, gateway: str | None, expected: tuple[str, str]
+) -> None:
+    event = ocmf.decode(METER.record(payload(MS=meter, GS=gateway)))
+    assert (event.device, event.gateway) == expected
 
 
 @pytest.mark.parametrize(
@@ -177,8 +258,9 @@ def test_decode__device_name__is_the_meter_serial_else_the_gateway_serial() -> N
         ("7753", "Wh", 7_753_000),
         ("0.001", "Wh", 1),
         ("9223372036854.775807", "kWh", 2**63 - 1),
-        ("0.0000001", "kWh", Reason.TOO_PRECISE),
-        ("0.0001", "Wh", Reason.TOO_PRECISE),
+        ("0.0000019", "kWh", 1),
+        ("0.0009999", "Wh", 0),
+        ("1709.539307", "Wh", 1_709_539),
         ("9223372036854.775808", "kWh", Reason.NUMBER_OUT_OF_RANGE),
         ("9223372036854775808", "Wh", Reason.NUMBER_OUT_OF_RANGE),
         ("1e300", "kWh", Reason.NUMBER_OUT_OF_RANGE),
@@ -187,10 +269,10 @@ def test_decode__device_name__is_the_meter_serial_else_the_gateway_serial() -> N
         ('"1_0"', "kWh", Reason.WRONG_TYPE),
         ('"12,5"', "kWh", Reason.WRONG_TYPE),
         ('"NaN"', "kWh", Reason.WRONG_TYPE),
-        ("1", "sec", Reason.UNIT_UNKNOWN),
+        *(("1", unit, Reason.UNIT_UNKNOWN) for unit in ("sec", "kW", "MWh", "mOhm", "kvarh", "")),
     ],
 )
-def test_decode__register__is_exact_or_has_a_named_reason(
+def test_decode__register__is_rounded_down_to_mwh_or_has_a_named_reason(
     value: str, unit: str, expected: int | Reason
 ) -> None:
     record = METER.record(payload({"RU": unit}).replace("2935.6", value))

@@ -1,4 +1,4 @@
-"""Whether an OCMF record may be billed, and its warnings, follow pyocmf's rules."""
+"""Whether an OCMF record by itself may be billed, and its warnings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def test_not_billable__relative_time_at_the_begin_only__is_named() -> None:
         ("1-0:1.8.0*255", True),
         ("01-00:98.08.00.FF", True),
         ("01-00:C1.08.00", True),
-        ("1-0:2.8.0", False),
+        ("1-0:2.8.0", True),  # the terms say whether energy fed back is billed
+        ("1-0:1.8.1", False),
         ("1-0:1.8.0*198", False),
         ("1-0:16.7.0", False),
         ("", False),
@@ -83,22 +84,30 @@ def test_not_billable__register__must_be_one_that_bills(register: str, billable:
     assert bool(event.facts["readings"]) == billable
 
 
-def test_readings__other_registers_next_to_the_billing_one__are_left_out() -> None:
+def test_readings__every_register_of_total_energy__is_there_in_canonical_form() -> None:
     duration = {"RI": "01-00:00.08.06.FF", "RU": "sec", "RV": 19}
     export = {"RI": "1-0:2.8.0", "RV": 4.405}
     event = _event({"RI": "1-0:1.8.0"}, export, duration)
-    assert [reading["obis"] for reading in event.facts["readings"]] == ["1-0:1.8.0"]
+    codes = ["01-00:01.08.00*FF", "01-00:02.08.00*FF"]
+    assert [reading["obis"] for reading in event.facts["readings"]] == codes
     assert event.not_billable == ()
 
 
-def test_readings__loss_compensated_register__takes_precedence() -> None:
-    event = _event({"RI": "1-0:1.8.0"}, {"RI": "01-00:B3.08.00", "RV": 1})
-    assert [reading["register"] for reading in event.facts["readings"]] == [1_000_000]
+def test_not_billable__registers_of_which_one_is_chosen__are_billable() -> None:
+    mains, car = {"RI": "1-0:1.8.0"}, {"RI": "01-00:B3.08.00", "RV": 1}
+    event = _event(mains, car, mains | END, car | END)
+    assert [reading["register"] // 10**6 for reading in event.facts["readings"]] == [
+        *(2935, 1, 2947, 2947)
+    ]
+    assert event.not_billable == ()
 
 
-def test_not_billable__two_billing_registers__are_ambiguous() -> None:
-    event = _event({"RI": "01-00:B0.08.00"}, {"RI": "01-00:C0.08.00"})
-    assert event.not_billable == ("registers_mixed",)
+def test_not_billable__two_channels_of_one_kind__are_ambiguous() -> None:
+    channels = {"RI": "01-00:B0.08.00"}, {"RI": "01-01:B0.08.00"}
+    assert _event(*channels).not_billable == ("registers_mixed",)
+    assert _event(*channels, {"RI": "01-00:B1.08.00"}).not_billable == ()
+    export = {"RI": "01-00:C0.08.00"}
+    assert _event(*channels, export).not_billable == ()  # where the terms say export, C0 is billed
 
 
 @pytest.mark.parametrize(
@@ -106,8 +115,10 @@ def test_not_billable__two_billing_registers__are_ambiguous() -> None:
     [
         ({}, {"RV": 1}, "register_backwards"),
         ({}, {"TM": "2026-03-01T07:59:59,999+0100 S"}, "time_backwards"),
-        ({}, {"TX": "B"}, None),  # two begins and no end: not a whole transaction
-        ({"TX": "E"}, {"TX": "E"}, None),
+        ({}, {"TX": "B"}, "several_begins"),
+        ({"TX": "E"}, {"TX": "E"}, "several_ends"),
+        ({"TX": "E"}, {"TX": "B"}, "readings_out_of_order"),
+        ({}, {"TX": ""}, "readings_out_of_order"),
         ({}, {"RU": "Wh", "RV": 2_947_101}, "unit_mismatch"),
         ({}, {"ST": "M"}, "meter_status_not_ok"),
         ({}, {"EF": "E"}, "energy_error_flag"),
@@ -125,9 +136,9 @@ def test_not_billable__several_begins_or_ends_in_a_session__are_named() -> None:
 
 
 def test_cautions__exception_and_deviation__are_in_the_facts() -> None:
-    event = _event({}, {"TX": "X"}, IF=["RFID_WRONG"])
+    event = _event({}, {"TX": "C"}, {"TX": "X"}, IF=["RFID_WRONG"])
     assert event.facts["cautions"] == ["charging_exception", "outside_specification"]
-    assert event.not_billable == ()
+    assert event.not_billable == ()  # billed up to the reading before
 
 
 LATER = {"TM": "2026-03-01T08:30:00,000+0100 S", "RV": 2936.0}

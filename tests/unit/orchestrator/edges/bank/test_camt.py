@@ -257,10 +257,13 @@ def test_camt__bad_file__is_refused_by_name_and_place(text, reason, detail):
 
 def test_camt__account_or_statement_not_expected__is_refused():
     assert refusal(S, accounts={OTHER}).reason == BankReason.ACCOUNT_UNKNOWN
-    assert refusal(S, seen={(IBAN, "S1")}).reason == BankReason.DUPLICATE_STATEMENT
+    digest = camt.content_digest(single_statement(S))
+    assert refusal(S, taken=lambda *_: digest).reason == BankReason.DUPLICATE_STATEMENT
     twice = S.replace("</Stmt>", "</Stmt>" + S[S.index("<Stmt>") : S.index("</Stmt>") + 7])
     assert refusal(twice).reason == BankReason.DUPLICATE_STATEMENT
-    assert camt.parse(S.encode(), accounts={IBAN}, seen={(IBAN, "S0")})
+    assert camt.parse(
+        S.encode(), accounts={IBAN}, taken=lambda account, name: "other" if name == "S0" else ""
+    )
 
 
 def test_camt__too_large_or_too_many_lines__is_refused(monkeypatch):
