@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Iterable
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from device_adapters.topics import ACKNOWLEDGEMENT, outcomes_topic
 from device_adapters.types import LogPosition, Message
@@ -19,13 +21,16 @@ from orchestrator.views.trace import trace
 from services.simulated_devices.faults import Fault, commit
 from tests.support.bare_rail import BareRail
 from tests.support.small_intake import joined
-from tests.unit.orchestrator.ingest.test_inlet_loop import KEY
 
 CP = "cp-0001"
-RECEIPTS = Receipts(KEY)
+RECEIPTS = Receipts(
+    ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+)
 
 
-class Air:
+class BrokerAir:
     """Stands for the broker. `away`: it takes nothing."""
 
     def __init__(self) -> None:
@@ -60,7 +65,7 @@ class OutcomeParts:
     """The sender of a rail with the air it sends into."""
 
     def __init__(self, bare: BareRail) -> None:
-        self.bare, self.air = bare, Air()
+        self.bare, self.air = bare, BrokerAir()
         self.sender = OutcomeSender(
             bare.place.store, self.air, RECEIPTS, lambda: bare.place.clock, bare.rail.log
         )

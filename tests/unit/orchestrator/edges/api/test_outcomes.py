@@ -9,7 +9,6 @@ from orchestrator.core.later_outcome import read_outcomes
 from orchestrator.core.receipt import public_key_of
 from orchestrator.edges.store import later_outcomes
 from tests.support.api_rail import NOW, RAW, ApiRail
-from tests.unit.orchestrator.edges.api.test_reads import walk
 
 PATH = "/v1/devices/acme-1/outcomes"
 
@@ -30,7 +29,11 @@ def rail(tmp_path_factory):
 
 def test_outcomes__of_a_device__come_in_pages_in_order_and_signed(rail):
     client = rail.client("acme")
-    items = walk(client, PATH, 2)
+    items, after = [], {}
+    while after is not None:
+        page = client.get(PATH, params={"limit": 2} | after).json()
+        items += page["items"]
+        after = {"after": page["next"]} if page["next"] else None
     assert [item["counter"] for item in items] == [1, 2, 3, 4, 5]
     assert {(i["device"], i["outcome"], i["detail"]) for i in items} == {
         ("acme-1", "incomplete", "its end is missing")
