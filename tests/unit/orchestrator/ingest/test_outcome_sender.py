@@ -245,7 +245,7 @@ def test_outcome__of_a_restored_store__has_the_same_id(parts):
 
 def test_payment__that_ends_unpaid_and_goes_on__is_an_outcome_of_each_of_its_records(bare, parts):
     device = bare.place.fleet[CP]
-    bare.place.take(joined(device.make_records(2), CP))
+    bare.place.take(joined(device.session("5", split=True), CP))
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
     bare.record(CP, Fact.ATTESTED, "d")
     assert parts.after() == []
@@ -253,7 +253,7 @@ def test_payment__that_ends_unpaid_and_goes_on__is_an_outcome_of_each_of_its_rec
     bare.record(CP, Fact.ORPHANED, "block 1")
     bare.record(CP, Fact.REFUSED, "block 2")
     (message,) = parts.after()
-    said = [(outcome["counter"], outcome["outcome"]) for outcome in message["outcomes"]]
+    outcomes = [(outcome["counter"], outcome["outcome"]) for outcome in message["outcomes"]]
     refused = [(1, "payment_refused"), (2, "payment_refused")]
-    assert said == [*refused, (1, "accepted"), (2, "accepted"), *refused]
+    assert outcomes == [*refused, (1, "accepted"), (2, "accepted"), *refused]
     assert {outcome["payment"] for outcome in message["outcomes"]} == {bare.payment(CP).payment_id}
