@@ -62,6 +62,8 @@ _GATEWAY = "Send through the gateway that the owner assigned (`proofrail device 
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
 _ORACLE = "The rail retries by itself; ask the operator if it persists."
 
+# Too much at once has HTTP's own status; every other refused record is 422.
+_STATUSES: dict[StrEnum, int] = {Reason.TOO_LARGE: 413, Reason.TOO_MANY_RECORDS: 413}
 _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.TOO_LARGE: ("The record or message is too large", _SMALLER),
     Reason.TOO_MANY_RECORDS: ("Too many records in one message", _SMALLER),
@@ -386,7 +388,10 @@ _REGISTRATIONS: dict[StrEnum, tuple[int, str, str]] = {
 }
 
 CATALOGUE: dict[str, CatalogueEntry] = (
-    {str(code): CatalogueEntry(title, step) for code, (title, step) in _RECORDS.items()}
+    {
+        str(code): CatalogueEntry(title, step, _STATUSES.get(code, 422))
+        for code, (title, step) in _RECORDS.items()
+    }
     | {
         str(code): CatalogueEntry(title, step, status)
         for code, (status, title, step) in (_REQUESTS | _REGISTRATIONS).items()
