@@ -21,5 +21,7 @@ def test_readme__the_table_of_fields__covers_every_field_that_the_decoder_knows(
     listed = {match[1] for match in map(_ROW.match, README.read_text().splitlines()) if match}
     models = (Payload, Reading, Signature, CableLossCompensation)
     known = {name for model in models for name in model.model_fields}
-    known |= {field.name for struct in (PlainPayload, PlainReading) for field in struct_fields(struct)}
+    known |= {
+        field.name for struct in (PlainPayload, PlainReading) for field in struct_fields(struct)
+    }
     assert listed == known | {"EI"}  # EI: before 0.5, an extra of the reading
