@@ -35,7 +35,9 @@ class Protocol:
     inlet: the MQTT topic, with + for the device's name. split: body -> records. decode: record ->
     event, pure, raises only Rejected. examples: (title, record, expected fields of the event or
     the reason of its rejection). refuse: event -> why a new record is refused that is still read
-    where it was settled before; a protocol may lack it.
+    where it was settled before; a protocol may lack it. counted_by_signer: whether a gateway uses
+    one counter for all the meters that it signs for (the module's COUNTED_BY_SIGNER, False where it
+    has none).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Protocol:
     decode: Callable[[bytes], Event]
     examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
     refuse: Callable[[Event], Rejected | None] = lambda event: None
+    counted_by_signer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,15 @@ class UnsignedProtocol:
 def load(name: str) -> Protocol:
     """Return the protocol of that name, importing no other; also the blueprint, for a test."""
     module = load_module(name)
-    refuse = getattr(module, "refuse", lambda event: None)
-    examples = tuple(module.EXAMPLES)
-    return Protocol(name, module.INLET, module.split, module.decode, examples, refuse)
+    return Protocol(
+        name,
+        module.INLET,
+        module.split,
+        module.decode,
+        tuple(module.EXAMPLES),
+        getattr(module, "refuse", lambda event: None),
+        getattr(module, "COUNTED_BY_SIGNER", False),
+    )
 
 
 @cache
@@ -109,6 +118,11 @@ def load_module(name: str) -> ModuleType:
 def is_unsigned(module: ModuleType) -> bool:
     """Return whether a protocol's module declares that its records have no signature."""
     return bool(getattr(module, "UNSIGNED", False))
+
+
+def counted_by_signer(event: Event) -> bool:
+    """Return whether a gateway signed an event with a counter that it uses for all its meters."""
+    return bool(event.gateway) and load(event.protocol).counted_by_signer
 
 
 def protocol_names() -> list[str]:
@@ -179,7 +193,7 @@ def _read_record(
     event = _guarded(protocol.decode, record)
     if isinstance(event, Rejected):
         return event
-    names = {event.device, event.gateway} - {""}  # a gateway sends for the devices behind it
+    names = (event.device, event.gateway)  # a gateway sends for the devices behind it
     if message.device and message.device not in names:
         detail = f"the topic of {message.device[:60]!r} carried a record of {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)

@@ -27,6 +27,7 @@ from tests.support.audit_files import booked_by, chained
 from tests.support.audit_node import AuditNode
 from tests.support.audit_rail import ORACLES, START, AuditRail
 from tests.support.epcis_xml import xml_receipt
+from tests.support.real_chain import reader_of
 
 GOODS = SimulatedConsignment(7, units=100)
 NAME, PRICE, WINDOW = "proof_of_delivery", 1_000_000_000, 3600
@@ -112,7 +113,9 @@ def _build(
     rail.mine(START + 3_000)
     settled = rail.settle([claim], ORACLES[1:], product)
     rail.mine(START + 4_000)
-    proof_by_transaction = proofs(rail.node.url, [rail.committee_tx, opened, settled, *enrolments])
+    proof_by_transaction = proofs(
+        reader_of(rail.node.url), [rail.committee_tx, opened, settled, *enrolments]
+    )
     devices = [
         (device_id(station.name), [proof_by_transaction[tx]])
         for station, tx in zip((dock, truck, logger), enrolments, strict=True)

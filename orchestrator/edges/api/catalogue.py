@@ -58,9 +58,12 @@ _CLOCK = "Set the device's clock, then send a new record with a new counter."
 _KEY = "Give the device's public key as PEM, or hex or base64 of SubjectPublicKeyInfo or point."
 _OPERATOR = "Ask the operator of the rail."
 _NOTHING = "Nothing to do."
+_GATEWAY = "Send through the gateway that the owner assigned (`proofrail device assign`)."
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
 _ORACLE = "The rail retries by itself; ask the operator if it persists."
 
+# Too much at once has HTTP's own status; every other refused record is 422.
+_STATUSES: dict[StrEnum, int] = {Reason.TOO_LARGE: 413, Reason.TOO_MANY_RECORDS: 413}
 _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.TOO_LARGE: ("The record or message is too large", _SMALLER),
     Reason.TOO_MANY_RECORDS: ("Too many records in one message", _SMALLER),
@@ -178,6 +181,8 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "The device's key had expired at the record's time",
         "Rotate the key (`proofrail device rotate`), then send new records.",
     ),
+    ClaimReason.DEVICE_WITHOUT_KEY: ("The device has no key of its own", _GATEWAY),
+    ClaimReason.GATEWAY_NOT_ASSIGNED: ("The gateway was not assigned to the device", _GATEWAY),
     ClaimReason.CITED_EVENT_UNKNOWN: (
         "The record cites an event that the rail does not have",
         "Send the cited event first, then a new record that cites it.",
@@ -383,7 +388,10 @@ _REGISTRATIONS: dict[StrEnum, tuple[int, str, str]] = {
 }
 
 CATALOGUE: dict[str, CatalogueEntry] = (
-    {str(code): CatalogueEntry(title, step) for code, (title, step) in _RECORDS.items()}
+    {
+        str(code): CatalogueEntry(title, step, _STATUSES.get(code, 422))
+        for code, (title, step) in _RECORDS.items()
+    }
     | {
         str(code): CatalogueEntry(title, step, status)
         for code, (status, title, step) in (_REQUESTS | _REGISTRATIONS).items()
