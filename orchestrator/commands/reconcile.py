@@ -35,11 +35,13 @@ _COUNTED = ("events", "entries")  # counted items, not money
 
 def account_of(home: Home, account: str | None) -> str:
     """Return the safeguarding IBAN without spaces, in upper case; raises Halt if unknown."""
+    from orchestrator.core.references import account_number
+
     _ = home.store  # a missing store gives a clearer error
     iban = account or home.rail_file.get("safeguarding", {}).get("iban")
     if not iban:
         raise Halt("rail.json names no safeguarding account. Give its IBAN with --account.")
-    return "".join(iban.split()).upper()
+    return account_number(iban)
 
 
 def totals_reader(home: Home, offline: bool) -> TotalsReader | None:

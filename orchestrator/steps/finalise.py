@@ -49,6 +49,7 @@ _PROVEN = (
     "DeviceResumed",
     "DeviceRevoked",
     "CompromiseDeclared",
+    "GatewayAssigned",
     "MemberSeated",
     "MemberUnseated",
     "MemberBarred",

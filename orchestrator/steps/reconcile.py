@@ -27,7 +27,7 @@ from orchestrator.core.reconcile import (
     StatementLine,
     reconcile,
 )
-from orchestrator.core.references import attempted, end_to_end_id
+from orchestrator.core.references import account_number, attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
 from orchestrator.edges.store import (
     Session,
@@ -72,7 +72,7 @@ def reconcile_store(
     return reconcile(
         _chain(session, read_totals),
         _ledger(session, at),
-        _bank(session, account, lines),
+        _bank(session, account_number(account), lines),
         device_facts(session, at),
     )
 
