@@ -54,7 +54,7 @@ class BlockReader:
     """Reads checked blocks of the nodes; safe to use from several threads.
 
     Attributes:
-        nodes: Whom to ask.
+        nodes: Where to ask.
         addresses: Our contracts, 20 bytes each.
     """
 
