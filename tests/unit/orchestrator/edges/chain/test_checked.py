@@ -8,7 +8,6 @@ from device_adapters.types import device_id
 from oracles.types import ClaimReason
 from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.nodes import Endpoint
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.errors import Retry
 from tests.support.lying_node import CONTENT, LIMITS, TRANSPORT, LyingNode
@@ -194,8 +193,3 @@ def test_device__whose_log_was_left_out_once__is_never_unknown(tmp_path):
     assert reader.key_at(device_id("left-out"), now) == device.public
     assert reader.key_at(device_id("never enrolled"), now) == ClaimReason.DEVICE_UNKNOWN
     registry.store.close()
-
-
-def test_endpoint__shows_no_secret_of_its_url():
-    endpoint = Endpoint("https://user:word@node.example:8545/v3/KEY?token=KEY", "n", 1)
-    assert endpoint.name == "n"
