@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device_adapters.content import Content
-from device_adapters.protocols.sealed.envelope import MARKS, Envelope, open_envelope, split
+from device_adapters.cose import MARKS
+from device_adapters.protocols.sealed.envelope import Envelope, open_envelope, split
 from device_adapters.protocols.sealed.meter import METER
 from device_adapters.protocols.sealed.record import content_of, event_of
 from device_adapters.registers import Direction

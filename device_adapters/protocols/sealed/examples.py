@@ -12,7 +12,8 @@ from typing import Any
 
 import cbor2
 
-from device_adapters.protocols.sealed.envelope import LABELS, SIGN1
+from device_adapters.cose import SIGN1
+from device_adapters.protocols.sealed.envelope import LABELS
 from device_adapters.types import STREAM_BIT, Assurance, Reason
 
 PUBLIC_KEY = (
