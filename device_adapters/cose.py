@@ -15,24 +15,31 @@ from device_adapters.keys import ORDERS, raw_to_der
 from device_adapters.types import Curve, Reason, Rejected, Signed
 
 SIGN1, CWT = 18, 61  # CBOR tags; CWT around COSE_Sign1 may be left out (RFC 8392, section 6)
-MARKS = (b"\xd2\x84", b"\xd8\x3d\xd2\x84")  # how a tagged COSE_Sign1 begins
+_MARKS = (b"\xd2\x84", b"\xd8\x3d\xd2\x84")  # how a tagged COSE_Sign1 begins
+_LIST_OF_FOUR, _BYTES = 0x84, 2
 ALGORITHMS = {-7: Curve.SECP256R1, -47: Curve.SECP256K1}  # ES256, ES256K
 SIGNATURE_BYTES = 64
 _ALG, _KID = 1, 4  # labels of header parameters
 _MAX_KID = 128
 
 
+def is_sign1(data: bytes) -> bool:
+    """Return whether bytes begin as a COSE_Sign1 does: tagged, or a list of four with a header."""
+    bare = len(data) > 1 and data[0] == _LIST_OF_FOUR and data[1] >> 5 == _BYTES
+    return bare or data.startswith(_MARKS)
+
+
 def open_sign1(record: bytes) -> tuple[dict[Any, Any], Signed]:
-    """Return (claims, signature) of a record that begins with one of `MARKS`.
+    """Return (claims, signature) of a record that begins as a COSE_Sign1.
 
     Raises:
         Rejected: it is not one COSE_Sign1 with a map in it, has a header that is not read, or no
             signature by ES256 or ES256K.
     """
     message = strict_cbor.decode(record, (SIGN1, CWT))
-    if message.tag == CWT:
+    while isinstance(message, cbor2.CBORTag):
         message = message.value
-    protected, unprotected, payload, signature = message.value  # four, as MARKS ends with 84
+    protected, unprotected, payload, signature = message  # four, as `is_sign1` has seen
     if not all(isinstance(part, bytes) for part in (protected, payload, signature)):
         detail = "protected header, payload and signature of a COSE_Sign1 are byte strings"
         raise Rejected(Reason.WRONG_TYPE, detail)

@@ -45,7 +45,7 @@ class Token(NamedTuple):
 
 def holds_token(data: bytes) -> bool:
     """Return whether a file begins with a token, in either form."""
-    if data.startswith(cose.MARKS):
+    if cose.is_sign1(data):
         try:
             claims, _ = cose.open_sign1(cose.split_sequence(data)[0])
         except Rejected:
@@ -66,7 +66,7 @@ def token_hash(record: bytes) -> bytes:
 
 def open_token(record: bytes) -> Token:
     """Return the parts of one token. Pure; Rejected where its encoding or a claim is not valid."""
-    if record.startswith(cose.MARKS):
+    if cose.is_sign1(record):
         claims, signed = cose.open_sign1(record)
         if signed.curve is not Curve.SECP256R1:
             raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, "a token is signed with ES256")

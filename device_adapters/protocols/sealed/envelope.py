@@ -49,12 +49,12 @@ def open_envelope(record: bytes) -> Envelope:
     Raises:
         Rejected: it is neither form, or breaks a rule of its form.
     """
-    return _open_cose(record) if record.startswith(cose.MARKS) else _open_jws(record)
+    return _open_cose(record) if cose.is_sign1(record) else _open_jws(record)
 
 
 def split(body: bytes) -> list[bytes]:
     """Return the records in one message: a CBOR sequence (RFC 8742), or a JWS on each line."""
-    if body.startswith(cose.MARKS):
+    if cose.is_sign1(body):
         return cose.split_sequence(body)
     return [line.strip() for line in body.splitlines() if line.strip()]
 

@@ -143,6 +143,7 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ),
     ("the same as JWS on secp256k1", jws(), {"device": "M-1", "gateway": "GW-7", "counter": 4}),
     ("tagged as CWT", b"\xd8\x3d" + cose(), {"device": "M-1", "counter": 4}),
+    ("without a tag", cose()[1:], {"device": "M-1", "counter": 4}),
     ("sealed by the device itself", cose(iss="M-1"), {"device": "M-1", "gateway": ""}),
     ("a sensor", cose(content=_SENSOR), {"kind": "sensor.reading", "counter": 4}),
     ("a key id", cose({1: -47, 4: b"k1"}), {"device": "M-1"}),
