@@ -92,6 +92,10 @@ class Memory:
             for column in _ADDED:
                 if column.split()[0] not in present:
                     db.execute(f"ALTER TABLE evidence ADD COLUMN {column}")
+            db.execute(
+                "CREATE INDEX IF NOT EXISTS evidence_behind ON evidence (gateway, counter) "
+                "WHERE gateway <> ''"
+            )
 
     def close(self) -> None:
         """Close the database."""
@@ -175,6 +179,18 @@ class Memory:
         with self._lock:
             rows = self._db.execute(query, (device_id, first, last, limit)).fetchall()
         return [event_in(row) for row in rows]
+
+    def counters_behind(
+        self, gateway: str, device_id: bytes, protocol: str, first: int, last: int
+    ) -> list[int]:
+        """Return the counters (both ends inclusive) that a gateway used for other devices."""
+        query = (
+            "SELECT DISTINCT counter FROM evidence WHERE gateway = ? AND gateway <> '' "
+            "AND device_id <> ? AND protocol = ? AND counter BETWEEN ? AND ? ORDER BY counter"
+        )
+        with self._lock:
+            rows = self._db.execute(query, (gateway, device_id, protocol, first, last)).fetchall()
+        return [counter for (counter,) in rows]
 
     def events_named(self, names: Sequence[str], subject: str) -> list[Event]:
         """Return the stored events about a subject that bear one of these names."""

@@ -115,6 +115,41 @@ def _records(session: Session, *conditions: Any, limit: int | None = None) -> li
     return [Record(*row) for row in rows]
 
 
+def counters_behind(session: Session, gateway: str, *others: Any) -> list[int]:
+    """Return the counters that a gateway used for other devices, ascending.
+
+    Args:
+        session: A session of the store.
+        gateway: Its name.
+        others: Id of the device to leave out (0x-hex), protocol, first and last counter.
+    """
+    return list(
+        session.exec(
+            select(EventRow.counter)
+            .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+            .where(_behind(gateway, *others))
+            .distinct()
+            .order_by(EventRow.counter)
+        )
+    )
+
+
+def records_behind(session: Session, gateway: str, *others: Any) -> list[Record]:
+    """Return the records of `counters_behind`."""
+    return _records(session, _behind(gateway, *others))
+
+
+def _behind(gateway: str, device: str, protocol: str, first: int, last: int) -> Any:
+    return and_(
+        EventRow.gateway == gateway,
+        EventRow.gateway != "",  # so that the partial index serves
+        EventRow.device_id != device,
+        EventRow.counter >= first,
+        EventRow.counter <= last,
+        EvidenceRow.protocol == protocol,
+    )
+
+
 def waiting_since(session: Session, agreement: str, above: int) -> int | None:
     """Return when the first of the unclaimed events above a counter arrived (Unix seconds)."""
     return session.exec(

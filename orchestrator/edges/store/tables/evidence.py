@@ -62,6 +62,13 @@ class EventRow(SQLModel, table=True):
             postgresql_where=_OPEN,
         ),
         Index(
+            "event_behind",
+            "gateway",
+            "counter",
+            sqlite_where=text("gateway <> ''"),
+            postgresql_where=text("gateway <> ''"),
+        ),
+        Index(
             "event_placed",
             "device_id",
             "observed_at_ms",

@@ -14,6 +14,14 @@ def upgrade() -> None:
     columns = {"assurance": "device", "gateway": ""}
     for name, default in columns.items():
         op.add_column("event", sa.Column(name, sa.String(), nullable=False, server_default=default))
+    signed_by_gateways = sa.text("gateway <> ''")
+    op.create_index(
+        "event_behind",
+        "event",
+        ["gateway", "counter"],
+        sqlite_where=signed_by_gateways,
+        postgresql_where=signed_by_gateways,
+    )
 
 
 def downgrade() -> None:
