@@ -226,4 +226,4 @@ def _add(
 
 def sender_of(event: EventRow, name: str) -> str:
     """Return who sent a record: the gateway that signed it, or else the device itself."""
-    return name
+    return event.gateway or name
