@@ -40,6 +40,7 @@ class ClaimReason(StrEnum):
     FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
     CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
     ABOVE_TAP_LIMIT = "above_tap_limit"
+    UNITS_UNCOUNTABLE = "units_uncountable"  # a delivery whose units are no number
     ASSURANCE_TOO_LOW = "assurance_too_low"  # the terms ask that somebody else stands for it
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim

@@ -55,16 +55,22 @@ def verify_event(
         return _rejected(event, ClaimReason.DEVICE_COMPROMISED)
     if isinstance(own, DeviceKey) and genuine(event.signed, own):
         return replace(event, gateway="") if event.gateway else event
-    if event.gateway:
+    if event.gateway and (isinstance(own, ClaimReason) or _is_assigned(event, keyring)):
         return _by_gateway(event, keyring, stolen)
     if own is ClaimReason.DEVICE_WITHOUT_KEY:
         return _rejected(event, own)
     return _rejected(event, ClaimReason.SIGNATURE_FORGED)
 
 
+def _is_assigned(event: Event, keyring: KeyRing) -> bool:
+    """Return whether the device's owner assigned the gateway that the event names, at its time."""
+    assigned = keyring.gateway_at(event.device_id, event.observed_at_ms // 1000)
+    return assigned == device_id(event.gateway)
+
+
 def _by_gateway(event: Event, keyring: KeyRing, stolen: Collection[bytes]) -> Event | Rejected:
     gateway, at = device_id(event.gateway), event.observed_at_ms // 1000
-    if keyring.gateway_at(event.device_id, at) != gateway:
+    if not _is_assigned(event, keyring):
         when = datetime.fromtimestamp(at, UTC).isoformat()
         detail = (
             f"the owner of {event.device} has not assigned the gateway {event.gateway} to it for "

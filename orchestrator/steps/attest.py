@@ -21,6 +21,7 @@ from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.oracles import OracleClient, ask_all, lacking
 from orchestrator.edges.store import (
+    Session,
     Store,
     agreements,
     batches,

@@ -22,6 +22,7 @@ from orchestrator.edges.store import (
     agreements,
     citations,
     evidence,
+    later_outcomes,
     payments,
 )
 from orchestrator.products import Product
@@ -152,7 +153,7 @@ def _next(
             ],
         )
         result = _runs(context, session, row)
-    _drop(context, session, row, result)
+    _drop(context, session, row, result, now)
     return result
 
 
@@ -180,13 +181,18 @@ def _late(
     agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
     siblings = siblings_of(session, events, events[0].counter)
     result = late_run(agreement, rules, events, ranges, cited, siblings)
-    _drop(context, session, row, result)
+    _drop(context, session, row, result, now)
     return result
 
 
 def _drop(
-    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs
+    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs, now: int
 ) -> None:
+    reasons = {
+        "0x" + verdict.event.event_id.hex(): (str(verdict.reason), verdict.detail)
+        for verdict in result.dropped
+    }
+    later_outcomes.add_dropped(session, reasons, now)
     for verdict in result.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.reason))
         context.log.info(

@@ -21,6 +21,7 @@ from orchestrator.edges.store import (
     citations,
     debts,
     evidence,
+    later_outcomes,
     payments,
     payouts,
     sends,
@@ -53,6 +54,16 @@ def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
         "place": asdict(event.place) if event.place else None,
         "payment_id": row.payment_id,
         "reason": row.reason,
+        "outcomes": [
+            {
+                "at": outcome.at,
+                "outcome": outcome.outcome,
+                "detail": outcome.detail,
+                "sent_to": outcome.device,
+                "acknowledged_at": outcome.acknowledged_at,
+            }
+            for outcome in later_outcomes.of_event(session, row.event_id)
+        ],
         "facts": event.facts,
     }
 

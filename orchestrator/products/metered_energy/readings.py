@@ -51,6 +51,7 @@ class MeterReading(NamedTuple):
         """Return whether a session is open after it; readings outside sessions have no letter."""
         return bool(self.tx) and self.tx not in CLOSES
 
+
 def readings(event: Event, terms: EnergyTerms) -> list[MeterReading]:
     """Return an event's readings of the register that the terms charge, in record order.
 

@@ -121,4 +121,3 @@ def test_outlets__one_that_its_device_signed_itself__fills_no_gap(rail):
     rail.place.clock += 30
     collect(rail.rail)
     assert rail.place.events(OUTLETS[1])[2] == (None, "incomplete")
-

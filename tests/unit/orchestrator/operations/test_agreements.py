@@ -221,7 +221,9 @@ def test_know__a_party_with_another_account__has_the_newest_one(registry):
 @needs_anvil
 def test_parse_terms__the_contract_of_this_release__takes_terms_of_version_2(registry):
     product = products()["metered_energy"]
-    raw = registry.agreement_ops.parse_terms(product, {"price": "0.3", "fuse": "5", "export": "yes"})
+    raw = registry.agreement_ops.parse_terms(
+        product, {"price": "0.3", "fuse": "5", "export": "yes"}
+    )
     assert product.decode_terms(raw) == EnergyTerms(300_000, 5, export=True)
 
 
@@ -247,4 +249,6 @@ def test_parse_terms__a_silent_node__is_not_taken_for_an_earlier_release(registr
 
     monkeypatch.setattr(registry.agreement_ops._chain, "quote", silent)
     with pytest.raises(Retry, match="no usable answer"):
-        registry.agreement_ops.parse_terms(products()["metered_energy"], {"price": "1", "fuse": "5"})
+        registry.agreement_ops.parse_terms(
+            products()["metered_energy"], {"price": "1", "fuse": "5"}
+        )
