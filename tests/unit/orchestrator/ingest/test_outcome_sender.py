@@ -140,6 +140,8 @@ def test_outcome__acknowledged__is_not_sent_again(parts):
     ((outcome,),) = [message["outcomes"] for message in parts.after()]
     assert parts.acknowledge(outcome["id"]) == []  # no receipt answers it
     assert [parts.after(s) for s in (1, 60, 7 * 86_400)] == [[], [], []]
+    with parts.bare.place.store.read() as session:  # nor looked for any more
+        assert later_outcomes.due(session, 2**40, 10) == []
     assert parts.acknowledge(outcome["id"]) == [] and parts.after() == []  # once more
 
 
