@@ -106,7 +106,9 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     monitor = HealthMonitor(
         context, worker, WatchedParts(partial(_broker_problem, inlet), threads.dead)
     )
-    registry.register(RailCollector(context.store, monitor.problems, head=monitor.head))
+    registry.register(
+        RailCollector(context.store, monitor.problems, monitor.head, nodes=monitor.nodes)
+    )
     app = create_app(
         ApiParts(
             store=context.store,

@@ -94,8 +94,8 @@ class Intake:
         now = self._now()
         records = [(m, _read(m, int(now * 1000))) for m in messages]
         events = [item for _, items in records for item in items if isinstance(item, Event)]
-        reasons = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
-        genuine = [e for e in events if reasons[id(e)] is None]
+        verified = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
+        genuine = [outcome for outcome in verified.values() if isinstance(outcome, Event)]
         # read before the write begins: a slow node must not block other writers
         routes = self._routes(genuine)
         with self._store.write() as session:
@@ -104,9 +104,10 @@ class Intake:
             rows = _Rows(int(now), further.clashes)
             outcomes = [
                 [
-                    rows.outcome(message, item, reasons.get(id(item)), verdicts.get(id(item)))
+                    rows.outcome(message, checked, verdicts.get(id(checked)), item)
                     for item in items
                     if not isinstance(item, Acknowledgement)
+                    for checked in (verified.get(id(item), item),)
                 ]
                 for message, items in records
             ]
@@ -226,21 +227,20 @@ class _Rows:
         self,
         message: Message,
         item: Event | Rejected,
-        reason: ClaimReason | None,
         judged: _Judged | None,
+        decoded: Event | Rejected,
     ) -> RecordOutcome:
         """Collect the rows of one record and return its outcome.
 
         Args:
-            item: the decoded event, or its rejection.
-            reason: why the event is not genuine; None if it is.
-            judged: verdict and route of a genuine event.
+            message: what it came in.
+            item: the verified event, or the rejection of the record.
+            judged: verdict and route of a verified event.
+            decoded: the event before it was verified, where it could be read.
         """
         if isinstance(item, Rejected):
-            return self._reject(message, item.raw, item.reason, item.detail)
-        if reason is not None:
-            detail = f"device {item.device}, counter {item.counter}"
-            return self._reject(message, item.evidence, reason, detail, item)
+            event = decoded if isinstance(decoded, Event) else None
+            return self._reject(message, item.raw, item.reason, item.detail, event)
         verdict, target = judged
         if verdict.reason is None or verdict.reason in KEPT:
             return self._accept(message, item, verdict, target)
@@ -286,6 +286,8 @@ class _Rows:
                 "agreement_id": hexed(target.agreement.agreement),
                 "reason": verdict.reason,
                 "role": evidence.STREAM if target.stream else evidence.SUPPORTING,
+                "assurance": str(event.assurance),
+                "gateway": event.gateway,
                 **place_columns(event),
             }
         )

@@ -38,6 +38,8 @@ def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
         "event_id": row.event_id,
         "device": event.device,
         "role": row.role,
+        "assurance": row.assurance,
+        "gateway": row.gateway or None,
         "protocol": stored.protocol,
         "kind": event.kind,
         "subject": event.subject or None,

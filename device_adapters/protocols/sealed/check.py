@@ -11,8 +11,9 @@ from device_adapters.content import Content
 from device_adapters.protocols.sealed.envelope import MARKS, Envelope, open_envelope, split
 from device_adapters.protocols.sealed.meter import METER
 from device_adapters.protocols.sealed.record import content_of, event_of
-from device_adapters.registers import Direction, choose, parse
+from device_adapters.registers import Direction
 from device_adapters.registry import from_the_future, load_unsigned
+from device_adapters.sessions import chosen
 from device_adapters.types import Assurance, Reason, Rejected
 from device_adapters.unsigned_check import reading_tables, registers_json
 from device_adapters.verdicts import RecordCheck, Report, Table, Unproven, as_finding
@@ -25,7 +26,7 @@ _REPORT = (  # of a report, what people see, in this order
 
 @dataclass
 class SealedCheck(RecordCheck):
-    """One envelope: who signed it, whom it is about, and what is in it."""
+    """One envelope: its signer, the device that it is about, and its content."""
 
     envelope: Envelope | None = None
     content: Content = field(default_factory=lambda: Content(()))
@@ -112,11 +113,9 @@ def _check_content(check: SealedCheck, envelope: Envelope) -> None:
     except Rejected as refusal:
         check.billable_reasons.append(as_finding(refusal))
         return
-    if check.event.kind == METER:
-        registers = [parse(reading["obis"]) for reading in check.event.facts["readings"]]
-        if choose([r for r in registers if r is not None], check.direction) is None:
-            detail = f"no register of {check.direction.value}, or several that are equal"
-            check.billable_reasons.append((Unproven.REGISTER_MISSING, detail))
+    if check.event.kind == METER and chosen(check.event.facts, check.direction) is None:
+        detail = f"no register of {check.direction.value}, or several that are equal"
+        check.billable_reasons.append((Unproven.REGISTER_MISSING, detail))
 
 
 def _text(value: Any) -> str | None:

@@ -66,7 +66,7 @@ class WatchedRail:
             settings,
             self.store,
             lambda: int(self.now),
-            chain=SimpleNamespace(url="http://node", deployment=None),
+            chain=SimpleNamespace(urls=("http://node",), deployment=None),
             oracles=self.oracles,
             committee=Committee({}, 3, 2),
             bank=Folder(settings.to_bank, settings.from_bank),

@@ -6,7 +6,7 @@ from alembic import op
 from orchestrator.errors import Halt
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 
 _OPEN = sa.text("acknowledged_at IS NULL")
 
