@@ -133,6 +133,17 @@ def test_decode__der_integers_of_fixed_width_without_sign__are_genuine_and_named
     assert named or curve is Curve.SECP521R1  # whose integers seldom need an octet for the sign
 
 
+def test_decode__der_with_zeros_that_der_leaves_out__is_the_same_number() -> None:
+    """A secure element that writes at least 32 octets gives a leading zero once in 256 times."""
+    number = bytes.fromhex("00" + "7f" * 31)
+    der = b"\x30\x44\x02\x20" + number + b"\x02\x20" + b"\xfe" * 32
+    event = ocmf.decode(METER.record(SD=der.hex()))
+    assert read_der(event.signed.signature_der) == (
+        int.from_bytes(number, "big"),
+        int.from_bytes(b"\xfe" * 32, "big"),
+    )
+
+
 @pytest.mark.parametrize(
     "broken",
     [
