@@ -26,7 +26,7 @@ from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import Entry
 from orchestrator.core.reconcile import DUPLICATE_REASONS, Booked, StatementLine
 from orchestrator.core.reconcile.types import CHARGE_CODES
-from orchestrator.core.references import normalise
+from orchestrator.core.references import account_number, normalise
 
 _DAY_ONE, _DAY_S = date(1970, 1, 1), 86_400
 _AHEAD_S = 5 * _DAY_S  # money of a holiday is booked days after it came: TARGET rests 4 at most
@@ -182,9 +182,9 @@ def _reversed_credit(line: StatementLine, line_id: str, books: BankContext) -> P
     """Post a credit that is taken back before its tokens were minted."""
     if line.amount_minor >= 0 or not line.is_return:
         return None
-    same = (normalise(line.reference), line.counterparty_iban)
+    same = (normalise(line.reference), account_number(line.counterparty_iban))
     for credit in books.credits(-line.amount_minor):
-        if (normalise(credit.reference), credit.iban) == same:
+        if (normalise(credit.reference), account_number(credit.iban)) == same:
             entry = ledger.credit_reversed(credit.credit_id, credit.account, -line.amount_minor)
             return Posted((entry,), (CreditReversed(credit.credit_id),))
     return None

@@ -7,6 +7,7 @@ from hashlib import sha256
 import sha3
 
 from device_adapters.types import Curve, DeviceKey, device_id, event_id
+from orchestrator.core.references import account_number
 
 __all__ = [
     "CURVES",
@@ -28,8 +29,9 @@ def payment_id(agreement: bytes, sequence: int) -> bytes:
 
 
 def payout_account(iban: str) -> bytes:
-    """Return keccak256 of the IBAN without spaces: what a payee stores on chain instead of it."""
-    return sha3.keccak_256("".join(iban.split()).upper().encode()).digest()
+    """Return keccak256 of the electronic IBAN: what a payee stores on chain instead of it."""
+    compact = "".join(account_number(iban).split()).upper()
+    return sha3.keccak_256(compact.encode()).digest()
 
 
 def credit_id(account: str, bank_reference: str) -> bytes:

@@ -18,6 +18,7 @@ _MARK = "PR"  # marks our references among all that a bank may print
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FUNDING_BYTES, _FUNDING_CHARACTERS = 12, 19  # 96 bits always fit into 19 base-36 characters
 _OURS = re.compile(r"RF[0-9]{2}PR[0-9A-Z]{19}")
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", re.ASCII)
 _PRINTED = re.compile(r"[\s./:,\-]+")  # what banks and people put between groups
 
 
@@ -61,6 +62,16 @@ def funding_reference(agreement_id: bytes) -> str:
 def normalise(text: str) -> str:
     """Return a reference as banks print it (groups of four, lower case) in its canonical form."""
     return _PRINTED.sub("", text).upper()
+
+
+def account_number(text: str) -> str:
+    """Return an IBAN in its electronic form (ISO 13616), and any other account number as printed.
+
+    Accounts are compared in this form: banks print an IBAN in groups, in small letters, or after
+    the word IBAN.
+    """
+    compact = normalise(text).removeprefix("IBAN")
+    return compact if _IBAN.fullmatch(compact) else text.strip()
 
 
 def is_reference(text: str) -> bool:

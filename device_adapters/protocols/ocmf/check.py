@@ -102,7 +102,12 @@ def check_ocmf(
     Args:
         direction: which way the energy flows that is billed.
     """
-    records = [_open(index, item) for index, item in enumerate(find_records(data))]
+    return check_items(find_records(data), given, direction)
+
+
+def check_items(items: list[Item], given: str | bytes | None, direction: Direction) -> Report:
+    """Check the records that were found in a file, as `check_ocmf` does."""
+    records = [_open(index, item) for index, item in enumerate(items)]
     repeats = _repeats(records)
     first = [record for record in records if record.index not in repeats]
     sessions = find_sessions([_file_record(record, direction) for record in first])

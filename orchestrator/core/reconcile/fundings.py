@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import MICRO_PER_CENT, Booked, Ledger, Mint, StatementLine
-from orchestrator.core.references import find_reference, normalise
+from orchestrator.core.references import account_number, find_reference, normalise
 
 _FLYING = "credit_not_minted"
 
@@ -153,7 +153,7 @@ def _taken_back(
 
 
 def _marks(line: StatementLine) -> tuple:
-    return (abs(line.amount_minor), _reference(line), line.counterparty_iban)
+    return (abs(line.amount_minor), _reference(line), account_number(line.counterparty_iban))
 
 
 def _reference(line: StatementLine) -> str:

@@ -15,6 +15,7 @@ from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.judging import judge
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import Booked, LedgerPayout, Redemption
+from orchestrator.core.references import account_number
 
 _HOW = {
     "end_to_end_id": "the line carries the payout's EndToEndId",
@@ -123,15 +124,15 @@ def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
     wanted: dict[tuple[str, int], list[Group]] = defaultdict(list)
     for group in {id(group): group for group in groups.values()}.values():
         if not group.lines and group.payouts[0].due_on is not None:
-            wanted[(group.payouts[0].iban, -group.cents)].append(group)
+            wanted[(account_number(group.payouts[0].iban), -group.cents)].append(group)
     keys = [
-        (booked.line.counterparty_iban, booked.line.amount_minor)
+        (account_number(booked.line.counterparty_iban), booked.line.amount_minor)
         for booked in lines
         if not booked.line.end_to_end_id
     ]
     count, rest = Counter(keys), []
     for booked in lines:
-        key = (booked.line.counterparty_iban, booked.line.amount_minor)
+        key = (account_number(booked.line.counterparty_iban), booked.line.amount_minor)
         candidates = wanted.get(key, []) if not booked.line.end_to_end_id else []
         if count[key] == 1 == len(candidates):
             candidates[0].lines, candidates[0].rule = [booked], "account_and_amount"

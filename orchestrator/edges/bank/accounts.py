@@ -10,13 +10,14 @@ from schwifty import BIC, IBAN
 from schwifty.exceptions import SchwiftyException
 
 from device_adapters.types import Rejected
+from orchestrator.core.references import account_number
 from orchestrator.edges.bank.types import BankReason
 
 
 def iban(text: str, what: str = "account") -> str:
     """Return an IBAN (ISO 13616) without spaces, in capitals; raises Rejected(iban_invalid)."""
     try:
-        return str(IBAN(text))
+        return str(IBAN(account_number(text)))
     except SchwiftyException as error:
         raise Rejected(BankReason.IBAN_INVALID, f"{what}: {text!r:.40}: {error}") from None
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from datetime import date
 from hashlib import sha256
 
 from device_adapters.types import Rejected
-from orchestrator.core.references import is_reference
+from orchestrator.core.references import account_number, is_reference
 from orchestrator.edges.bank.facts import AccountReport, BankReading, Line, References
 from orchestrator.edges.bank.reading import read
 from orchestrator.edges.bank.sums import CLOSED
@@ -76,18 +75,18 @@ def _statements(
     so the same statement has the same name each time.
     """
     statements: list[BankStatement] = []
-    here: dict[tuple[str, str], str] = {}
+    digests: dict[tuple[str, str], str] = {}
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
         digest = content_digest(statement)
         for name in (statement.id, f"{statement.id}/{digest[:16]}"):
-            earlier = here.get((statement.account, name)) or taken(statement.account, name)
+            earlier = digests.get((statement.account, name)) or taken(statement.account, name)
             if earlier:
                 if earlier == digest or name != statement.id:
                     detail = f"{pages[0].path}: {statement.id:.60}"
                     raise Rejected(BankReason.DUPLICATE_STATEMENT, detail)
                 continue
-            here[statement.account, name] = digest
+            digests[statement.account, name] = digest
             statements.append(_renamed(statement, name))
             break
     return statements
@@ -138,22 +137,22 @@ def _statement(
     first = pages[0]
     if first.family not in _TAKEN:
         raise Rejected(BankReason.UNKNOWN_MESSAGE, f"{first.kind} cannot be booked")
-    account = _own_iban(first.account, accounts)
-    if accounts is not None and account not in accounts:
+    own = None if accounts is None else {account_number(account) for account in accounts}
+    account = _own_iban(first.account, own)
+    if own is not None and account not in own:
         raise Rejected(BankReason.ACCOUNT_UNKNOWN, f"{first.path}: {first.account:.40}")
     # a first page in its own file keeps the statement's id
     name = first.id if (first.page or 1) == 1 else f"{first.id}/{first.page}"
     balances = _balances(pages, account, name) if first.family in CLOSED else None
-    day = balances.day if balances else first.created
     lines = [
-        (line.is_booked, _line(line, account, first, source, day))
+        (line.is_booked, _line(line, account, first, source))
         for page in pages
         for line in page.lines
     ]
     return BankStatement(
         name,
         account,
-        first.currency or "EUR",
+        first.currency,
         balances,
         tuple(line for booked, line in lines if booked),
         tuple(line for booked, line in lines if not booked),
@@ -193,11 +192,10 @@ def _balances(pages: list[AccountReport], account: str, statement: str) -> State
     )
 
 
-def _line(
-    line: Line, account: str, report: AccountReport, source: bytes, otherwise: date | None
-) -> StatementLine:
-    """Return a line for posting; `otherwise` is the day of a line without a date."""
-    booking = line.booking_date or line.value_date or otherwise
+def _line(line: Line, account: str, report: AccountReport, source: bytes) -> StatementLine:
+    """Return a line for posting; raises Rejected(missing_element) if it has no date."""
+    pending = report.created if not line.is_booked else None  # nothing acts on it
+    booking = line.booking_date or line.value_date or pending
     if booking is None:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{line.path}/BookgDt")
     references, reference = line.references, line.references.reference

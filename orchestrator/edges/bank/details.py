@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.core.references import find_reference, is_reference, normalise
+from orchestrator.core.references import account_number, find_reference, is_reference, normalise
 from orchestrator.edges.bank.facts import BankCode, Counterparty, Exchange, References
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import XmlNode
@@ -106,7 +106,9 @@ def _party(detail: XmlNode, side: str) -> Counterparty:
             f"RltdPties/Ultmt{side}/Pty/Nm",
             f"RltdPties/Ultmt{side}/Nm",
         ),
-        iban or detail.text(f"{account}/Othr/Id", f"{account}/PrtryAcct/Id", f"{account}/BBAN"),
+        account_number(
+            iban or detail.text(f"{account}/Othr/Id", f"{account}/PrtryAcct/Id", f"{account}/BBAN")
+        ),
         detail.text(
             f"{agent}/BICFI",
             f"{agent}/BIC",
@@ -190,6 +192,9 @@ def charges(node: XmlNode, currency: str) -> tuple[int, bool]:
                     f"charges in {money[1]} are not counted: the line is in {currency}",
                     path,
                 )
+            elif record.text("CdtDbtInd") not in ("CRDT", "DBIT", ""):
+                indicator = record.text("CdtDbtInd")
+                record.add_problem(BankReason.VALUE_MALFORMED, f"{indicator!r:.20}", "CdtDbtInd")
             elif money:
                 total += -money[0] if record.text("CdtDbtInd") == "CRDT" else money[0]
                 included = included or record.truth("ChrgInclInd")

@@ -143,7 +143,10 @@ def _check_batches(
 
 
 def _part(node: XmlNode, currency: str, total: int, count: int) -> _EntryDetail:
-    sign = _SIGNS.get(node.text("CdtDbtInd"), 1 if total >= 0 else -1)
+    indicator = node.text("CdtDbtInd")
+    if indicator and indicator not in _SIGNS:
+        node.add_problem(BankReason.VALUE_MALFORMED, f"{indicator!r:.20}", "CdtDbtInd")
+    sign = _SIGNS.get(indicator, 1 if total >= 0 else -1)  # optional: then it is the entry's
     places = _AMOUNTS if count == 1 else (*_AMOUNTS, _INSTRUCTED)
     place = next(
         (candidate for candidate in places if node.attribute(candidate, "Ccy") == currency), ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from orchestrator.edges.bank.facts import AccountReport, Line
@@ -76,7 +77,7 @@ def repeated(reports: Iterable[AccountReport]) -> Iterator[AccountReport]:
 
 def _repeated(group: list[AccountReport]) -> Iterator[AccountReport]:
     contents, lines = {_content(group[0])}, _lines(group[0])
-    for earlier, report in zip(group, group[1:], strict=False):
+    for earlier, report in pairwise(group):
         content, own = _content(report), _lines(report)
         is_new = _continues(earlier, report) or lines.isdisjoint(own)
         if content in contents or not is_new:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
-from orchestrator.core.references import normalise
+from orchestrator.core.references import account_number, normalise
 from orchestrator.edges.bank.entries import read_entry, signed
 from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, Counterparty, Line
 from orchestrator.edges.bank.sums import balance_problems, check_summary
@@ -74,8 +74,9 @@ def _report(
     node: XmlNode, kind: str, created: date | None, message_page: tuple[int, bool | None] | None
 ) -> AccountReport:
     """Return a report; `message_page` is the page of a message of one statement (old versions)."""
-    account = normalise(node.text("Acct/Id/IBAN")) or node.text(
-        "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN"
+    account = account_number(
+        normalise(node.text("Acct/Id/IBAN"))
+        or node.text("Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN")
     )
     if not account:
         node.add_problem(BankReason.MISSING_ELEMENT, below="Acct/Id/IBAN")

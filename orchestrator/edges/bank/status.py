@@ -6,9 +6,24 @@ from orchestrator.edges.bank.types import BankReason, OrderStatus, StatusReport
 from orchestrator.edges.bank.xml import XmlNode
 
 # ISO 20022 external payment group and transaction status: any other code decides nothing
-_CODES = frozenset(
-    "ACCC ACCP ACFC ACIS ACPT ACSC ACSP ACTC ACWC ACWP PART PATC PDNG PRES RCVD RJCT".split()
-)
+_CODES = {
+    "ACCC",
+    "ACCP",
+    "ACFC",
+    "ACIS",
+    "ACPT",
+    "ACSC",
+    "ACSP",
+    "ACTC",
+    "ACWC",
+    "ACWP",
+    "PART",
+    "PATC",
+    "PDNG",
+    "PRES",
+    "RCVD",
+    "RJCT",
+}
 _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 

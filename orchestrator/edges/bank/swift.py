@@ -41,7 +41,7 @@ _BALANCES = {
     "65": "FWAV",
 }
 _HEADS = {"13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"}
-_SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9.,]+)")
+_SUM = re.compile(r"([0-9]{0,5})([A-Z]{3})([0-9.,]+)")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 
@@ -330,7 +330,8 @@ def _sum_problems(draft: DraftStatement, report: AccountReport) -> list[FileProb
             if (line.amount_minor < 0) == (swift_field.tag == "90D")
         ]
         try:
-            stated = match and (int(match[1]), swift_minor(match[3], match[2]))
+            count = int(match[1]) if match and match[1] else len(chosen)  # banks leave it out
+            stated = match and (count, swift_minor(match[3], match[2]))
         except Rejected:
             stated = None
         if stated != (len(chosen), sum(chosen)):

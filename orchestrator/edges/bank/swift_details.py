@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.core.references import normalise
+from orchestrator.core.references import account_number, normalise
 from orchestrator.edges.bank.details import creditor_reference
 from orchestrator.edges.bank.facts import NO_REFERENCES, NOBODY, Counterparty, References
 
@@ -84,7 +84,7 @@ def _german(text: str, number: str, separator: str) -> SwiftDetails:
         purpose_details.references,
         Counterparty(
             name or counterparty.name,
-            normalise(account) or counterparty.account,
+            account_number(normalise(account)) or counterparty.account,
             "".join(fields.get("30", [])).strip() or counterparty.bic,
         ),
         purpose_details.text,
@@ -109,7 +109,7 @@ def _purpose(text: str) -> SwiftDetails:
         ),
         Counterparty(
             named.get("ABWA", "") or named.get("ABWE", ""),
-            normalise(named.get("IBAN", "")),
+            account_number(normalise(named.get("IBAN", ""))),
             named.get("BIC", ""),
         ),
         words,
@@ -140,7 +140,9 @@ def _slashed(text: str, is_debit: bool) -> SwiftDetails:
             structured=structured,
         ),
         Counterparty(
-            name, normalise(named.get("IBAN", "") or account), named.get("BIC", "") or bic
+            name,
+            account_number(normalise(named.get("IBAN", "") or account)),
+            named.get("BIC", "") or bic,
         ),
         words,
         named.get("TRTP", ""),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from device_adapters.types import Rejected
+from orchestrator.core.references import account_number
 from orchestrator.edges.bank.facts import (
     BankCode,
     BankReading,
@@ -106,8 +107,9 @@ def _references(match: re.Match, details: SwiftDetails) -> References:
 def _counterparty(details: SwiftDetails, supplement: str) -> Counterparty:
     """Return the other party; some banks put only its IBAN after the :61:."""
     other = details.counterparty
-    alone = not other.account and _IBAN.fullmatch(supplement)
-    return replace(other, account=supplement) if alone else other
+    number = account_number(supplement)
+    alone = not other.account and _IBAN.fullmatch(number)
+    return replace(other, account=number) if alone else other
 
 
 def _code(kind: str, details: SwiftDetails) -> BankCode:

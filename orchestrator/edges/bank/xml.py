@@ -147,9 +147,13 @@ class XmlNode:
         return text in ("true", "1")
 
     def number(self, path: str) -> int | None:
-        """Return a whole number, None if missing or malformed."""
+        """Return a whole number, None if missing, or malformed, which is reported."""
         text = self.text(path)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        if text:
+            self.add_problem(BankReason.VALUE_MALFORMED, f"{text!r:.20}", path)
+        return None
 
     def _at(self, path: str) -> str:
         return f"{self.path}/{path}" if self.path and path else self.path or path

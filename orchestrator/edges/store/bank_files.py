@@ -12,6 +12,7 @@ from sqlmodel import Session, func, select
 from orchestrator.core.payout import Stage
 from orchestrator.core.reconcile import StatementBalances, StatementLine
 from orchestrator.core.reconcile.lines import keys
+from orchestrator.core.references import account_number
 from orchestrator.edges.store import add_new, add_values
 from orchestrator.edges.store.tables import (
     BankFileRow,
@@ -211,7 +212,9 @@ def statements(session: Session) -> Sequence[BankStatementRow]:
 
 def newest_statement_day(session: Session, account: str) -> str:
     """Return the day of an account's newest statement with balances, ISO 8601; "" for none."""
-    newest = select(func.max(BankStatementRow.day)).where(BankStatementRow.account == account)
+    newest = select(func.max(BankStatementRow.day)).where(
+        BankStatementRow.account == account_number(account)
+    )
     return session.exec(newest).one() or ""
 
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core.identity import payout_account
 from orchestrator.core.references import (
+    account_number,
     end_to_end_id,
     find_reference,
     funding_reference,
@@ -98,3 +100,24 @@ def test_uetr__any_id__is_a_stable_version_4_uuid(payout_id):
 def test_references__id_of_wrong_length__is_our_bug():
     with pytest.raises(ValueError):
         end_to_end_id(b"short")
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "DE02120300000000202051",
+        "DE02 1203 0000 0000 2020 51",
+        "de02 1203 0000 0000 2020 51",
+        "IBAN DE02 1203 0000 0000 2020 51",
+        "IBAN: DE02-1203-0000-0000-2020-51 ",
+        "DE02.1203.0000.0000.2020.51",
+    ],
+)
+def test_account_number__of_an_iban__has_one_form(printed):
+    assert account_number(printed) == "DE02120300000000202051"
+    assert payout_account(printed) == payout_account("DE02120300000000202051")
+
+
+@pytest.mark.parametrize("number", ["12030000/202051", "123-304958", "517852257", "", "Ada / Co"])
+def test_account_number__that_is_no_iban__stays_as_printed(number):
+    assert account_number(f" {number} ") == number

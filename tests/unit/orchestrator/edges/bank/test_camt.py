@@ -242,6 +242,20 @@ BAD = [
     (S.replace("DBIT", "DEBIT"), "value_malformed", "Stmt[1]/Ntry[2]/CdtDbtInd"),
     (S.replace("2026-11-21", "2026-13-21"), "date_malformed", "Stmt[1]/Ntry[1]"),
     (S.replace("2026-11-21", "20261121"), "date_malformed", "Stmt[1]/Ntry[1]"),
+    (S.replace("</Refs>", "</Refs><CdtDbtInd>MINUS</CdtDbtInd>"), "value_malformed", "TxDtls[1]"),
+    (
+        S.replace(
+            "<AcctSvcrRef>E1",
+            "<Chrgs><Amt Ccy='EUR'>1.00</Amt><CdtDbtInd>X</CdtDbtInd></Chrgs><AcctSvcrRef>E1",
+        ),
+        "value_malformed",
+        "Stmt[1]/Ntry[1]/Chrgs/CdtDbtInd",
+    ),
+    (
+        N.replace("<BookgDt><Dt>2026-11-20</Dt></BookgDt><ValDt><Dt>2026-11-21</Dt></ValDt>", ""),
+        "missing_element",
+        "Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]/BookgDt",
+    ),
     (N.replace("<Sts>", "<RvslInd>yes</RvslInd><Sts>"), "value_malformed", "RvslInd"),
     (N[: N.index("<Ntfctn>")] + N[N.index("</Ntfctn>") + 9 :], "missing_element", "Ntfctn"),
     (report(group=""), "missing_element", "GrpSts"),
