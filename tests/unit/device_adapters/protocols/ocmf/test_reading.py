@@ -66,7 +66,7 @@ def test_decode__several_readings__inherit_what_they_leave_out() -> None:
     event = _genuine(METER.record(payload({}, middle | bare, END | bare)))
     assert _registers(event) == [2_935_600_000, 2_940_000_000, 2_947_101_000]
     assert [reading["mark"] for reading in event.facts["readings"]] == ["B", "C", "E"]
-    assert {reading["obis"] for reading in event.facts["readings"]} == {"01-00:B2.08.00*FF"}
+    assert {reading["obis"] for reading in event.facts["readings"]} == {"01-00:B0.08.00*FF"}
     assert event.observed_at_ms == event.facts["readings"][-1]["at"]
     assert event.not_billable == ()
 
