@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+
 import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
+import {Assignments} from "./libraries/Assignments.sol";
 import {DeviceKeys} from "./libraries/DeviceKeys.sol";
 
-/// @title The registry: keys, owners and statuses of devices over time.
+/// @title The registry: keys, owners, gateways and statuses of devices over time.
 /// @notice IDeviceRegistry documents it.
-contract DeviceRegistry is IDeviceRegistry {
+contract DeviceRegistry is IDeviceRegistry, EIP712 {
+    using Assignments for Assignments.Assignment[];
+
     struct Key {
         bytes32 x;
         bytes32 y;
@@ -26,6 +31,8 @@ contract DeviceRegistry is IDeviceRegistry {
         uint40 expiresAt;
         uint40 compromisedSince; // 0: never
         Status status; // the last change's
+        bool keyless; // its gateway signs for it
+        uint32 assignments; // so far
     }
 
     struct Device {
@@ -33,6 +40,7 @@ contract DeviceRegistry is IDeviceRegistry {
         address owner;
         Key[] keys; // oldest first
         Change[] changes; // oldest first; None while empty
+        Assignments.Assignment[] assignments; // oldest first, no two of one time
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -44,7 +52,7 @@ contract DeviceRegistry is IDeviceRegistry {
     mapping(bytes32 device => Device) private _devices;
     mapping(bytes32 keyHash => bool) private _keyTaken;
 
-    constructor(address registrar_, address warden_) {
+    constructor(address registrar_, address warden_) EIP712("proofrail", "1") {
         registrar = registrar_;
         warden = warden_;
         hasPrecompile = DeviceKeys.precompileAnswers();
@@ -97,6 +105,7 @@ contract DeviceRegistry is IDeviceRegistry {
         bytes32 digest = _rotation(device, curve, x, y, expiresAt, device_.keys.length);
         // check
         _requireAlive(device);
+        if (device_.keys.length == 0) revert DeviceWithoutKey(device);
         Key memory old = device_.keys[device_.keys.length - 1];
         if (!verify(old.curve, old.x, old.y, digest, rOld, sOld)) revert RotationUnsigned(device);
         if (!verify(curve, x, y, digest, rNew, sNew)) revert PossessionUnproven(device);
@@ -104,6 +113,46 @@ contract DeviceRegistry is IDeviceRegistry {
         _addKey(device_, curve, x, y, expiresAt);
         // event
         emit KeyRotated(device, uint8(curve), x, y, expiresAt, _now());
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function assign(
+        bytes32 device,
+        address owner,
+        bytes32 gateway,
+        uint40 since,
+        uint40 until,
+        bytes calldata signature
+    ) external {
+        // resolve
+        Device storage device_ = _devices[device];
+        bool unknown = device_.owner == address(0);
+        uint40 start = since == 0 ? _now() : since;
+        bytes32 digest = _hashTypedDataV4(
+            Assignments.hash(device, gateway, since, until, device_.latest.assignments)
+        );
+        // check
+        if (unknown) _requireNewMeter(owner, gateway);
+        else _requireLiving(device, owner);
+        if (start < _now() || (until != 0 && until <= start)) {
+            revert AssignmentTimesInvalid(since, until);
+        }
+        if (gateway != 0 && (gateway == device || _devices[gateway].keys.length == 0)) {
+            revert GatewayInvalid(gateway);
+        }
+        if (!Assignments.consented(owner, digest, signature)) {
+            revert AssignmentUnsigned(device, owner);
+        }
+        // effect
+        if (unknown) {
+            device_.owner = owner;
+            device_.latest.keyless = true;
+            _change(device_, Status.Active);
+        }
+        device_.latest.assignments += 1;
+        device_.assignments.put(Assignments.Assignment(gateway, start, until));
+        // event
+        emit GatewayAssigned(device, gateway, owner, start, until, _now());
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -168,8 +217,10 @@ contract DeviceRegistry is IDeviceRegistry {
         returns (Status status, Curve curve, bytes32 x, bytes32 y)
     {
         Device storage device_ = _devices[device];
-        status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
-        (bool exists, Key memory key) = _keyOf(device_, time);
+        if (device_.latest.keyless) status = _statusBehindGateway(device_, time);
+        else status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
+        bytes32 signer = device_.latest.keyless ? device_.assignments.gatewayAt(time) : device;
+        (bool exists, Key memory key) = _keyOf(_devices[signer], time);
         if (exists) return (status, key.curve, key.x, key.y);
     }
 
@@ -177,6 +228,7 @@ contract DeviceRegistry is IDeviceRegistry {
     function activeAt(bytes32 device, uint40 time) public view returns (bool) {
         Device storage device_ = _devices[device];
         Latest memory latest = device_.latest;
+        if (latest.keyless) return _statusBehindGateway(device_, time) == Status.Active;
         if (time < latest.since) return _statusAt(device_, time) == Status.Active;
         bool ended = latest.expiresAt != 0 && time >= latest.expiresAt;
         bool stolen = latest.compromisedSince != 0 && time >= latest.compromisedSince;
@@ -189,8 +241,26 @@ contract DeviceRegistry is IDeviceRegistry {
     }
 
     /// @inheritdoc IDeviceRegistry
-    function compromisedSince(bytes32 device) external view returns (uint40) {
-        return _devices[device].latest.compromisedSince;
+    function compromisedSince(bytes32 device) external view returns (uint40 since) {
+        Device storage device_ = _devices[device];
+        since = device_.latest.compromisedSince;
+        if (!device_.latest.keyless) return since;
+        Assignments.Assignment[] storage list = device_.assignments;
+        for (uint256 i; i < list.length; ++i) {
+            uint40 stolen = _devices[list[i].gateway].latest.compromisedSince;
+            if (stolen != 0) stolen = list.holdsFrom(i, stolen);
+            if (stolen != 0 && (since == 0 || stolen < since)) since = stolen;
+        }
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function gatewayAt(bytes32 device, uint40 time) external view returns (bytes32) {
+        return _devices[device].assignments.gatewayAt(time);
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function assignmentCount(bytes32 device) external view returns (uint256) {
+        return _devices[device].latest.assignments;
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -267,6 +337,18 @@ contract DeviceRegistry is IDeviceRegistry {
         return key.expiresAt != 0 && time >= key.expiresAt ? Status.Expired : Status.Active;
     }
 
+    /// @dev Of a device without a key: the worse of its own status and its gateway's.
+    function _statusBehindGateway(Device storage device_, uint40 time)
+        private
+        view
+        returns (Status)
+    {
+        Status own = _statusAt(device_, time);
+        Status other = _statusAt(_devices[device_.assignments.gatewayAt(time)], time);
+        if (other == Status.Compromised) return other;
+        return own == Status.Active ? other : own;
+    }
+
     /// @dev The newest key that was there at a time.
     function _keyOf(Device storage device_, uint40 time)
         private
@@ -285,6 +367,23 @@ contract DeviceRegistry is IDeviceRegistry {
         Status status = _statusAt(_devices[device], _now());
         if (status == Status.None) revert DeviceUnknown(device);
         if (status != Status.Active && status != Status.Expired) {
+            revert DeviceInStatus(device, status);
+        }
+    }
+
+    /// @dev An unknown device is enrolled under its first gateway, by the registrar alone.
+    function _requireNewMeter(address owner, bytes32 gateway) private view {
+        if (msg.sender != registrar) revert NotRegistrar(msg.sender);
+        if (owner == address(0)) revert OwnerMissing();
+        if (gateway == 0) revert GatewayInvalid(gateway);
+    }
+
+    /// @dev A suspended device may change its gateway, an ended one may not.
+    function _requireLiving(bytes32 device, address owner) private view {
+        Device storage device_ = _devices[device];
+        if (owner != device_.owner) revert NotInCharge(owner, device);
+        Status status = _statusAt(device_, _now());
+        if (status == Status.Revoked || status == Status.Compromised) {
             revert DeviceInStatus(device, status);
         }
     }

@@ -73,7 +73,10 @@ def _check(data: bytes, key: str | bytes | None, protocol: str, direction: Direc
         detail = f"it may be {' or '.join(names)}; name the protocol (--protocol {names[0]})"
         error = (Unproven.PROTOCOL_AMBIGUOUS, detail)
         return Report(error=error, candidates=tuple(names))
-    report = _report_of(names[0], readers[names[0]], data, key, direction)
+    try:
+        report = _report_of(names[0], readers[names[0]], data, key, direction)
+    except Rejected as refusal:
+        report = Report(error=as_finding(refusal))
     report.protocol = names[0]
     return report
 

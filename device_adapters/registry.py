@@ -34,7 +34,10 @@ class Protocol:
 
     inlet: the MQTT topic, with + for the device's name. split: body -> records. decode: record ->
     event, pure, raises only Rejected. examples: (title, record, expected fields of the event or
-    the reason of its rejection).
+    the reason of its rejection). refuse: event -> why a new record is refused that is still read
+    where it was settled before; a protocol may lack it. counted_by_signer: whether a gateway uses
+    one counter for all the meters that it signs for (the module's COUNTED_BY_SIGNER, False where it
+    has none).
     """
 
     name: str
@@ -42,6 +45,8 @@ class Protocol:
     split: Callable[[bytes], list[bytes]]
     decode: Callable[[bytes], Event]
     examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
+    refuse: Callable[[Event], Rejected | None] = lambda event: None
+    counted_by_signer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,15 @@ class UnsignedProtocol:
 def load(name: str) -> Protocol:
     """Return the protocol of that name, importing no other; also the blueprint, for a test."""
     module = load_module(name)
-    return Protocol(name, module.INLET, module.split, module.decode, tuple(module.EXAMPLES))
+    return Protocol(
+        name,
+        module.INLET,
+        module.split,
+        module.decode,
+        tuple(module.EXAMPLES),
+        getattr(module, "refuse", lambda event: None),
+        getattr(module, "COUNTED_BY_SIGNER", False),
+    )
 
 
 @cache
@@ -107,6 +120,11 @@ def is_unsigned(module: ModuleType) -> bool:
     return bool(getattr(module, "UNSIGNED", False))
 
 
+def counted_by_signer(event: Event) -> bool:
+    """Return whether a gateway signed an event with a counter that it uses for all its meters."""
+    return bool(event.gateway) and load(event.protocol).counted_by_signer
+
+
 def protocol_names() -> list[str]:
     """Return the names of all protocols, signed or not, sorted, without loading them.
 
@@ -120,8 +138,8 @@ def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
     """Read each record of a message, in order; no bytes make it raise.
 
     Args:
-        now_ms: Unix milliseconds; records observed more than a day later are rejected. None: no
-            such check.
+        now_ms: Unix milliseconds; new records observed more than a day later are rejected, and
+            those that their protocol refuses. None: no such checks, for records taken before.
 
     Returns:
         For each record its event, or its rejection with the raw bytes.
@@ -175,15 +193,16 @@ def _read_record(
     event = _guarded(protocol.decode, record)
     if isinstance(event, Rejected):
         return event
-    names = {event.device, event.gateway} - {""}  # a gateway sends for the devices behind it
+    names = (event.device, event.gateway)  # a gateway sends for the devices behind it
     if message.device and message.device not in names:
         detail = f"the topic of {message.device[:60]!r} carried a record of {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
     if not any(name.startswith(message.scope) for name in names):
         detail = f"the sender may speak for {message.scope[:60]!r}, not for {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
-    late = from_the_future(event, now_ms) if now_ms is not None else None
-    return late or event
+    if now_ms is None:
+        return event
+    return from_the_future(event, now_ms) or protocol.refuse(event) or event
 
 
 def _guarded(step: Callable[[bytes], Any], data: bytes) -> Any:

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     CODE_MALFORMED = "code_malformed"  # an identifier with an error, such as a wrong check digit
     VOCABULARY_UNKNOWN = "vocabulary_unknown"  # a word that is not in its standard vocabulary
     EVENT_MISSING = "event_missing"
+    FIELD_MISSING = "field_missing"  # its standard requires a field that is missing
+    VERSION_UNKNOWN = "version_unknown"  # a version of its standard that is not read here
     SUBJECT_MISSING = "subject_missing"  # it names no subject of an agreement
     SUBJECT_AMBIGUOUS = "subject_ambiguous"
     # a key

@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from device_adapters.registry import counted_by_signer
 from device_adapters.types import Event
 from oracles.memory import Memory
 
 from .citations import cited_events, cited_ids, resolve, unresolved
+from .holes import NO_SIBLINGS, Siblings, shared
 from .rules import EVERYTHING, Runs, derive_claim, late_run, runs
 from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
+from .verify import reason_now
 from .wire import Request
 
 MAX_RUN = 10_000  # events of one claim
@@ -127,15 +130,27 @@ class Judge:
             anchor_event = stored[0] if stored else None
             if anchor_event is None:
                 return ClaimReason.EVIDENCE_MISSING, f"counters {anchor}"
-        if missing := _missing(claim, events, rules.GAPLESS):
+        siblings = self._siblings(device, events)
+        if missing := _missing(claim, events, rules.GAPLESS, siblings):
             return ClaimReason.EVIDENCE_MISSING, missing
         if late:
-            derived = late_run(agreement, rules, events, [(anchor, anchor)])
+            derived = late_run(agreement, rules, events, [(anchor, anchor)], siblings=siblings)
         else:
-            derived = runs(agreement, rules, anchor, anchor_event, events, EVERYTHING)
+            derived = runs(agreement, rules, anchor, anchor_event, events, EVERYTHING, siblings)
         return _other_run(claim, derived) or self._compare(
             agreement, rules, claim, anchor_event, derived.run, late
         )
+
+    def _siblings(self, device: bytes, events: Sequence[Event]) -> Siblings:
+        """Return what the gateways that signed these events used for other meters meanwhile."""
+        signers = {(e.gateway, e.protocol) for e in events if counted_by_signer(e)}
+        if not signers:
+            return NO_SIBLINGS
+        span = events[0].counter, events[-1].counter
+        return {
+            gateway: self.memory.counters_behind(gateway, device, protocol, *span)
+            for gateway, protocol in signers
+        }
 
     def _out_of_place(
         self, agreement: Agreement, rules: ProductRules, claim: Claim, anchor: int, late: bool
@@ -199,9 +214,8 @@ class Judge:
     def _keys_now(self, events: Iterable[Event]) -> Reason | None:
         """Check the keys again: one may have been revoked since, from an earlier time on."""
         for event in events:
-            key = self.view.keys.key_at(event.device_id, event.observed_at_ms // 1000)
-            if isinstance(key, ClaimReason):
-                return key, f"the key of {event.device} is no longer valid for that time"
+            if reason := reason_now(event, self.view.keys):
+                return reason, f"the key of {event.device} is no longer valid for that time"
         return None
 
 
@@ -212,9 +226,12 @@ def attested_otherwise(memory: Memory, claim: Claim) -> Reason:
     return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
 
 
-def _missing(claim: Claim, events: Sequence[Event], gapless: bool) -> str:
+def _missing(
+    claim: Claim, events: Sequence[Event], gapless: bool, siblings: Siblings = NO_SIBLINGS
+) -> str:
     """Return which counters are needed and not stored, in words; "" if none."""
     stored = {event.counter for event in events}
+    stored |= {counter for used in shared(siblings, events).values() for counter in used}
     ends = (claim.first_counter, claim.last_counter)
     needed = range(ends[0], ends[1] + 1) if gapless else sorted(set(ends))
     missing = [counter for counter in needed if counter not in stored]

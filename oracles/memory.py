@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS evidence (
     record BLOB NOT NULL, content BLOB NOT NULL, signature BLOB NOT NULL,
     curve TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT NOT NULL DEFAULT '',
     names TEXT NOT NULL DEFAULT '[]', cites TEXT NOT NULL DEFAULT '[]',
-    place TEXT NOT NULL DEFAULT 'null', UNIQUE (device_id, counter)
+    place TEXT NOT NULL DEFAULT 'null', gateway TEXT NOT NULL DEFAULT '',
+    assurance TEXT NOT NULL DEFAULT 'device', UNIQUE (device_id, counter)
 );
 CREATE TABLE IF NOT EXISTS names (
     name TEXT NOT NULL, subject TEXT NOT NULL, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
@@ -70,6 +71,8 @@ _ADDED = (
     "names TEXT NOT NULL DEFAULT '[]'",
     "cites TEXT NOT NULL DEFAULT '[]'",
     "place TEXT NOT NULL DEFAULT 'null'",
+    "gateway TEXT NOT NULL DEFAULT ''",
+    "assurance TEXT NOT NULL DEFAULT 'device'",
 )
 
 
@@ -89,6 +92,10 @@ class Memory:
             for column in _ADDED:
                 if column.split()[0] not in present:
                     db.execute(f"ALTER TABLE evidence ADD COLUMN {column}")
+            db.execute(
+                "CREATE INDEX IF NOT EXISTS evidence_behind ON evidence (gateway, counter) "
+                "WHERE gateway <> ''"
+            )
 
     def close(self) -> None:
         """Close the database."""
@@ -131,7 +138,7 @@ class Memory:
         with self._writing() as db:
             db.executemany(
                 f"INSERT OR IGNORE INTO evidence (device_id, content_id, {_EVENT}) "
-                f"VALUES ({','.join('?' * 18)})",
+                f"VALUES ({','.join('?' * 20)})",
                 map(event_out, events),
             )
             db.executemany(
@@ -172,6 +179,18 @@ class Memory:
         with self._lock:
             rows = self._db.execute(query, (device_id, first, last, limit)).fetchall()
         return [event_in(row) for row in rows]
+
+    def counters_behind(
+        self, gateway: str, device_id: bytes, protocol: str, first: int, last: int
+    ) -> list[int]:
+        """Return the counters (both ends inclusive) that a gateway used for other devices."""
+        query = (
+            "SELECT DISTINCT counter FROM evidence WHERE gateway = ? AND gateway <> '' "
+            "AND device_id <> ? AND protocol = ? AND counter BETWEEN ? AND ? ORDER BY counter"
+        )
+        with self._lock:
+            rows = self._db.execute(query, (gateway, device_id, protocol, first, last)).fetchall()
+        return [counter for (counter,) in rows]
 
     def events_named(self, names: Sequence[str], subject: str) -> list[Event]:
         """Return the stored events about a subject that bear one of these names."""

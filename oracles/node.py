@@ -59,13 +59,13 @@ class OracleNode:
         """
         now = int(self.view.now())
         events, rejected = _read(messages, now)
-        reasons = verify_events([event for _, event in events], self.view.keys)
+        outcomes = verify_events([event for _, event in events], self.view.keys)
         genuine = {}
-        for (message, event), reason in zip(events, reasons, strict=True):
-            if reason is None:
-                genuine[id(event)] = message, event
+        for (message, _), outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, Rejected):
+                rejected.append((message, outcome))
             else:
-                rejected.append((message, _as_rejected(event, reason)))
+                genuine[id(outcome)] = message, outcome
         accepted = [event for _, event in genuine.values()]
         new, repeated = [], []
         with self._taking:
@@ -160,5 +160,5 @@ def _unsorted(claims: Sequence[Claim]) -> ClaimRefusal | None:
     return None
 
 
-def _as_rejected(event: Event, reason: ClaimReason, detail: str = "") -> Rejected:
+def _as_rejected(event: Event, reason: ClaimReason, detail: str) -> Rejected:
     return Rejected(reason, detail or f"{event.device} counter {event.counter}", event.evidence)

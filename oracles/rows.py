@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from device_adapters.types import Curve, Event, Place, Signed
+from device_adapters.types import Assurance, Curve, Event, Place, Signed
 
 from .rules import content_id
 
 COLUMNS = (
     "device, counter, observed_at_ms, kind, facts, not_billable, protocol, record, content, "
-    "signature, curve, digest, subject, names, cites, place"
+    "signature, curve, digest, subject, names, cites, place, gateway, assurance"
 )
 _place = msgspec.json.Decoder(Place | None)
 
@@ -37,13 +37,15 @@ def event_out(event: Event) -> tuple[object, ...]:
         _json(event.names) if event.names else "[]",
         _json(event.cites) if event.cites else "[]",
         _json(event.place) if event.place else "null",
+        event.gateway,
+        event.assurance.value,
     )
 
 
 def event_in(row: tuple) -> Event:
     """Return the event that a row of COLUMNS stores."""
     device, counter, at, kind, facts, refusals, protocol, record, *rest = row
-    content, signature, curve, digest, subject, names, cites, place = rest
+    content, signature, curve, digest, subject, names, cites, place, gateway, assurance = rest
     return Event(
         device,
         counter,
@@ -58,6 +60,8 @@ def event_in(row: tuple) -> Event:
         tuple(msgspec.json.decode(names)),
         tuple(msgspec.json.decode(cites)),
         _place.decode(place),
+        gateway,
+        Assurance(assurance),
     )
 
 

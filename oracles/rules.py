@@ -14,7 +14,7 @@ from types import MappingProxyType
 from device_adapters.types import STREAM_BIT, Event, Rejected
 
 from .citations import cited_events
-from .holes import Hole, gaps, subtract
+from .holes import NO_SIBLINGS, Hole, Siblings, follows, gaps, shared, subtract
 from .merkle import evidence_root
 from .routing import Route
 from .types import Agreement, Claim, ClaimReason, ProductRules
@@ -113,6 +113,7 @@ def runs(
     anchor: Event | None,
     events: Iterable[Event],
     lost: Iterable[tuple[int, int]] = (),
+    siblings: Siblings = NO_SIBLINGS,
 ) -> Runs:
     """Find the next run to claim, and what prevents later ones.
 
@@ -125,12 +126,15 @@ def runs(
             `last_claimed`, of the other stream or about another subject are ignored.
         lost: inclusive ranges of counters not to wait for: declared lost, or dropped before. A
             product that is not GAPLESS waits for none: they may be about another subject.
+        siblings: what the gateways of the events used for other meters; no record is missing there.
     """
     own_events = _stream_of(agreement, events, last_claimed)
-    holes = subtract(gaps(last_claimed, own_events), sorted(lost)) if rules.GAPLESS else []
+    siblings, holes = shared(siblings, own_events), []
+    if rules.GAPLESS:
+        holes = subtract(gaps(last_claimed, own_events, siblings), sorted(lost))
     end = holes[0].first if holes else 1 << 40
     before_hole = [event for event in own_events if event.counter < end]
-    run, dropped = _walk(agreement, rules, anchor, before_hole)
+    run, dropped = _walk(agreement, rules, anchor, before_hole, siblings)
     decided = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
     waiting = tuple(event for event in own_events if event.counter not in decided)
     return Runs(tuple(run), waiting, tuple(dropped), tuple(holes))
@@ -142,6 +146,7 @@ def late_run(
     events: Iterable[Event],
     claimed: Iterable[tuple[int, int]],
     cited: Mapping[str, Event] = NOTHING_CITED,
+    siblings: Siblings = NO_SIBLINGS,
 ) -> Runs:
     """Find the next run of events at or below the last claimed counter (only for LATE products).
 
@@ -150,6 +155,7 @@ def late_run(
     Args:
         claimed: inclusive counter ranges of all claims so far; a late run touches none of them.
         cited: id -> genuine event, for the ids that the events cite.
+        siblings: as for `runs`.
     """
     ranges = list(claimed)
     top = max((last for _, last in ranges), default=agreement.first_counter)
@@ -161,7 +167,7 @@ def late_run(
         for event in late
         if event not in free
     ]
-    run, more = _walk(agreement, rules, None, free)
+    run, more = _walk(agreement, rules, None, free, shared(siblings, own_events))
     dropped += more
     if refusal := _late_refusal(agreement, rules, run, cited):
         dropped += [EventVerdict(event, *refusal) for event in run]
@@ -288,22 +294,28 @@ def _stream(counter: int) -> int:
 
 
 def _walk(
-    agreement: Agreement, rules: ProductRules, anchor: Event | None, events: Sequence[Event]
+    agreement: Agreement,
+    rules: ProductRules,
+    anchor: Event | None,
+    events: Sequence[Event],
+    siblings: Siblings,
 ) -> tuple[list[Event], list[EventVerdict]]:
     """Return the first complete run, and the events dropped before it.
 
-    A segment is a sequence of admitted events; for a GAPLESS product their counters have no gap. A
+    A segment is a sequence of admitted events; for a GAPLESS product no record is missing in it. A
     segment that ends incomplete can never be completed: all of it is dropped, and it does not
     influence how later events are judged.
     """
     segment, dropped = [], []
     for event in events:
-        if rules.GAPLESS and segment and event.counter != segment[-1].counter + 1:
+        if rules.GAPLESS and segment and not follows(segment[-1].counter, event, siblings):
             if length := rules.complete(agreement.terms, anchor, segment):
                 return segment[:length], dropped
-            dropped += [
-                EventVerdict(e, ClaimReason.INCOMPLETE, "its end is missing") for e in segment
-            ]
+            detail = (
+                f"its end is missing: what follows counter {segment[-1].counter} is not here or "
+                f"was refused, and the next record is {event.counter}"
+            )
+            dropped += [EventVerdict(e, ClaimReason.INCOMPLETE, detail) for e in segment]
             segment = []
         verdict = _admitted(agreement, rules, anchor, segment, event)
         (dropped if verdict.reason else segment).append(verdict if verdict.reason else event)

@@ -34,10 +34,13 @@ class ClaimReason(StrEnum):
     TOO_LATE = "too_late"  # at or below a claimed counter: it was declared lost
     DEVICE_COMPROMISED = "device_compromised"  # nothing new of this device is accepted
     KEY_EXPIRED = "key_expired"
+    DEVICE_WITHOUT_KEY = "device_without_key"  # only its gateway may sign for it
+    GATEWAY_NOT_ASSIGNED = "gateway_not_assigned"  # its owner has not said that it may sign
     CITED_EVENT_UNKNOWN = "cited_event_unknown"  # send the cited event first, then this one again
     FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
     CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
     ABOVE_TAP_LIMIT = "above_tap_limit"
+    UNITS_UNCOUNTABLE = "units_uncountable"  # a delivery whose units are no number
     ASSURANCE_TOO_LOW = "assurance_too_low"  # the terms ask that somebody else stands for it
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim
@@ -173,10 +176,16 @@ class ProductRules(Protocol):
 
 
 class KeyRing(Protocol):
-    """The device keys in the registry on chain."""
+    """The device keys in the registry on chain, and which gateway signs for which device."""
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
-        """Return the key that is valid at that time, or why there is none."""
+        """Return the device's own key that is valid at that time, or why there is none.
+
+        DEVICE_WITHOUT_KEY: its status is good, and its gateway signs for it (`gateway_at`).
+        """
+
+    def gateway_at(self, device_id: bytes, at_seconds: int) -> bytes | None:
+        """Return the id of the gateway that may sign for a device at that time; None for none."""
 
     def compromised_since(self, device_id: bytes) -> int | None:
         """Return since when (Unix seconds) the key counts as stolen; None: not declared."""

@@ -89,7 +89,9 @@ def rail_from_home(settings: Settings, log: Any) -> StepContext:
         RailParts(
             settings=settings,
             store=Store(settings.database),
-            chain=open_chain(config["rpc_url"], Deployment.load(settings.deployment)),
+            chain=open_chain(
+                config["rpc_url"], Deployment.load(settings.deployment), settings.rpc_urls
+            ),
             accounts=load_accounts(settings, SENDING_ROLES),
             oracles=[oracle_endpoint(settings, oracle) for oracle in config["oracles"]],
             bank=open_channel(settings),
@@ -115,9 +117,9 @@ def read_config(settings: Settings) -> dict[str, Any]:
     return addresses
 
 
-def open_chain(url: str, deployment: Deployment) -> Chain:
-    """Return the node's client with the contracts' interfaces; nothing is asked of the node."""
-    return Chain(url, deployment, load_artifacts())
+def open_chain(url: str, deployment: Deployment, others: Sequence[str] = ()) -> Chain:
+    """Return the nodes' client with the contracts' interfaces; nothing is asked of a node."""
+    return Chain(url, deployment, load_artifacts(), others=others)
 
 
 def load_accounts(settings: Settings, roles: Iterable[str]) -> dict[str, LocalAccount]:

@@ -29,6 +29,7 @@ from orchestrator.core.health import (
     OracleState,
     StatementState,
     dated,
+    node_view,
     problem_view,
     stale_problem,
 )
@@ -37,6 +38,7 @@ from orchestrator.edges.bank.calendar import statement_due
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.bank.reachable import ALIVE, bank_problem
+from orchestrator.edges.chain.nodes import names_of
 from orchestrator.edges.chain.probe import probe_node
 from orchestrator.edges.store import bank_files, blocks, sends
 from orchestrator.errors import Retry
@@ -89,7 +91,7 @@ class HealthMonitor:
         self._problems: list[HealthProblem] = []
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._pool = ThreadPoolExecutor(
-            max_workers=len(context.oracles) + 1, thread_name_prefix="probe"
+            max_workers=len(context.oracles) + len(context.chain.urls), thread_name_prefix="probe"
         )
         self._offset = parts.clock() - parts.monotonic()  # between the two clocks, when they agreed
         self._jumped_at: float | None = None
@@ -124,6 +126,7 @@ class HealthMonitor:
             "pid": os.getpid(),
             "block": seen.chain.followed,
             "problems": [problem_view(problem) for problem in problems],
+            "nodes": [node_view(node) for node in seen.nodes],
         }
         home = self._context.settings.home
         write_atomically(home / STATUS_FILE, json.dumps(body, indent=1).encode())
@@ -147,6 +150,11 @@ class HealthMonitor:
         seen = self._seen
         return seen.chain.number if seen else 0
 
+    def nodes(self) -> Sequence[ChainState]:
+        """Return every node as it was at the last look; () before the first one."""
+        seen = self._seen
+        return seen.nodes if seen else ()
+
     def _of_worker(self) -> dict[str, Any]:
         busy = self._worker.busy()
         return {
@@ -162,7 +170,8 @@ class HealthMonitor:
 
     def _observe(self) -> Observations:
         context, now = self._context, int(self._parts.clock())
-        chain, oracles = self._probe()
+        nodes, oracles = self._probe()
+        chain = next((node for node in nodes if not (node.error or node.other)), nodes[0])
         with context.store.read() as session:
             newest = blocks.newest(session)
             waiting = [
@@ -181,6 +190,7 @@ class HealthMonitor:
             broker=self._parts.broker(),
             bank=bank_problem(context.bank, now, context.settings.bank_fetch_s),
             chain=replace(chain, followed=newest.number if newest else 0),
+            nodes=nodes,
             sends=waiting,
             statement=self._statement(now, statement_day, first_file),
             disks=[DiskState(str(context.settings.home), usage.free, usage.total)],
@@ -189,18 +199,26 @@ class HealthMonitor:
             **self._of_worker(),
         )
 
-    def _probe(self) -> tuple[ChainState, list[OracleState]]:
-        """Ask the node and all oracles at the same time."""
+    def _probe(self) -> tuple[list[ChainState], list[OracleState]]:
+        """Ask all nodes and all oracles at the same time."""
         chain, oracles = self._context.chain, self._context.oracles
-        node = self._pool.submit(probe_node, chain.url, chain.deployment)
+        nodes = [self._pool.submit(probe_node, url, chain.deployment) for url in chain.urls]
         asked = [self._pool.submit(oracle.probe) for oracle in oracles]
-        wait([node, *asked], timeout=_PATIENCE_S)
+        wait([*nodes, *asked], timeout=_PATIENCE_S)
         silent = f"no answer within {_PATIENCE_S} s"
         states = [
             _result(answer, OracleState(oracle.name, oracle.domain, silent))
             for oracle, answer in zip(oracles, asked, strict=True)
         ]
-        return _result(node, ChainState(error=f"{chain.url}: {silent}")), states
+        before = {node.name: node.answered_at for node in self.nodes()}
+        views = [
+            replace(_result(answer, ChainState(error=silent)), name=name)
+            for name, answer in zip(names_of(chain.urls), nodes, strict=True)
+        ]
+        return [
+            node if node.answered_at else replace(node, answered_at=before.get(node.name, 0))
+            for node in views
+        ], states
 
     def _statement(self, now: int, newest: str, first_file: int | None) -> StatementState:
         """Return which statement is due; none before the first file of the bank.

@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from device_adapters.types import Message
-from orchestrator.core.health import HealthProblem, Severity
+from orchestrator.core.health import ChainState, HealthProblem, Severity
 from orchestrator.edges.store import Store
 from orchestrator.edges.store.figures import RailFigures, StageFigure, read_figures
 from orchestrator.errors import Retry
@@ -117,6 +117,7 @@ class RailCollector(Collector):
     Args:
         problems: Returns what is wrong now.
         head: Returns the node's newest block as it was seen last.
+        nodes: Returns every node as it was seen last.
     """
 
     def __init__(
@@ -125,8 +126,10 @@ class RailCollector(Collector):
         problems: Callable[[], Sequence[HealthProblem]],
         head: Callable[[], int] = int,
         clock: Callable[[], float] = time.time,
+        nodes: Callable[[], Sequence[ChainState]] = tuple,
     ) -> None:
         self._store, self._problems, self._head = store, problems, head
+        self._nodes = nodes
         self._clock, self._lock = clock, threading.Lock()
         self._figures: RailFigures | None = None
         self._read_at = float("-inf")
@@ -144,6 +147,15 @@ class RailCollector(Collector):
         yield GaugeMetricFamily("proofrail_ready", "1 while /ready answers 200.", value=int(ready))
         halted = Tally((p.subject,) for p in problems if p.name == "step_halted")
         yield _gauge("proofrail_halted_steps", "Steps that wait for a person.", ("step",), halted)
+        nodes = self._nodes()
+        yield _gauge(
+            "proofrail_node_up",
+            "1 for each node that answers and is of the rail's chain.",
+            ("node",),
+            {(node.name,): int(not (node.error or node.other)) for node in nodes},
+        )
+        heads = {(node.name,): node.number for node in nodes}
+        yield _gauge("proofrail_node_block", "The newest block of each node.", ("node",), heads)
         figures = self._fresh()
         if figures is not None:
             yield from self._of_store(figures)

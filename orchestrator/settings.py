@@ -10,12 +10,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
         default="dev", description="dev: all on this machine; server: node, oracles, bank elsewhere"
     )
     rpc_url: str = Field(default="http://127.0.0.1:8545", description="URL of the Ethereum node")
+    rpc_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="further nodes of other operators: asked if the first is silent, and compared "
+        "with it before a block is final",
+    )
     chain_embedded: bool = Field(default=True, description="`proofrail up` starts a local chain")
     finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
     batch_claims: int = Field(default=200, ge=1, le=256, description="claims in one settlement")
@@ -196,6 +202,14 @@ class Settings(BaseSettings):
         home = init_settings().get("home") or env_settings().get("home") or ".proofrail"
         file = _HomeFile(settings_cls, Path(home) / CONFIGURATION)
         return init_settings, env_settings, file
+
+    @field_validator("rpc_urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Take the environment's form too: URLs with commas between them."""
+        if isinstance(value, str):
+            return tuple(url.strip() for url in value.split(",") if url.strip())
+        return value
 
     @property
     def nats_port(self) -> int:

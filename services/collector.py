@@ -24,7 +24,6 @@ from device_adapters.inlets.log_writer import FAILURES, LogWriter
 from device_adapters.inlets.mqtt_link import MqttLink, MQTTMessage
 from device_adapters.registry import protocol_names
 from device_adapters.topics import EVIDENCE_FILTER, owner_of
-from device_adapters.types import MAX_MESSAGE_BYTES
 from orchestrator.edges.broker.access import is_valid_name
 from orchestrator.edges.broker.credentials import replace_private
 
@@ -125,10 +124,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _is_evidence(message: MQTTMessage) -> bool:
-    """Return whether our log takes a message; others are named and acknowledged."""
+    """Return whether our log takes a message; others are named and acknowledged.
+
+    One that is too large goes on as far as the broker takes it: the rail stores it with its reason,
+    where its sender finds it over HTTP.
+    """
     device, protocol = owner_of(message.topic)
     taken = is_valid_name(device) and protocol in protocol_names() and not message.retain
-    if not taken or len(message.payload) > MAX_MESSAGE_BYTES:
+    if not taken:
         _log.warning("%r: %d bytes were not taken", message.topic, len(message.payload))
         return False
     return True

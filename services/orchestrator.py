@@ -35,6 +35,7 @@ from orchestrator.health_monitor import HealthMonitor, WatchedParts
 from orchestrator.home_lock import HomeInUse, hold, holder
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
+from orchestrator.ingest.outcome_sender import OutcomeSender
 from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.keys import open_receipts
@@ -100,11 +101,14 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     metered = MeteredIntake(intake, metrics, log, span)
     inlet = _inlet(settings, intake)
     loop = InletLoop(inlet, metered, receipts, time.time, log)
+    sender = OutcomeSender(context.store, inlet, receipts, time.time, log)
     threads = VitalThreads(log)
     monitor = HealthMonitor(
         context, worker, WatchedParts(partial(_broker_problem, inlet), threads.dead)
     )
-    registry.register(RailCollector(context.store, monitor.problems, head=monitor.head))
+    registry.register(
+        RailCollector(context.store, monitor.problems, monitor.head, nodes=monitor.nodes)
+    )
     app = create_app(
         ApiParts(
             store=context.store,
@@ -118,7 +122,8 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
             registration=registration(context),
         )
     )
-    for name, run in (("work", worker.run), ("in", loop.run), ("health", monitor.run)):
+    runs = {"work": worker.run, "in": loop.run, "out": sender.run, "health": monitor.run}
+    for name, run in runs.items():
         threads.start(name, run)
     threads.watch()
     if settings.metrics_port:
@@ -128,6 +133,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     finally:
         threads.stopping()
         loop.stop()
+        sender.stop()
         worker.stop()
         monitor.stop()
         inlet.close()
@@ -186,7 +192,15 @@ def _inlet(settings: Settings, intake: Intake) -> Inlet:
     password = read_secret(settings.keys / "broker.password")
     position, authorities = intake.log_position(), settings.broker_tls_ca
     tls = ssl.create_default_context(cafile=authorities) if authorities else None
-    return Inlet(broker["host"], broker["nats_port"], "rail", password, position, tls=tls)
+    return Inlet(
+        broker["host"],
+        broker["nats_port"],
+        "rail",
+        password,
+        position,
+        tls=tls,
+        acknowledgements=True,
+    )
 
 
 def _listen(settings: Settings) -> Listen:

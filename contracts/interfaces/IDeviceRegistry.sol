@@ -7,6 +7,11 @@ pragma solidity 0.8.37;
 ///   rotation:  sha256(abi.encode("proofrail/rotate/v1", chainid, registry, device, uint8 curve,
 ///              x, y, uint40 expiresAt, number of keys so far)), signed by the old key and by the
 ///              new one.
+/// A gateway signs for other devices. The owner of a device assigns it, by EIP-712 (domain
+/// "proofrail", version "1", this contract) over
+///   Assignment(bytes32 device,bytes32 gateway,uint40 since,uint40 until,uint256 number)
+/// where `number` is the device's assignments so far: a signature counts once. A device may have no
+/// key of its own; then its gateway's key of the time is its key, and it is Active where both are.
 /// Times are block timestamps. A change at time t holds from t on, t included.
 /// A key may have an end, as the certificate behind it has: from then on the device is Expired,
 /// until its next key comes. What it signed before stays good.
@@ -81,6 +86,22 @@ interface IDeviceRegistry {
     /// @param at time of the declaration
     event CompromiseDeclared(bytes32 indexed device, uint40 since, uint40 at);
 
+    /// @notice The owner of a device said which gateway signs for it; ends what was said before.
+    /// @param device keccak256 of the device's name
+    /// @param gateway keccak256 of the gateway's name; zero: none from now on
+    /// @param owner who said so
+    /// @param since from when on, Unix seconds
+    /// @param until its end, Unix seconds; 0: none
+    /// @param at time of the assignment
+    event GatewayAssigned(
+        bytes32 indexed device,
+        bytes32 indexed gateway,
+        address owner,
+        uint40 since,
+        uint40 until,
+        uint40 at
+    );
+
     /// @notice Only the registrar may call.
     /// @param caller who called
     error NotRegistrar(address caller);
@@ -126,6 +147,25 @@ interface IDeviceRegistry {
     /// @notice The date is zero, in the future, or not before the one declared earlier.
     /// @param since Unix seconds
     error CompromiseDateInvalid(uint40 since);
+
+    /// @notice The device has no key: a gateway signs for it.
+    /// @param device the device
+    error DeviceWithoutKey(bytes32 device);
+
+    /// @notice The gateway is no enrolled device with a key, or the device itself; or a device
+    /// without a key would be enrolled without a gateway.
+    /// @param gateway the gateway
+    error GatewayInvalid(bytes32 gateway);
+
+    /// @notice The assignment begins in the past, or ends before it begins.
+    /// @param since Unix seconds; 0: now
+    /// @param until Unix seconds; 0: no end
+    error AssignmentTimesInvalid(uint40 since, uint40 until);
+
+    /// @notice The owner did not sign this assignment, or it counted before.
+    /// @param device the device
+    /// @param owner who has to sign it
+    error AssignmentUnsigned(bytes32 device, address owner);
 
     /// @notice Enrols a device whose key signed the enrolment digest. Only the registrar; one
     /// device per key, for ever.
@@ -173,6 +213,26 @@ interface IDeviceRegistry {
         bytes32 sNew
     ) external;
 
+    /// @notice Says which gateway signs for a device, from when to when, and ends what was said
+    /// before from then on. Anyone may call: the owner's signature is the authority. An unknown
+    /// device is enrolled without a key; this the registrar alone may do.
+    /// @dev The owner's key signs; contracts as owners call by themselves (no ERC-1271).
+    /// Warning: with `since` 0 the assignment begins when it is mined, however late that is.
+    /// @param device keccak256 of the device's name
+    /// @param owner the device's owner, who signed
+    /// @param gateway keccak256 of the gateway's name, a device with a key; zero: none any more
+    /// @param since Unix seconds, not in the past; 0: now
+    /// @param until its end, Unix seconds; 0: none
+    /// @param signature of the owner, 65 bytes with low s; empty where the owner calls
+    function assign(
+        bytes32 device,
+        address owner,
+        bytes32 gateway,
+        uint40 since,
+        uint40 until,
+        bytes calldata signature
+    ) external;
+
     /// @notice Silences an active or expired device. Only the registrar, the device's owner or the
     /// warden.
     /// @param device keccak256 of the device's name
@@ -194,7 +254,8 @@ interface IDeviceRegistry {
     function declareCompromised(bytes32 device, uint40 since) external;
 
     /// @notice Reads the status of a device at a time, and its key then. The key may sign only
-    /// where the status is Active.
+    /// where the status is Active. For a device without a key: the key of its gateway then, and the
+    /// worse status of the two; None without a gateway.
     /// @param device keccak256 of the device's name
     /// @param time Unix seconds
     /// @return status the status at that time
@@ -218,7 +279,8 @@ interface IDeviceRegistry {
     /// @return active whether its status is Active
     function isActive(bytes32 device) external view returns (bool active);
 
-    /// @notice Says from when on the device's signatures are worth nothing.
+    /// @notice Says from when on the device's signatures are worth nothing; for a device without a
+    /// key, also from when on a stolen gateway spoke for it.
     /// @param device keccak256 of the device's name
     /// @return since Unix seconds; 0: no compromise is declared
     function compromisedSince(bytes32 device) external view returns (uint40 since);
@@ -232,6 +294,18 @@ interface IDeviceRegistry {
     /// @param device keccak256 of the device's name
     /// @return count the number of keys, the present one included
     function keyCount(bytes32 device) external view returns (uint256 count);
+
+    /// @notice Says which gateway may sign for a device at a time.
+    /// @param device keccak256 of the device's name
+    /// @param time Unix seconds
+    /// @return gateway keccak256 of the gateway's name; zero: none
+    function gatewayAt(bytes32 device, uint40 time) external view returns (bytes32 gateway);
+
+    /// @notice Says how many assignments of gateways a device has had: the number that its owner
+    /// signs next.
+    /// @param device keccak256 of the device's name
+    /// @return count the number of assignments
+    function assignmentCount(bytes32 device) external view returns (uint256 count);
 
     /// @notice Says who enrols devices.
     /// @return account the registrar

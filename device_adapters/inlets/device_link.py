@@ -1,4 +1,4 @@
-"""The device side: publishes evidence and gets receipts."""
+"""The device side: publishes evidence, gets receipts and later outcomes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import contextlib
 import queue
 import ssl
 
-from device_adapters.inlets.mqtt_link import MqttLink
-from device_adapters.topics import client_id_of, evidence_topic, receipts_topic
+from device_adapters.inlets.mqtt_link import MqttLink, MQTTMessage
+from device_adapters.topics import (
+    acknowledgements_topic,
+    client_id_of,
+    evidence_topic,
+    outcomes_topic,
+    receipts_topic,
+)
+from device_adapters.types import MAX_MESSAGE_BYTES, Reason, Rejected
 
 
 class DeviceLink:
-    """A device's MQTT connection: publishes to its own topic, gets its receipts."""
+    """A device's MQTT connection: publishes to its own topics, gets receipts and outcomes."""
 
     def __init__(
         self,
@@ -23,6 +30,7 @@ class DeviceLink:
     ) -> None:
         self.name = name
         self._receipts: queue.Queue[bytes] = queue.Queue()
+        self._outcomes: queue.Queue[bytes] = queue.Queue()
         self._link = MqttLink(
             host,
             port,
@@ -30,14 +38,33 @@ class DeviceLink:
             password,
             client_id_of(name),
             [receipts_topic(name)],
-            lambda _, message: self._receipts.put(message.payload),
+            self._receive,
             manual_ack=False,
             tls=tls,
+            optional=[outcomes_topic(name)],
         )
 
     def publish(self, body: bytes, protocol: str = "ocmf") -> bool:
-        """Publish a message of one or more records (QoS 1); return False when the queue is full."""
+        """Publish a message of one or more records (QoS 1); return False when the queue is full.
+
+        Raises:
+            Rejected: too_large. Nothing was queued: the broker would end the connection, the
+                client would send the message again, and nothing behind it would ever arrive.
+        """
+        if len(body) > MAX_MESSAGE_BYTES:
+            detail = (
+                f"{len(body)} bytes, a message has at most {MAX_MESSAGE_BYTES}: send fewer records "
+                "in one message; a single record of this size is not taken"
+            )
+            raise Rejected(Reason.TOO_LARGE, detail, body)
         return self._link.publish(evidence_topic(self.name, protocol), body)
+
+    def acknowledge(self, body: bytes) -> bool:
+        """Publish an acknowledgement of outcomes (QoS 1); return False when the queue is full.
+
+        Acknowledge what is stored, never what was only received: the rail sends all others again.
+        """
+        return self._link.publish(acknowledgements_topic(self.name), body)
 
     def publish_raw(self, topic: str, body: bytes, retain: bool = False, qos: int = 0) -> None:
         """Publish to any topic with any flag, as a broken or hostile device does.
@@ -48,12 +75,11 @@ class DeviceLink:
 
     def receipts(self, timeout_s: float = 0.0) -> list[bytes]:
         """Return all receipts that arrived; wait up to `timeout_s` seconds for the first one."""
-        receipts: list[bytes] = []
-        with contextlib.suppress(queue.Empty):
-            receipts.append(self._receipts.get(block=timeout_s > 0, timeout=timeout_s or None))
-            while True:
-                receipts.append(self._receipts.get_nowait())
-        return receipts
+        return _taken(self._receipts, timeout_s)
+
+    def outcomes(self, timeout_s: float = 0.0) -> list[bytes]:
+        """Return all messages with later outcomes that arrived; wait as `receipts` does."""
+        return _taken(self._outcomes, timeout_s)
 
     def wait_ready(self, timeout_s: float = 10) -> bool:
         """Wait until connected and subscribed; return False if the broker refuses or is down."""
@@ -71,3 +97,16 @@ class DeviceLink:
     def close(self) -> None:
         """End the connection."""
         self._link.close()
+
+    def _receive(self, _: int, message: MQTTMessage) -> None:
+        is_outcome = message.topic == outcomes_topic(self.name)
+        (self._outcomes if is_outcome else self._receipts).put(message.payload)
+
+
+def _taken(arrived: queue.Queue[bytes], timeout_s: float) -> list[bytes]:
+    bodies: list[bytes] = []
+    with contextlib.suppress(queue.Empty):
+        bodies.append(arrived.get(block=timeout_s > 0, timeout=timeout_s or None))
+        while True:
+            bodies.append(arrived.get_nowait())
+    return bodies

@@ -1,4 +1,4 @@
-"""The reading side: evidence in batches from the broker's log, and receipts to devices."""
+"""The reading side: what devices published, in batches, and answers to devices."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import BadSubjectError, MaxPayloadError, NoRespondersError
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 
 from device_adapters.topics import (
+    DEVICE_SUBJECTS,
     EVIDENCE_SUBJECTS,
     LOG_INFO,
     LOG_READ,
     STORED,
     inbox_of,
-    owner_of,
+    sender_of,
     subject_of,
     topic_of,
 )
@@ -55,6 +56,7 @@ class Inlet:
         position: That of the last message stored; None reads the log from its beginning.
         batch_messages: Most messages in a batch.
         tls: None for a connection without TLS.
+        acknowledgements: Whether to read what devices acknowledge too, as the rail does.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Inlet:
         position: LogPosition | None = None,
         batch_messages: int = 500,
         tls: ssl.SSLContext | None = None,
+        acknowledgements: bool = False,
     ) -> None:
+        self._subjects = DEVICE_SUBJECTS if acknowledgements else EVIDENCE_SUBJECTS
         self._url, self._tls = f"nats://{host}:{port}", tls
         self._username, self._password = username, password
         self._position, self._most = position, batch_messages
@@ -88,15 +92,15 @@ class Inlet:
         """Send (topic, body) messages and return how many; none while the broker is away.
 
         They go into the log, so that a device that is away gets them later. A lost message is a
-        lost receipt: the device sends its record again.
+        lost receipt: the device sends its record again. One that the broker could not take is
+        named and left out, so that it holds none of the others back.
         """
         listed = list(items)
         try:
-            self._call(self._publish(listed))
+            return self._call(self._publish(listed))
         except (*_FAILURES, FutureTimeoutError) as error:
             _log.warning("%d receipts were not sent: %r", len(listed), error)
             return 0
-        return len(listed)
 
     def wait_ready(self, timeout_s: float = 10) -> bool:
         """Wait until connected, with the log found; return False after `timeout_s` seconds."""
@@ -190,7 +194,7 @@ class Inlet:
         while not self._closing.is_set():
             hint = asyncio.Event()
             await self._listen(client, hint)
-            messages = await _read(client, following, self._most)
+            messages = await _read(client, self._subjects, following, self._most)
             if messages:
                 batch = [_message(log, item) for item in messages]
                 following = batch[-1].position.sequence + 1
@@ -206,7 +210,7 @@ class Inlet:
         async def heard(_: Msg) -> None:
             hint.set()
 
-        subscription = await client.subscribe(EVIDENCE_SUBJECTS, cb=heard)
+        subscription = await client.subscribe(self._subjects, cb=heard)
         await subscription.unsubscribe(limit=1)
 
     async def _wait(self, hint: asyncio.Event, seconds: float) -> bool:
@@ -267,22 +271,28 @@ class Inlet:
             raise ConnectionError("the broker is away")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_S)
 
-    async def _publish(self, items: list[tuple[str, bytes]]) -> None:
+    async def _publish(self, items: list[tuple[str, bytes]]) -> int:
+        sent = 0
         for topic, body in items:
-            await self._client.publish(
-                f"{STORED}{subject_of(topic)}", body, headers={"Nmqtt-Pub": "1"}
-            )
+            try:
+                await self._client.publish(
+                    f"{STORED}{subject_of(topic)}", body, headers={"Nmqtt-Pub": "1"}
+                )
+                sent += 1
+            except (MaxPayloadError, BadSubjectError) as error:
+                _log.error("%r: %d bytes cannot be sent: %r", topic, len(body), error)
         await self._client.flush(_ANSWER_S)
+        return sent
 
 
 async def _note(error: Exception) -> None:
     _log.debug("connection to the broker: %s", error)
 
 
-async def _read(client: Client, first: int, most: int) -> list[Msg]:
-    """Return up to `most` messages with evidence from sequence `first` on, in order."""
+async def _read(client: Client, subjects: str, first: int, most: int) -> list[Msg]:
+    """Return up to `most` messages of these subjects from sequence `first` on, in order."""
     query = {"seq": first, "batch": most, "max_bytes": _BATCH_BYTES}
-    return await _asked(client, query | {"next_by_subj": EVIDENCE_SUBJECTS})
+    return await _asked(client, query | {"next_by_subj": subjects})
 
 
 async def _stored_at(client: Client, sequence: int) -> str | None:
@@ -322,7 +332,7 @@ async def _asked(client: Client, query: dict[str, Any]) -> list[Msg]:
 def _message(log: str, stored: Msg) -> Message:
     """Return a stored message; its subject has the device that the broker authenticated."""
     headers = stored.headers
-    device, protocol = owner_of(topic_of(headers["Nats-Subject"].removeprefix(STORED)))
+    device, protocol = sender_of(topic_of(headers["Nats-Subject"].removeprefix(STORED)))
     sequence, stored_at = int(headers["Nats-Sequence"]), headers["Nats-Time-Stamp"]
     position = LogPosition(log, sequence, stored_at)
     return Message(protocol, device, stored.data, source="mqtt", position=position)

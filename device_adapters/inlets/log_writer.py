@@ -14,6 +14,7 @@ from nats.errors import Error as NatsError
 from device_adapters.topics import STORED, inbox_of, subject_of
 
 _ANSWER_S = 10.0
+_HEADER_BYTES = 256  # the broker counts a message's headers too
 FAILURES = (NatsError, OSError, TimeoutError)
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ class LogWriter:
     async def write_all(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Add (topic, body) messages; all are stored durably on return.
 
+        One that is larger than the broker takes is named and left out: it would be refused each
+        time it is written again, and would hold back all that follow.
+
         Raises:
             NatsError, OSError, TimeoutError: not all are stored. Write the same again; the reader
                 of the log finds what comes twice.
@@ -48,10 +52,12 @@ class LogWriter:
         if self._client is None or not self._client.is_connected:
             await self._connect()
         log = self._client.jetstream(timeout=_ANSWER_S)
+        most = self._client.max_payload - _HEADER_BYTES
+        fitting = [(topic, body) for topic, body in items if _fits(topic, body, most)]
         await asyncio.gather(
             *(
                 log.publish(f"{STORED}{subject_of(topic)}", body, headers={"Nmqtt-Pub": "1"})
-                for topic, body in items
+                for topic, body in fitting
             )
         )
 
@@ -74,6 +80,12 @@ class LogWriter:
             reconnect_time_wait=0,
             error_cb=_note,
         )
+
+
+def _fits(topic: str, body: bytes, most: int) -> bool:
+    if len(body) > most:
+        _log.error("%r: %d bytes were not taken; our broker takes %d", topic, len(body), most)
+    return len(body) <= most
 
 
 async def _note(error: Exception) -> None:

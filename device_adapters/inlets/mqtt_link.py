@@ -31,6 +31,7 @@ class MqttLink:
 
     Args:
         topics: Filters to subscribe to, QoS 1, in a persistent session.
+        optional: Further ones, which a broker of an older release may refuse.
         receive: Called with the number of the connection and each message, on the network thread.
         manual_ack: Whether `ack` acknowledges, instead of the return of `receive`.
         tls: None for a connection without TLS.
@@ -47,8 +48,10 @@ class MqttLink:
         receive: Callable[[int, MQTTMessage], None],
         manual_ack: bool,
         tls: ssl.SSLContext | None = None,
+        optional: Sequence[str] = (),
     ) -> None:
-        self._topics, self._receive, self._address = list(topics), receive, (host, port)
+        self._needed, self._topics = len(topics), [*topics, *optional]
+        self._receive, self._address = receive, (host, port)
         self.generation = 0  # one per connection, so an acknowledgement never reaches another one
         self._granted, self.closed = threading.Event(), threading.Event()
         self._refusal = ""
@@ -88,11 +91,13 @@ class MqttLink:
         self._granted.clear()
 
     def _on_subscribe(self, _c: Client, _u: Any, _m: int, reasons: list[Any], _p: Any) -> None:
-        if any(reason.is_failure for reason in reasons):
+        if any(reason.is_failure for reason in reasons[: self._needed]):
             self._refusal = "a subscription was not granted"
             _log.error("the broker refused a subscription to: %s", self._topics)
-        else:
-            self._granted.set()
+            return
+        if any(reason.is_failure for reason in reasons):
+            _log.warning("the broker at %s refuses some of: %s", self._address, self._topics)
+        self._granted.set()
 
     def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
         """Receive a message; an exception here would end the network thread unnoticed."""

@@ -70,10 +70,10 @@ def open_(
     """Open an agreement on chain. Signs the mandate with the payer's key."""
     home = home_of(context)
     product_rules = _product(product)
-    terms = product_rules.parse_terms(_term_values(term or []))
     payer_party, payee_party = party_of(home, payer), party_of(home, payee) if payee else None
     account = keystore_of(home, payer_party)
     agreements = home.agreement_ops()
+    terms = agreements.parse_terms(product_rules, _term_values(term or []))
     _require_payee(agreements, product_rules, payee_party)
     mandate = _mandate(
         home,

@@ -13,7 +13,7 @@ from orchestrator.commands import output
 from orchestrator.commands.approval import As, propose, proposed
 from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, short, table, when
-from orchestrator.commands.reconcile import Account, account_of, amount, reconcile_now
+from orchestrator.commands.reconcile import Account, Offline, account_of, amount, reconcile_now
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def list_(
         bool, typer.Option("--all/--open", help="Include resolved and closed ones.")
     ] = False,
     account: Account = None,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """List breaks, oldest first (without a subcommand)."""
@@ -43,7 +44,7 @@ def list_(
         return
     home = home_of(context)
     now = int(time.time())
-    current, former = _breaks_now(home, account)
+    current, former = _breaks_now(home, account, offline)
     break_views = [
         _break_view(standing, now) for standing in current if every or standing.state == "open"
     ]
@@ -60,13 +61,14 @@ def resolve(
     note: Annotated[str, typer.Option(help="What caused it and what was done.")],
     by: As,
     account: Account = None,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """Propose an open break as resolved. Another officer approves it."""
     from orchestrator.steps.breaks import to_resolve
 
     home = home_of(context)
-    current, _ = _breaks_now(home, account)
+    current, _ = _breaks_now(home, account, offline)
     matches = [
         standing
         for standing in current
@@ -83,12 +85,14 @@ def resolve(
     proposed(propose(home, to_resolve(matches[0], note, int(time.time())), by), as_json)
 
 
-def _breaks_now(home: Home, account: str | None) -> tuple[list[Standing], list[BreakRow]]:
+def _breaks_now(
+    home: Home, account: str | None, offline: bool
+) -> tuple[list[Standing], list[BreakRow]]:
     """Return the current breaks, and the stored ones that no longer occur."""
     from orchestrator.edges.store import breaks
 
     with home.store.read() as session:
-        _, current = reconcile_now(home, session, account_of(home, account))
+        _, current = reconcile_now(home, session, account_of(home, account), offline)
         seen = {standing.break_id for standing in current}
         former = [row for row in breaks.listed(session) if row.break_id not in seen]
     return current, former

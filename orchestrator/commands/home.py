@@ -100,7 +100,8 @@ class Home:
         """Return a chain client without asking the node: enough to encode and to sign."""
         from orchestrator.assembly import open_chain
 
-        return open_chain(url, self.deployment)
+        others = self.settings.rpc_urls if url == self.rpc_url else ()
+        return open_chain(url, self.deployment, others)
 
     @property
     def rpc_url(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
     from orchestrator.core.reconcile import Reconciliation
     from orchestrator.edges.store import Session
     from orchestrator.steps.breaks import Standing
+    from orchestrator.steps.reconcile import TotalsReader
 
 Account = Annotated[
     str | None, typer.Option(help="IBAN of the safeguarding account. Default: the rail's.")
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Ask no node: the stored blocks stand for the chain. What the rail never read of it "
+        "stays unseen.",
+    ),
 ]
 _COUNTED = ("events", "entries")  # counted items, not money
 
@@ -34,14 +44,34 @@ def account_of(home: Home, account: str | None) -> str:
     return account_number(iban)
 
 
-def reconcile_now(home: Home, session: Session, iban: str) -> tuple[Reconciliation, list[Standing]]:
+def totals_reader(home: Home, offline: bool) -> TotalsReader | None:
+    """Return what asks the rail's node for the contracts' totals; None if it must not be asked.
+
+    Raises:
+        Halt: no node is configured or answers.
+    """
+    from orchestrator.edges.chain.totals import contract_totals
+
+    if offline:
+        return None
+    try:
+        return partial(contract_totals, home.chain)
+    except Halt as failure:
+        raise Halt(
+            f"{failure} To compare without the chain's own totals, give --offline."
+        ) from failure
+
+
+def reconcile_now(
+    home: Home, session: Session, iban: str, offline: bool
+) -> tuple[Reconciliation, list[Standing]]:
     """Reconcile now; return the result and the state of each break at the newest block."""
     from orchestrator.edges.store import blocks, breaks
     from orchestrator.steps.breaks import standing
     from orchestrator.steps.reconcile import reconcile_store
 
     newest = blocks.newest(session)
-    reconciliation = reconcile_store(session, iban)
+    reconciliation = reconcile_store(session, iban, read_totals=totals_reader(home, offline))
     signed = breaks.resolutions(session)
     chain_id = home.deployment.chain_id if signed else 0  # only signatures need the deployment
     return reconciliation, standing(
@@ -49,15 +79,22 @@ def reconcile_now(home: Home, session: Session, iban: str) -> tuple[Reconciliati
     )
 
 
-def reconcile(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
+def reconcile(
+    context: typer.Context,
+    account: Account = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
     """Compare devices, chain, ledger and bank.
+
+    The contracts' own totals are read from the node at the newest final block.
 
     Exit code 1 if a break is open.
     """
     home = home_of(context)
     iban = account_of(home, account)
     with home.store.read() as session:
-        reconciliation, standings = reconcile_now(home, session, iban)
+        reconciliation, standings = reconcile_now(home, session, iban, offline)
     by_state: dict[str, list[dict[str, Any]]] = {"open": [], "resolved": [], "closed": []}
     for standing in standings:
         by_state[standing.state].append(
@@ -66,6 +103,7 @@ def reconcile(context: typer.Context, account: Account = None, as_json: Json = F
     view = {
         "account": iban,
         **asdict(reconciliation),
+        "asked_chain": not offline,
         "breaks": by_state["open"],
         "resolved": by_state["resolved"],
         "closed": by_state["closed"],
@@ -134,19 +172,28 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
         "`proofrail breaks --all`)",
         soft_wrap=True,
     )
+    if not view["asked_chain"]:
+        console.print("No node was asked: what the rail never read of the chain stays unseen.")
 
 
-def reserves(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
+def reserves(
+    context: typer.Context,
+    account: Account = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
     """Prove the reserves. At each statement: supply = booked balance + items in flight.
 
-    Exit code 1 if a statement leaves a difference, or the newest one leaves tokens without euro.
+    The supply is that of the token contract. Exit code 1 if a statement leaves a difference, the
+    newest one leaves tokens without euro, or the contracts' totals are not those of the ledger.
     """
     from orchestrator.edges.store import blocks, ledger
     from orchestrator.steps.reconcile import reconcile_store
 
     home = home_of(context)
     with home.store.read() as session:
-        reconciliation = reconcile_store(session, account_of(home, account))
+        iban = account_of(home, account)
+        reconciliation = reconcile_store(session, iban, read_totals=totals_reader(home, offline))
         proofs = [
             {
                 **asdict(proof),
@@ -156,10 +203,24 @@ def reserves(context: typer.Context, account: Account = None, as_json: Json = Fa
             for proof in reconciliation.reserves
         ]
     newest = reconciliation.reserves[-1] if reconciliation.reserves else None
-    holds = not any(proof.difference_micro for proof in reconciliation.reserves) and (
-        newest is None or newest.unbacked_micro == 0
+    differing = [
+        {"total": name, "on_chain": item.expected_minor, "found": item.found_minor}
+        for item in reconciliation.breaks
+        for name in item.ids
+        if name.startswith("total:")
+    ]
+    holds = not (
+        differing
+        or any(proof.difference_micro for proof in reconciliation.reserves)
+        or (newest is not None and newest.unbacked_micro)
     )
-    view = {"holds": holds, "statements": proofs}
+    view = {
+        "holds": holds,
+        "statements": proofs,
+        "supply_micro": reconciliation.supply_micro,
+        "asked_chain": not offline,
+        "differing_totals": differing,
+    }
     output.show(view, as_json, lambda console: _print_reserves(console, view))
     raise typer.Exit(0 if holds else output.NO)
 

@@ -1,4 +1,4 @@
-"""`proofrail rejected`: shows refused input with its reason and its bytes."""
+"""`proofrail rejected`: shows refused input, and what became of accepted records later."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ def rejected(
     body: Annotated[bool, typer.Option("--body", help="Show the bytes, escaped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show refused input, newest first. Also counts it per reason, with the same filters."""
-    from orchestrator.edges.store import rejections
+    """Show refused input, newest first, and accepted records that were dropped or not paid later.
+
+    Also counts it per reason, with the same filters.
+    """
+    from orchestrator.edges.store import later_outcomes, rejections
 
     with home_of(context).store.read() as session:
         rows = rejections.newest(session, reason, device, limit)
         counts = rejections.count_by_reason(session, reason, device)
-        view = {"counts": counts, "rejections": [_rejection_view(row, body) for row in rows]}
+        later = later_outcomes.newest(session, reason, device, limit)
+        view = {
+            "counts": counts,
+            "rejections": [_rejection_view(row, body) for row in rows],
+            "later": [_outcome_view(row) for row in later],
+        }
     output.show(view, as_json, lambda console: _render(console, view, body))
 
 
@@ -42,6 +50,20 @@ def _rejection_view(row: Any, body: bool) -> dict[str, Any]:
         "bytes": len(row.body),
     }
     return view | ({"body": b64encode(row.body).decode()} if body else {})
+
+
+def _outcome_view(row: Any) -> dict[str, Any]:
+    return {
+        "at": row.at,
+        "device": row.about,
+        "counter": row.counter,
+        "outcome": row.outcome,
+        "detail": row.detail,
+        "event": row.event_id,
+        "payment": row.payment_id,
+        "sent_to": row.device,
+        "acknowledged_at": row.acknowledged_at,
+    }
 
 
 def _render(console: Any, view: dict[str, Any], body: bool) -> None:
@@ -65,6 +87,8 @@ def _render(console: Any, view: dict[str, Any], body: bool) -> None:
     ]
     columns = (">number", "at (UTC)", "source", "device", "reason", "detail", ">bytes")
     console.print(table("newest first", columns, rows))
+    if view["later"]:
+        console.print(_later_table(view["later"]))
     if body:
         from base64 import b64decode
 
@@ -73,3 +97,19 @@ def _render(console: Any, view: dict[str, Any], body: bool) -> None:
             console.print(
                 plain(f"{rejection['number']}: {b64decode(rejection['body'])!r}"), soft_wrap=True
             )
+
+
+def _later_table(outcomes: list[dict[str, Any]]) -> Any:
+    rows = [
+        (
+            output.when(outcome["at"]),
+            outcome["device"],
+            outcome["counter"],
+            outcome["outcome"],
+            outcome["detail"],
+            "yes" if outcome["acknowledged_at"] else "not yet",
+        )
+        for outcome in outcomes
+    ]
+    columns = ("at (UTC)", "device", ">counter", "outcome", "detail", "acknowledged")
+    return table("accepted, and decided later; newest first", columns, rows)

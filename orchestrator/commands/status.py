@@ -55,7 +55,7 @@ def _show_again(view: dict[str, Any], as_json: bool) -> None:
 
 def _look(home: Home) -> dict[str, Any]:
     from orchestrator.core.health import problem_view
-    from orchestrator.status_file import read_processes
+    from orchestrator.status_file import read_nodes, read_processes
 
     totals, problems = _totals_or_problem(home)
     problems += _problems(home)
@@ -64,6 +64,7 @@ def _look(home: Home) -> dict[str, Any]:
         "home": str(folder),
         "problems": [problem_view(problem) for problem in problems],
         "processes": read_processes(folder),
+        "nodes": read_nodes(folder),
         **totals,
     }
 
@@ -102,6 +103,7 @@ def _render(console: Any, view: dict[str, Any]) -> None:
     if "events" in view:
         _render_totals(console, view)
     _render_processes(console, view["processes"])
+    _render_nodes(console, view["nodes"])
     for problem in view["problems"]:
         since = f" (since {when(problem['since'])})" if problem["since"] else ""
         style = "bold red" if problem["severity"] == "error" else "bold yellow"
@@ -119,6 +121,21 @@ def _render_processes(console: Any, processes: list[dict[str, Any]]) -> None:
     if rows:
         columns = ("process", ">pid", "state", ">restarts", ">last exit")
         console.print(table("processes", columns, rows))
+
+
+def _render_nodes(console: Any, nodes: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            node["name"],
+            node["number"] or "-",
+            when(node["answered_at"]) if node["answered_at"] else "never",
+            node["error"] or "-",
+        )
+        for node in nodes
+    ]
+    if rows:
+        columns = ("node", ">newest block", "last answer (UTC)", "error")
+        console.print(table("nodes", columns, rows))
 
 
 def _render_totals(console: Any, view: dict[str, Any]) -> None:

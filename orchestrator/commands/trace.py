@@ -58,10 +58,12 @@ def _print_about(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (name, when(value) if name.endswith("_at") else value)
         for name, value in about.items()
-        if value is not None and not isinstance(value, dict)
+        if value is not None and not isinstance(value, dict) and name != "outcomes"
     ]
     if rows:
         console.print(table("", ("field", "value"), rows))
+    for line in _outcome_lines(about.get("outcomes", [])):
+        console.print(plain(line, "yellow"))
 
 
 def _print_list(console: Any, view: dict[str, Any]) -> None:
@@ -169,6 +171,22 @@ def _add_event(branch: Any, event: dict[str, Any]) -> None:
     leaf = _add_branch(branch, event["observed_at"], f"{label}  evidence {event['evidence']}")
     about = f"{event['kind']} about {event['subject']}" if event["subject"] else event["kind"]
     _add_leaves(leaf, f"{_register_text(event) or about}, received {when(event['received_at'])}")
+    signer = f", signed by {event['gateway']}" if event["gateway"] else ""
+    _add_leaves(leaf, f"assurance: {event['assurance']}{signer}")
+    _add_leaves(leaf, *_outcome_lines(event["outcomes"]))
+
+
+def _outcome_lines(outcomes: list[dict[str, Any]]) -> list[str]:
+    """Format what became of a record after its receipt, and whether its sender knows."""
+    return [
+        f"{when(outcome['at'])}  {outcome['outcome']}: {outcome['detail']} "
+        + (
+            f"(acknowledged by {outcome['sent_to']} {when(outcome['acknowledged_at'])})"
+            if outcome["acknowledged_at"]
+            else f"(not acknowledged by {outcome['sent_to']})"
+        )
+        for outcome in outcomes
+    ]
 
 
 def _register_text(event: dict[str, Any]) -> str:

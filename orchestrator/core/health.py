@@ -48,6 +48,7 @@ class HealthLimits:
 
     block_age_s: int = 600
     blocks_behind: int = 100
+    node_blocks_behind: int = 8
     send_age_s: int = 300
     wait_s: int = 120
     turn_s: int = 300
@@ -74,21 +75,25 @@ class OracleState:
 
 @dataclass(frozen=True, slots=True)
 class ChainState:
-    """The node, as it answers now.
+    """A node, as it answers now.
 
     Attributes:
+        name: Its URL without what may be secret in it.
         error: Why it does not answer; "" if it does.
         other: How it differs from the rail's chain; "" if it is the right one.
         number: Its newest block.
         block_time: Of that block, Unix seconds.
         followed: The newest block that the rail has read.
+        answered_at: When it answered last, Unix seconds; 0: not since the rail started.
     """
 
+    name: str = ""
     error: str = ""
     other: str = ""
     number: int = 0
     block_time: int = 0
     followed: int = 0
+    answered_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,8 @@ class Observations:
 
     Attributes:
         at: Unix seconds.
+        chain: The first node that answers and is of the rail's chain; else the first one.
+        nodes: All nodes, if there are several.
         broker: Why the broker is not reached; "" if it is.
         bank: Why the bank is not reached; "" if it is.
         halted: step -> (why, since).
@@ -147,6 +154,7 @@ class Observations:
     broker: str = ""
     bank: str = ""
     chain: ChainState = field(default_factory=ChainState)
+    nodes: Sequence[ChainState] = ()
     halted: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     waits: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     busy: tuple[str, int] | None = None
@@ -185,6 +193,12 @@ def is_ready(problems: Iterable[HealthProblem]) -> bool:
 def problem_view(problem: HealthProblem) -> dict[str, Any]:
     """Return the JSON view of a problem."""
     return asdict(problem)
+
+
+def node_view(node: ChainState) -> dict[str, Any]:
+    """Return the JSON view of a node: its name, newest block, last answer, and what is wrong."""
+    fields = ("name", "number", "block_time", "answered_at")
+    return {name: getattr(node, name) for name in fields} | {"error": node.error or node.other}
 
 
 def read_problem(view: Mapping[str, Any]) -> HealthProblem:

@@ -16,6 +16,7 @@ def problems_of(seen: Observations, limits: HealthLimits) -> list[HealthProblem]
     problems = [
         *_worker(seen, limits),
         *_chain(seen, limits),
+        *_nodes(seen, limits),
         *_oracles(seen),
         *_outside(seen),
         *_sends(seen, limits),
@@ -162,6 +163,30 @@ def _chain(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
                 Severity.WARNING,
             )
         )
+    return problems
+
+
+def _nodes(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    """Return what is wrong with single nodes, while another one answers."""
+    if seen.chain.error or seen.chain.other:
+        return []
+    newest = max((node.number for node in seen.nodes), default=0)
+    problems = []
+    for node in seen.nodes:
+        if node.error:
+            text = f"The node {node.name} does not answer: {node.error}"
+            step = "Start it, or ask its operator. The rail works with the other nodes."
+            problems.append(HealthProblem("node_silent", node.name, text, step, Severity.WARNING))
+        elif node.other:
+            text = f"The node {node.name} is of another chain: {node.other}"
+            step = "Take it out of rpc_url and rpc_urls, or point it at the rail's own chain."
+            problems.append(
+                HealthProblem("node_of_another_chain", node.name, text, step, Severity.ERROR)
+            )
+        elif newest - node.number > limits.node_blocks_behind:
+            text = f"The node {node.name} is at block {node.number}, and another one at {newest}."
+            step = "Look at it, or take it out of rpc_urls: no block is final before it has it."
+            problems.append(HealthProblem("node_behind", node.name, text, step, Severity.WARNING))
     return problems
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from device_adapters.types import Rejected
 
 ACCEPTED = "accepted"
 MAX_RECEIPT_BYTES = 1024 * 1024
+RECORDS_PER_RECEIPT = 250  # about 70 kB: small devices have to read it
 _REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
 _REGISTRY.max_payload_length = MAX_RECEIPT_BYTES  # the library's 128 kB are too little for a batch
 _RECORD_FIELDS = {"evidence", "counter", "outcome", "event"}
@@ -104,9 +105,18 @@ class Receipts:
             }
             for answer in answers
         ]
-        payload = {"device": device, "at": at, "records": records}
+        return self.sign_payload({"device": device, "at": at, "records": records})
+
+    def sign_all(self, device: str, answers: Sequence[Answered], at: int) -> list[bytes]:
+        """Return receipts for all answers to one device; a large answer comes in several parts."""
+        parts = range(0, len(answers), RECORDS_PER_RECEIPT)
+        return [self.sign(device, answers[n : n + RECORDS_PER_RECEIPT], at) for n in parts]
+
+    def sign_payload(self, payload: Mapping[str, Any], kind: str = "") -> bytes:
+        """Return a compact JWS of a payload; `kind` is the header's `typ`, "" for a receipt."""
+        header = self._header | ({"typ": kind} if kind else {})
         content = json.dumps(payload, separators=(",", ":")).encode()
-        return jws.serialize_compact(self._header, content, self._key).encode()
+        return jws.serialize_compact(header, content, self._key).encode()
 
 
 def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
@@ -119,17 +129,32 @@ def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
     Raises:
         Rejected: receipt_malformed, receipt_algorithm, receipt_other_key or receipt_forged.
     """
-    if len(receipt) > MAX_RECEIPT_BYTES:
-        raise Rejected(ReceiptReason.MALFORMED, f"{len(receipt)} bytes are no receipt", receipt)
+    payload = read_signed(receipt, public_key)
+    records = payload["records"] if payload.keys() == {"device", "at", "records"} else None
+    if not isinstance(records, list) or not all(
+        isinstance(record, dict) and record.keys() == _RECORD_FIELDS for record in records
+    ):
+        raise Rejected(ReceiptReason.MALFORMED, "the payload lacks members", receipt)
+    return payload
+
+
+def read_signed(message: bytes, public_key: ECKey, kind: str = "") -> dict[str, Any]:
+    """Return the payload of a message that the rail signed, of this kind alone.
+
+    Raises:
+        Rejected: receipt_malformed, receipt_algorithm, receipt_other_key or receipt_forged.
+    """
+    if len(message) > MAX_RECEIPT_BYTES:
+        raise Rejected(ReceiptReason.MALFORMED, f"{len(message)} bytes are no receipt", message)
     try:
-        token = jws.extract_compact(receipt, registry=_REGISTRY)
-        _check_header(token.headers(), public_key, receipt)
-        jws.deserialize_compact(receipt, public_key, registry=_REGISTRY)
+        token = jws.extract_compact(message, registry=_REGISTRY)
+        _check_header(token.headers(), public_key, message, kind)
+        jws.deserialize_compact(message, public_key, registry=_REGISTRY)
     except BadSignatureError:
-        raise Rejected(ReceiptReason.FORGED, "the signature does not hold", receipt) from None
+        raise Rejected(ReceiptReason.FORGED, "the signature does not hold", message) from None
     except (JoseError, ValueError, RecursionError) as error:
-        raise Rejected(ReceiptReason.MALFORMED, f"not a receipt: {error}", receipt) from None
-    return _checked_payload(token.payload, receipt)
+        raise Rejected(ReceiptReason.MALFORMED, f"not a receipt: {error}", message) from None
+    return _object_in(token.payload, message)
 
 
 def public_key_of(pem: bytes) -> ECKey:
@@ -154,26 +179,24 @@ def _p256(pem: bytes) -> ECKey:
     return key
 
 
-def _check_header(header: dict, key: ECKey, raw: bytes) -> None:
+def _check_header(header: dict, key: ECKey, raw: bytes, kind: str) -> None:
     """Refuse every header but ES256 with our key: a header never chooses how it is checked."""
     if header.get("alg") != "ES256":
         raise Rejected(ReceiptReason.ALGORITHM, "the algorithm must be ES256", raw)
-    if header.keys() != {"alg", "kid"}:
+    if header.keys() != {"alg", "kid"} | ({"typ"} if kind else set()):
         raise Rejected(ReceiptReason.MALFORMED, "the header has other members", raw)
+    if header.get("typ", "") != kind:
+        raise Rejected(ReceiptReason.MALFORMED, "the message is of another kind", raw)
     if header["kid"] != key.kid:
         raise Rejected(ReceiptReason.OTHER_KEY, "signed under another key", raw)
 
 
-def _checked_payload(content: bytes, raw: bytes) -> dict[str, Any]:
+def _object_in(content: bytes, raw: bytes) -> dict[str, Any]:
     """Return the payload; a wrong shape is our own bug, but the device must not fail on it."""
     try:
         payload = json.loads(content)
     except (ValueError, RecursionError):
         raise Rejected(ReceiptReason.MALFORMED, "not JSON", raw) from None
-    whole = isinstance(payload, dict) and payload.keys() == {"device", "at", "records"}
-    records = payload["records"] if whole else None
-    if not isinstance(records, list) or not all(
-        isinstance(record, dict) and record.keys() == _RECORD_FIELDS for record in records
-    ):
+    if not isinstance(payload, dict):
         raise Rejected(ReceiptReason.MALFORMED, "the payload lacks members", raw)
     return payload

@@ -15,7 +15,6 @@ from orchestrator.errors import passing_trouble
 from orchestrator.ingest.intake import Intake, RecordOutcome
 
 _PATIENCE_S = 0.5
-_RECORDS_PER_RECEIPT = 250  # about 70 kB: small devices have to read it
 _T = TypeVar("_T")
 
 
@@ -53,7 +52,8 @@ class InletLoop:
             return
         self.taken += sum(map(len, outcomes))
         try:
-            self._inlet.publish_many(self._signed(messages, outcomes))
+            if signed := self._signed(messages, outcomes):
+                self._inlet.publish_many(signed)
         except Exception as bug:  # everything is stored: a device without a receipt sends again
             self._log.error("receipts failed", error=str(bug), exc_info=True)
 
@@ -91,9 +91,12 @@ class InletLoop:
         for message, records in zip(messages, outcomes, strict=True):
             if message.device:
                 by_device[message.device] += records
-        at, size = int(self._now()), _RECORDS_PER_RECEIPT
-        return [
-            (receipts_topic(device), self._receipts.sign(device, records[start : start + size], at))
-            for device, records in by_device.items()
-            for start in range(0, len(records), size)
-        ]
+        signed: list[tuple[str, bytes]] = []
+        for device, records in by_device.items():
+            try:
+                parts = self._receipts.sign_all(device, records, int(self._now()))
+            except Exception as bug:  # one device's receipts must not hold back the others'
+                self._log.error("receipt failed", device=device, error=str(bug), exc_info=True)
+                continue
+            signed += [(receipts_topic(device), part) for part in parts]
+        return signed

@@ -12,11 +12,13 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from device_adapters.registry import read
+from device_adapters.topics import ACKNOWLEDGEMENT
 from device_adapters.types import Event, LogPosition, Message, Rejected
 from oracles.routing import Route, candidates, route
 from oracles.rules import KEPT, EventVerdict, content_id, screen
 from oracles.types import Agreements, ClaimReason, KeyRing, ProductRules
 from oracles.verify import verify_events
+from orchestrator.core.later_outcome import read_acknowledgement
 from orchestrator.edges.store import (
     Session,
     Store,
@@ -27,6 +29,7 @@ from orchestrator.edges.store import (
     citations,
     conflicts,
     evidence,
+    later_outcomes,
     rejections,
 )
 from orchestrator.ingest.screening import Screening, hexed, place_columns
@@ -53,6 +56,13 @@ class RecordOutcome:
     event_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The ids of later outcomes that a device has taken; none: it asks for the others."""
+
+    ids: list[str]
+
+
 class Intake:
     """Stores batches of messages.
 
@@ -75,17 +85,17 @@ class Intake:
         """Store a batch of messages; everything is committed on return.
 
         Returns:
-            One list of outcomes per message, in order.
+            One list of outcomes per message, in order; none for an acknowledgement.
 
         Raises:
             Retry: the chain or the database cannot be reached. Nothing was stored; pass in the
                 same messages again.
         """
         now = self._now()
-        records = [(m, read(m, int(now * 1000))) for m in messages]
+        records = [(m, _read(m, int(now * 1000))) for m in messages]
         events = [item for _, items in records for item in items if isinstance(item, Event)]
-        reasons = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
-        genuine = [e for e in events if reasons[id(e)] is None]
+        verified = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
+        genuine = [outcome for outcome in verified.values() if isinstance(outcome, Event)]
         # read before the write begins: a slow node must not block other writers
         routes = self._routes(genuine)
         with self._store.write() as session:
@@ -94,11 +104,17 @@ class Intake:
             rows = _Rows(int(now), further.clashes)
             outcomes = [
                 [
-                    rows.outcome(message, item, reasons.get(id(item)), verdicts.get(id(item)))
+                    rows.outcome(message, checked, verdicts.get(id(checked)), item)
                     for item in items
+                    if not isinstance(item, Acknowledgement)
+                    for checked in (verified.get(id(item), item),)
                 ]
                 for message, items in records
             ]
+            for message, items in records:
+                for item in items:
+                    if isinstance(item, Acknowledgement):
+                        later_outcomes.acknowledge(session, message.device, item.ids, int(now))
             rows.number(session)
             add_values(session, evidence.EvidenceRow, rows.evidence)
             add_values(session, evidence.EventRow, rows.events)
@@ -127,7 +143,7 @@ class Intake:
                         device=message.device,
                         protocol=message.protocol,
                         reason=INTERNAL_ERROR,
-                        detail=error,
+                        detail=_storable(error),
                         body=message.body,
                     )
                 ],
@@ -166,6 +182,24 @@ class Intake:
         }
 
 
+def _read(message: Message, now_ms: int) -> list[Event | Rejected | Acknowledgement]:
+    """Read a message; an acknowledgement counts only from the topic that authenticates its device.
+
+    HTTP names the protocol in the request, and has no authenticated device.
+    """
+    if message.protocol != ACKNOWLEDGEMENT or not message.device:
+        return read(message, now_ms)
+    try:
+        return [Acknowledgement(read_acknowledgement(message.body))]
+    except Rejected as refusal:
+        return [refusal]
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database takes: the text of an error may hold any character."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
 class _Rows:
     """Collects the rows of one batch while its records are judged.
 
@@ -193,21 +227,20 @@ class _Rows:
         self,
         message: Message,
         item: Event | Rejected,
-        reason: ClaimReason | None,
         judged: _Judged | None,
+        decoded: Event | Rejected,
     ) -> RecordOutcome:
         """Collect the rows of one record and return its outcome.
 
         Args:
-            item: the decoded event, or its rejection.
-            reason: why the event is not genuine; None if it is.
-            judged: verdict and route of a genuine event.
+            message: what it came in.
+            item: the verified event, or the rejection of the record.
+            judged: verdict and route of a verified event.
+            decoded: the event before it was verified, where it could be read.
         """
         if isinstance(item, Rejected):
-            return self._reject(message, item.raw, item.reason, item.detail)
-        if reason is not None:
-            detail = f"device {item.device}, counter {item.counter}"
-            return self._reject(message, item.evidence, reason, detail, item)
+            event = decoded if isinstance(decoded, Event) else None
+            return self._reject(message, item.raw, item.reason, item.detail, event)
         verdict, target = judged
         if verdict.reason is None or verdict.reason in KEPT:
             return self._accept(message, item, verdict, target)
@@ -253,6 +286,8 @@ class _Rows:
                 "agreement_id": hexed(target.agreement.agreement),
                 "reason": verdict.reason,
                 "role": evidence.STREAM if target.stream else evidence.SUPPORTING,
+                "assurance": str(event.assurance),
+                "gateway": event.gateway,
                 **place_columns(event),
             }
         )

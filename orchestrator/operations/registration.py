@@ -125,8 +125,8 @@ class Registration:
         if device is None or device.status != "active":
             state = device.status if device else "not enrolled"
             raise Rejected(RegistrationReason.DEVICE_NOT_ACTIVE, f"{request['device']} is {state}")
-        payee = request["payee"]
-        if self._ops().names_payee(product) != (payee is not None):
+        payee, ops = request["payee"], self._ops()
+        if ops.names_payee(product) != (payee is not None):
             detail = "the product needs a payee" if payee is None else "each claim names its payee"
             raise Rejected(RegistrationReason.PAYEE_UNEXPECTED, detail)
         mandate = Mandate(
@@ -141,7 +141,7 @@ class Registration:
             first_counter=request["first_counter"],
             required_domain=request["required_domain"],
             salt=secrets.token_bytes(32),
-            terms=_terms(product, request["terms"]),
+            terms=_terms(ops, product, request["terms"]),
         )
         return self._view(mandate) | {"typed_data": document_json(self._typed_data(mandate))}
 
@@ -211,9 +211,9 @@ def _product(name: str) -> Any:
     return products()[name]
 
 
-def _terms(product: Any, words: Mapping[str, str]) -> bytes:
+def _terms(ops: AgreementOps, product: Any, words: Mapping[str, str]) -> bytes:
     try:
-        return product.parse_terms(words)
+        return ops.parse_terms(product, words)
     except Rejected as refusal:
         raise Rejected(RegistrationReason.TERMS_MALFORMED, refusal.detail) from refusal
 

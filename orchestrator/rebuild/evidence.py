@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from device_adapters.keys import genuine
 from device_adapters.registry import protocols
-from device_adapters.types import DeviceKey, Event, Rejected
+from device_adapters.types import Assurance, Event, Rejected
 from oracles.citations import resolve
 from oracles.rules import content_id
-from oracles.types import KeyRing
+from oracles.types import ClaimReason, KeyRing
+from oracles.verify import verify_event
 from orchestrator.edges.store import Session, all_rows, citations, count_rows
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.evidence import EventRow as EventRow
@@ -64,7 +64,7 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
         if event is None:
             findings.add("event", row.event_id, f"there is no evidence {row.evidence_hash} for it")
             continue
-        _check(row, event, keys, findings)
+        event = _check(row, event, keys, findings)
         archive.by_id["0x" + event.event_id.hex()] = event
         if row.role == STREAM:
             archive.at_counter[row.agreement_id, event.counter] = event
@@ -105,17 +105,34 @@ def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
     return decoded
 
 
-def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> None:
+# what a signature or an assignment itself shows, whatever became of the device since
+_NOT_GENUINE = (
+    ClaimReason.SIGNATURE_FORGED,
+    ClaimReason.DEVICE_WITHOUT_KEY,
+    ClaimReason.GATEWAY_NOT_ASSIGNED,
+)
+
+
+def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> Event:
     """Compare the stored row with the record, and check the signature where the key of its time is
     known.
 
     Nothing can be said of a key that was revoked back in time: `proofrail device risk` does.
+
+    Returns:
+        The event with the gateway and the assurance that the chain's final data give; those of the
+        row where the chain gives none any more.
     """
     name = f"{event.device}, counter {event.counter} ({row.event_id})"
-    findings.compare("event", name, row, _columns(event))
-    key = keys.key_at(event.device_id, event.observed_at_ms // 1000)
-    if isinstance(key, DeviceKey) and not genuine(event.signed, key):
+    verified = verify_event(event, keys)
+    if isinstance(verified, Event):
+        findings.compare("event", name, row, _columns(verified))
+        return verified
+    stored = replace(event, gateway=row.gateway, assurance=Assurance(row.assurance))
+    findings.compare("event", name, row, _columns(stored))
+    if verified.reason in _NOT_GENUINE:
         findings.add("event", name, "its record was not signed by the device's key of its time")
+    return stored
 
 
 def _columns(event: Event) -> dict[str, Any]:
@@ -125,4 +142,6 @@ def _columns(event: Event) -> dict[str, Any]:
         "counter": event.counter,
         "observed_at_ms": event.observed_at_ms,
         "content_hash": content_id(event).hex(),
+        "gateway": event.gateway,
+        "assurance": str(event.assurance),
     }

@@ -7,12 +7,12 @@ Every step file declares a Protocol that names the few attributes its functions 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from device_adapters.registry import protocols
-from device_adapters.types import Event
+from device_adapters.types import Assurance, Event
 from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
@@ -99,6 +99,18 @@ class StepContext:
 
 
 @lru_cache(maxsize=100_000)
-def event_of(protocol: str, body: bytes) -> Event:
-    """Return the event of a stored record: the bytes are the truth, and decoding is cheap."""
-    return protocols()[protocol].decode(body)
+def event_of(
+    protocol: str, body: bytes, assurance: str = Assurance.DEVICE, gateway: str = ""
+) -> Event:
+    """Return the event of a stored record: the bytes are the truth, and decoding is cheap.
+
+    Args:
+        protocol: The record's protocol.
+        body: Its bytes.
+        assurance: What the rail found when it verified the record.
+        gateway: The gateway that signed it then; "" for the device itself.
+    """
+    event = protocols()[protocol].decode(body)
+    if (event.assurance, event.gateway) == (assurance, gateway):
+        return event
+    return replace(event, assurance=Assurance(assurance), gateway=gateway)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from device_adapters.registry import load
 from device_adapters.types import Message
 from oracles.attest import batch_digest
 from oracles.quorum import Missing, Reached, reached
@@ -20,6 +21,7 @@ from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.oracles import OracleClient, ask_all, lacking
 from orchestrator.edges.store import (
+    Session,
     Store,
     agreements,
     batches,
@@ -185,14 +187,42 @@ def _evidence_of(context: AttestContext, rows: Sequence[_Row]) -> tuple[Message,
             anchor = anchor_of(session, row)
             records = [anchor] if anchor else []
             records += [
-                (body, protocol) for _, body, protocol in records_by_payment[row.payment_id]
+                evidence.Record(body, protocol, event.assurance, event.gateway)
+                for event, body, protocol in records_by_payment[row.payment_id]
             ]
             records += cited[row.payment_id]
+            records += _behind(session, records_by_payment[row.payment_id])
             messages += [
-                Message(protocol, "", body, source="http")
-                for body, protocol in dict.fromkeys(records)
+                Message(record.protocol, "", record.body, source="http")
+                for record in dict.fromkeys(records)
             ]
     return tuple(messages)
+
+
+def _behind(
+    session: Session, records: Sequence[tuple[evidence.EventRow, bytes, str]]
+) -> list[evidence.Record]:
+    """Return what the gateways of a run signed for other meters meanwhile, with their counter.
+
+    Without it an oracle cannot know that no record of the run is missing there.
+    """
+    signers = {
+        (event.gateway, protocol)
+        for event, _, protocol in records
+        if event.gateway and load(protocol).counted_by_signer
+    }
+    return [
+        record
+        for gateway, protocol in sorted(signers)
+        for record in evidence.records_behind(
+            session,
+            gateway,
+            records[0][0].device_id,
+            protocol,
+            records[0][0].counter,
+            records[-1][0].counter,
+        )
+    ]
 
 
 def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from orchestrator.approvals import verify
@@ -16,6 +17,7 @@ from orchestrator.core.approval import Approval
 from orchestrator.core.reconcile import Break, Reconciliation
 from orchestrator.core.reconcile.register import break_ids, covers, facts
 from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.totals import contract_totals
 from orchestrator.edges.store import Session, Store, approvals, blocks
 from orchestrator.edges.store import breaks as register
 from orchestrator.steps import WorkerMemory
@@ -29,7 +31,7 @@ class BreaksContext(Protocol):
     """What registering breaks needs of the rail."""
 
     store: Store
-    chain: Chain  # only its id, which the resolutions are signed for
+    chain: Chain
     safeguarding: Mapping[str, Any]
     now: Callable[[], int]  # Unix seconds
     log: Any
@@ -59,13 +61,21 @@ def register_breaks(context: BreaksContext) -> int:
 
     Returns:
         How many breaks are new or gone.
+
+    Raises:
+        Retry: The node does not answer.
     """
     with context.store.read() as session:
         has_final = blocks.newest_final(session) > 0
         causes = (context.memory.files_taken, *register.causes(session), has_final)
         if context.memory.break_causes == causes:
             return 0
-        result = reconcile_store(session, context.safeguarding["iban"], context.now())
+        result = reconcile_store(
+            session,
+            context.safeguarding["iban"],
+            context.now(),
+            partial(contract_totals, context.chain),
+        )
         standings = standing(session, context.chain.deployment.chain_id, result, context.now())
     changed = _record(context, standings)
     context.memory.break_causes = causes

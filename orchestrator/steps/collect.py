@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from device_adapters.registry import counted_by_signer
 from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
 from oracles.citations import resolve
+from oracles.holes import Siblings
 from oracles.rules import Hole, Runs, derive_claim, late_run, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
@@ -20,6 +22,7 @@ from orchestrator.edges.store import (
     agreements,
     citations,
     evidence,
+    later_outcomes,
     payments,
 )
 from orchestrator.products import Product
@@ -150,7 +153,7 @@ def _next(
             ],
         )
         result = _runs(context, session, row)
-    _drop(context, session, row, result)
+    _drop(context, session, row, result, now)
     return result
 
 
@@ -176,14 +179,20 @@ def _late(
         events, _events(citations.cited_by_events(session, [e.event_id for e in events]))
     )
     agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    result = late_run(agreement, rules, events, ranges, cited)
-    _drop(context, session, row, result)
+    siblings = siblings_of(session, events, events[0].counter)
+    result = late_run(agreement, rules, events, ranges, cited, siblings)
+    _drop(context, session, row, result, now)
     return result
 
 
 def _drop(
-    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs
+    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs, now: int
 ) -> None:
+    reasons = {
+        "0x" + verdict.event.event_id.hex(): (str(verdict.reason), verdict.detail)
+        for verdict in result.dropped
+    }
+    later_outcomes.add_dropped(session, reasons, now)
     for verdict in result.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.reason))
         context.log.info(
@@ -196,7 +205,11 @@ def _drop(
 
 
 def _events(records: Sequence[evidence.Record]) -> list[Event]:
-    return [event_of(protocol, body) for body, protocol in records]
+    return [_event(record) for record in records]
+
+
+def _event(record: evidence.Record) -> Event:
+    return event_of(record.protocol, record.body, record.assurance, record.gateway)
 
 
 def _overdue(
@@ -228,14 +241,37 @@ def runs_behind(
     anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
     gone = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
+    events = _events(stored)
     return runs(
         agreement,
         rules,
         row.last_counter,
-        event_of(anchor[1], anchor[0]) if anchor else None,
-        _events(stored),
+        _event(anchor) if anchor else None,
+        events,
         gone,
+        siblings_of(session, events, row.last_counter + 1),
     )
+
+
+def siblings_of(session: Session, events: Sequence[Event], first: int) -> Siblings:
+    """Return what the gateways that signed these events used for other meters meanwhile.
+
+    Args:
+        session: A session of the store.
+        events: Events of one device, by counter.
+        first: The first counter that matters.
+    """
+    signers = {(e.gateway, e.protocol) for e in events if counted_by_signer(e)}
+    return {
+        gateway: evidence.counters_behind(
+            session, gateway, _hex(events[0].device_id), protocol, first, events[-1].counter
+        )
+        for gateway, protocol in signers
+    }
+
+
+def _hex(identity: bytes) -> str:
+    return "0x" + identity.hex()
 
 
 def verify(context: CollectContext) -> int:
@@ -283,7 +319,7 @@ def claim_of(
         context.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
         context.rules[agreement.product],
         row.sequence,
-        event_of(anchor[1], anchor[0]) if anchor else None,
+        _event(anchor) if anchor else None,
         run,
         resolve(run, _events(citations.cited_by(session, [row.payment_id])[row.payment_id])),
         late,

@@ -32,7 +32,7 @@ from orchestrator.edges.store import (
     payouts,
     pending,
 )
-from orchestrator.errors import Retry
+from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
 
@@ -49,6 +49,7 @@ _PROVEN = (
     "DeviceResumed",
     "DeviceRevoked",
     "CompromiseDeclared",
+    "GatewayAssigned",
     "MemberSeated",
     "MemberUnseated",
     "MemberBarred",
@@ -99,6 +100,7 @@ def _final_blocks(context: FinaliseContext) -> list[blocks.BlockRow]:
 
     Raises:
         Retry: The node does not answer, or its chain is no longer the stored one.
+        Halt: Two nodes disagree.
     """
     with context.store.read() as session:
         newest = blocks.newest(session)
@@ -108,10 +110,38 @@ def _final_blocks(context: FinaliseContext) -> list[blocks.BlockRow]:
         return []
     node_final = context.chain.finalized()
     due_blocks = [block for block in deep_blocks if block.number <= node_final]
-    # the node may have lost blocks since `follow` saw them, and finalized others of that number
-    if due_blocks and context.chain.blocks([due_blocks[-1].number])[0].hash != due_blocks[-1].hash:
-        raise Retry(f"block {due_blocks[-1].number} is another one by now: the chain is rewinding")
+    if due_blocks:
+        _require_agreement(context.chain, due_blocks[-1])
     return due_blocks
+
+
+def _require_agreement(chain: Chain, block: blocks.BlockRow) -> None:
+    """Compare a block that becomes final with every node; its hash stands for all before it.
+
+    Raises:
+        Retry: A node does not have the block yet, or all nodes have another one: they may have
+            lost blocks since `follow` saw them.
+        Halt: Two nodes have different blocks at that depth.
+    """
+    hashes = chain.hashes_at(block.number)
+    late = [name for name, block_hash in hashes.items() if block_hash is None]
+    others = [name for name, block_hash in hashes.items() if block_hash not in (None, block.hash)]
+    distinct = {block_hash for block_hash in hashes.values() if block_hash}
+    if len(distinct) > 1:
+        views = ", ".join(f"{name}: {block_hash}" for name, block_hash in hashes.items())
+        raise Halt(
+            f"the nodes disagree on block {block.number}, which is deep enough to be final "
+            f"({views}). It was not posted, and nothing will be paid, since one of them does not "
+            "show the real chain. Next: find out which one, for example with a third operator's "
+            "node; take the other out of rpc_url and rpc_urls, start the rail again, then resume."
+        )
+    if others:
+        raise Retry(f"block {block.number} is another one by now: the chain is rewinding")
+    if late:
+        raise Retry(
+            f"block {block.number} is not final yet: {', '.join(late)} does not have it. Finality "
+            "waits for every node that answers; take a node that stays behind out of rpc_urls"
+        )
 
 
 def _prove(context: FinaliseContext, logs: list[DecodedLog]) -> list[blocks.ProofRow]:
@@ -124,7 +154,7 @@ def _prove(context: FinaliseContext, logs: list[DecodedLog]) -> list[blocks.Proo
     return [
         blocks.ProofRow(tx_hash=tx_hash, body=json.dumps(proof))
         for block_hash, hashes in transactions.items()
-        for tx_hash, proof in block_proofs(context.chain.url, block_hash, hashes).items()
+        for tx_hash, proof in block_proofs(context.chain.reader, block_hash, hashes).items()
     ]
 
 

@@ -57,17 +57,17 @@ def follow(context: FollowContext) -> int:
         start = context.chain.deployment.block_number
     elif newest.hash == last.hash:
         return _nothing_new(context)
-    elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
+    elif head < last.number:
         return _rewind(context, last.number, head)
     else:
-        start = last.number + 1
-    numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
-    if not numbers:
+        start = last.number  # with the new blocks: is it still the same?
+    end = min(head, start + _BLOCKS_AT_ONCE)
+    seen = context.chain.blocks(range(start, end + 1))
+    if last is not None and seen.pop(0).hash != last.hash:
+        return _rewind(context, last.number, head)
+    if not seen:
         return _nothing_new(context)
-    seen = context.chain.blocks(numbers)
-    _check_linked(last, seen)
-    logs = context.chain.logs_of([block.hash for block in seen])
-    _apply(context, seen, logs)
+    _apply(context, seen, context.chain.logs_of([block.hash for block in seen]))
     context.registry.refresh()
     return len(seen)
 
@@ -77,13 +77,6 @@ def _nothing_new(context: FollowContext) -> int:
     for sender in context.senders:
         sender.broadcast_again(context.now())
     return 0
-
-
-def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:
-    parents = [last.hash if last else seen[0].parent, *(block.hash for block in seen)]
-    for parent, block in zip(parents, seen, strict=False):
-        if block.parent != parent:
-            raise Retry(f"block {block.number} does not follow {parent}: the chain is rewinding")
 
 
 def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from orchestrator.core import ledger
@@ -12,6 +13,7 @@ from orchestrator.core.reconcile import (
     AtRisk,
     BankFacts,
     ChainFacts,
+    ContractTotals,
     Ledger,
     LedgerFunding,
     LedgerPayout,
@@ -42,28 +44,43 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.device_facts import device_facts
 from orchestrator.steps.outcomes import settled_amounts
 
+TotalsReader = Callable[[int, str], ContractTotals]  # (number, hash of a block)
+_TOKENS = {"token": "issued"}  # kinds of token accounts in the ledger under other names
 
-def reconcile_store(session: Session, account: str, now: int | None = None) -> Reconciliation:
+
+def reconcile_store(
+    session: Session,
+    account: str,
+    now: int | None = None,
+    read_totals: TotalsReader | None = None,
+) -> Reconciliation:
     """Compare all sides of one rail at its newest final block.
 
     Args:
         session: A session of the store.
         account: The IBAN of the safeguarding account.
         now: Unix seconds, which decide whose dispute window is open; None: the newest block's time.
+        read_totals: Asks a node what the contracts hold at the newest final block; None: the stored
+            logs alone stand for the chain.
+
+    Raises:
+        Retry: The node does not answer.
     """
     newest = blocks.newest(session)
     at = now if now is not None else newest.timestamp if newest else 0
     lines = bank_files.all_lines(session)
     return reconcile(
-        _chain(session),
+        _chain(session, read_totals),
         _ledger(session, at),
         _bank(session, account_number(account), lines),
         device_facts(session, at),
     )
 
 
-def _chain(session: Session) -> ChainFacts:
+def _chain(session: Session, read_totals: TotalsReader | None) -> ChainFacts:
     final = blocks.newest_final(session)
+    block = blocks.at(session, final) if final and read_totals else None
+    totals = read_totals(block.number, block.hash) if read_totals and block else None
     times = blocks.times(session)
     logs = [
         (log.name, json.loads(log.args), times.get(log.block_number, 0))
@@ -95,7 +112,9 @@ def _chain(session: Session) -> ChainFacts:
         SettlementMoves(tx, -sum(amount for amount in moved if amount < 0)) for tx, moved in amounts
     ]
     owed = sum(credit.amount_micro for credit in debt_recorded) - _paid_back(session, final)
-    return ChainFacts(supply, redemptions, mints, charges, debt_recorded, owed)
+    if totals is not None:
+        supply = totals.supply_micro
+    return ChainFacts(supply, redemptions, mints, charges, debt_recorded, owed, totals)
 
 
 def _paid_back(session: Session, final: int) -> int:
@@ -125,7 +144,17 @@ def _ledger(session: Session, now: int) -> Ledger:
         balances.get(ledger.SAFEGUARDING, 0),
         _refs(session, "allocated"),
         _refs(session, "unallocated"),
+        _tokens(session),
     )
+
+
+def _tokens(session: Session) -> dict[str, int]:
+    """Return the sum of each kind of token account: what the contracts hold in one number."""
+    sums: Counter[str] = Counter()
+    for (account, asset), total in store_ledger.balances(session).items():
+        if asset == ledger.TEUR:
+            sums[account.partition(":")[0]] += total if account == ledger.ISSUED else -total
+    return {_TOKENS.get(kind, kind): total for kind, total in sums.items()}
 
 
 def _refs(session: Session, kind: str) -> frozenset[bytes]:

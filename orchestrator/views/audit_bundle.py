@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from device_adapters.types import Rejected
+from device_adapters.types import Rejected, device_id
 from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.ledger import Entry
 from orchestrator.core.payout import Stage as PayoutStage
@@ -37,6 +37,7 @@ _DEVICE_LOGS = (
     "DeviceResumed",
     "DeviceRevoked",
     "CompromiseDeclared",
+    "GatewayAssigned",
 )
 _SEATING_LOGS = ("MemberSeated", "MemberUnseated", "MemberBarred")
 _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
@@ -93,7 +94,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
         rail=addresses["PaymentRail"],
         registry=addresses["DeviceRegistry"],
         committee=addresses["OracleCommittee"],
-        devices=_devices(session, [agreement.device_id, *(e.device_id for e, _, _ in supporting)]),
+        devices=_devices(session, _device_ids(session, row, agreement.device_id, supporting)),
         committee_proofs=_proofs(session, _seating(session, row.settlement_tx)),
         evidence=_records(session, row),
         supporting=[(protocol, body) for _, body, protocol in supporting],
@@ -159,12 +160,31 @@ def _opened(session: Session, agreement: agreements.AgreementRow) -> dict[str, A
 # --- device and payer
 
 
+def _device_ids(
+    session: Session, row: payments.PaymentRow, own: str, supporting: Sequence[tuple[Any, ...]]
+) -> list[str]:
+    """Return the devices of a payment's records, its own first, then the gateways that signed."""
+    events = [
+        event for event, _, _ in evidence.of_payments(session, [row.payment_id])[row.payment_id]
+    ]
+    gateways = [event.gateway for event in events]
+    gateways += [anchor.gateway] if (anchor := _anchor_record(session, row)) else []
+    gateways += [event.gateway for event, _, _ in supporting]
+    devices = [own, *(event.device_id for event, _, _ in supporting)]
+    return devices + ["0x" + device_id(name).hex() for name in gateways if name]
+
+
 def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dict[str, Any]]]]:
     """Return each device once, with the proofs of all its registry logs."""
-    return [
-        (_raw(device), _proofs(session, blocks.logs_about(session, _DEVICE_LOGS, device)))
+    histories = {
+        device: [  # a gateway also stands in the assignments of its devices
+            log
+            for log in blocks.logs_about(session, _DEVICE_LOGS, device)
+            if json.loads(log.args)["device"] == device
+        ]
         for device in dict.fromkeys(ids)
-    ]
+    }
+    return [(_raw(device), _proofs(session, logs)) for device, logs in histories.items()]
 
 
 def _records(session: Session, row: payments.PaymentRow) -> list[tuple[str, bytes]]:
@@ -177,11 +197,15 @@ def _anchor(session: Session, row: payments.PaymentRow) -> tuple[str, bytes] | N
 
     None for late records, whose counters earlier claims have passed.
     """
+    record = _anchor_record(session, row)
+    return (record.protocol, record.body) if record else None
+
+
+def _anchor_record(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
     last = payments.claimed_before(session, row.agreement_id, row.sequence)
     if last is None or row.first_counter <= last:
         return None
-    record = evidence.at_counter(session, row.agreement_id, last)
-    return (record[1], record[0]) if record else None
+    return evidence.at_counter(session, row.agreement_id, last)
 
 
 def _mandate(row: agreements.AgreementRow) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from orchestrator.edges.store import (
     citations,
     debts,
     evidence,
+    later_outcomes,
     payments,
     payouts,
     sends,
@@ -37,6 +38,8 @@ def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
         "event_id": row.event_id,
         "device": event.device,
         "role": row.role,
+        "assurance": row.assurance,
+        "gateway": row.gateway or None,
         "protocol": stored.protocol,
         "kind": event.kind,
         "subject": event.subject or None,
@@ -51,6 +54,16 @@ def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
         "place": asdict(event.place) if event.place else None,
         "payment_id": row.payment_id,
         "reason": row.reason,
+        "outcomes": [
+            {
+                "at": outcome.at,
+                "outcome": outcome.outcome,
+                "detail": outcome.detail,
+                "sent_to": outcome.device,
+                "acknowledged_at": outcome.acknowledged_at,
+            }
+            for outcome in later_outcomes.of_event(session, row.event_id)
+        ],
         "facts": event.facts,
     }
 

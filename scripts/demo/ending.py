@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from orchestrator.commands.trace import tree
 from orchestrator.core.payment import Stage
+from orchestrator.edges.chain.totals import contract_totals
 from orchestrator.edges.store import Session
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.trace import trace
@@ -20,7 +23,11 @@ def conclude(stack: Stack, run: DemoRun) -> list[str]:
     """Print the results; return a sentence for every unexpected one."""
     answered = run.fleet.totals() + run.wearables.answers()
     with stack.store.read() as session:
-        reconciliation = reconcile_store(session, stack.settings.safeguarding.iban)
+        reconciliation = reconcile_store(
+            session,
+            stack.settings.safeguarding.iban,
+            read_totals=partial(contract_totals, stack.chain),
+        )
         console.print()
         wrong = report.incidents(session, run)
         wrong += report.totals(session, answered, reconciliation)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from orchestrator.core.reconcile import Reconciliation
+from orchestrator.edges.chain.totals import contract_totals
 from orchestrator.edges.store import Session, ledger
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.month.faults import EXPLAINED
@@ -54,7 +56,9 @@ def judge(run: MonthRun) -> MonthVerdict:
     """Compare plan, ledger, chain and the bank's own books."""
     verdict, plan, rail = MonthVerdict(), run.plan, run.rail
     with rail.store.read() as session:
-        reconciliation = reconcile_store(session, rail.safeguarding["iban"], rail.now)
+        reconciliation = reconcile_store(
+            session, rail.safeguarding["iban"], rail.now, partial(contract_totals, rail.chain)
+        )
         _ledger(verdict, session, plan)
     verdict.compare_all("records, by the rail's answer", plan.records, run.answers)
     _bank(verdict, run, run.parties)

@@ -13,6 +13,9 @@ create table if not exists records (
 ) without rowid;
 create index if not exists unanswered on records (evidence) where outcome is null;
 create table if not exists answers (number integer primary key, evidence text, outcome text);
+create table if not exists outcomes (
+    id text primary key, evidence text, outcome text, detail text, at integer
+);
 create table if not exists state (name text primary key, value integer not null) without rowid;
 """
 
@@ -93,6 +96,22 @@ class DeviceJournal:
             "select outcome from answers where evidence = ? order by number", (evidence,)
         )
         return [outcome for (outcome,) in rows]
+
+    def add_outcomes(self, outcomes: Iterable[Mapping]) -> int:
+        """Store later outcomes; one that came before changes nothing. Return how many are new."""
+        rows = [
+            [o[name] for name in ("id", "evidence", "outcome", "detail", "at")] for o in outcomes
+        ]
+        with self._transaction():
+            return self._base.executemany(
+                "insert or ignore into outcomes values (?, ?, ?, ?, ?)", rows
+            ).rowcount
+
+    def later_outcomes(self) -> list[tuple[str, str, str]]:
+        """Return (evidence hash, outcome, detail) of each later outcome, in order of arrival."""
+        return self._base.execute(
+            "select evidence, outcome, detail from outcomes order by rowid"
+        ).fetchall()
 
     def close(self) -> None:
         """Close the file."""

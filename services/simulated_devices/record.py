@@ -21,7 +21,7 @@ from services.simulated_devices.station import ORDER
 __all__ = ["ORDER", "Point", "counter_of", "evidence_of", "payload_of", "sign", "twin", "units_of"]
 
 UNITS_PER_KWH = 10_000  # registers have kWh with four decimals: a unit is 0.1 Wh
-_REGISTER = "01-00:B2.08.00*FF"  # total import, OCMF specification
+_REGISTER = "01-00:B0.08.00*FF"  # total import at the meter (OCMF specification, table 25)
 _SIGNING = ec.ECDSA(
     hashes.SHA256(), deterministic_signing=True
 )  # a repeated run gives the same bytes

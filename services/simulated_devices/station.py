@@ -14,7 +14,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 from joserfc.jwk import ECKey
 
 from device_adapters.inlets.device_link import DeviceLink
-from device_adapters.types import Curve, DeviceKey, Rejected
+from device_adapters.types import MAX_MESSAGE_BYTES, Curve, DeviceKey, Rejected
+from orchestrator.core.later_outcome import acknowledgement, read_outcomes
 from orchestrator.core.receipt import read_receipt
 from services.simulated_devices.journal import DeviceJournal, evidence_of
 
@@ -107,6 +108,11 @@ class Station(ABC):
         """Return the rail's first answer to each record, by evidence hash (hex)."""
         return self._journal.outcomes()
 
+    @property
+    def later_outcomes(self) -> list[tuple[str, str, str]]:
+        """Return (evidence hash, outcome, detail) of what was decided later, in that order."""
+        return self._journal.later_outcomes()
+
     def answers(self, record: bytes) -> list[str]:
         """Return every answer to one record, in order of arrival: "accepted", "duplicate", ..."""
         return self._journal.answers(evidence_of(record).hex())
@@ -122,13 +128,32 @@ class Station(ABC):
         return self.link
 
     def publish(self, records: Sequence[bytes], per_message: int = RECORDS_PER_MESSAGE) -> int:
-        """Send records to the device's own topic; return the number of messages."""
-        sent, size = 0, 1 if self.JOIN is None else per_message
-        for start in range(0, len(records), size):
-            batch = records[start : start + size]
-            sent += self.link.publish((self.JOIN or b"").join(batch), self.PROTOCOL)
+        """Send records to the device's own topic; return the number of messages.
+
+        A record that no message can hold is answered here, by the reason that the link gives: sent
+        again and again it would hold back all that follow.
+        """
+        sent = 0
+        for batch in self._batches(records, 1 if self.JOIN is None else per_message):
+            try:
+                sent += self.link.publish((self.JOIN or b"").join(batch), self.PROTOCOL)
+            except Rejected as refusal:
+                answer = {"outcome": str(refusal.reason), "event": ""}
+                self._journal.answer([{"evidence": evidence_of(r).hex()} | answer for r in batch])
             self._sent_at |= dict.fromkeys(map(evidence_of, batch), time.monotonic())
         return sent
+
+    def _batches(self, records: Sequence[bytes], most: int) -> Iterator[list[bytes]]:
+        """Yield the records of each message: at most `most`, and no more bytes than one takes."""
+        batch: list[bytes] = []
+        for record in records:
+            size = sum(map(len, batch)) + len(batch) + len(record)
+            if batch and (len(batch) == most or size > MAX_MESSAGE_BYTES):
+                yield batch
+                batch = []
+            batch.append(record)
+        if batch:
+            yield batch
 
     def collect(self, timeout_s: float = 0.0) -> int:
         """Read the receipts that arrived and return how many records they answered.
@@ -149,7 +174,35 @@ class Station(ABC):
                 self.refused_receipts["other_device"] += 1
                 continue
             answered += self._journal.answer(content["records"])
+        self.collect_outcomes()
         return answered
+
+    def collect_outcomes(self, timeout_s: float = 0.0) -> int:
+        """Store later outcomes that arrived, acknowledge them, and return how many are new.
+
+        What came before is acknowledged again: the rail has not heard it. Outcomes that are not
+        the rail's, or not for this device, are not acknowledged.
+
+        Args:
+            timeout_s: how long to wait for the first message.
+        """
+        new = 0
+        for message in self.link.outcomes(timeout_s):
+            try:
+                content = read_outcomes(message, self.receipt_key)
+            except Rejected as error:
+                self.refused_receipts[str(error.reason)] += 1
+                continue
+            if content["device"] != self.name:
+                self.refused_receipts["other_device"] += 1
+                continue
+            new += self._journal.add_outcomes(content["outcomes"])
+            self.link.acknowledge(acknowledgement([o["id"] for o in content["outcomes"]]))
+        return new
+
+    def ask_for_outcomes(self) -> None:
+        """Ask the rail for all outcomes that are not acknowledged, without waiting for its turn."""
+        self.link.acknowledge(acknowledgement([]))
 
     def read(self, receipt: bytes) -> dict[str, Any]:
         """Return the content of a receipt; raises Rejected if it is not the rail's."""

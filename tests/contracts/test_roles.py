@@ -74,6 +74,13 @@ def table(contracts):
         (registry, "resume", [contracts.idle], {"registrar"}, "NotRegistrar"),
         (registry, "revoke", [DEVICE], {"registrar", "owner"}, "NotInCharge"),
         (registry, "declareCompromised", [DEVICE, 5], {"registrar", "owner"}, "NotInCharge"),
+        (
+            registry,
+            "assign",
+            [DEVICE, contracts.owner, contracts.idle, 0, 0, b""],
+            {"owner"},
+            "AssignmentUnsigned",
+        ),
         (contracts.product, "open", [FRESH, DEVICE, b""], set(), "NotTheRail"),
         (contracts.product, "price", [[]], set(), "NotTheRail"),
     ]

@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from device_adapters.inlets.device_link import DeviceLink
 from device_adapters.inlets.log_inlet import Inlet
+from device_adapters.topics import ACKNOWLEDGEMENT
 from orchestrator.edges.broker import credentials
 from tests.support.broker_process import HOST, PATIENCE_S, BrokerProcess, once, take, until
 
@@ -21,6 +22,9 @@ FOREIGN = [
     "proofrail/b/evidence/ocmf",
     "proofrail/a/receipts",
     "proofrail/b/receipts",
+    "proofrail/a/outcomes",
+    "proofrail/b/outcomes",
+    "proofrail/b/outcomes/ack",
     "proofrail/a/evidence",
     "proofrail/a/evidence/ocmf/more",
     "proofrail//evidence/ocmf",
@@ -38,6 +42,9 @@ FILTERS = [
     "proofrail/#",
     "proofrail/+/receipts",
     "proofrail/a/receipts",
+    "proofrail/+/outcomes",
+    "proofrail/a/outcomes",
+    "proofrail/+/outcomes/ack",
     "proofrail/a/evidence/ocmf",
     "proofrail/+/evidence/+",
     "proofrail/b/#",
@@ -81,16 +88,20 @@ def _client(broker, name, password=None, client_id="", will=None, clean=True):
 
 def test_publish__a_device_to_every_topic__only_its_own_evidence_arrives(broker):
     rail, oracle, a, b = (
-        broker.inlet(),
+        broker.inlet(acknowledgements=True),
         broker.inlet("oracle", "oracle"),
         *map(broker.link, ("a", "b")),
     )
     for topic in FOREIGN:
         a.publish_raw(topic, b"foreign", qos=1)
+    a.acknowledge(b"taken")
     a.publish(b"own")
-    for reader in (rail, oracle):
-        received = {(m.device, m.protocol, m.body) for m in take(reader, b"own")}
-        assert received == {("a", "ocmf", b"own")}
+    evidence = {("a", "ocmf", b"own")}
+    for reader, wanted in (
+        (rail, evidence | {("a", ACKNOWLEDGEMENT, b"taken")}),
+        (oracle, evidence),
+    ):
+        assert {(m.device, m.protocol, m.body) for m in take(reader, b"own")} == wanted
     rail.publish_many([("proofrail/b/receipts", b"to b"), ("proofrail/a/receipts", b"to a")])
     assert set(b.receipts(PATIENCE_S)) == {b"to b"}
     assert set(a.receipts(PATIENCE_S)) == {b"to a"}
@@ -131,6 +142,8 @@ async def _try_everything(broker, name, password) -> dict[str, bool]:
         "proofrail.b.receipts",
         "$MQTT.msgs.proofrail.b.evidence.ocmf",
         "$MQTT.msgs.proofrail.b.receipts",
+        "$MQTT.msgs.proofrail.b.outcomes",
+        "$MQTT.msgs.proofrail.b.outcomes.ack",
         "$JS.API.STREAM.DELETE.$MQTT_msgs",
         "$JS.API.STREAM.PURGE.$MQTT_msgs",
         "$JS.API.CONSUMER.CREATE.$MQTT_msgs.mine",
@@ -143,6 +156,8 @@ async def _try_everything(broker, name, password) -> dict[str, bool]:
         "_INBOX.>",
         "_INBOX.rail.>",
         "$MQTT.msgs.proofrail.*.receipts",
+        "$MQTT.msgs.proofrail.*.outcomes",
+        "$MQTT.msgs.proofrail.*.outcomes.ack",
         "$MQTT.sess.>",
     ]
     for subject in publish:

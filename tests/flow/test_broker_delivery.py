@@ -15,8 +15,10 @@ import pytest
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
+from device_adapters.registry import read
 from device_adapters.topics import evidence_topic, receipts_topic
-from device_adapters.types import MAX_MESSAGE_BYTES
+from device_adapters.types import MAX_MESSAGE_BYTES, Reason, Rejected
+from orchestrator.edges.broker.server import MAX_PAYLOAD_BYTES
 from tests.support.broker_process import (
     HOST,
     PATIENCE_S,
@@ -289,17 +291,37 @@ def test_broker__killed_and_started_again__everyone_comes_back(tmp_path):
         broker.end()
 
 
-@pytest.mark.parametrize("size", [MAX_MESSAGE_BYTES, 2 * MAX_MESSAGE_BYTES])
-def test_message__as_large_as_allowed_or_larger__only_the_first_is_delivered(broker, size):
+def test_message__of_each_size__is_taken_answered_by_name_or_ends_its_own_connection(broker):
+    """What is above a message's limit and below the broker's reaches the rail, which names it."""
     rail, a, b = broker.inlet(), broker.link("a"), broker.link("b")
-    allowed = size == MAX_MESSAGE_BYTES
-    a.publish(b"x" * size)
-    if allowed:
-        take(rail, b"x" * size)
-    else:
-        assert until(lambda: not a.healthy())
+    topic, answered = evidence_topic("a", "ocmf"), MAX_PAYLOAD_BYTES - 100  # with its headers
+    for size in (MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES + 1, answered):
+        a.publish_raw(topic, b"x" * size, qos=1)
+        (message,) = take(rail, b"x" * size)
+        (item,) = read(message)
+        whole = "a record has at most" in item.detail  # one record alone is too large
+        assert (item.reason, whole) == (Reason.TOO_LARGE, size == MAX_MESSAGE_BYTES)
+    a.publish_raw(topic, b"x" * (MAX_PAYLOAD_BYTES + 1), qos=1)
+    assert until(lambda: not a.healthy())
     b.publish(b"own")
     assert b"own" in once(take(rail, b"own"))
+
+
+def test_message__too_large_for_the_link__refused_by_name_and_delays_nothing(broker):
+    rail, a = broker.inlet(), broker.link("a")
+    a.publish(b"before")
+    with pytest.raises(Rejected, match=f"{3 * MAX_MESSAGE_BYTES} bytes.*{MAX_MESSAGE_BYTES}"):
+        a.publish(b"x" * 3 * MAX_MESSAGE_BYTES)
+    a.publish(b"after")
+    assert once(take(rail, b"after")) == [b"before", b"after"]
+
+
+def test_answer__one_that_the_broker_cannot_take__holds_back_no_other(broker):
+    rail, a, b = broker.inlet(), broker.link("a"), broker.link("b")
+    items = [(receipts_topic("a"), b"x" * (MAX_PAYLOAD_BYTES + 1)), (receipts_topic("b"), b"own")]
+    assert rail.publish_many([*items, (receipts_topic("no name"), b"x")]) == 1
+    assert set(b.receipts(PATIENCE_S)) == {b"own"}
+    assert a.receipts() == []
 
 
 def test_same_name__connects_again__the_later_connection_gets_the_receipts(broker):

@@ -13,12 +13,18 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device_adapters.topics import receipts_topic
-from orchestrator.core.receipt import ReceiptRecord, Receipts
+from device_adapters.topics import acknowledgements_topic, receipts_topic
+from orchestrator.core.later_outcome import acknowledgement
+from orchestrator.core.receipt import ReceiptRecord, Receipts, public_key_of
 from orchestrator.edges.broker import credentials
+from orchestrator.edges.store import later_outcomes
+from orchestrator.ingest.inlet_loop import InletLoop
+from orchestrator.ingest.outcome_sender import OutcomeSender
+from orchestrator.steps.collect import collect
 from services.simulated_devices.faults import Fault, commit
 from services.simulated_devices.fleet import Fleet
 from services.simulated_devices.record import counter_of, evidence_of
+from tests.support.bare_rail import BareRail
 from tests.support.broker_process import HOST, PATIENCE_S, ROOT, BrokerProcess, take, until
 
 
@@ -202,3 +208,85 @@ def test_simulator__as_a_process__answers_with_its_totals(broker):
     for secret in ("key.pem", "password", "journal.sqlite3"):
         mode = os.stat(broker.home / "devices" / "cp-0001" / secret).st_mode
         assert mode & 0o777 == 0o600
+
+
+class OutcomeRail:
+    """A rail of this test at a real broker: intake, rules and the sender of outcomes.
+
+    The sender takes a turn when the test says so, on the clock of `bare`.
+    """
+
+    def __init__(self, broker: BrokerProcess, bare: BareRail, receipts: Receipts) -> None:
+        self._bare, broker.position = bare, bare.place.intake.log_position()
+        self.inlet = broker.inlet(acknowledgements=True)
+        given = receipts, lambda: bare.place.clock, bare.rail.log
+        self._loop = InletLoop(self.inlet, bare.place.intake, *given)
+        self.sender = OutcomeSender(bare.place.store, self.inlet, *given)
+        self._thread = threading.Thread(target=self._loop.run)
+        self._thread.start()
+
+    def open(self, device: str) -> list[later_outcomes.LaterOutcomeRow]:
+        with self._bare.place.store.read() as session:
+            return list(later_outcomes.page(session, device, 0, 10_000, open_only=True))
+
+    def send_later(self, seconds: int) -> int:
+        self._bare.place.clock += seconds
+        return self.sender.turn()
+
+    def close(self) -> None:
+        self.inlet.close()
+        self._thread.join(PATIENCE_S)
+
+
+def test_outcomes__device_away_rail_killed_ack_lost_stranger__all_arrive_once_in_order(
+    broker, tmp_path
+):
+    receipts, bare = _receipts(), BareRail(tmp_path / "rail")
+    device = bare.place.fleet["cp-0001"]
+    device.receipt_key = public_key_of(receipts.public_pem)
+    rail = OutcomeRail(broker, bare, receipts)
+    link = device.connect(HOST, broker.port, broker.password(device.name, "device"))
+    assert link.wait_ready(PATIENCE_S)
+    records = [commit(Fault.IMPLAUSIBLE_READING, device)[0] for _ in range(200)]
+    assert until(lambda: [device.collect(0.1)] and not device.unreceipted())
+    assert set(device.outcomes.values()) == {"accepted"}
+    link.close()
+
+    collect(bare.rail)  # the rules drop them while the device is away
+    rail.close()  # and the rail dies before it has sent anything
+    rail = OutcomeRail(broker, bare, receipts)
+    dropped = rail.open(device.name)
+    assert [row.counter for row in dropped] == [counter_of(record) for record in records]
+    assert rail.sender.turn() == 1
+    assert [rail.send_later(s) for s in (29, 1, 59, 1)] == [0, 1, 0, 1]  # growing pauses
+
+    stranger = broker.link("stranger")
+    ids = [row.outcome_id for row in dropped]
+    stranger.publish_raw(acknowledgements_topic(device.name), acknowledgement(ids), qos=1)
+    stranger.acknowledge(acknowledgement(ids))  # as itself: these are not its outcomes
+    stranger.publish(b"behind it")
+    assert until(lambda: bare.place.stored()[2] == ["malformed"])
+    assert len(rail.open(device.name)) == 200
+
+    link = device.connect(HOST, broker.port)
+    link.acknowledge = lambda body: None  # the acknowledgement is lost
+    assert until(lambda: device.collect_outcomes(0.1))
+    del link.acknowledge
+    assert len(rail.open(device.name)) == 200
+    device.ask_for_outcomes()
+    assert until(
+        lambda: [device.collect_outcomes(0.05), rail.send_later(1)] and not rail.open(device.name)
+    )
+    assert [evidence for evidence, _, _ in device.later_outcomes] == [
+        evidence_of(record).hex() for record in records
+    ]
+    assert {outcome for _, outcome, _ in device.later_outcomes} == {"implausible_reading"}
+    assert all(" mWh" in detail for _, _, detail in device.later_outcomes)
+    assert device.refused_receipts == {}
+    assert [rail.send_later(s) for s in (1, 60, 7 * 86_400)] == [0, 0, 0]
+    broker.position = None  # an oracle reads the whole log, and no acknowledgement
+    oracle = broker.inlet("oracle", "oracle")
+    stranger.publish(b"last")
+    assert {m.protocol for m in take(oracle, b"last")} == {"ocmf"}
+    rail.close()
+    bare.close()

@@ -75,7 +75,7 @@ def test_second_node__the_same_bytes_again__are_no_refusal(rail):
 
 def test_second_node__a_transaction_in_a_block__is_proven_by_the_block_alone(rail):
     log = rail.chain.logs_between("PaymentRail", 1, rail.chain.head())[-1]
-    assert list(proofs(rail.testnet.url, [log.tx_hash])) == [log.tx_hash]
+    assert list(proofs(rail.chain.reader, [log.tx_hash])) == [log.tx_hash]
 
 
 # --- `proofrail init --rpc` with keys of its own, on a chain that is not the local one

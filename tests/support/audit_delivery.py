@@ -1,4 +1,4 @@
-"""A delivery on a real node: the dock's record cites the truck's and the logger's; one bundle."""
+"""A delivery on a real node: the dock's record (EPCIS 1.2 in XML) cites truck and logger (JSON)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from services.simulated_devices.station import Station
 from tests.support.audit_files import booked_by, chained
 from tests.support.audit_node import AuditNode
 from tests.support.audit_rail import ORACLES, START, AuditRail
+from tests.support.epcis_xml import xml_receipt
+from tests.support.real_chain import reader_of
 
 GOODS = SimulatedConsignment(7, units=100)
 NAME, PRICE, WINDOW = "proof_of_delivery", 1_000_000_000, 3600
@@ -102,7 +104,7 @@ def _build(
     rail.fund(deal, PRICE)
     left, trip = truck.pick_up(GOODS, START + 1_500), logger.report(GOODS, START + 1_600, ["4"])
     stray = truck.pick_up(GOODS, START + 1_700)
-    record = dock.receive(GOODS, START + 2_000, 60, [left, trip])
+    record = xml_receipt(dock, GOODS, START + 2_000, 60, [left, trip])
     run, supporting = [epcis.decode(record)], [epcis.decode(left), epcis.decode(trip)]
     agreement = Agreement(
         deal.id, "dock-1", device_id("dock-1"), NAME, terms, 0, 0, 0, subject=rules.subject(terms)
@@ -111,7 +113,9 @@ def _build(
     rail.mine(START + 3_000)
     settled = rail.settle([claim], ORACLES[1:], product)
     rail.mine(START + 4_000)
-    proof_by_transaction = proofs(rail.node.url, [rail.committee_tx, opened, settled, *enrolments])
+    proof_by_transaction = proofs(
+        reader_of(rail.node.url), [rail.committee_tx, opened, settled, *enrolments]
+    )
     devices = [
         (device_id(station.name), [proof_by_transaction[tx]])
         for station, tx in zip((dock, truck, logger), enrolments, strict=True)

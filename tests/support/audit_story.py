@@ -24,6 +24,7 @@ from tests.support.audit_rail import (
     claim_of,
     event_of,
 )
+from tests.support.real_chain import reader_of
 
 PRODUCTS = {"metered_energy": energy}
 
@@ -98,7 +99,9 @@ def build_story(node: AuditNode) -> AuditStory:
     of_device = {main.id: [enrolments[0], *life]}
     of_device |= {d.id: [tx] for d, tx in zip(others, enrolments[1:], strict=True)}
     wanted = [*seats, *opened.values(), *(tx for sent in of_device.values() for tx in sent)]
-    proven = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small, *back])
+    proven = proofs(
+        reader_of(node.url), [*wanted, settled, released, unwanted, other_release, *small, *back]
+    )
 
     chapter = _Chapter(rail, proven, seats, opened, of_device, deals)
     parts = chapter.parts

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device_adapters import registers
-from device_adapters.types import Curve, DeviceKey, Event, Message, Signed, device_id
-from oracles.types import Agreement, ClaimReason
+from device_adapters.types import Curve, DeviceKey, Event, Message, Rejected, Signed, device_id
+from oracles.types import Agreement, ClaimReason, KeyRing
+from oracles.verify import verify_events
 from orchestrator.products.metered_energy import product
 from services.simulated_devices.record import Point, payload_of, sign
 
@@ -93,13 +95,23 @@ def message(*records: bytes, device: str = "") -> Message:
     return Message("ocmf", device, b"\n".join(records))
 
 
+def reasons(events: Iterable[Event], keys: KeyRing) -> list[str | None]:
+    """Return why each event is not verified; None where it is."""
+    outcomes = verify_events(list(events), keys)
+    return [item.reason if isinstance(item, Rejected) else None for item in outcomes]
+
+
 @dataclass
 class StreamKeys:
-    """A key ring for tests: the devices' own keys, or the reasons why some have none."""
+    """A key ring for tests: the devices' own keys, or the reasons why some have none.
+
+    gateways: device -> [(from, until (0: no end), its gateway)], oldest first.
+    """
 
     devices: set[str] = field(default_factory=set)
     reasons: dict[str, ClaimReason] = field(default_factory=dict)
     compromised: dict[str, int] = field(default_factory=dict)
+    gateways: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
 
     def compromised_since(self, device: bytes) -> int | None:
         times = (at for name, at in self.compromised.items() if device_id(name) == device)
@@ -112,3 +124,10 @@ class StreamKeys:
                 key = DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
                 return self.reasons.get(name, key)
         return ClaimReason.DEVICE_UNKNOWN
+
+    def gateway_at(self, device: bytes, at_seconds: int) -> bytes | None:
+        for name, assignments in self.gateways.items():
+            for since, until, gateway in reversed(assignments):
+                if device_id(name) == device and since <= at_seconds:
+                    return device_id(gateway) if not until or at_seconds < until else None
+        return None

@@ -57,7 +57,7 @@ class OpenRail(SmallRail):
         tx_hash, raw = self.chain.sign(account, self.chain.nonce(account.address), quote)
         assert self.chain.broadcast([raw]) == ["sent"]
         self.mine()
-        assert self.chain.receipts([tx_hash])[0]["status"] == "0x1"
+        assert self.chain.receipts([tx_hash])[0].succeeded
         return tx_hash
 
     def settle_call(self, name: str) -> Call:

@@ -22,8 +22,10 @@ from urllib.request import Request, urlopen
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.nodes import Nodes
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
 from scripts.deploy import development_plan
@@ -63,6 +65,11 @@ class RealChain:
     def logs(self, contract: str, name: str) -> list[dict]:
         logs = self.client.logs_between(contract, 1, self.client.head())
         return [log.args for log in logs if log.name == name]
+
+
+def reader_of(url: str) -> BlockReader:
+    """A reader of blocks at a node, without contracts."""
+    return BlockReader(Nodes([url]), frozenset())
 
 
 @cache

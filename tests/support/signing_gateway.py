@@ -8,7 +8,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from device_adapters.keys import PublicKey
-from device_adapters.protocols.sealed.write import Seal, content_claims, write_cose, write_jws
+from device_adapters.protocols.sealed.write import (
+    SealClaims,
+    content_claims,
+    write_cose,
+    write_jws,
+)
 from device_adapters.types import Curve
 
 NOW = 1_772_348_460
@@ -37,4 +42,4 @@ class SigningGateway:
     ) -> bytes:
         """Return a record about `sub`; `sealed`: claims, or the bytes of a foreign protocol."""
         claims = sealed if isinstance(sealed, dict) else content_claims(protocol, sealed)
-        return FORMS[form](Seal(self.name, sub, counter, at), claims, self.pem)
+        return FORMS[form](SealClaims(self.name, sub, counter, at), claims, self.pem)

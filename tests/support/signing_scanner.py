@@ -66,7 +66,10 @@ class SigningScanner:
 
     def record(self, content: dict[str, Any] | None = None, **header: Any) -> bytes:
         """Return the signed record of a document."""
-        body = json.dumps(content or event()).encode()
+        return self.signed(json.dumps(content or event()).encode(), **header)
+
+    def signed(self, body: bytes, **header: Any) -> bytes:
+        """Return the signed record of a document's bytes."""
         return self.jws(body, **header).encode() + b"\n" + body
 
 

@@ -27,6 +27,7 @@ class IntakeChain:
     def __init__(self) -> None:
         self.keys: dict[bytes, DeviceKey | ClaimReason] = {}
         self.compromised: dict[bytes, int] = {}
+        self.gateways: dict[bytes, bytes] = {}  # device -> its gateway, at any time
         self.opened: dict[bytes, Agreement] = {}  # by id, oldest first
         self.silent: set[str] = set()  # of "keys", "agreements": what does not answer
 
@@ -37,6 +38,9 @@ class IntakeChain:
 
     def compromised_since(self, device: bytes) -> int | None:
         return self.compromised.get(device)
+
+    def gateway_at(self, device: bytes, at_seconds: int) -> bytes | None:
+        return self.gateways.get(device)
 
     def agreements_of(self, device: bytes) -> list[Agreement]:
         if "agreements" in self.silent:

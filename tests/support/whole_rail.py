@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import requests
 
 from orchestrator.assembly import oracle_endpoint
 from orchestrator.core.payment import Stage
+from orchestrator.edges.chain.totals import contract_totals
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import (
     access,
@@ -261,7 +263,11 @@ class WholeRail:
 
     def reconciliation(self) -> Any:
         with self.store.read() as session:
-            return reconcile_store(session, self.stack.settings.safeguarding.iban)
+            return reconcile_store(
+                session,
+                self.stack.settings.safeguarding.iban,
+                read_totals=partial(contract_totals, self.stack.chain),
+            )
 
     def agreement(self, device: str) -> Any:
         """Return the store's row of a device's agreement."""

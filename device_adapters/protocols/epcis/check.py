@@ -18,6 +18,8 @@ from device_adapters.protocols.epcis.notes import Notes
 from device_adapters.protocols.epcis.record import event_from, read
 from device_adapters.protocols.epcis.seal import Sealed, is_signed, open_record, split
 from device_adapters.protocols.epcis.times import in_utc
+from device_adapters.protocols.epcis.units import count_units, uncounted
+from device_adapters.protocols.epcis.xml_events import is_xml
 from device_adapters.registry import from_the_future
 from device_adapters.strict_json import RECORD_SEPARATOR
 from device_adapters.types import MAX_RECORD_BYTES, Reason, Rejected
@@ -28,6 +30,9 @@ _MARKS = re.compile(
     rb'"(?:type|isA)"\s*:\s*"(?:EPCIS(?:Query)?Document|'
     rb'(?:Object|Aggregation|Transaction|Transformation|Association)Event)"'
     rb'|"epcisBody"|"eventTimeZoneOffset"|epcis-context'
+)
+_XML_MARKS = re.compile(
+    rb"<(?:[\w.-]+:)?EPCIS(?:Query)?Document|urn:epcglobal:epcis(?:-query)?:xsd:"
 )
 _HEADER = re.compile(rb"[A-Za-z0-9_-]{8,}\.\.[A-Za-z0-9_-]*\r?\n")
 
@@ -74,6 +79,7 @@ class EpcisCheck(RecordCheck):
                 e["action"],
                 e["step"],
                 e["disposition"],
+                _units_text(e["units"]),
                 "withdrawn" if e["error"] else "",
                 e["hash"],
             )
@@ -90,7 +96,11 @@ class EpcisCheck(RecordCheck):
             for s in e["sensors"]
         ]
         tables: list[Table] = [
-            ("events", ("", "type", "at (UTC)", "action", "step", "disposition", "", "id"), rows),
+            (
+                "events",
+                ("", "type", "at (UTC)", "action", "step", "disposition", "units", "", "id"),
+                rows,
+            ),
             ("identifiers", ("event", "field", "canonical", "wrong"), codes),
             ("sensors", ("event", "type", "reported", "device"), sensors),
         ]
@@ -120,6 +130,7 @@ class EpcisCheck(RecordCheck):
             "error_declaration": _declaration_json(declaration)
             if isinstance(declaration, dict)
             else None,
+            "units": _units_json(self.events[number]),
             "identifiers": codes,
         }
 
@@ -141,6 +152,8 @@ def holds_epcis(data: bytes) -> bool:
     start = data.lstrip(_SPACE + RECORD_SEPARATOR)
     if _HEADER.match(start):
         return True
+    if is_xml(start):
+        return _XML_MARKS.search(data) is not None
     return start[:1] in (b"{", b"[") and _MARKS.search(data) is not None
 
 
@@ -175,7 +188,8 @@ def _check(index: int, record: bytes, given: str | bytes | None) -> EpcisCheck:
 def _check_content(check: EpcisCheck) -> None:
     """Check the content.
 
-    Billable: it has no error and names a subject. Settleable: the rail's intake would accept it.
+    Billable: it has no error and no flaw, names a subject, and reports units that can be counted
+    where units are paid for. Settleable: the rail's intake would accept it.
     """
     try:
         check.subject = subject_of(check.events)
@@ -193,7 +207,13 @@ def _check_content(check: EpcisCheck) -> None:
     if len(check.record) > MAX_RECORD_BYTES:
         detail = f"a record has at most {MAX_RECORD_BYTES} bytes"
         check.settleable_reasons.append((Reason.TOO_LARGE, detail))
-    check.billable_reasons = [*check.notes.errors, *check.billable_reasons]
+    units = [reason for event in check.events if (reason := uncounted(event))]
+    check.billable_reasons = [
+        *check.notes.errors,
+        *check.notes.flaws,
+        *check.billable_reasons,
+        *units,
+    ]
     check.warnings.extend(check.notes.warnings)
 
 
@@ -204,6 +224,23 @@ def _declaration_json(declaration: dict[str, Any]) -> dict[str, Any]:
         "reason": _text(declaration.get("reason")),
         "corrective_event_ids": [_text(id_) for id_ in ids] if isinstance(ids, list) else [],
     }
+
+
+def _units_json(event: dict[str, Any]) -> dict[str, Any]:
+    """Return {"counted": number or null, "whole": all units of the consignment, "reason"}."""
+    count = count_units(event)
+    return {
+        "counted": count.units,
+        "whole": count.units is None,
+        "reason": count.reason or None,
+        "detail": count.detail or None,
+    }
+
+
+def _units_text(units: dict[str, Any]) -> str:
+    if units["reason"]:
+        return f"none: {units['reason']}"
+    return "all" if units["whole"] else str(units["counted"])
 
 
 def _text(value: Any) -> str:

@@ -8,9 +8,9 @@ it is computed; a Digital Link holds one, and it is checked (GS1 General Specifi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 ROOT = "https://id.gs1.org"
 _MAX_CODE = 1_000  # characters; no GS1 key is longer than a tenth of it
@@ -21,17 +21,39 @@ class IdentifierCode:
     """An identifier: as written, canonical, its GS1 key ("" for no GS1 key), and its flaw.
 
     flaw: "" where it is valid, or where no rule is known (then `key` is "" too).
+    hashed: its text in an Event Hash ID where that differs from `canonical`: GS1's published tool
+        keeps the percent-encoding of a Digital Link.
     """
 
     written: str
     canonical: str
     key: str = ""
     flaw: str = ""
+    hashed: str = ""
 
     @property
     def sscc(self) -> str:
         """Return the 18 digits of a valid SSCC, else ""."""
         return self.canonical.rpartition("/")[2] if self.key == "sscc" and not self.flaw else ""
+
+    @property
+    def identity(self) -> str:
+        """Return a text that is equal for every written form of one identifier (RFC 3986, 6.2.2).
+
+        A URI that is no GS1 key keeps its written form as `canonical`: agreements name it so.
+        """
+        return self.canonical if self.key else _normal_uri(self.written)
+
+    @property
+    def is_instance(self) -> bool:
+        """Return whether it names one object: no class, no pattern, no logistic unit."""
+        if self.key == "sscc" or _is_class(self.written):
+            return False
+        path = self.canonical.removeprefix(ROOT).split("/")[2:]
+        serials = _SERIALS.get(self.key)
+        if serials is None:
+            return True
+        return len(path[0]) > serials if isinstance(serials, int) else bool({*path} & serials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +83,15 @@ _KEYS = {
     "cpid": _Key("8010", qualifiers=("8011",)),
     "gsrnp": _Key("8017", 18),
     "gsrn": _Key("8018", 18),
+}
+# keys of classes, and what makes one an object: a serial after so many digits, or a qualifier
+_SERIALS: dict[str, int | frozenset[str]] = {
+    "gtin": frozenset(("21", "235")),
+    "itip": frozenset(("21",)),
+    "cpid": frozenset(("8011",)),
+    "grai": 14,
+    "gdti": 13,
+    "gcn": 13,
 }
 _BY_AI = {key.ai: name for name, key in _KEYS.items()}
 _NAMES = {  # short names of Digital Link 1.1; older documents use the alphabetic ones
@@ -111,6 +142,8 @@ _SCHEMES = {
 _INDICATED = ("gtin", "sscc", "itip")  # the first digit of the reference goes before the prefix
 _PREFIX = re.compile(r"\d{6,12}")
 _FREE = re.compile(r"(?:%[0-9A-Fa-f]{2}|[!'()*+,\-.0-9:;=A-Z_a-z])+")  # TDS 2.0, section 6.3
+_LITERAL = "';="  # not escaped in a key, as well as letters, digits, - . _ ~
+_RESERVED = "/:@!$&'()*+,;="  # what a path may hold unescaped
 _ESCAPED = str.maketrans({char: f"%{ord(char):02X}" for char in "!()*+,:"})
 
 
@@ -118,11 +151,12 @@ _ESCAPED = str.maketrans({char: f"%{ord(char):02X}" for char in "!()*+,:"})
 def read_code(text: str) -> IdentifierCode:
     """Return the identifier in `text`. Pure; never raises: an error is in `flaw`."""
     written = text.strip()
+    start = written[:8].lower()  # scheme and namespace are case-insensitive (RFC 3986, RFC 8141)
     if len(written) > _MAX_CODE:
         return IdentifierCode(written, written, "", f"longer than {_MAX_CODE} characters")
-    if written.startswith("urn:epc:"):
+    if start == "urn:epc:":
         return _from_urn(written)
-    if written.startswith(("https://", "http://")):
+    if start.startswith(("https://", "http://")):
         return _from_link(written)
     scheme = written.partition(":")[0]
     bare = not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or ":" not in written
@@ -136,8 +170,12 @@ def check_digit(digits: str) -> int:
     return gs1_standard_check_digit(digits)
 
 
+def _is_class(uri: str) -> bool:
+    return uri[:8].lower() == "urn:epc:" and uri[8:].startswith(("idpat:", "class:"))
+
+
 def _from_urn(written: str) -> IdentifierCode:
-    kind, _, rest = written.removeprefix("urn:epc:").partition(":")
+    kind, _, rest = written[8:].partition(":")
     name, _, value = rest.partition(":")
     scheme = f"{kind}:{name}"
     if scheme not in _SCHEMES:  # gid, usdod, adi, bic, imovn, raw, tag have no GS1 key
@@ -151,7 +189,8 @@ def _from_urn(written: str) -> IdentifierCode:
     body = _urn_body(key, prefix, rest, digits, serial_in)
     if body is None:
         return IdentifierCode(written, written, key, f"{name}: {value[:60]!r} is malformed")
-    return IdentifierCode(written, f"{ROOT}/{_KEYS[key].ai}/{body}", key)
+    start = f"{ROOT}/{_KEYS[key].ai}/"
+    return IdentifierCode(written, start + _normal(body), key, hashed=start + body)
 
 
 def _urn_body(key: str, prefix: str, rest: str, digits: int, serial_in: str) -> str | None:
@@ -199,10 +238,33 @@ def _from_link(written: str) -> IdentifierCode:
         parts = urlsplit(written).path.split("/")[1:]
     except ValueError:
         return IdentifierCode(written, written, "", "not a URI")
-    for index, part in enumerate(parts[:-1]):
-        if part in _NAMES and re.match(r"\d{4}", parts[index + 1]):
-            return _from_pairs(written, _NAMES[part], [p for p in parts[index + 1 :] if p])
+    plain = [_normal(part) for part in parts]
+    for index, part in enumerate(plain[:-1]):
+        if part in _NAMES and re.match(r"[0-9]{4}", plain[index + 1]):
+            name, rest = _NAMES[part], slice(index + 1, None)
+            code = _from_pairs(written, name, [p for p in plain[rest] if p])
+            hashed = _from_pairs(written, name, [p for p in parts[rest] if p]).canonical
+            return replace(code, hashed=hashed)
     return IdentifierCode(written, written)
+
+
+def _normal(text: str) -> str:
+    """Return a part of a path with one percent-encoding (RFC 3986, 6.2.2.2; Digital Link, 7.1)."""
+    if "/" in text:
+        return "/".join(map(_normal, text.split("/")))
+    return quote(unquote_to_bytes(text), safe=_LITERAL)
+
+
+def _normal_uri(text: str) -> str:
+    """Return a URI with scheme and host in lower case and one percent-encoding."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text
+    if not parts.scheme:
+        return text
+    path = quote(unquote_to_bytes(parts.path), safe=_RESERVED) if parts.netloc else parts.path
+    return urlunsplit(parts._replace(netloc=parts.netloc.lower(), path=path))
 
 
 def _from_pairs(written: str, name: str, parts: list[str]) -> IdentifierCode:

@@ -1,7 +1,7 @@
 """Splits an EPCIS document into its events, each with the namespaces declared around it.
 
 It reads EPCISDocument, EPCISQueryDocument and a bare event (EPCIS 2.0 section 10, JSON-LD), and
-uses the context only for declared prefixes: nothing is ever loaded.
+uses the context only for declared prefixes: nothing is ever loaded. Documents in XML: `xml_events`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_adapters import strict_json
+from device_adapters.protocols.epcis.notes import Notes
+from device_adapters.protocols.epcis.structure import JSON_VERSION, XML_VERSION, check_document
+from device_adapters.protocols.epcis.xml_events import is_xml, read_xml
 from device_adapters.types import Reason, Rejected
 
 TYPES = {
@@ -43,7 +46,7 @@ class DecodedEvent:
         extensions = {}
         for key, value in self.fields.items():
             prefix, _, name = key.partition(":")
-            local_name = key.removeprefix(VOC)
+            local_name = key.removeprefix(f"{{{VOC}}}").removeprefix(VOC)
             if name and self.namespaces.get(prefix, VOC if prefix == "proofrail" else "") == VOC:
                 extensions[name] = value
             elif local_name != key:
@@ -51,13 +54,17 @@ class DecodedEvent:
         return extensions
 
 
-def read_document(data: bytes) -> list[DecodedEvent]:
-    """Return the events of a document, in order. Pure.
+def read_document(data: bytes, notes: Notes) -> list[DecodedEvent]:
+    """Return the events of a document, in order; add what it lacks around them to the notes.
 
     Raises:
         Rejected: EVENT_MISSING, VOCABULARY_UNKNOWN (not a type of EPCIS), WRONG_TYPE, or the
-            reason why it is not JSON.
+            reason why it is neither JSON nor XML.
     """
+    if is_xml(data):
+        document, events = read_xml(data)
+        check_document(document, XML_VERSION, notes)
+        return [DecodedEvent(event, {}) for event in events]
     try:
         root = strict_json.decode(data.decode())
     except UnicodeDecodeError:
@@ -71,6 +78,9 @@ def read_document(data: bytes) -> list[DecodedEvent]:
         events = [root]
     else:
         raise Rejected(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is not a type of EPCIS 2.0")
+    if not root.get("@context"):
+        notes.flaw(Reason.FIELD_MISSING, "@context is missing (JSON schema)")
+    check_document(root, JSON_VERSION, notes)
     declared = namespaces(root.get("@context"))
     return [DecodedEvent(event, declared | namespaces(event.get("@context"))) for event in events]
 

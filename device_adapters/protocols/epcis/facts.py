@@ -1,7 +1,8 @@
 """Facts of an EPCIS record (JSON-ready), with its subject, its citations and its place.
 
-facts = {"events": [EVENT, ...], "from_ms": the first time in it, Unix milliseconds}, events in
-document order. EVENT:
+facts = {"events": [EVENT, ...], "from_ms": the first time in it, Unix milliseconds, "flaws":
+[[code, sentence], ...]}: events in document order, and the structure that is required and missing
+(`structure`; empty for a record that intake accepts). EVENT:
 
     "type"          ObjectEvent | AggregationEvent | TransactionEvent | TransformationEvent |
                     AssociationEvent
@@ -12,11 +13,13 @@ document order. EVENT:
     "action"        ADD | OBSERVE | DELETE, "" where the type has none
     "step"          bizStep: the bare CBV word ("departing"), or the URI of another vocabulary; ""
     "disposition"   the same for the disposition
-    "epcs"          canonical identifiers of its objects: epcList, childEPCs, outputEPCList
+    "epcs"          canonical identifiers of its objects, each once: epcList, childEPCs,
+                    outputEPCList
     "parent"        canonical parentID, ""
-    "quantity"      units it is about: the sum of its quantity list (elements without unit of
-                    measure), else the number of `epcs` that are not SSCCs; null where it has
-                    neither
+    "quantity"      units it is about: the sum of its quantity list (elements in pieces), else the
+                    number of `epcs` that are single objects and not SSCCs; null for no number
+    "uncounted"     why it has no number (`units.UncountedReason`); "" where `quantity` is a number,
+                    and where the event names one SSCC alone: then it is about all units in it
     "transactions"  [[type, id], ...]: type the bare CBV word ("po"), id canonical
     "read_point"    canonical id, ""
     "location"      canonical bizLocation, ""
@@ -58,7 +61,9 @@ from device_adapters.protocols.epcis.document import TYPES, DecodedEvent
 from device_adapters.protocols.epcis.hash import event_hash
 from device_adapters.protocols.epcis.notes import EpcisCautionReason, Notes
 from device_adapters.protocols.epcis.sensors import degrees_e7, read_position, read_sensors
+from device_adapters.protocols.epcis.structure import check_event
 from device_adapters.protocols.epcis.times import OFFSET
+from device_adapters.protocols.epcis.units import read_units
 from device_adapters.types import Place, Reason, Rejected
 
 _ACTIONS = ("ADD", "OBSERVE", "DELETE")
@@ -72,7 +77,6 @@ _ABOUT = {
 _INPUTS = ("inputEPCList", "inputQuantityList")
 _GEO = re.compile(r"geo:(-?\d{1,3}(?:\.\d{1,12})?),(-?\d{1,3}(?:\.\d{1,12})?)(?:[,;].*)?", re.ASCII)
 _HASH = re.compile(r"ni:///sha-256;[0-9a-f]{64}\?ver=CBV2\.0")
-_MAX_QUANTITY = 2**53
 
 
 def read_events(decoded: list[DecodedEvent], notes: Notes) -> list[dict[str, Any]]:
@@ -89,7 +93,7 @@ def subject_of(events: list[dict[str, Any]]) -> str:
     units = [_units(event) for event in events]
     if all(len(sscc) == 1 for sscc in units) and len(set.union(*units)) == 1:
         return "sscc:" + units[0].pop()
-    orders = [{id_ for kind, id_ in event["transactions"] if kind == "po"} for event in events]
+    orders = [{id_ for k, id_ in event["transactions"] if k == "po" and id_} for event in events]
     if all(len(ids) == 1 for ids in orders) and len(set.union(*orders)) == 1:
         return "po:" + orders[0].pop()
     if not any(units) and not any(orders):
@@ -134,9 +138,14 @@ def _event(decoded: DecodedEvent, notes: Notes) -> dict[str, Any]:
     if not OFFSET.fullmatch(notes.text(fields, "eventTimeZoneOffset")):
         notes.error(Reason.TIME_WITHOUT_ZONE, "eventTimeZoneOffset is not +hh:mm or -hh:mm")
     things, units = _ABOUT.get(kind, ("epcList", "quantityList"))
-    epcs = notes.codes(fields, things)
+    epcs, parent = notes.codes(fields, things), _code(fields, "parentID", notes)
+    elements = notes.objects(fields, units)
+    for element in elements:
+        _identifier(element, "epcClass", notes)
+    quantity, uncounted = read_units(fields, elements, epcs, parent, notes)
     declared = notes.objects(fields, "errorDeclaration")
     hash_id = event_hash(fields, decoded.namespaces)
+    check_event(kind, fields, notes)
     _check_rest(fields, hash_id, notes)
     return {
         "type": kind,
@@ -147,8 +156,9 @@ def _event(decoded: DecodedEvent, notes: Notes) -> dict[str, Any]:
         "step": notes.word(words.STEPS, fields, "bizStep"),
         "disposition": notes.word(words.DISPOSITIONS, fields, "disposition"),
         "epcs": [code.canonical for code in epcs],
-        "parent": _identifier(fields, "parentID", notes),
-        "quantity": _quantity(fields, units, epcs, notes),
+        "parent": parent.canonical if parent else "",
+        "quantity": quantity,
+        "uncounted": str(uncounted),
         "transactions": _transactions(fields, notes),
         "read_point": _location(fields, "readPoint", notes),
         "location": _location(fields, "bizLocation", notes),
@@ -187,9 +197,14 @@ def _action(kind: str, fields: dict[str, Any], notes: Notes) -> str:
     return action
 
 
-def _identifier(fields: dict[str, Any], name: str, notes: Notes) -> str:
+def _code(fields: dict[str, Any], name: str, notes: Notes) -> IdentifierCode | None:
     text = notes.text(fields, name)
-    return notes.code(name, text).canonical if text else ""
+    return notes.code(name, text) if text else None
+
+
+def _identifier(fields: dict[str, Any], name: str, notes: Notes) -> str:
+    code = _code(fields, name, notes)
+    return code.canonical if code else ""
 
 
 def _location(fields: dict[str, Any], name: str, notes: Notes) -> str:
@@ -206,31 +221,6 @@ def _transactions(fields: dict[str, Any], notes: Notes) -> list[list[str]]:
         ]
         for entry in notes.objects(fields, "bizTransactionList")
     ]
-
-
-def _quantity(
-    fields: dict[str, Any], name: str, epcs: list[IdentifierCode], notes: Notes
-) -> int | None:
-    elements = notes.objects(fields, name)
-    total, has_units = Fraction(0), False
-    for element in elements:
-        _identifier(element, "epcClass", notes)
-        number = element.get("quantity")
-        if number is None or notes.text(element, "uom"):
-            continue
-        if isinstance(number, bool | str | list | dict):
-            notes.error(Reason.WRONG_TYPE, "a quantity is not a number")
-            continue
-        total, has_units = total + Fraction(number), True
-    if not elements:
-        things = [code for code in epcs if code.key != "sscc"]
-        return len(things) or None
-    if not has_units or total.denominator != 1:
-        return None
-    if abs(total) > _MAX_QUANTITY:
-        notes.out_of_range(f"a quantity of {total}")
-        return None
-    return int(total)
 
 
 def _units(event: dict[str, Any]) -> set[str]:

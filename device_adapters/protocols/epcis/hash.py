@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from device_adapters.protocols.epcis import text as words
 from device_adapters.protocols.epcis.codes import read_code
 from device_adapters.protocols.epcis.times import in_utc
+from device_adapters.protocols.epcis.xml_events import ElementFields, ElementList
 
 Order = tuple[tuple[str, "Order | None"], ...]
 
@@ -61,7 +62,7 @@ _EVENT = _order(
     sensorElementList=_SENSORS,
 )
 _LEFT_OUT = {"recordTime", "eventID", "type", "isA", "errorDeclaration", "@context"}
-_COMMENTS = {"comment", "rdfs:comment"}
+_COMMENTS = {"comment", "rdfs:comment", "{http://www.w3.org/2000/01/rdf-schema#}comment"}
 _PAIRS = {
     "bizTransactionList": ("bizTransaction", words.TRANSACTIONS),
     "sourceList": ("source", words.PARTIES),
@@ -125,7 +126,7 @@ def _parts(
             nodes.append(FieldNode(key, "", pairs))
             continue
         name = _expanded(key, namespaces, "{", "}")
-        if key.endswith("List") or key == "childEPCs":
+        if _is_list(key, value, items):
             inner = "epc" if key.endswith(("EPCList", "EPCs")) else name[:-4]
             inner = "quantityElement" if inner.lower().endswith("quantity") else inner
             nodes.append(
@@ -136,9 +137,17 @@ def _parts(
     return nodes
 
 
+def _is_list(key: str, value: Any, items: list[Any]) -> bool:
+    """Return whether a field holds elements without a name of their own, as lists in JSON do."""
+    if isinstance(value, ElementList) or key == "childEPCs":
+        return True
+    return key.endswith("List") and not any(isinstance(item, ElementFields) for item in items)
+
+
 def _node(around: str, name: str, value: Any, namespaces: Mapping[str, str]) -> FieldNode:
     if isinstance(value, dict):
-        return FieldNode(name, "", _parts(name, value, namespaces))
+        own = value.text if isinstance(value, ElementFields) else ""
+        return FieldNode(name, own, _parts(name, value, namespaces))
     if isinstance(value, list):
         return FieldNode(name, "", [_node(name, "", item, namespaces) for item in value])
     text = _text(value)
@@ -208,7 +217,10 @@ def _canonical(text: str) -> str:
             return vocabulary.web + text[len(vocabulary.urn) :]
     if _NUMBER.fullmatch(text):
         return _plain_number(text)
-    return read_code(text).canonical if text.startswith(("urn:epc:", "http")) else text
+    if not text.startswith(("urn:epc:", "http")):
+        return text
+    code = read_code(text)
+    return code.hashed or code.canonical
 
 
 def _plain_number(text: str) -> str:

@@ -1,8 +1,10 @@
 """Collects the errors of a document while it is read, so that a check can report all of them.
 
 An *error* breaks EPCIS 2.0 or CBV 2.0 in something that payments need: times, identifiers, standard
-words, types of fields; a record is rejected with its first error. A *warning* is for people:
-private words that look like a mistake, ids that are not URIs, an eventID that is not its hash.
+words, types of fields; a record is rejected with its first error. A *flaw* is structure that the
+standard requires and the document lacks: a new record is refused with its first flaw, one that was
+settled before is still read (`structure`). A *warning* is for people: private words that look like
+a mistake, ids that are not URIs, an eventID that is not its hash, what does not count.
 """
 
 from __future__ import annotations
@@ -24,29 +26,38 @@ class EpcisCautionReason(StrEnum):
     MEASURE_UNKNOWN = "measure_unknown"  # a measurement type that the GS1 vocabulary lacks
     EVENT_ID_DIFFERS = "event_id_differs"  # an eventID in hash form that is not this event's hash
     DRAFT_SYNTAX = "draft_syntax"  # isA, as drafts of EPCIS 2.0 had it
+    DUPLICATE_IDENTIFIER = "duplicate_identifier"  # one object twice, counted once
+    UNITS_NOT_COUNTED = "units_not_counted"  # a part of the objects counts nothing
+    FIELD_EXPECTED = "field_expected"  # the standard expects a field that is missing
+    FIELD_MISPLACED = "field_misplaced"  # a field where the standard has none
 
 
 class Notes:
-    """Findings of one document: errors and warnings in order, and every identifier in it.
+    """Findings of one document: errors, flaws and warnings in order, and every identifier in it.
 
     codes_read: (event, field, identifier). event: number of the event being read, from 1; 0: the
     document. several: whether findings name the event.
     """
 
-    def __init__(self, several: bool = False) -> None:
+    def __init__(self) -> None:
         self.errors: list[Finding] = []
+        self.flaws: list[Finding] = []
         self.warnings: list[Finding] = []
         self.codes_read: list[tuple[int, str, IdentifierCode]] = []
-        self.event, self._several = 0, several
+        self.event, self.several = 0, False
 
     @property
     def place(self) -> str:
         """Return the event as the begin of a sentence, or ""."""
-        return f"event {self.event}: " if self._several and self.event else ""
+        return f"event {self.event}: " if self.several and self.event else ""
 
     def error(self, reason: StrEnum, detail: str) -> None:
         """Add an error."""
         self.errors.append((reason, self.place + detail))
+
+    def flaw(self, reason: StrEnum, detail: str) -> None:
+        """Add structure that is required and missing."""
+        self.flaws.append((reason, self.place + detail))
 
     def warn(self, caution: EpcisCautionReason, detail: str) -> None:
         """Add a warning."""
@@ -109,8 +120,13 @@ class Notes:
         return code
 
     def codes(self, fields: dict[str, Any], name: str) -> list[IdentifierCode]:
-        """Return a list of identifiers."""
-        return [self.code(name, text) for text in self.texts(fields, name)]
+        """Return a list of identifiers, each once; one that is written twice adds a warning."""
+        codes = [self.code(name, text) for text in self.texts(fields, name)]
+        unique = {code.identity: code for code in reversed(codes)}
+        if len(unique) < len(codes):
+            detail = f"{name}: {len(codes)} identifiers of {len(unique)} objects, each counts once"
+            self.warn(EpcisCautionReason.DUPLICATE_IDENTIFIER, detail)
+        return list(reversed(unique.values()))
 
     def word(self, vocabulary: Vocabulary, fields: dict[str, Any], name: str) -> str:
         """Return a bare word of a standard vocabulary, or the URI of a private one."""

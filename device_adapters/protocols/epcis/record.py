@@ -21,8 +21,9 @@ KIND = "epcis"
 
 def read(document: bytes) -> tuple[list[DecodedEvent], list[dict[str, Any]], Notes]:
     """Return the decoded events of a document, their facts, and the notes on them."""
-    decoded = read_document(document)
-    notes = Notes(several=len(decoded) > 1)
+    notes = Notes()
+    decoded = read_document(document, notes)
+    notes.several = len(decoded) > 1
     return decoded, read_events(decoded, notes), notes
 
 
@@ -38,7 +39,8 @@ def event_from(
     if notes.errors:
         raise Rejected(*notes.errors[0])
     first, last = times_of(events)
-    facts: dict[str, Any] = {"events": events, "from_ms": first}
+    flaws = [[reason.value, detail] for reason, detail in notes.flaws]
+    facts: dict[str, Any] = {"events": events, "from_ms": first, "flaws": flaws}
     return Event(
         sealed.device,
         sealed.counter,

@@ -5,7 +5,7 @@
 Protected header (base64url of JSON): alg "ES256" (RFC 7518, section 3.4), kid: the device's name,
 ctr: its own rising number (uint40). The payload is detached as in RFC 7515, appendix F; with
 "b64": false and "crit": ["b64"] it is signed unencoded (RFC 7797). Several records in one message
-or file are each preceded by RS (0x1E) and ended by LF, as in RFC 7464: JSON and JWS hold no RS.
+or file are each preceded by RS (0x1E) and ended by LF, as in RFC 7464: JSON, XML and JWS hold none.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from device_adapters.strict_json import RECORD_SEPARATOR
 from device_adapters.types import STREAM_BIT, Curve, Reason, Rejected, Signed
 
 _MAX_HEADER = 2_048
+_DOCUMENT_STARTS = (b"<", b"{", b"[", b"\xef")  # of XML, JSON and a byte order mark
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 
@@ -47,7 +48,8 @@ def join(jws: str, document: bytes) -> bytes:
 
 def is_signed(record: bytes) -> bool:
     """Return whether the record begins with a signature, valid or not."""
-    return b".." in record[:_MAX_HEADER].partition(b"\n")[0]
+    line = record[:_MAX_HEADER].partition(b"\n")[0]
+    return b".." in line and line.lstrip()[:1] not in _DOCUMENT_STARTS
 
 
 def open_record(record: bytes) -> Sealed:

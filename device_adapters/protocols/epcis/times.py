@@ -10,13 +10,20 @@ from device_adapters.types import Reason, Rejected
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
-OFFSET = re.compile(r"[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00)", re.ASCII)  # EPCIS 2.0, section 7.3.2
+_ZONE = r"[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00)"  # XSD 1.1, 3.3.7; EPCIS 2.0, section 7.3.2
+_FORM = re.compile(
+    rf"(\d{{4}}-\d\d-\d\dT)(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|{_ZONE})?",
+    re.ASCII,
+)
+OFFSET = re.compile(_ZONE, re.ASCII)
+_MIDNIGHT = ("24:00:00", "00:00:00")  # the first is that of the next day (XSD 1.1, 3.3.7)
 
 
 @lru_cache(maxsize=4_096)
 def read_time(text: str) -> int:
     """Return Unix microseconds, rounded to whole milliseconds (half to even: CBV 2.0, section 8.9).
+
+    A fraction may have any number of digits; those after the sixth do not count.
 
     Raises:
         Rejected: TIME_MALFORMED or TIME_WITHOUT_ZONE.
@@ -24,14 +31,18 @@ def read_time(text: str) -> int:
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise Rejected(Reason.TIME_MALFORMED, f"{text[:40]!r} is not a date and time")
-    if match[2] is None:
+    day, clock, fraction, zone = match.groups()
+    if zone is None:
         raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time {text[:40]!r} has no zone")
     try:
-        whole = datetime.fromisoformat(text.strip().replace("." + (match[1] or ""), "", 1))
-    except ValueError:
+        is_next_day = clock == _MIDNIGHT[0] and not (fraction or "").strip("0")
+        moment = datetime.fromisoformat(f"{day}{_MIDNIGHT[1] if is_next_day else clock}{zone}")
+        whole = moment + timedelta(days=is_next_day)
+        since = (whole - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
         raise Rejected(Reason.TIME_MALFORMED, f"{text[:40]!r} is not a date and time") from None
-    micro = int((match[1] or "").ljust(6, "0")[:6])
-    return round((whole - _EPOCH) // _MICROSECOND + micro, -3)
+    micro = int((fraction or "").ljust(6, "0")[:6])
+    return round(since + micro, -3)
 
 
 def in_utc(text: str) -> str:

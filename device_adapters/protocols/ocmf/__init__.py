@@ -18,6 +18,7 @@ from device_adapters.sessions import BillingReason
 from device_adapters.verdicts import Report
 
 __all__ = [
+    "COUNTED_BY_SIGNER",
     "EXAMPLES",
     "INLET",
     "BillingReason",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 INLET = "proofrail/+/evidence/ocmf"  # the topic; + stands for the device's own name
+COUNTED_BY_SIGNER = True  # the pagination is that of the signing component (table 1)
 
 
 def recognise(data: bytes) -> bool:

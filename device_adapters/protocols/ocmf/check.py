@@ -102,13 +102,24 @@ def check_ocmf(
     Args:
         direction: which way the energy flows that is billed.
     """
-    records = [_open(index, item) for index, item in enumerate(find_records(data))]
-    sessions = find_sessions([_file_record(record) for record in records])
+    return check_items(find_records(data), given, direction)
+
+
+def check_items(items: list[Item], given: str | bytes | None, direction: Direction) -> Report:
+    """Check the records that were found in a file, as `check_ocmf` does."""
+    records = [_open(index, item) for index, item in enumerate(items)]
+    repeats = _repeats(records)
+    first = [record for record in records if record.index not in repeats]
+    sessions = find_sessions([_file_record(record, direction) for record in first])
     _share_keys(records, sessions)
     for record in records:
         _check_signature(record, given)
         _check_settleable(record)
-    report = Report(records=records, transactions=_judge(records, sessions, direction))
+    report = Report(records=records, transactions=_judge(first, sessions, direction))
+    for index, original in repeats.items():
+        _take_over(records[index], records[original])
+    for record in records:
+        record.conclude()
     report.incomplete = any(_OPEN & set(_codes(record.billable_reasons)) for record in records)
     if all(record.unreadable and not _has_all_sections(record.record) for record in records):
         report.error = records[0].genuine_reasons[0]
@@ -143,7 +154,7 @@ def _open(index: int, item: Item) -> OcmfCheck:
     return check
 
 
-def _file_record(check: OcmfCheck) -> FileRecord:
+def _file_record(check: OcmfCheck, direction: Direction) -> FileRecord:
     item, facts = check.item, check.content.facts if check.content else None
     try:
         page = counter_of(check.sections.payload.get("PG")) if check.sections else None
@@ -151,7 +162,8 @@ def _file_record(check: OcmfCheck) -> FileRecord:
         page = None
     counter = None if page is None else page & ~(1 << STREAM_BIT)
     device = check.device or ""
-    return FileRecord(check.index, device, counter, facts, item.transaction_id, item.context)
+    names = (item.transaction_id, item.context)
+    return FileRecord(check.index, device, counter, facts, direction, *names)
 
 
 def _share_keys(records: list[OcmfCheck], sessions: list[FileSession]) -> None:
@@ -189,41 +201,60 @@ def _check_settleable(check: OcmfCheck) -> None:
         check.settleable_reasons.append((Unproven.CURVE_NOT_SETTLED, detail))
 
 
+def _repeats(records: list[OcmfCheck]) -> dict[int, int]:
+    """Return the records that sign the same text as an earlier one, in whichever wrapping."""
+    first: dict[str, int] = {}
+    originals = {
+        record.index: first.setdefault(record.sections.content, record.index)
+        for record in records
+        if record.sections
+    }
+    return {index: original for index, original in originals.items() if index != original}
+
+
+def _take_over(record: OcmfCheck, original: OcmfCheck) -> None:
+    """Give a repeated record the result of its original, of which it is the same statement."""
+    record.register = original.register
+    record.billable_reasons = list(original.billable_reasons)
+    detail = f"it signs the same text as record {original.index + 1}, and counts once"
+    record.warnings = [*original.warnings, (rules.OcmfCautionReason.RECORD_REPEATED, detail)]
+
+
 def _judge(
     records: list[OcmfCheck], sessions: list[FileSession], direction: Direction
 ) -> list[dict[str, Any]]:
-    """Judge each session, and each record outside of one; then conclude each record."""
-    views = [_judge_session(records, session, direction) for session in sessions]
-    alone = {record.index for record in records}
-    alone = alone.difference(*(session.members for session in sessions))
-    for index in alone:
-        record = records[index]
+    """Judge each session, and each record outside of one; return the JSON views of sessions."""
+    alone = {record.index: record for record in records}
+    views = []
+    for session in sessions:
+        own = [alone.pop(record.index) for record in session.records]
+        repeated = [alone.pop(record.index) for record in session.repeated]
+        views.append(_judge_session(session, own, repeated, direction))
+    for record in alone.values():
         if record.content:
             verdict = judge([record.content.facts], direction)
             record.register = verdict.register
             record.billable_reasons = rules.once([*record.billable_reasons, *verdict.reasons])
-    for record in records:
-        record.conclude()
     return views
 
 
 def _judge_session(
-    records: list[OcmfCheck], session: FileSession, direction: Direction
+    session: FileSession, own: list[OcmfCheck], repeated: list[OcmfCheck], direction: Direction
 ) -> dict[str, Any]:
     """Judge a session, add the result to its records, and return its JSON view."""
-    own = [records[record.index] for record in session.records]
     contents = [record.content for record in own if record.content]
-    verdict = judge([content.facts for content in contents], direction)
+    facts = [content.facts for content in contents]
+    verdict = judge(facts, direction) if facts else SessionVerdict()
     reasons, cautions = _session_findings(verdict, contents)
+    reasons = rules.once([*reasons, *(item for record in own for item in record.billable_reasons)])
     for record in own:
         record.register = verdict.register
-        record.billable_reasons = rules.once([*record.billable_reasons, *reasons])
+        record.billable_reasons = list(reasons)
         record.warnings = list(dict.fromkeys([*record.warnings, *cautions]))
-    for record in (records[repeated.index] for repeated in session.repeated):
+    for record in repeated:
         detail = f"its readings are those of record {own[0].index + 1}, which is the whole session"
         record.warnings.append((rules.OcmfCautionReason.RECORD_REPEATED, detail))
         record.register = verdict.register
-    reasons = rules.once([*reasons, *(item for record in own for item in record.billable_reasons)])
     if any(record.genuine_reasons for record in own):
         reasons.append((Unproven.NOT_GENUINE, "a record of this transaction is not genuine"))
     return {

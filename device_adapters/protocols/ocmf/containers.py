@@ -85,8 +85,9 @@ def _walk(value: Any, around: Item, nesting: int) -> Iterator[Item]:
     if isinstance(value, dict):
         named = {key.lower(): item for key, item in value.items()}
         around = _enriched(around, named)
+        signed = (*_DATA, "value") if named.get("format") == "SignedData" else _DATA  # OCPP 1.6
         for key, item in named.items():
-            if key in _DATA and isinstance(item, str) and not _holds_record(item):
+            if key in signed and isinstance(item, str) and not _holds_record(item):
                 yield replace(around, record=item.encode())  # kept as a broken record
             elif key not in _KEYS:
                 yield from _walk(item, around, nesting)

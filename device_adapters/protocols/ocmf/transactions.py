@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from device_adapters.sessions import BEGIN, CLOSING, Facts
+from device_adapters.registers import Direction
+from device_adapters.sessions import BEGIN, CLOSING, Entry, Facts, chosen, readings_of
 
 _CONTEXTS = ("Transaction.Begin", "Transaction.End")
 
@@ -24,15 +25,26 @@ class FileRecord:
     meter: str
     counter: int | None  # without the bit of its stream
     facts: Facts | None
+    direction: Direction
     transaction_id: str | None = None
     context: str | None = None
 
     @property
+    def fiscal(self) -> bool:
+        """Return whether its page is one of the fiscal stream."""
+        return self.facts is not None and self.facts["pagination"].startswith("F")
+
+    @property
     def marks(self) -> list[str]:
-        """Return the letters of its readings; a fiscal record has no session."""
-        if self.facts is None or self.facts["pagination"].startswith("F"):
+        """Return the letters of the register that is billed, as the rail reads them.
+
+        Where it has no such register all its letters count; a fiscal record has no session.
+        """
+        if self.facts is None or self.fiscal:
             return []
-        return [reading["mark"] for reading in _readings(self.facts) if reading["mark"]]
+        register = chosen(self.facts, self.direction)
+        readings = readings_of(self.facts, register) if register else _readings(self.facts)
+        return [reading["mark"] for reading in readings if reading["mark"]]
 
     @property
     def opens(self) -> bool:
@@ -66,7 +78,7 @@ def find_sessions(records: Sequence[FileRecord]) -> list[FileSession]:
     for record in records:
         if record.transaction_id is not None:
             by_id.setdefault(record.transaction_id, []).append(record)
-        elif record.facts is not None:
+        elif record.meter:
             by_meter.setdefault(record.meter, []).append(record)
     sessions = [item for name, group in by_id.items() for item in _of_one_id(name, group)]
     for group in by_meter.values():
@@ -87,6 +99,7 @@ def _of_one_id(name: str, group: list[FileRecord]) -> list[FileSession]:
 
 
 def _of_one_meter(ordered: list[FileRecord]) -> list[FileSession]:
+    """Return the sessions of one meter; what lies between begin and end is part of the session."""
     sessions: list[FileSession] = []
     pending: list[FileRecord] = []
     for record in ordered:
@@ -94,7 +107,7 @@ def _of_one_meter(ordered: list[FileRecord]) -> list[FileSession]:
             sessions.append(FileSession(None, pending))
             pending = []
         closes = record.closes or (bool(pending) and _closes_fiscally(record))
-        if record.marks or closes:
+        if record.marks or closes or (pending and not record.fiscal):
             pending.append(record)
         if closes:
             sessions.append(FileSession(None, pending))
@@ -147,5 +160,5 @@ def _in_order(group: list[FileRecord]) -> list[FileRecord]:
     return sorted(group, key=lambda record: record.counter or 0)
 
 
-def _readings(facts: Facts) -> list[dict[str, Any]]:
+def _readings(facts: Facts) -> list[Entry]:
     return [*facts.get("readings", ()), *facts.get("errors", ())]

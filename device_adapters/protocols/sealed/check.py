@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device_adapters.content import Content
-from device_adapters.protocols.sealed.envelope import MARKS, Envelope, open_envelope, split
+from device_adapters.cose import is_sign1
+from device_adapters.protocols.sealed.envelope import Envelope, open_envelope, split
 from device_adapters.protocols.sealed.meter import METER
 from device_adapters.protocols.sealed.record import content_of, event_of
-from device_adapters.registers import Direction, choose, parse
+from device_adapters.registers import Direction
 from device_adapters.registry import from_the_future, load_unsigned
+from device_adapters.sessions import chosen
 from device_adapters.types import Assurance, Reason, Rejected
 from device_adapters.unsigned_check import reading_tables, registers_json
 from device_adapters.verdicts import RecordCheck, Report, Table, Unproven, as_finding
@@ -25,7 +27,7 @@ _REPORT = (  # of a report, what people see, in this order
 
 @dataclass
 class SealedCheck(RecordCheck):
-    """One envelope: who signed it, whom it is about, and what is in it."""
+    """One envelope: its signer, the device that it is about, and its content."""
 
     envelope: Envelope | None = None
     content: Content = field(default_factory=lambda: Content(()))
@@ -71,7 +73,7 @@ class SealedCheck(RecordCheck):
 
 def holds_sealed(data: bytes) -> bool:
     """Return whether a file begins with a tagged COSE_Sign1 or with a compact JWS."""
-    return data.startswith(MARKS) or _JWS.match(data) is not None
+    return is_sign1(data) or _JWS.match(data) is not None
 
 
 def check_sealed(data: bytes, given: str | bytes | None, direction: Direction) -> Report:
@@ -112,11 +114,9 @@ def _check_content(check: SealedCheck, envelope: Envelope) -> None:
     except Rejected as refusal:
         check.billable_reasons.append(as_finding(refusal))
         return
-    if check.event.kind == METER:
-        registers = [parse(reading["obis"]) for reading in check.event.facts["readings"]]
-        if choose([r for r in registers if r is not None], check.direction) is None:
-            detail = f"no register of {check.direction.value}, or several that are equal"
-            check.billable_reasons.append((Unproven.REGISTER_MISSING, detail))
+    if check.event.kind == METER and chosen(check.event.facts, check.direction) is None:
+        detail = f"no register of {check.direction.value}, or several that are equal"
+        check.billable_reasons.append((Unproven.REGISTER_MISSING, detail))
 
 
 def _text(value: Any) -> str | None:

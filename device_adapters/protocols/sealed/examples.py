@@ -12,7 +12,8 @@ from typing import Any
 
 import cbor2
 
-from device_adapters.protocols.sealed.envelope import LABELS, SIGN1
+from device_adapters.cose import SIGN1
+from device_adapters.protocols.sealed.envelope import LABELS
 from device_adapters.types import STREAM_BIT, Assurance, Reason
 
 PUBLIC_KEY = (
@@ -60,15 +61,11 @@ _TOTALS: dict[str, Any] = {
 }
 
 
-def cose(header: dict[Any, Any] | None = None, **changes: Any) -> bytes:
+def cose(header: Any = None, unprotected: Any = None, **changes: Any) -> bytes:
     """Return a COSE envelope with some claims replaced (None removes one), signed by no key."""
     claims = {LABELS.get(name, name): value for name, value in _changed(changes).items()}
-    parts = [
-        cbor2.dumps({1: -7} if header is None else header),
-        {},
-        cbor2.dumps(claims),
-        b"\1" * 64,
-    ]
+    protected = cbor2.dumps({1: -7} if header is None else header)
+    parts = [protected, unprotected or {}, cbor2.dumps(claims), b"\1" * 64]
     return cbor2.dumps(cbor2.CBORTag(SIGN1, parts))
 
 
@@ -146,6 +143,7 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ),
     ("the same as JWS on secp256k1", jws(), {"device": "M-1", "gateway": "GW-7", "counter": 4}),
     ("tagged as CWT", b"\xd8\x3d" + cose(), {"device": "M-1", "counter": 4}),
+    ("without a tag", cose()[1:], {"device": "M-1", "counter": 4}),
     ("sealed by the device itself", cose(iss="M-1"), {"device": "M-1", "gateway": ""}),
     ("a sensor", cose(content=_SENSOR), {"kind": "sensor.reading", "counter": 4}),
     ("a key id", cose({1: -47, 4: b"k1"}), {"device": "M-1"}),
@@ -182,6 +180,13 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ("no algorithm", cose({}), Reason.SIGNATURE_ALGORITHM_UNKNOWN),
     ("the algorithm none", jws({"alg": "none"}), Reason.SIGNATURE_ALGORITHM_UNKNOWN),
     ("a critical header", jws({"alg": "ES256", "crit": ["b64"]}), Reason.MALFORMED),
+    ("the algorithm outside the signed header", cose({}, {1: -7}), Reason.MALFORMED),
+    ("a header that is not read", cose({1: -7, 33: b"x"}), Reason.MALFORMED),
+    ("a header outside the signature that is not read", cose(None, {5: b"x"}), Reason.MALFORMED),
+    ("a key id that is a text", cose({1: -7, 4: "k1"}), Reason.WRONG_TYPE),
+    ("a header that is no map", cose([1]), Reason.WRONG_TYPE),
+    ("a claim by its name in COSE", cose(note=1), Reason.MALFORMED),
+    ("claims that are no object", b"eyJhbGciOiJFUzI1NiJ9.W10." + b"AQ" * 43, Reason.WRONG_TYPE),
     ("a signature cut off", jws()[:-4], Reason.SIGNATURE_MALFORMED),
     ("a signature of zeros", jws()[:-86] + b"A" * 86, Reason.SIGNATURE_MALFORMED),
     ("padding in a JWS", jws() + b"=", Reason.MALFORMED),

@@ -8,7 +8,7 @@ from typing import Any
 from device_adapters.content import Content, Reading
 from device_adapters.registers import Direction
 from device_adapters.strict_json import exact_decimal
-from device_adapters.types import Reason, Rejected
+from device_adapters.types import Reason, Rejected, canonical_name
 
 METER, SENSOR = "meter.reading", "sensor.reading"
 MAX_REGISTER = 1 << 63  # mWh
@@ -93,9 +93,5 @@ def _plausible(at_ms: int) -> int:
 
 
 def _is_of(device: str, sub: str) -> bool:
-    """Return whether a name in the content is the sub's: spaces and case do not count."""
-    return not device or _canonical(device) == _canonical(sub)
-
-
-def _canonical(name: str) -> str:
-    return "".join(name.split()).casefold()
+    """Return whether a reading of this name, or of none, is the sub's."""
+    return not device or canonical_name(device) == sub

@@ -11,7 +11,14 @@ from device_adapters.protocols.sealed.envelope import Envelope, from_base64url, 
 from device_adapters.protocols.sealed.meter import facts_of
 from device_adapters.protocols.sealed.report import KIND, is_name, number, read_report
 from device_adapters.registry import load_unsigned
-from device_adapters.types import STREAM_BIT, Assurance, Event, Reason, Rejected
+from device_adapters.types import (
+    STREAM_BIT,
+    Assurance,
+    Event,
+    Reason,
+    Rejected,
+    canonical_name,
+)
 
 PROTOCOL, EPCIS = "sealed", "epcis"
 _LAST_SECOND = 253_402_300_800  # the year 10000
@@ -88,7 +95,7 @@ def _name(claims: dict[str, Any], claim: str) -> str:
     if not is_name(value):
         detail = f"{claim} is not a name of 1 to 100 characters without outer spaces"
         raise Rejected(Reason.DEVICE_MISSING, detail)
-    return value
+    return canonical_name(value)
 
 
 def _sealed_at(claims: dict[str, Any]) -> int:

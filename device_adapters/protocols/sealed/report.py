@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from device_adapters.protocols.sealed.envelope import from_base64url
-from device_adapters.types import Reason, Rejected
+from device_adapters.types import Reason, Rejected, canonical_name
 
 KIND = "report"
 MAX_METRICS = 6
@@ -38,7 +38,7 @@ def read_report(report: Any, sub: str) -> dict[str, Any]:
         raise Rejected(Reason.MALFORMED, f"a report has no member {unknown[0]!r:.40}")
     if missing := [name for name in _REQUIRED if name not in report]:
         raise Rejected(Reason.MALFORMED, f"the report has no {missing[0]}")
-    if report["device"] != sub:
+    if not is_name(report["device"]) or canonical_name(report["device"]) != sub:
         detail = f"the report is about {report['device']!r:.60}, the envelope about {sub!r:.60}"
         raise Rejected(Reason.DEVICE_MISSING, detail)
     start, end = number(report, "from", _COUNTER), number(report, "to", _COUNTER)

@@ -14,7 +14,8 @@ from typing import Any
 
 import cbor2
 
-from device_adapters.protocols.sealed.envelope import LABELS, SIGN1, VERSION
+from device_adapters.cose import SIGN1
+from device_adapters.protocols.sealed.envelope import LABELS, VERSION
 
 _ALGORITHMS = {"P-256": "ES256", "secp256k1": "ES256K"}
 
@@ -24,7 +25,7 @@ class ExtraMissing(ImportError):
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class SealClaims:
     """Who seals a record, and what about: the claims without what is sealed.
 
     issuer: name of the device or gateway whose key signs. sub: name of the device it is about.
@@ -53,7 +54,7 @@ def content_claims(protocol: str, content: bytes) -> dict[str, Any]:
     return {"protocol": protocol, "content": content}
 
 
-def write_cose(seal: Seal, sealed: dict[str, Any], private_pem: bytes) -> bytes:
+def write_cose(seal: SealClaims, sealed: dict[str, Any], private_pem: bytes) -> bytes:
     """Return a COSE_Sign1 with tag 18.
 
     Args:
@@ -71,7 +72,7 @@ def write_cose(seal: Seal, sealed: dict[str, Any], private_pem: bytes) -> bytes:
     return cbor2.dumps(cbor2.CBORTag(SIGN1, message.value))
 
 
-def write_jws(seal: Seal, sealed: dict[str, Any], private_pem: bytes) -> bytes:
+def write_jws(seal: SealClaims, sealed: dict[str, Any], private_pem: bytes) -> bytes:
     """Return a compact JWS; arguments and errors as `write_cose`."""
     jws, jwk = _extra("joserfc.jws"), _extra("joserfc.jwk")
     algorithm = _algorithm(private_pem)

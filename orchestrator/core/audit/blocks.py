@@ -98,15 +98,20 @@ class ReceiptLog:
 
 
 def proven(root: bytes, index: int, nodes: Sequence[bytes]) -> bytes:
-    """Return the value at position `index` under `root`; every node must be on the path, in order.
+    """Return the value at position `index` under `root`, as `proven_at` does."""
+    return proven_at(root, rlp.encode(index), nodes)
+
+
+def proven_at(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
+    """Return the value under a key below `root`; every node must be on the path, in order.
 
     Nodes off the path would be bytes that nothing checks. Nodes shorter than 32 bytes would be
-    embedded in their parent; transactions and receipts are always longer.
+    embedded in their parent; transactions, receipts and accounts are always longer.
 
     Raises:
-        Rejected: The nodes do not lead from the root to that position.
+        Rejected: The nodes do not lead from the root to that key.
     """
-    rest, expected = _nibbles(rlp.encode(index)), root
+    rest, expected = _nibbles(key), root
     for place, node in enumerate(nodes):
         if keccak(node) != expected:
             raise unproven(f"node {place} of the trie proof is not the one its parent names")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from device_adapters import registry
 from device_adapters.keys import genuine
-from device_adapters.types import Curve, DeviceKey, Event, Message, Rejected
+from device_adapters.types import Curve, DeviceKey, Event, Message, Rejected, device_id
 from oracles.citations import cited_events, resolve, unresolved
+from oracles.types import ClaimReason
+from oracles.verify import verify_event
 
 from .blocks import unproven
 from .case import Case, History
@@ -22,7 +25,36 @@ _STATES = {
     "DeviceResumed": "",
     "DeviceRevoked": "retired",
 }
-_LIFE = (*_KEYS, *_STATES, "CompromiseDeclared")
+_LIFE = (*_KEYS, *_STATES, "CompromiseDeclared", "GatewayAssigned")
+_KEYLESS = "without a key of its own"
+# the words of `key_at` as the rules of records have them
+_REASONS = {
+    "not enrolled yet": ClaimReason.DEVICE_NOT_YET_ENROLLED,
+    "suspended": ClaimReason.DEVICE_SUSPENDED,
+    "retired": ClaimReason.DEVICE_RETIRED,
+    "compromised": ClaimReason.DEVICE_COMPROMISED,
+    "expired": ClaimReason.KEY_EXPIRED,
+    _KEYLESS: ClaimReason.DEVICE_WITHOUT_KEY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _ProvenKeys:
+    """The keys and gateways that the bundle's registry events prove (oracles.types.KeyRing)."""
+
+    histories: dict[bytes, History]
+
+    def key_at(self, device: bytes, at: int) -> DeviceKey | ClaimReason:
+        if device not in self.histories:
+            return ClaimReason.DEVICE_UNKNOWN
+        key = key_at(self.histories[device], at)
+        return _REASONS[key] if isinstance(key, str) else key
+
+    def gateway_at(self, device: bytes, at: int) -> bytes | None:
+        return gateway_at(self.histories.get(device, []), at)
+
+    def compromised_since(self, device: bytes) -> int | None:
+        return None  # what was accepted before a declaration stays; `key_at` knows the dates
 
 
 def device_key(case: Case) -> str:
@@ -32,7 +64,7 @@ def device_key(case: Case) -> str:
         if device in case.histories:
             raise unproven(f"the history of device 0x{device.hex()} is given twice")
         history = case.history_of(entry["history"], "registry", _LIFE, device)
-        if not history or history[0][0] != "DeviceEnrolled":
+        if not history or history[0][0] not in ("DeviceEnrolled", "GatewayAssigned"):
             raise unproven("the registry's history does not begin with the device's enrolment")
         case.histories[device] = history
     if not case.histories:
@@ -59,11 +91,21 @@ def evidence(case: Case) -> str:
         _genuine(case, record, f"supporting record {number}")
         for number, record in enumerate(supporting)
     ]
-    needed = dict.fromkeys([case.device_id, *(event.device_id for event in case.supporting)])
-    if list(needed) != list(case.histories):
+    signed = [*case.events, *([case.anchor] if case.anchor else []), *case.supporting]
+    gateways = [device_id(event.gateway) for event in signed if event.gateway]
+    devices = [case.device_id, *(event.device_id for event in case.supporting)]
+    if list(dict.fromkeys(devices + gateways)) != list(case.histories):
         raise unproven("the devices are not those that signed the records, in their order")
     more = f", {len(supporting)} that they cite" if supporting else ""
-    return f"{len(records)} records signed by {case.events[0].device}{more}"
+    return f"{len(records)} records signed by {_signers(case.events)}{more}"
+
+
+def _signers(events: Sequence[Event]) -> str:
+    """Return the device, or its gateways, with the weakest assurance of these records."""
+    names = dict.fromkeys(event.gateway or event.device for event in events)
+    least = max((event.assurance for event in events), key=lambda assurance: assurance.number)
+    behind = "" if events[0].device in names else f" for {events[0].device}"
+    return f"{', '.join(names)}{behind} (assurance: {least})"
 
 
 def events(case: Case) -> str:
@@ -102,6 +144,7 @@ def _check_citations(case: Case) -> None:
 def key_at(history: History, at: int) -> DeviceKey | str:
     """Return the key valid at `at` (Unix seconds), or why there is none, as the registry does."""
     key, barred, ends = None, "not enrolled yet", 0
+    started = False
     for name, arguments in history:
         if name == "CompromiseDeclared" and at >= arguments[1]:
             return "compromised"
@@ -111,9 +154,22 @@ def key_at(history: History, at: int) -> DeviceKey | str:
             key, barred, ends = _key(arguments), "", arguments[-2]
         elif name in _STATES:
             barred = _STATES[name]
+        elif name == "GatewayAssigned" and not started:
+            barred = ""  # of an unknown device: it is enrolled without a key
+        started = True
     if barred or key is None:
-        return barred or "not enrolled yet"
+        return barred or _KEYLESS
     return "expired" if ends and at >= ends else key
+
+
+def gateway_at(history: History, at: int) -> bytes | None:
+    """Return the gateway assigned to a device at `at` (Unix seconds), as the registry does."""
+    gateway = None
+    for name, arguments in history:
+        if name == "GatewayAssigned" and arguments[3] <= at:
+            _, named, _, _, until, _ = arguments
+            gateway = named if any(named) and (not until or at < until) else None
+    return gateway
 
 
 def _keys(history: History) -> list[DeviceKey]:
@@ -166,6 +222,11 @@ def _genuine(case: Case, record: dict[str, str], what: str) -> Event:
     if history is None:
         raise unproven(f"{what} is of device {event.device}, whose history is not here")
     key = key_at(history, event.observed_at_ms // 1000)
+    if event.gateway and (key == _KEYLESS or isinstance(key, DeviceKey)):
+        verified = verify_event(event, _ProvenKeys(case.histories))
+        if isinstance(verified, Rejected):
+            raise unproven(f"{what}: {verified}")
+        return verified
     if isinstance(key, str):
         raise unproven(f"{what}: the device was {key} at its time")
     if not genuine(event.signed, key):

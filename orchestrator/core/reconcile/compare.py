@@ -1,7 +1,8 @@
 """The comparison: device events, settlements, ledger, statements, and the supply.
 
-The supply check is an identity that only independent reads can break: the supply is what was minted
-less what was redeemed, the balance is what the statements say. Every line, mint and redemption
+The supply check is an identity that only independent reads can break: the supply is what the token
+contract says (without a node: what was minted less what was redeemed), the balance is what the
+statements say. Every line, mint and redemption
 without its counterpart adds a named item; what then remains has no name.
 """
 
@@ -16,7 +17,11 @@ from orchestrator.core.reconcile.devices import Devices, name_orphans, name_reco
 from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.fundings import match_fundings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
-from orchestrator.core.reconcile.ledgers import compare_bank_account, compare_ledger
+from orchestrator.core.reconcile.ledgers import (
+    compare_bank_account,
+    compare_ledger,
+    compare_totals,
+)
 from orchestrator.core.reconcile.lines import distinct
 from orchestrator.core.reconcile.payouts import match_payouts, name_charges
 from orchestrator.core.reconcile.reserves import items, reserves
@@ -57,6 +62,7 @@ def reconcile(
     name_records(findings, devices)
     name_orphans(findings, devices.orphans)
     compare_ledger(findings, chain, ledger)
+    compare_totals(findings, chain, ledger)
     compare_bank_account(findings, ledger, booked)
     name_debts(findings, ledger.open_debts, ledger.pending)
     name_risks(findings, ledger.at_risk)

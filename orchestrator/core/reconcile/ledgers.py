@@ -52,6 +52,46 @@ def compare_ledger(findings: BreakFindings, chain: ChainFacts, ledger: Ledger) -
                 )
 
 
+def compare_totals(findings: BreakFindings, chain: ChainFacts, ledger: Ledger) -> None:
+    """Compare what the contracts hold with the ledger and with the stored logs.
+
+    A log that was never stored is in neither of them, so they agree with each other; only the
+    contracts' own sums know it.
+    """
+    totals = chain.totals
+    if totals is None:
+        return
+    logged = sum(item.amount_micro for item in chain.mints) - sum(
+        item.amount_micro for item in chain.redemptions
+    )
+    held = {
+        "escrow": totals.escrow_micro,
+        "pending": totals.pending_micro,
+        "withdrawable": totals.withdrawable_micro,
+        "frozen": totals.frozen_micro,
+    }
+    rows = [
+        ("supply", totals.supply_micro, ledger.tokens.get("issued", 0), "the ledger"),
+        ("supply_of_logs", totals.supply_micro, logged, "the stored logs"),
+        ("owed", totals.owed_micro, ledger.owed_micro, "the ledger"),
+        ("owed_by_logs", totals.owed_micro, chain.owed_micro, "the stored logs"),
+        ("rail_balance", sum(held.values()), totals.rail_micro, "the token balance of PaymentRail"),
+    ]
+    rows += [(name, sum_, ledger.tokens.get(name, 0), "the ledger") for name, sum_ in held.items()]
+    for name, on_chain, booked, source in rows:
+        if on_chain != booked:
+            findings.broken(
+                Leg.CHAIN,
+                BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
+                [f"total:{name}"],
+                [],
+                on_chain,
+                booked,
+                "tEUR/6",
+                detail=f"the contracts' total at block {totals.block[:10]}, and {source}",
+            )
+
+
 def compare_bank_account(findings: BreakFindings, ledger: Ledger, booked: Iterable[Booked]) -> None:
     """Compare the ledger's safeguarding account with the sum of all the bank's lines."""
     lines = sum(item.line.amount_minor for item in booked if item.line.currency == "EUR")

@@ -143,6 +143,31 @@ class SettlementMoves:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractTotals:
+    """What the contracts hold at one block, in micro-euro, as a node answers.
+
+    Attributes:
+        block: The hash of the block, 0x-hex.
+        supply_micro: Tokens in circulation (`EuroToken.totalSupply`).
+        rail_micro: Tokens of PaymentRail (`EuroToken.balanceOf`).
+        escrow_micro: In all agreements (`PaymentRail.totals`, as the next four).
+        pending_micro: Of payees, within the dispute window.
+        withdrawable_micro: Of payees, after it.
+        frozen_micro: Disputed.
+        owed_micro: Open debts of all payees; a memo, not tokens.
+    """
+
+    block: str
+    supply_micro: int
+    rail_micro: int
+    escrow_micro: int
+    pending_micro: int
+    withdrawable_micro: int
+    frozen_micro: int
+    owed_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChainFacts:
     """What the chain says at one final block.
 
@@ -153,6 +178,7 @@ class ChainFacts:
         settlements: What each settlement moved to payees.
         debts: What each settlement recorded as debts.
         owed_micro: The open debts of all payees.
+        totals: What the contracts hold at that block; None: no node was asked.
     """
 
     supply_micro: int
@@ -161,6 +187,7 @@ class ChainFacts:
     settlements: Sequence[SettlementMoves] = ()
     debts: Sequence[SettlementMoves] = ()
     owed_micro: int = 0
+    totals: ContractTotals | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +275,7 @@ class Ledger:
         bank_cents: The balance of the safeguarding account; None: not compared.
         allocated: Credits for which two officers found an agreement.
         unallocated: Credits that name no agreement which can take them.
+        tokens: Kind of token account ("issued", "escrow", ...) -> its sum, micro-euro.
     """
 
     payouts: Sequence[LedgerPayout] = ()
@@ -262,6 +290,7 @@ class Ledger:
     bank_cents: int | None = None
     allocated: frozenset[bytes] = frozenset()
     unallocated: frozenset[bytes] = frozenset()
+    tokens: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

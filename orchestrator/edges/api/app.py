@@ -6,7 +6,15 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from orchestrator.edges.api import capture, evidence, health, problems, reads, registration
+from orchestrator.edges.api import (
+    capture,
+    evidence,
+    health,
+    outcomes,
+    problems,
+    reads,
+    registration,
+)
 from orchestrator.edges.api.limits import BodyLimit
 from orchestrator.edges.api.once import Once
 from orchestrator.edges.api.page import PAGE_HEADERS, page
@@ -41,6 +49,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(evidence.router)
     app.include_router(capture.router)
     app.include_router(reads.router)
+    app.include_router(outcomes.router)
     if parts.trace is not None:
         app.include_router(reads.traces)
     if parts.registration is not None:

@@ -1,8 +1,9 @@
-"""POST /capture of EPCIS 2.0: takes a signed document and returns a capture job."""
+"""POST /capture of EPCIS 2.0: takes a signed document, JSON or XML, and returns a capture job."""
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -49,17 +50,24 @@ _EXAMPLE = {
     "readPoint": {"id": "urn:epc:id:sgln:4012345.00011.0"},
 }
 _MEDIA = (JSON, "application/ld+json")
+_XML_MEDIA = ("application/xml", "text/xml")
+_XML = {"schema": {"type": "string", "description": "an EPCISDocument of EPCIS 1.0 to 2.0 in XML"}}
+_JSON_VERSION = re.compile(r"2\.0(?:\.\S*)?", re.ASCII)
+_XML_VERSION = re.compile(rf"1\.[0-2]|{_JSON_VERSION.pattern}", re.ASCII)
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {media: {"schema": {"type": "object"}, "example": _EXAMPLE} for media in _MEDIA},
+        "content": {media: {"schema": {"type": "object"}, "example": _EXAMPLE} for media in _MEDIA}
+        | dict.fromkeys(_XML_MEDIA, _XML),
     }
 }
-Version = Annotated[str | None, Header(max_length=20, description="2.0 or 2.0.x, if given")]
+Version = Annotated[
+    str | None, Header(max_length=20, description="2.0 or 2.0.x (XML: 1.x), if given")
+]
 
 
 async def _document(request: Request) -> Arrival:
-    return await read_arrival(request, _MEDIA, JSON)
+    return await read_arrival(request, (*_MEDIA, *_XML_MEDIA), JSON)
 
 
 @router.post(
@@ -96,10 +104,12 @@ def post_capture(
     before the answer: 202 with the finished job if the record is stored, else 422 with the reason
     as the problem's code. In both cases `Location` is the address of the job.
     """
+    supported = _XML_VERSION if arrival.media in _XML_MEDIA else _JSON_VERSION
     for version in (gs1_epcis_version, gs1_cbv_version):
-        if version and version.strip() != "2.0" and not version.strip().startswith("2.0."):
+        if version and not supported.fullmatch(version.strip()):
             raise Rejected(
-                ProblemCode.VERSION_UNSUPPORTED, f"version {version[:20]!r}; supported is 2.0.0"
+                ProblemCode.VERSION_UNSUPPORTED,
+                f"version {version[:20]!r}; supported are 2.0, and 1.0 to 1.2 in XML",
             )
     signature = jws_signature.strip()
     body = (

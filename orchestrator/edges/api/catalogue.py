@@ -58,9 +58,12 @@ _CLOCK = "Set the device's clock, then send a new record with a new counter."
 _KEY = "Give the device's public key as PEM, or hex or base64 of SubjectPublicKeyInfo or point."
 _OPERATOR = "Ask the operator of the rail."
 _NOTHING = "Nothing to do."
+_GATEWAY = "Send through the gateway that the owner assigned (`proofrail device assign`)."
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
 _ORACLE = "The rail retries by itself; ask the operator if it persists."
 
+# Too much at once has HTTP's own status; every other refused record is 422.
+_STATUSES: dict[StrEnum, int] = {Reason.TOO_LARGE: 413, Reason.TOO_MANY_RECORDS: 413}
 _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.TOO_LARGE: ("The record or message is too large", _SMALLER),
     Reason.TOO_MANY_RECORDS: ("Too many records in one message", _SMALLER),
@@ -92,6 +95,8 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.CODE_MALFORMED: ("An identifier breaks its rules, such as a check digit", _MAKER),
     Reason.VOCABULARY_UNKNOWN: ("A value is not in its standard vocabulary", _MAKER),
     Reason.EVENT_MISSING: ("The document has no event", _MAKER),
+    Reason.FIELD_MISSING: ("A field that the standard requires is missing", _MAKER),
+    Reason.VERSION_UNKNOWN: ("The document has a version that is not read here", _MAKER),
     Reason.SUBJECT_MISSING: (
         "The record names no consignment",
         "Name the SSCC of the logistic unit, or one purchase order (type po), in every event.",
@@ -176,6 +181,8 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "The device's key had expired at the record's time",
         "Rotate the key (`proofrail device rotate`), then send new records.",
     ),
+    ClaimReason.DEVICE_WITHOUT_KEY: ("The device has no key of its own", _GATEWAY),
+    ClaimReason.GATEWAY_NOT_ASSIGNED: ("The gateway was not assigned to the device", _GATEWAY),
     ClaimReason.CITED_EVENT_UNKNOWN: (
         "The record cites an event that the rail does not have",
         "Send the cited event first, then a new record that cites it.",
@@ -188,6 +195,10 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ClaimReason.ABOVE_TAP_LIMIT: (
         "The voucher's amount exceeds the mandate's tap limit",
         _NOTHING,
+    ),
+    ClaimReason.UNITS_UNCOUNTABLE: (
+        "The units that the record reports cannot be counted",
+        "Report them as serials or as a quantity in pieces, in a new record.",
     ),
     ClaimReason.TWO_PLACES: (
         "The device was elsewhere at that time: its key is cloned",
@@ -242,7 +253,7 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     ProblemCode.VERSION_UNSUPPORTED: (
         406,
         "This version of the standard is not supported",
-        "Ask for EPCIS and CBV 2.0, or leave out the version headers.",
+        "Ask for EPCIS and CBV 2.0 (in XML also 1.0 to 1.2), or leave out the version headers.",
     ),
     ProblemCode.BODY_TOO_SLOW: (
         408,
@@ -259,7 +270,7 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
         415,
         "The media type is not supported",
         "Send a record as text/plain or application/octet-stream, a batch as application/json, an "
-        "EPCIS document to /capture as application/json or application/ld+json.",
+        "EPCIS document to /capture as application/json, application/ld+json or application/xml.",
     ),
     ProblemCode.CONTENT_CODING_UNSUPPORTED: (
         415,
@@ -377,7 +388,10 @@ _REGISTRATIONS: dict[StrEnum, tuple[int, str, str]] = {
 }
 
 CATALOGUE: dict[str, CatalogueEntry] = (
-    {str(code): CatalogueEntry(title, step) for code, (title, step) in _RECORDS.items()}
+    {
+        str(code): CatalogueEntry(title, step, _STATUSES.get(code, 422))
+        for code, (title, step) in _RECORDS.items()
+    }
     | {
         str(code): CatalogueEntry(title, step, status)
         for code, (status, title, step) in (_REQUESTS | _REGISTRATIONS).items()

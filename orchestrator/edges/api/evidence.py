@@ -79,7 +79,7 @@ def post_evidence(
 
 
 def answers(parts: ApiParts, outcomes: Sequence[Sequence[AnsweredRecord]]) -> dict[str, Any]:
-    """Return `Answers` as JSON for the outcomes of an intake, with one receipt per device."""
+    """Return `Answers` as JSON for the outcomes of an intake, with receipts for each device."""
     by_device: dict[str, list[AnsweredRecord]] = defaultdict(list)
     for outcome in (outcome for outcomes_of_item in outcomes for outcome in outcomes_of_item):
         by_device[outcome.device].append(outcome)
@@ -91,11 +91,9 @@ def answers(parts: ApiParts, outcomes: Sequence[Sequence[AnsweredRecord]]) -> di
             for outcome in outcomes_of_item
         ],
         "receipts": [
-            {
-                "device": device,
-                "receipt": parts.receipts.sign(device, outcomes_of_item, at).decode(),
-            }
+            {"device": device, "receipt": receipt.decode()}
             for device, outcomes_of_item in by_device.items()
+            for receipt in parts.receipts.sign_all(device, outcomes_of_item, at)
         ],
     }
 

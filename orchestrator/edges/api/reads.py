@@ -59,7 +59,7 @@ def get_event(parts: Parts, caller: Anyone, event_id: Id) -> EventView:
     with parts.store.read() as session:
         match = evidence.event_with_device(session, event_id)
     if match is None or not caller.sees(match[1]):
-        raise _not_found("event", event_id)
+        raise not_found("event", event_id)
     event, device = match
     return EventView(**_columns(event, EventView, device=device, evidence=event.evidence_hash))
 
@@ -71,7 +71,7 @@ def get_payment(parts: Parts, caller: Anyone, payment_id: Id) -> PaymentDetails:
         row = session.get(tables.PaymentRow, payment_id)
         agreement = agreements.of_payment(session, payment_id)
         if row is None or not caller.sees(agreement.device):
-            raise _not_found("payment", payment_id)
+            raise not_found("payment", payment_id)
         facts = [
             {"fact": fact.fact, "detail": fact.detail, "at": fact.at}
             for fact in payments.facts_of(session, payment_id)
@@ -91,12 +91,12 @@ def list_payments(
 ) -> Page[PaymentView]:
     """List payments, optionally of one stage or agreement. A partner sees its devices' only."""
     with parts.store.read() as session:
-        last = _cursor(after, _time_and_id)
+        last = cursor_of(after, _time_and_id)
         rows = payments.page(session, stage, agreement, last, limit + 1, caller.scope)
     shown = rows[:limit]
     views = [PaymentView(**_payment(row)) for row in shown]
     return Page[PaymentView](
-        items=views, next=_next(rows, limit, lambda row: f"{row.created_at}|{row.payment_id}")
+        items=views, next=next_of(rows, limit, lambda row: f"{row.created_at}|{row.payment_id}")
     )
 
 
@@ -106,12 +106,12 @@ def list_agreements(
 ) -> Page[AgreementView]:
     """List agreements with their payment terms and progress. A partner sees its devices' only."""
     with parts.store.read() as session:
-        rows = agreements.page(session, _cursor(after, str) or "", limit + 1, caller.scope)
+        rows = agreements.page(session, cursor_of(after, str) or "", limit + 1, caller.scope)
     views = [
         AgreementView(**_columns(row, AgreementView, cap=_amount(row.cap_micro)))
         for row in rows[:limit]
     ]
-    return Page[AgreementView](items=views, next=_next(rows, limit, lambda row: row.agreement_id))
+    return Page[AgreementView](items=views, next=next_of(rows, limit, lambda row: row.agreement_id))
 
 
 @router.get("/v1/devices", tags=["evidence"], responses=_LIST, summary="Devices by name")
@@ -120,10 +120,10 @@ def list_devices(
 ) -> Page[DeviceView]:
     """List enrolled devices, in any status. A partner sees its own only."""
     with parts.store.read() as session:
-        last = _cursor(after, str) or ""
+        last = cursor_of(after, str) or ""
         rows = agreements.page_of_devices(session, last, limit + 1, caller.scope)
     views = [DeviceView(**_columns(row, DeviceView)) for row in rows[:limit]]
-    return Page[DeviceView](items=views, next=_next(rows, limit, lambda row: row.name))
+    return Page[DeviceView](items=views, next=next_of(rows, limit, lambda row: row.name))
 
 
 @router.get("/v1/rejected", tags=["evidence"], responses=_LIST, summary="Rejections, newest first")
@@ -136,11 +136,11 @@ def list_rejected(
     after: After = None,
 ) -> Page[RejectionView]:
     """List refused input. A partner sees only input of its own devices."""
-    before = _cursor(after, _number)
+    before = cursor_of(after, number_in)
     with parts.store.read() as session:
         rows = rejections.page(session, reason, device, caller.scope, before, limit + 1)
     views = [RejectionView(**_rejection(row)) for row in rows[:limit]]
-    return Page[RejectionView](items=views, next=_next(rows, limit, lambda row: str(row.id)))
+    return Page[RejectionView](items=views, next=next_of(rows, limit, lambda row: str(row.id)))
 
 
 @router.get("/v1/rejected/{number}", tags=["evidence"], responses=_ONE, summary="One rejection")
@@ -151,7 +151,7 @@ def get_rejected(
     with parts.store.read() as session:
         row = rejections.get(session, number)
     if row is None or not caller.sees(row.device):
-        raise _not_found("rejection", str(number))
+        raise not_found("rejection", str(number))
     return RejectionDetails(**_rejection(row), body_base64=base64.b64encode(row.body).decode())
 
 
@@ -194,11 +194,11 @@ def get_trace(
     with suppress(Rejected), parts.store.read() as session:  # its detail may name others' ids
         own = partner_trace(parts.trace(session, any_id), caller.sees)
     if own is None:
-        raise _not_found("object of your devices with the id", any_id)
+        raise not_found("object of your devices with the id", any_id)
     return own
 
 
-def _not_found(what: str, name: str) -> Rejected:
+def not_found(what: str, name: str) -> Rejected:
     return Rejected(ProblemCode.NOT_FOUND, f"no {what} {name}")
 
 
@@ -229,14 +229,14 @@ def _rejection(row: tables.RejectionRow) -> dict[str, Any]:
     )
 
 
-def _next(rows: Sequence[Row], limit: int, place: Callable[[Row], str]) -> str | None:
+def next_of(rows: Sequence[Row], limit: int, place: Callable[[Row], str]) -> str | None:
     """Return the cursor after the last row shown, None if there are no more rows."""
     if len(rows) <= limit:
         return None
     return base64.urlsafe_b64encode(place(rows[limit - 1]).encode()).decode()
 
 
-def _cursor(text: str | None, read: Callable[[str], Any]) -> Any:
+def cursor_of(text: str | None, read: Callable[[str], Any]) -> Any:
     if text is None:
         return None
     try:
@@ -245,7 +245,7 @@ def _cursor(text: str | None, read: Callable[[str], Any]) -> Any:
         raise Rejected(ProblemCode.CURSOR_UNKNOWN, f"{text[:60]!r} is not a cursor") from None
 
 
-def _number(text: str) -> int:
+def number_in(text: str) -> int:
     number = int(text)
     if not 0 <= number < 2**63:  # the store's range
         raise ValueError(text)
@@ -254,4 +254,4 @@ def _number(text: str) -> int:
 
 def _time_and_id(text: str) -> tuple[int, str]:
     at, last = text.split("|")
-    return _number(at), last
+    return number_in(at), last

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from orchestrator.core.health import Severity
+from orchestrator.core.later_outcome import MAX_IDS
 from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
 from orchestrator.edges.api.wire import SOME_ID, SOME_SHA, Amount, Id, Seconds, Sha, example
@@ -169,6 +170,66 @@ class DeviceView(BaseModel):
     expires_at: Seconds = Field(description="end of its newest key; 0: never")
     endorsement: str = Field(description="SHA-256 of its endorsement certificate, or empty")
     compromised_since: Seconds | None
+
+
+class LaterOutcomeView(BaseModel):
+    """What became of a record after its receipt."""
+
+    model_config = example(
+        id=SOME_SHA,
+        device="cp-0001",
+        evidence=SOME_SHA,
+        event_id=SOME_ID,
+        counter=17,
+        outcome="implausible_reading",
+        detail="500000.000 kWh in 60 s, at most 0.367 kWh fit 22 kW",
+        next_step="Read the meter and compare it with the record.",
+        payment_id=None,
+        at=1_790_000_000,
+        acknowledged_at=None,
+    )
+    id: Sha
+    device: str = Field(description="the device that the record is about")
+    evidence: Sha
+    event_id: Id
+    counter: int
+    outcome: str = Field(
+        description="why no claim can contain it; payment_ and a stage: its payment ended there; "
+        "accepted: that payment goes on after all. The newest one counts"
+    )
+    detail: str
+    next_step: str
+    payment_id: Id | None
+    at: Seconds
+    acknowledged_at: Seconds | None
+
+
+class LaterOutcomes(BaseModel):
+    """A page of outcomes, in order, and the same ones signed by the rail as over MQTT."""
+
+    model_config = example(
+        items=[LaterOutcomeView.model_config["json_schema_extra"]["examples"][0]],
+        next=None,
+        signed=["eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"],
+    )
+    items: list[LaterOutcomeView]
+    next: str | None = Field(description="pass it as `after` for the next page; null: last page")
+    signed: list[str] = Field(description="compact JWS of the rail's receipt key")
+
+
+class OutcomeIds(BaseModel):
+    """Outcomes that a device has stored."""
+
+    model_config = example(version=1, ids=[SOME_SHA])
+    version: Literal[1] = 1
+    ids: list[Sha] = Field(max_length=MAX_IDS)
+
+
+class Acknowledged(BaseModel):
+    """How many of the outcomes were not acknowledged before."""
+
+    model_config = example(acknowledged=1)
+    acknowledged: int
 
 
 class RejectionView(BaseModel):

@@ -9,13 +9,16 @@ from typing import Literal
 
 from device_adapters.registry import protocol_names
 from device_adapters.topics import (
+    DEVICE_SUBJECTS,
     EVIDENCE_SUBJECTS,
     LOG_INFO,
     LOG_READ,
     STORED,
+    acknowledgements_topic,
     client_id_of,
     evidence_topic,
     inbox_of,
+    outcomes_topic,
     receipts_topic,
     subject_of,
 )
@@ -27,9 +30,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class CredentialRole(StrEnum):
     """What a credential may do (docs/ARCHITECTURE.md, Wire)."""
 
-    DEVICE = "device"  # publishes its own evidence, reads its own receipts
+    DEVICE = "device"  # publishes its own evidence, reads its own receipts and outcomes
     ORACLE = "oracle"  # reads all evidence, publishes nothing
-    RAIL = "rail"  # reads all evidence, publishes receipts
+    RAIL = "rail"  # reads all that devices publish, publishes receipts and outcomes
     COLLECTOR = "collector"  # adds evidence from another broker, reads nothing
 
 
@@ -61,14 +64,18 @@ def rights_of(name: str, role: CredentialRole) -> Rights:
     """
     inbox = f"{inbox_of(name)}.>"
     if role is CredentialRole.DEVICE:
-        evidence = [subject_of(evidence_topic(name, protocol)) for protocol in protocol_names()]
-        return Rights("mqtt", tuple(evidence), (subject_of(receipts_topic(name)),))
+        published = [evidence_topic(name, protocol) for protocol in protocol_names()]
+        published.append(acknowledgements_topic(name))
+        read = receipts_topic(name), outcomes_topic(name)
+        return Rights("mqtt", tuple(map(subject_of, published)), tuple(map(subject_of, read)))
     if role is CredentialRole.COLLECTOR:
         subjects = [f"{STORED}proofrail.*.evidence.{protocol}" for protocol in protocol_names()]
         return Rights("nats", tuple(subjects), (inbox,))
     reading = (LOG_READ, LOG_INFO)
-    answers = (f"{STORED}proofrail.*.receipts",) if role is CredentialRole.RAIL else ()
-    return Rights("nats", (*reading, *answers), (EVIDENCE_SUBJECTS, inbox))
+    if role is CredentialRole.RAIL:
+        answers = f"{STORED}proofrail.*.receipts", f"{STORED}proofrail.*.outcomes"
+        return Rights("nats", (*reading, *answers), (DEVICE_SUBJECTS, inbox))
+    return Rights("nats", reading, (EVIDENCE_SUBJECTS, inbox))
 
 
 def may_connect(name: str, role: CredentialRole, protocol: str, client_id: str) -> bool:

@@ -13,6 +13,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_adapters.types import MAX_MESSAGE_BYTES
 from orchestrator.edges.broker.credentials import path, replace_private
 from orchestrator.errors import Halt
 
@@ -21,8 +22,9 @@ _STOP_SECONDS = 20
 _NOBODY_ANSWERS_SECONDS, _ADMISSION_SECONDS = 1, 60
 _SILENCE_SECONDS = 10  # a thousand may connect at once, and each waits for its turn to speak
 _PDEATHSIG = 1
-# the largest message (256 KiB), with its MQTT and NATS headers
-_MAX_PAYLOAD = "257KB"
+# Twice the largest message that is taken (device_adapters.types.MAX_MESSAGE_BYTES): the rail
+# answers what lies between by name. Above it the server ends an MQTT connection without an answer.
+MAX_PAYLOAD_BYTES = 2 * MAX_MESSAGE_BYTES
 _SPARE_BYTES = 512 * 1024 * 1024  # for MQTT sessions, next to the log
 
 _CONFIG = """\
@@ -145,7 +147,7 @@ def config_text(plan: ServerPlan, keys: ServerKeys, admitting: bool) -> str:
         host=plan.host,
         nats_port=plan.nats_port,
         mqtt_port=plan.mqtt_port,
-        max_payload=_MAX_PAYLOAD,
+        max_payload=MAX_PAYLOAD_BYTES,
         log=folder / "nats.log",
         store=folder,  # the server adds the folder jetstream
         store_bytes=plan.log_bytes + _SPARE_BYTES,

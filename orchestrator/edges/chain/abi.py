@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.codec import ABICodec
+from eth_abi.exceptions import DecodingError
 from web3 import Web3
 from web3._utils.events import get_event_data
+from web3.exceptions import Web3Exception
 
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 
 # contracts of 0.3.0 emit these events under their former names
 FORMER_NAMES = {"DebtPaid": "CreditPaid"}
+_KEPT_LOGS = 4_096  # decoded logs in memory: far more than the blocks hold that are read again
 _PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
@@ -93,3 +97,58 @@ def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> Dec
         block_hash=event["blockHash"],
         index=event["logIndex"],
     )
+
+
+class LogDecoder:
+    """Decodes the logs of some contracts, each log once: the newest blocks are read repeatedly.
+
+    Args:
+        codec: web3's ABI codec.
+        abis: Address (0x-hex) -> ABI of the contract there.
+    """
+
+    def __init__(self, codec: ABICodec, abis: Mapping[str, list[dict[str, Any]]]) -> None:
+        self._codec = codec
+        self._events = {
+            (address.lower(), topic): event
+            for address, abi in abis.items()
+            for topic, event in event_topics(abi)
+        }
+        self._decoded: dict[tuple[str, str], DecodedLog] = {}  # by block hash and index
+
+    def name(self, raw: dict[str, Any]) -> str | None:
+        """Return the present name of the event of a checked log; None if it is not known."""
+        event = self._event(raw)
+        return _PRESENT_NAMES.get(event["name"], event["name"]) if event else None
+
+    def decode(self, raw_logs: Iterable[dict[str, Any]]) -> list[DecodedLog]:
+        """Return the logs whose events are known.
+
+        Args:
+            raw_logs: Checked logs, as core/block_json.py makes them.
+
+        Raises:
+            WrongAnswer: One does not have the arguments of its event.
+        """
+        return [
+            self._one(event, raw) for raw in raw_logs if (event := self._event(raw)) is not None
+        ]
+
+    def _event(self, raw: dict[str, Any]) -> dict[str, Any] | None:
+        return self._events.get((raw["address"], raw["topics"][0])) if raw["topics"] else None
+
+    def _one(self, event: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
+        key = (raw["blockHash"], raw["logIndex"])
+        log = self._decoded.get(key)
+        if log is None:
+            if len(self._decoded) >= _KEPT_LOGS:
+                self._decoded.clear()
+            try:
+                log = self._decoded[key] = decode_log(self._codec, event, raw)
+            except (Web3Exception, DecodingError, ValueError) as error:
+                raise WrongAnswer(
+                    NodeFault.MALFORMED,
+                    f"log {raw['logIndex']} of block {raw['blockHash']} is no {event['name']}: the "
+                    "node shows a chain with another contract at our address",
+                ) from error
+        return log

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from orchestrator.core.anchors import Anchor, parse
+from orchestrator.core.audit.blocks import transaction_call
 from orchestrator.edges.chain.client import Chain
-from orchestrator.errors import Retry
+from orchestrator.edges.chain.ethereum import Account
 
 _BLOCKS_AT_ONCE, _CALLS_AT_ONCE = 1_000, 200
 _ANCHORED = ("Settled", "Released")  # the logs that anchored calls leave
@@ -43,12 +44,11 @@ def read_anchors(chain: Chain, senders: Collection[str], last: int) -> list[Anch
 
 
 def _anchors(chain: Chain, blocks: dict[str, int], senders: set[str]) -> list[Anchor]:
-    sent = chain.rpc_many([("eth_getTransactionByHash", [tx_hash]) for tx_hash in blocks])
     anchors = []
-    for (tx_hash, number), transaction in zip(blocks.items(), sent, strict=True):
-        if transaction is None:
-            raise Retry(f"the node does not show transaction {tx_hash}")
-        anchor = parse(bytes.fromhex(transaction["input"][2:]))
-        if anchor is not None and transaction["from"].lower() in senders:
+    for (tx_hash, number), raw in zip(
+        blocks.items(), chain.reader.transactions(list(blocks)), strict=True
+    ):
+        anchor = parse(transaction_call(raw)[1])
+        if anchor is not None and Account.recover_transaction(raw).lower() in senders:
             anchors.append(Anchor(*anchor, number, tx_hash))
     return anchors

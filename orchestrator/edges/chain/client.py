@@ -1,7 +1,8 @@
-"""The client of a node: reads blocks and logs, sends signed bytes, and never guesses.
+"""The client of a rail's nodes: reads blocks and logs, sends signed bytes, and never guesses.
 
-An RPC error does not mean that a send failed: its fate is yes, no or unknown, and only the chain's
-own answer (a receipt, a used nonce) decides.
+Blocks, logs, receipts and call data are used only if they prove themselves (checked.py). An RPC
+error does not mean that a send failed: its fate is yes, no or unknown, and only the chain's own
+answer (a receipt, a used nonce) decides.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import requests
 from web3 import Web3
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception
 
-from orchestrator.edges.chain.abi import DecodedLog, decode_log, error_selectors, event_topics
+from orchestrator.core.audit.blocks import transaction_call
+from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_nonce
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
+from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
+from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
+from orchestrator.edges.chain.nodes import Nodes, lacks_method, refusal
+from orchestrator.edges.chain.provider import NodesProvider
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
@@ -25,7 +31,6 @@ TOO_MUCH_GAS = "needs more gas than one transaction may use"
 # what nodes say then: geth, reth and anvil; Hardhat
 _TOO_MUCH_GAS_TEXTS = ("exceeds allowance", "out of gas", "requires gas floor")
 TIP_WEI = 1_000_000_000
-_KEPT_LOGS = 4_096  # decoded logs in memory: far more than the blocks hold that are read again
 # refusals that may be about this very transaction: its outcome is open
 _MAYBE_SENT = ("already known", "already imported", "known transaction", "nonce too low")
 
@@ -65,81 +70,83 @@ class Quote:
 
 
 class Chain:
-    """A node at `url`, checked to be the chain of `deployment` before anything is sent."""
+    """The chain of `deployment` at one or several nodes; checked before anything is sent.
+
+    Args:
+        url: The node that is asked first.
+        deployment: Where the contracts are.
+        artifacts: The compiled contracts by name.
+        timeout_s: For one request.
+        others: Further nodes of the same chain: asked if the first is silent, and compared with it.
+    """
 
     def __init__(
-        self, url: str, deployment: Deployment, artifacts: dict[str, Artifact], timeout_s: int = 30
+        self,
+        url: str,
+        deployment: Deployment,
+        artifacts: dict[str, Artifact],
+        timeout_s: int = 30,
+        others: Sequence[str] = (),
     ) -> None:
         self.url, self.deployment = url, deployment
-        self._session = requests.Session()
-        self._timeout_s = timeout_s
-        self.web3 = Web3(Web3.HTTPProvider(url, session=self._session))
+        self.nodes = Nodes((url, *others), timeout_s)
+        self.reader = BlockReader(
+            self.nodes,
+            frozenset(bytes.fromhex(at[2:]) for at in deployment.addresses.values()),
+        )
+        self.web3 = Web3(NodesProvider(self.nodes))
         self._contracts = {
             name: self.web3.eth.contract(address=address, abi=artifacts[name].abi)
             for name, address in deployment.addresses.items()
         }
-        self._events = {
-            (address.lower(), topic): abi
-            for name, address in deployment.addresses.items()
-            for topic, abi in event_topics(artifacts[name].abi)
-        }
-        self._topics = {
-            (address, abi["name"]): topic for (address, topic), abi in self._events.items()
-        }
-        self._decoded_logs: dict[tuple[Any, ...], DecodedLog] = {}  # by all that a log is made of
+        self._decoder = LogDecoder(
+            self.web3.codec,
+            {at: artifacts[name].abi for name, at in deployment.addresses.items()},
+        )
         self._errors = dict(error_selectors(artifact.abi for artifact in artifacts.values()))
 
     # --- identity
 
     def check_identity(self) -> None:
-        """Raise Halt unless the node's chain id, genesis and code are those of the deployment."""
-        chain_id, genesis = self.rpc_many(
-            [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
-        )
-        actual = (int(chain_id, 16), genesis["hash"])
+        """Raise Halt unless the nodes' chain id, genesis and code are those of the deployment.
+
+        A node that is silent now is checked when it answers (health_monitor.py).
+
+        Raises:
+            Retry: None answers.
+        """
         wanted = (self.deployment.chain_id, self.deployment.genesis)
-        if actual != wanted:
-            raise Halt(
-                f"{self.url} is another chain: chain id and genesis are {actual}, the deployment "
-                f"has {wanted}. Nothing was sent. Next: point the rail at its own node."
-            )
         rail = self.deployment.addresses["PaymentRail"]
-        if self.rpc("eth_getCode", [rail, "latest"]) == "0x":
-            raise Halt(
-                f"there is no code at PaymentRail {rail}: the node lost its chain or was "
-                "reset. Nothing was sent. Next: point the rail at a node that has its chain; a "
-                "development chain that was reset needs a new home and a new deployment."
-            )
+        calls = [
+            ("eth_chainId", []),
+            ("eth_getBlockByNumber", ["0x0", False]),
+            ("eth_getCode", [rail, "latest"]),
+        ]
+        for name, (chain_id, genesis, code) in self.nodes.each(calls).items():
+            actual = (_number(chain_id), genesis.get("hash") if genesis else None)
+            if actual != wanted:
+                raise Halt(
+                    f"{name} is another chain: chain id and genesis are {actual}, the deployment "
+                    f"has {wanted}. Nothing was sent. Next: point the rail at its own node."
+                )
+            if code == "0x":
+                raise Halt(
+                    f"there is no code at PaymentRail {rail}: the node {name} lost its chain or "
+                    "was reset. Nothing was sent. Next: point the rail at a node that has its "
+                    "chain; a development chain that was reset needs a new home and a new "
+                    "deployment."
+                )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Return the URLs of all nodes, the preferred one first; they may hold secrets."""
+        return tuple(endpoint.url for endpoint in self.nodes.endpoints)
 
     # --- reading
 
     def rpc(self, method: str, params: list[Any]) -> Any:
-        """Return the result of one JSON-RPC call; raise Retry if the node does not answer it."""
-        return self.rpc_many([(method, params)])[0]
-
-    def rpc_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """Return the results of a JSON-RPC batch; raise Retry if any is missing or an error."""
-        answers = self._post(calls)
-        for (method, _), answer in zip(calls, answers, strict=True):
-            if (refusal := _refusal(answer)) is not None:
-                raise Retry(f"{method}: {refusal}")
-        return [answer.get("result") for answer in answers]
-
-    def _post(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
-        body = [
-            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            for number, (method, params) in enumerate(calls)
-        ]
-        try:
-            reply = self._session.post(self.url, json=body, timeout=self._timeout_s)
-            answers = sorted(reply.json(), key=lambda answer: answer["id"])
-            if not all(isinstance(answer, dict) for answer in answers):
-                raise TypeError("an answer is not an object")
-        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            raise Retry(f"the node at {self.url} gave no usable answer: {error}") from error
-        if [answer["id"] for answer in answers] != list(range(len(calls))):
-            raise Retry(f"the node at {self.url} answered {len(answers)} of {len(calls)} calls")
-        return answers
+        """Return the result of one JSON-RPC call; raise Retry if no node answers it."""
+        return self.nodes.rpc_many([(method, params)])[0]
 
     def head(self) -> int:
         """Return the number of the newest block."""
@@ -151,89 +158,83 @@ class Chain:
         Raises:
             Retry: The node names none.
         """
-        block = self.rpc("eth_getBlockByNumber", ["finalized", False])
-        if not isinstance(block, dict):
-            raise Retry(f"the node gave {block!r:.60} instead of its finalized block")
-        return _number(block.get("number"))
+        return self.reader.finalized().number
 
     def newest(self) -> SeenBlock:
         """Return the newest block: the one question that says whether anything is new."""
-        return _seen(self.rpc("eth_getBlockByNumber", ["latest", False]))
+        return _seen(self.reader.newest())
 
     def blocks(self, numbers: Iterable[int]) -> list[SeenBlock]:
-        """Return blocks by number, in one round trip; raise Retry if one has vanished."""
-        raw_blocks = self.rpc_many(
-            [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
-        )
-        if any(block is None for block in raw_blocks):
-            raise Retry("a block vanished while it was read")
-        return [_seen(raw) for raw in raw_blocks]
+        """Return blocks by number; raise Retry if one has vanished or does not prove itself.
+
+        Blocks with consecutive numbers follow each other by their parents' hashes.
+        """
+        return [_seen(header) for header in self.reader.headers(numbers)]
+
+    def hashes_at(self, number: int) -> dict[str, str | None]:
+        """Return {node: hash of its block of that number} for every node that answers.
+
+        None where the node does not have the block yet. A header that does not prove itself is no
+        answer.
+
+        Raises:
+            Retry: No node gives a usable answer.
+        """
+        return self.reader.hashes_at(number)
 
     def logs_of(self, block_hashes: Sequence[str]) -> list[DecodedLog]:
         """Return our contracts' logs of these blocks; by hash, so a reorganisation mixes none."""
-        addresses = list(self.deployment.addresses.values())
-        calls = [
-            ("eth_getLogs", [{"blockHash": block_hash, "address": addresses}])
-            for block_hash in block_hashes
-        ]
-        return [log for raw_logs in self.rpc_many(calls) for log in self._decoded(raw_logs)]
+        headers = [self.reader.known(block_hash) for block_hash in block_hashes]
+        return self._decoder.decode(self.reader.logs(headers))
 
     def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
         """Return one contract's logs of a range of blocks, oldest first."""
-        query = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "address": self.deployment.addresses[contract],
-        }
-        return self._decoded(self.rpc("eth_getLogs", [query]))
+        address = self.deployment.addresses[contract].lower()
+        raw_logs = self.reader.logs_between(first, last)
+        return self._decoder.decode(raw for raw in raw_logs if raw["address"] == address)
 
     def logs_named(
         self, events: Mapping[str, Sequence[str]], first: int, last: int
     ) -> list[DecodedLog]:
-        """Return some events of several contracts in a range of blocks, oldest first, in one call.
+        """Return some events of several contracts in a range of blocks, oldest first.
 
         Args:
             events: Contract -> names of its events.
             first: The first block.
             last: The last block.
         """
-        addresses = [self.deployment.addresses[contract] for contract in events]
-        topics = {
-            self._topics[address.lower(), name]
-            for address, names in zip(addresses, events.values(), strict=True)
+        wanted = {
+            (self.deployment.addresses[contract].lower(), name)
+            for contract, names in events.items()
             for name in names
         }
-        query = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "address": addresses,
-            "topics": [sorted(topics)],
+        return self._decoder.decode(
+            raw
+            for raw in self.reader.logs_between(first, last)
+            if (raw["address"], self._decoder.name(raw)) in wanted
+        )
+
+    def receipts(self, tx_hashes: Sequence[str]) -> list[CheckedReceipt | None]:
+        """Return receipts out of blocks that the node's chain holds; None where there is none yet.
+
+        Raises:
+            Retry: A receipt is not in the block that the node names, or does not prove itself.
+        """
+        calls = [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in tx_hashes]
+        places = {
+            tx_hash: (_number(receipt.get("blockNumber")), receipt.get("blockHash"))
+            for tx_hash, receipt in zip(tx_hashes, self.nodes.rpc_many(calls), strict=True)
+            if isinstance(receipt, dict)
         }
-        return self._decoded(self.rpc("eth_getLogs", [query]))
-
-    def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[DecodedLog]:
-        if not isinstance(raw_logs, list):
-            raise Retry(f"the node gave {raw_logs!r:.60} instead of logs")
-        logs = []
-        for raw in raw_logs:
-            abi = self._events.get((raw["address"].lower(), raw["topics"][0]))
-            if abi is not None:
-                logs.append(self._decode(abi, raw))
-        return logs
-
-    def _decode(self, abi: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
-        """Decode a log, once: the newest blocks are read again and again, by several readers."""
-        key = (raw["blockHash"], raw["logIndex"], raw["address"], raw["data"], *raw["topics"])
-        log = self._decoded_logs.get(key)
-        if log is None:
-            if len(self._decoded_logs) >= _KEPT_LOGS:
-                self._decoded_logs.clear()
-            log = self._decoded_logs[key] = decode_log(self.web3.codec, abi, raw)
-        return log
-
-    def receipts(self, tx_hashes: Sequence[str]) -> list[dict[str, Any] | None]:
-        """Return receipts in the form of JSON-RPC; None where there is none (yet)."""
-        return self.rpc_many([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in tx_hashes])
+        numbers = sorted({number for number, _ in places.values()})
+        on_chain = {header.hash for header in self.reader.headers(numbers)}
+        checked = self.reader.receipts(on_chain)
+        for tx_hash, (_, block_hash) in places.items():
+            if block_hash in on_chain and tx_hash not in checked:
+                text = f"the node gave a receipt of {tx_hash} that is not in block {block_hash}"
+                self.nodes.distrust(f"{text} [{NodeFault.RECEIPTS}]")
+                raise WrongAnswer(NodeFault.RECEIPTS, text)
+        return [checked.get(tx_hash) for tx_hash in tx_hashes]
 
     def call_input(self, tx_hash: str, contract: str) -> tuple[str, dict[str, Any]]:
         """Return (function, arguments) of a transaction to one of our contracts.
@@ -241,36 +242,50 @@ class Chain:
         ("", {}) if it went to another address, whose call data would prove nothing.
 
         Raises:
-            Retry: The node does not show the transaction.
+            Retry: The node does not show the transaction, or shows one with another hash.
         """
-        transaction = self.rpc("eth_getTransactionByHash", [tx_hash])
-        if transaction is None:
-            raise Retry(f"the node does not show transaction {tx_hash}")
+        to, data = transaction_call(self.reader.transaction(tx_hash))
         own_contract = self._contracts[contract]
-        if (transaction["to"] or "").lower() != own_contract.address.lower():
+        if to != bytes.fromhex(own_contract.address[2:]):
             return "", {}
-        function, arguments = own_contract.decode_function_input(transaction["input"])
+        function, arguments = own_contract.decode_function_input(data)
         return function.fn_name, arguments
 
-    def view(self, contract: str, function: str, *args: Any) -> Any:
-        """Return the result of a view function at the newest block.
+    def view(self, contract: str, function: str, *args: Any, at: int | None = None) -> Any:
+        """Return the result of a view function.
+
+        Args:
+            contract: The contract's name.
+            function: The function's name.
+            args: Its arguments.
+            at: The number of a block; None: the newest one.
 
         Raises:
             Retry: The node does not answer, or the call reverts.
         """
+        call = self._contracts[contract].functions[function](*args)
         try:
-            return self._contracts[contract].functions[function](*args).call()
-        except (Web3Exception, requests.RequestException, ValueError) as error:
+            return call.call(block_identifier="latest" if at is None else at)
+        except (Web3Exception, ValueError) as error:
             raise Retry(f"{contract}.{function}: {self.error_name(error)}") from error
 
-    def fates(
-        self, address: str, tx_hashes: Sequence[str], block: int
-    ) -> tuple[int, list[dict[str, Any] | None]]:
-        """Return (nonces that this address had used at that block, receipts), from one batch."""
-        calls = [("eth_getTransactionCount", [address, hex(block)])]
-        calls += [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in tx_hashes]
-        used, *receipts = self.rpc_many(calls)
-        return _number(used), receipts
+    def used_nonces(self, address: str, block: int) -> int:
+        """Return how many transactions of an address the chain holds up to a block, with proof.
+
+        A node that serves no proofs is believed only as far as all nodes agree: the lowest of
+        their numbers counts.
+
+        Raises:
+            Retry: The proof does not hold, or the node lacks the state of that block.
+        """
+        [header] = self.reader.headers([block])
+        [answer] = self.nodes.ask([("eth_getProof", [address, [], hex(block)])])
+        if lacks_method(answer):
+            counts = self.nodes.each([("eth_getTransactionCount", [address, hex(block)])])
+            return min(_number(count) for [count] in counts.values())
+        if (reason := refusal(answer)) is not None:
+            raise Retry(f"eth_getProof: {reason}")
+        return check_nonce(header, address, answer.get("result"))
 
     def nonce(self, address: str) -> int:
         """Return the number of transactions that the chain has from this address."""
@@ -298,22 +313,22 @@ class Chain:
             "data": data,
             "gas": hex(GAS_LIMIT),
         }
-        estimate, *others = self._post(
+        estimate, *others = self.nodes.ask(
             [
                 ("eth_estimateGas", [request]),
                 ("eth_getBlockByNumber", ["latest", False]),
                 ("eth_getTransactionCount", [sender, "latest"]),
             ]
         )
-        if (refusal := _refusal(estimate)) is not None:
-            if any(text in refusal.lower() for text in _TOO_MUCH_GAS_TEXTS):
+        if (reason := refusal(estimate)) is not None:
+            if any(text in reason.lower() for text in _TOO_MUCH_GAS_TEXTS):
                 raise Retry(f"{call.contract}.{call.function} {TOO_MUCH_GAS}")
             error = estimate.get("error")
             named = self._error_of(error.get("data")) if isinstance(error, dict) else None
-            raise Retry(f"{call.contract}.{call.function} would revert: {named or refusal}")
+            raise Retry(f"{call.contract}.{call.function} would revert: {named or reason}")
         for answer in others:
-            if (refusal := _refusal(answer)) is not None:
-                raise Retry(f"{call.contract}.{call.function} is not quoted: {refusal}")
+            if (reason := refusal(answer)) is not None:
+                raise Retry(f"{call.contract}.{call.function} is not quoted: {reason}")
         block, used = (answer.get("result") for answer in others)
         gas = min(_number(estimate.get("result")) * 5 // 4, GAS_LIMIT)
         base = _number((block or {}).get("baseFeePerGas"))
@@ -342,7 +357,7 @@ class Chain:
         Only the same bytes may be sent again after "unknown": an RPC error is not a refusal.
         """
         try:
-            answers = self._post([("eth_sendRawTransaction", [raw]) for raw in raws])
+            answers = self.nodes.ask([("eth_sendRawTransaction", [raw]) for raw in raws])
         except Retry:
             return ["unknown"] * len(raws)
         return [_verdict(answer) for answer in answers]
@@ -360,27 +375,14 @@ class Chain:
 
 
 def _verdict(answer: dict[str, Any]) -> str:
-    refusal = _refusal(answer)
-    if refusal is None:
+    reason = refusal(answer)
+    if reason is None:
         return "sent" if answer.get("result") else "unknown"
-    return "unknown" if any(text in refusal.lower() for text in _MAYBE_SENT) else refusal.lower()
+    return "unknown" if any(text in reason.lower() for text in _MAYBE_SENT) else reason.lower()
 
 
-def _refusal(answer: dict[str, Any]) -> str | None:
-    """Return the text of a node's error; None if there is none, or if it is null."""
-    error = answer.get("error")
-    if error is None:
-        return None
-    return str(error.get("message", error)) if isinstance(error, dict) else str(error)
-
-
-def _seen(raw: Any) -> SeenBlock:
-    try:
-        return SeenBlock(
-            int(raw["number"], 16), raw["hash"], raw["parentHash"], int(raw["timestamp"], 16)
-        )
-    except (TypeError, KeyError, ValueError) as error:
-        raise Retry(f"the node gave {raw!r:.60} instead of a block") from error
+def _seen(header: CheckedHeader) -> SeenBlock:
+    return SeenBlock(header.number, header.hash, header.parent, header.timestamp)
 
 
 def _number(quantity: Any) -> int:

@@ -23,6 +23,7 @@ LOGS = {
         "DeviceResumed",
         "DeviceRevoked",
         "CompromiseDeclared",
+        "GatewayAssigned",
     ),
     "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
 }
@@ -37,11 +38,13 @@ class DeviceHistory:
     Attributes:
         keys: (Unix seconds from when, Unix seconds when it ends or 0, the key).
         states: (Unix seconds from when, why it may not sign).
+        assignments: (Unix seconds from when, end or 0, id of the gateway or zeros), by time.
     """
 
     keys: list[tuple[int, int, DeviceKey]] = field(default_factory=list)
     states: list[tuple[int, ClaimReason | None]] = field(default_factory=list)
     compromised_since: int | None = None
+    assignments: list[tuple[int, int, bytes]] = field(default_factory=list)
 
     def key_at(self, at_seconds: int) -> DeviceKey | ClaimReason:
         """Return the key valid at that time, or why there is none (as IDeviceRegistry.keyAt).
@@ -49,15 +52,24 @@ class DeviceHistory:
         Warning: for a compromised device this still returns the key of the time before. Whether a
         new record may be trusted is another question (KeyRing.compromised_since).
         """
-        index = bisect_right(self.keys, at_seconds, key=lambda entry: entry[0])
-        if index == 0:
+        state = bisect_right(self.states, at_seconds, key=lambda entry: entry[0])
+        if state == 0:
             return ClaimReason.DEVICE_NOT_YET_ENROLLED
         if self.compromised_since is not None and at_seconds >= self.compromised_since:
             return ClaimReason.DEVICE_COMPROMISED
-        state = bisect_right(self.states, at_seconds, key=lambda entry: entry[0])
-        reason = self.states[state - 1][1] if state else None
+        if reason := self.states[state - 1][1]:
+            return reason
+        index = bisect_right(self.keys, at_seconds, key=lambda entry: entry[0])
+        if index == 0:
+            return ClaimReason.DEVICE_WITHOUT_KEY
         _, ends, key = self.keys[index - 1]
-        return reason or (ClaimReason.KEY_EXPIRED if ends and at_seconds >= ends else key)
+        return ClaimReason.KEY_EXPIRED if ends and at_seconds >= ends else key
+
+    def gateway_at(self, at_seconds: int) -> bytes | None:
+        """Return the gateway that may sign for the device then (as IDeviceRegistry.gatewayAt)."""
+        index = bisect_right(self.assignments, at_seconds, key=lambda entry: entry[0])
+        _, ends, gateway = self.assignments[index - 1] if index else (0, 0, bytes(32))
+        return gateway if any(gateway) and (not ends or at_seconds < ends) else None
 
 
 class RegistryChain(Protocol):
@@ -247,6 +259,12 @@ class Registry:
         history = self._view.devices.get(device_id)
         return history.compromised_since if history else None
 
+    def gateway_at(self, device_id: bytes, at_seconds: int) -> bytes | None:
+        """Return the gateway of a device at a time; see oracles.types.KeyRing."""
+        self._look_again(device_id in self._view.devices)
+        history = self._view.devices.get(device_id)
+        return history.gateway_at(at_seconds) if history else None
+
     # --- Agreements
 
     def agreements_of(self, device_id: bytes) -> list[Agreement]:
@@ -288,7 +306,12 @@ def _ended(agreement: Agreement, log: DecodedLog) -> Agreement:
 
 def _with(history: DeviceHistory, log: DecodedLog) -> DeviceHistory:
     """Return a device's history with one more log; the given one stays as it is."""
-    later = replace(history, keys=[*history.keys], states=[*history.states])
+    later = replace(
+        history,
+        keys=[*history.keys],
+        states=[*history.states],
+        assignments=[*history.assignments],
+    )
     at = log.args.get("at", 0)
     if log.name in ("DeviceEnrolled", "KeyRotated"):
         key = DeviceKey(_CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16))
@@ -303,4 +326,11 @@ def _with(history: DeviceHistory, log: DecodedLog) -> DeviceHistory:
     elif log.name == "CompromiseDeclared":
         since, earlier = log.args["since"], history.compromised_since
         later.compromised_since = since if earlier is None else min(since, earlier)
+    elif log.name == "GatewayAssigned":
+        since, until = log.args["since"], log.args["until"]
+        if not later.states:  # an unknown device: it is enrolled without a key
+            later.states.append((at, None))
+        # what has not begun by then never begins
+        later.assignments = [entry for entry in later.assignments if entry[0] < since]
+        later.assignments.append((since, until, bytes.fromhex(log.args["gateway"][2:])))
     return later

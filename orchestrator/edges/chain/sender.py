@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.edges.chain.client import Call, Chain, Quote
 from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.store import Session, Store, sends
+from orchestrator.edges.store import Session, Store, blocks, sends
 from orchestrator.errors import Halt, Retry
 
 _AGAIN_S = 10
@@ -110,13 +110,9 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
         for tx_hash, receipt in zip(tx_hashes, receipts, strict=True):
             if receipt is None:
                 continue
-            ended[tx_hash] = receipt["status"] == "0x1"
+            ended[tx_hash] = receipt.succeeded
             sends.record_receipt(
-                session,
-                tx_hash,
-                int(receipt["blockNumber"], 16),
-                int(receipt["gasUsed"], 16),
-                ended[tx_hash],
+                session, tx_hash, receipt.block_number, receipt.gas_used, receipt.succeeded
             )
     return ended
 
@@ -126,16 +122,21 @@ def displaced(
 ) -> list[sends.ChainSendRow]:
     """End an address's sends whose nonce another transaction used in a final block; return them.
 
-    Nothing less is certain: until then only the same bytes may be sent again.
+    Nothing less is certain: until then only the same bytes may be sent again. A transaction whose
+    logs are stored was not displaced, also if the node has no receipt of it now.
     """
     with store.read() as session:
-        waiting = sends.unmined(session, chain.deployment.chain_id, address)
-    used, receipts = chain.fates(address, [row.tx_hash for row in waiting], final_block)
-    ended = [
-        row
-        for row, receipt in zip(waiting, receipts, strict=True)
-        if receipt is None and row.nonce < used
-    ]
+        waiting = [
+            row
+            for row in sends.unmined(session, chain.deployment.chain_id, address)
+            if not blocks.logs_in_transaction(session, row.tx_hash)
+        ]
+    if not waiting:
+        return []
+    used = chain.used_nonces(address, final_block)
+    spent = [row for row in waiting if row.nonce < used]
+    receipts = chain.receipts([row.tx_hash for row in spent]) if spent else []
+    ended = [row for row, receipt in zip(spent, receipts, strict=True) if receipt is None]
     with store.write() as session:
         for row in ended:
             sends.record_fact(session, row.tx_hash, sends.Fact.DISPLACED, verdict=_DISPLACED)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, literal_column, select
 
+from orchestrator.edges.store.evidence import COLUMNS_OF_RECORD, Record
 from orchestrator.edges.store.tables import (
     CitationRow,
     EventRow,
@@ -50,28 +51,28 @@ def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], lis
     return by_name
 
 
-def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[tuple[bytes, str]]]:
-    """Return {payment id: (evidence bytes, protocol) of what its events cite, in citation order},
-    with an empty list for a payment that cites nothing."""
-    cited: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
-    for payment, body, protocol in session.exec(_cited(_citing.c.payment_id.in_(payments))):
-        cited[payment].append((body, protocol))
+def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[Record]]:
+    """Return {payment id: the records that its events cite, in citation order}, with an empty list
+    for a payment that cites nothing."""
+    cited: dict[str, list[Record]] = {payment: [] for payment in payments}
+    for payment, *columns in session.exec(_cited(_citing.c.payment_id.in_(payments))):
+        cited[payment].append(Record(*columns))
     return cited
 
 
-def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[tuple[bytes, str]]:
-    """Return (evidence bytes, protocol) of the records that these events cite."""
-    cited: list[tuple[bytes, str]] = []
+def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[Record]:
+    """Return the records that these events cite."""
+    cited: list[Record] = []
     for start in range(0, len(event_ids), _CHUNK):
         chunk = ["0x" + event_id.hex() for event_id in event_ids[start : start + _CHUNK]]
         rows = session.exec(_cited(_citing.c.event_id.in_(chunk)))
-        cited += [(body, protocol) for _, body, protocol in rows]
+        cited += [Record(*columns) for _, *columns in rows]
     return cited
 
 
 def _cited(condition: Any) -> Any:
     return (
-        select(_citing.c.payment_id, EvidenceRow.body, EvidenceRow.protocol)
+        select(_citing.c.payment_id, *COLUMNS_OF_RECORD)
         .select_from(_citing)
         .join(CitationRow, CitationRow.event_id == _citing.c.event_id)
         .join(EventRow, EventRow.event_id == CitationRow.cited_event_id)

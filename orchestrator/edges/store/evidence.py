@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlmodel import Session, and_, func, select, tuple_, update
 
@@ -19,8 +19,31 @@ from orchestrator.edges.store.tables import (
 __all__ = ["EventRow", "EvidenceRow", "HoleRow"]
 
 STREAM, SUPPORTING = "stream", "supporting"  # an event's role
-Record = tuple[bytes, str]  # evidence bytes, protocol
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
+
+
+class Record(NamedTuple):
+    """The bytes of an event, and what was found when they were verified.
+
+    Attributes:
+        body: Evidence bytes.
+        protocol: How to read them.
+        assurance: A device_adapters.types.Assurance.
+        gateway: The gateway that signed for the device; "" for the device itself.
+    """
+
+    body: bytes
+    protocol: str
+    assurance: str
+    gateway: str
+
+
+COLUMNS_OF_RECORD = (
+    EvidenceRow.body,
+    EvidenceRow.protocol,
+    EventRow.assurance,
+    EventRow.gateway,
+)
 
 
 def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -83,13 +106,48 @@ def _open(agreement: str) -> Any:
 
 def _records(session: Session, *conditions: Any, limit: int | None = None) -> list[Record]:
     rows = session.exec(
-        select(EvidenceRow.body, EvidenceRow.protocol)
+        select(*COLUMNS_OF_RECORD)
         .join(EventRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
         .where(*conditions)
         .order_by(EventRow.counter)
         .limit(limit)
     )
-    return [(body, protocol) for body, protocol in rows]
+    return [Record(*row) for row in rows]
+
+
+def counters_behind(session: Session, gateway: str, *others: Any) -> list[int]:
+    """Return the counters that a gateway used for other devices, ascending.
+
+    Args:
+        session: A session of the store.
+        gateway: Its name.
+        others: Id of the device to leave out (0x-hex), protocol, first and last counter.
+    """
+    return list(
+        session.exec(
+            select(EventRow.counter)
+            .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+            .where(_behind(gateway, *others))
+            .distinct()
+            .order_by(EventRow.counter)
+        )
+    )
+
+
+def records_behind(session: Session, gateway: str, *others: Any) -> list[Record]:
+    """Return the records of `counters_behind`."""
+    return _records(session, _behind(gateway, *others))
+
+
+def _behind(gateway: str, device: str, protocol: str, first: int, last: int) -> Any:
+    return and_(
+        EventRow.gateway == gateway,
+        EventRow.gateway != "",  # so that the partial index serves
+        EventRow.device_id != device,
+        EventRow.counter >= first,
+        EventRow.counter <= last,
+        EvidenceRow.protocol == protocol,
+    )
 
 
 def waiting_since(session: Session, agreement: str, above: int) -> int | None:

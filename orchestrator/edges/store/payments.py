@@ -11,6 +11,7 @@ from sqlmodel import Session, bindparam, delete, func, or_, select, update
 
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage, advance
 from orchestrator.core.payment import Payment as Life
+from orchestrator.edges.store import later_outcomes
 from orchestrator.edges.store.tables import (
     AgreementRow,
     AttestationRow,
@@ -74,6 +75,8 @@ def record_facts(session: Session, learned: Sequence[NewFact], now: int) -> int:
         row.due_at, row.attempts = item.due_at, 0
         for column, value in (item.sets or {}).items():
             setattr(row, column, value)
+        why = (f"{item.fact}/{item.key}", item.detail)
+        later_outcomes.note_move(session, row.payment_id, before.stage, after.stage, why, now)
         changed += 1
     session.flush()
     return changed

@@ -26,6 +26,7 @@ class MeterReading(NamedTuple):
     """One reading of a record; `tx` is OCMF's transaction letter, "" where there is none.
 
     code: the register that was read; None where the terms state the reading (`start_register`).
+    per_session: whether that register begins at zero with each session.
     """
 
     tx: str
@@ -33,6 +34,7 @@ class MeterReading(NamedTuple):
     seconds: int
     status: str = ""
     code: Register | None = None
+    per_session: bool = False
 
     @property
     def estimated(self) -> bool:
@@ -49,11 +51,6 @@ class MeterReading(NamedTuple):
         """Return whether a session is open after it; readings outside sessions have no letter."""
         return bool(self.tx) and self.tx not in CLOSES
 
-    @property
-    def per_session(self) -> bool:
-        """Return whether its register begins at zero with each session."""
-        return self.code is not None and self.code.per_session
-
 
 def readings(event: Event, terms: EnergyTerms) -> list[MeterReading]:
     """Return an event's readings of the register that the terms charge, in record order.
@@ -64,13 +61,13 @@ def readings(event: Event, terms: EnergyTerms) -> list[MeterReading]:
     entries = event.facts["readings"]
     if len({entry["obis"] for entry in entries}) == 1:  # the usual record
         code = _billed(entries, terms)
-        return [_reading(event, entry, code) for entry in entries] if code else []
+        return [_reading(event, entry, code, terms) for entry in entries] if code else []
     codes = {
         exchanged: _billed([e for e in entries if (e["status"] == _EXCHANGED) is exchanged], terms)
         for exchanged in (False, True)
     }
     return [
-        _reading(event, entry, code)
+        _reading(event, entry, code, terms)
         for entry in entries
         if (code := codes[entry["status"] == _EXCHANGED]) and parse(entry["obis"]) == code
     ]
@@ -203,11 +200,19 @@ def _base_refusal(
 def _billed(entries: Iterable[Any], terms: EnergyTerms) -> Register | None:
     """Return the register that is charged; continuous terms need one that runs on."""
     found = (code for entry in entries if (code := parse(entry["obis"])))
-    taken = (code for code in found if not (terms.continuous and code.per_session))
+    taken = (code for code in found if not (terms.continuous and _of_session(code, terms)))
     return choose(taken, terms.direction)
 
 
-def _reading(event: Event, entry: Any, code: Register) -> MeterReading:
+def _of_session(code: Register, terms: EnergyTerms) -> bool:
+    """Return whether a register is treated as one that begins with each session.
+
+    The contract of terms of version 1 compares every register with the one before.
+    """
+    return code.per_session and terms.version > 1
+
+
+def _reading(event: Event, entry: Any, code: Register, terms: EnergyTerms) -> MeterReading:
     fiscal = event.counter >> STREAM_BIT
     return MeterReading(
         "" if fiscal else entry["mark"],
@@ -215,4 +220,5 @@ def _reading(event: Event, entry: Any, code: Register) -> MeterReading:
         entry["at"] // 1000,
         entry["status"],
         code,
+        _of_session(code, terms),
     )

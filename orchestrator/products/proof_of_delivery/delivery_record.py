@@ -7,7 +7,8 @@ are worth, only the contract knows.
 Business steps (CBV 2.0, section 7.1): `receiving` reports units received, `accepting` units
 accepted. Any other step of the recipient reports no units and only confirms the events it cites.
 A pick-up is the carrier's event with the step `loading`, `shipping` or `departing`.
-An event without a quantity that names the consignment itself covers all of its units.
+Units are counted by `epcis.units`, as `evidence check` counts them: all units of the consignment
+only where the event names its SSCC alone; what cannot be counted is refused by name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from device_adapters.keys import read_der
+from device_adapters.protocols.epcis.units import ACCEPTED, RECEIVED, count_units, uncounted
 from device_adapters.types import Event, Rejected
 from oracles.types import ClaimReason
 from orchestrator.products.proof_of_delivery.abi import (
@@ -29,9 +31,7 @@ from orchestrator.products.proof_of_delivery.abi import (
 )
 
 KIND = "epcis"
-RECEIVED, ACCEPTED = "receiving", "accepting"
 PICKED_UP = frozenset(("loading", "shipping", "departing"))
-_COUNTED = frozenset(("ObjectEvent", "AggregationEvent", "TransactionEvent", "AssociationEvent"))
 _INT32, _UINT32, _UINT40 = 1 << 31, 1 << 32, 1 << 40
 
 
@@ -57,7 +57,7 @@ def admit(
     if len(epcis_events) != 1:
         detail = f"a delivery record holds one EPCIS event, not {len(epcis_events)}"
         return ClaimReason.KIND_NOT_PRICED, detail
-    if refusal := _signature_refusal(event):
+    if refusal := _signature_refusal(event) or _form_refusal(epcis_events[0], event):
         return refusal
     return _content_refusal(decode_terms(terms), epcis_events[0], event)
 
@@ -137,6 +137,15 @@ def _signature_refusal(event: Event) -> tuple[ClaimReason, str] | None:
     return None
 
 
+def _form_refusal(epcis_event: Mapping[str, Any], event: Event) -> tuple[ClaimReason, str] | None:
+    """Return what the record lacks by its standard, or why its units are no number."""
+    if flaws := event.facts.get("flaws"):
+        return ClaimReason.NOT_BILLABLE, f"{flaws[0][0]}: {flaws[0][1]}"
+    if reason := uncounted(epcis_event):
+        return ClaimReason.UNITS_UNCOUNTABLE, f"{reason[0]}: {reason[1]}"
+    return None
+
+
 def _content_refusal(
     terms: DeliveryTerms, epcis_event: Mapping[str, Any], event: Event
 ) -> tuple[ClaimReason, str] | None:
@@ -158,10 +167,10 @@ def _content_refusal(
 
 def _units(terms: DeliveryTerms, epcis_event: Mapping[str, Any]) -> int:
     """Return how many units the event reports as received or accepted, or 0."""
-    if epcis_event["step"] not in (RECEIVED, ACCEPTED) or epcis_event["type"] not in _COUNTED:
+    if epcis_event["step"] not in (RECEIVED, ACCEPTED):
         return 0
-    quantity = epcis_event["quantity"]
-    return terms.quantity if quantity is None else max(quantity, 0)
+    units = count_units(epcis_event).units
+    return terms.quantity if units is None else units
 
 
 def _confirmed(

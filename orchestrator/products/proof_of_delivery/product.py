@@ -125,6 +125,7 @@ def _case_epcis(case: Mapping[str, Any]) -> dict[str, Any]:
         "epcs": [],
         "parent": "",
         "quantity": case.get("quantity"),
+        "uncounted": case.get("uncounted", ""),
         "transactions": [],
         "read_point": "",
         "location": "",

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from device_adapters.evidence import check_file
 from device_adapters.protocols.epcis.examples import EXAMPLES, PUBLIC_KEY
+from device_adapters.protocols.epcis.examples_xml import XML_EXAMPLES, XML_PUBLIC_KEY
 from orchestrator import cli
 from tests.support.signing_scanner import SigningScanner, document, event, framed
 
@@ -50,6 +51,12 @@ def test_check__every_example_without_its_signature__is_read_and_not_genuine(rec
 def test_check__examples_in_one_file__are_all_genuine():
     report = check_file(framed(*SIGNED), PUBLIC_KEY)
     assert (report.exit_code, report.summary["genuine"]) == (0, len(SIGNED))
+
+
+def test_check__examples_in_xml__are_all_genuine():
+    signed = [record for _, record, _ in XML_EXAMPLES[:3]]
+    report = check_file(framed(*signed), XML_PUBLIC_KEY)
+    assert (report.exit_code, report.summary["billable"]) == (0, len(signed))
 
 
 def test_check__other_key_no_key_and_tampering__are_one_by_name():
@@ -167,10 +174,14 @@ def test_command__signed_file__shows_events_and_identifiers(tmp_path):
     assert "ni:///sha-256;" in result.stdout
 
 
+_XML = XML_EXAMPLES[0][1]
+_BASES = [framed(*SIGNED[:2]), SIGNED[3], SIGNED[5][260:], framed(_XML), _XML.partition(b"\n")[2]]
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 @given(st.binary(max_size=60), st.data())
 def test_check__mutated_files__always_end_in_a_report(junk, data):
-    base = data.draw(st.sampled_from([framed(*SIGNED[:2]), SIGNED[3], SIGNED[5][260:]]))
+    base = data.draw(st.sampled_from(_BASES))
     start = data.draw(st.integers(0, len(base)))
     end = min(len(base), start + data.draw(st.integers(0, 20)))
     report = check_file(base[:start] + junk + base[end:], PUBLIC_KEY)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from device_adapters.registry import protocol_names, read
 from device_adapters.topics import (
+    ACKNOWLEDGEMENT,
+    acknowledgements_topic,
     client_id_of,
     evidence_topic,
     inbox_of,
     owner_of,
     receipts_topic,
+    sender_of,
     subject_of,
     topic_of,
 )
+from device_adapters.types import Message, Reason
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,27 @@ def test_subject__of_the_topics_of_a_name__has_the_name_as_one_token_and_comes_b
     assert len(subject.split(".")) == 4
     assert owner_of(topic_of(subject)) == (name, "ocmf")
     assert topic_of(subject_of(receipts_topic(name))) == receipts_topic(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "outcomes"])
+def test_sender__of_an_acknowledgement__is_its_device_and_no_owner_of_evidence(name):
+    topic = topic_of(subject_of(acknowledgements_topic(name)))
+    assert sender_of(topic) == (name, ACKNOWLEDGEMENT)
+    assert owner_of(topic) == ("", "")
+    assert sender_of(evidence_topic(name, "ocmf")) == (name, "ocmf")
+
+
+@pytest.mark.parametrize(
+    "topic", ["proofrail//outcomes/ack", "proofrail/a/outcomes", "proofrail/a/outcomes/ack/x", ""]
+)
+def test_sender__of_another_topic__none(topic):
+    assert sender_of(topic) == ("", "")
+
+
+def test_acknowledgement__in_the_place_of_a_protocol__is_the_name_of_none():
+    assert ACKNOWLEDGEMENT not in protocol_names()
+    (refusal,) = read(Message(ACKNOWLEDGEMENT, "a", b"{}"))
+    assert refusal.reason is Reason.UNKNOWN_PROTOCOL
 
 
 def test_subject__as_the_server_writes_it():

@@ -18,7 +18,7 @@ from tests.support.meter_streams import agreement, session
 LOOSE = SimpleNamespace(
     GAPLESS=False,
     LATE=True,
-    admit=lambda terms, previous, event: None,
+    admit=lambda terms, previous, event, segment: None,
     complete=lambda terms, anchor, events: len(events),
     derive=lambda terms, anchor, events, cited, late: b"late" if late else b"facts",
 )

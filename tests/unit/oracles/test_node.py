@@ -69,7 +69,8 @@ def test_book__an_event_stored_and_read__is_the_same_event(tmp_path):
     node = oracle(tmp_path)
     events = events_of(session_record("M1", 1), session_record("M1", 2))
     node.take([message(session_record("M1", 2), session_record("M1", 1))])
-    assert node.memory.events(events[0].device_id, 1, 2) == events
+    by_itself = [replace(event, gateway="") for event in events]  # its own key signed
+    assert node.memory.events(events[0].device_id, 1, 2) == by_itself
 
 
 def test_take__several_threads_with_the_same_records__each_is_new_once(tmp_path):
@@ -199,7 +200,7 @@ def test_attest__one_bad_claim_among_good_ones__signs_none_and_names_the_one(tmp
     records = [session_record(f"D{n}", 1) for n in range(3)]
     node.take([message(*records)])
     claims = [replace(claim_of(r), agreement=i) for r, i in zip(records, ids, strict=True)]
-    bad = replace(claims[1], facts=claims[1].facts[:-1] + b"\xff")
+    bad = replace(claims[1], facts=claims[1].facts[:-1] + b"\x01")
     assert reasons(ask(node, claims[0], bad, claims[2])) == [(1, ClaimReason.CLAIM_DIFFERS)]
     assert node.health()["counts"]["attested"] == 0
     assert reasons(ask(node, claims[1], claims[0])) == [(1, ClaimReason.BATCH_UNSORTED)]

@@ -38,6 +38,7 @@ from orchestrator.edges.store.tables.oracles import (
     SignedBatchRow,
     SignedClaimRow,
 )
+from orchestrator.edges.store.tables.outcomes import LaterOutcomeRow, OutcomeDeliveryRow
 from orchestrator.edges.store.tables.payments import (
     AttestationRow,
     BatchClaimRow,
@@ -70,12 +71,14 @@ __all__ = [
     "FundingRow",
     "HoleRow",
     "IdempotencyRow",
+    "LaterOutcomeRow",
     "LedgerEntryRow",
     "LedgerPostingRow",
     "LogPositionRow",
     "NameRow",
     "OfficerRow",
     "OracleSignatureRow",
+    "OutcomeDeliveryRow",
     "PartyRow",
     "PaymentFactRow",
     "PaymentRow",

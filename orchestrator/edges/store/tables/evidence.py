@@ -48,6 +48,8 @@ class EventRow(SQLModel, table=True):
     reason: str | None = None  # why it will never be in a claim
     role: str = "stream"  # stream: it may be claimed; supporting: it may be cited
     place: str | None = None  # JSON of device_adapters.types.Place
+    assurance: str = "device"  # who stands for it: device, gateway or file
+    gateway: str = ""  # the gateway that signed it; "" for the device itself
     began_ms: int | None = Field(default=None, sa_type=BigInteger)  # of its first reading there
     __table_args__ = (
         Index("event_by_counter", "agreement_id", "counter"),
@@ -58,6 +60,13 @@ class EventRow(SQLModel, table=True):
             "counter",
             sqlite_where=_OPEN,
             postgresql_where=_OPEN,
+        ),
+        Index(
+            "event_behind",
+            "gateway",
+            "counter",
+            sqlite_where=text("gateway <> ''"),
+            postgresql_where=text("gateway <> ''"),
         ),
         Index(
             "event_placed",

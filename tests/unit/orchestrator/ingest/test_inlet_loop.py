@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device_adapters.types import LogPosition, Message
+from device_adapters.types import MAX_RECORDS_PER_MESSAGE, LogPosition, Message
 from orchestrator.core.receipt import ReceiptRecord, Receipts, public_key_of, read_receipt
+from orchestrator.edges.broker.server import MAX_PAYLOAD_BYTES
 from orchestrator.errors import Retry
 from orchestrator.ingest.inlet_loop import InletLoop
 from tests.support.small_intake import SmallIntake, joined
@@ -63,7 +65,9 @@ def place(tmp_path):
 
 
 def loop_of(place, inlet) -> InletLoop:
-    log = structlog.wrap_logger(structlog.PrintLogger(open("/dev/null", "a")))  # noqa: SIM115
+    # as the project's own log, it takes any text
+    file = open("/dev/null", "a", errors="replace")  # noqa: SIM115
+    log = structlog.wrap_logger(structlog.PrintLogger(file))
     return InletLoop(inlet, place.intake, Receipts(KEY), lambda: place.clock, log)
 
 
@@ -178,6 +182,51 @@ def test_loop__poison_that_cannot_even_be_kept__is_tried_again_and_nothing_passe
     assert sequence_of(place) == 2 and loop.taken == 1
 
 
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "\udcff" * 9])
+def test_loop__poison_whose_error_no_database_takes__is_kept_all_the_same(place, monkeypatch, text):
+    """An error about a record's own text may hold half a character: it would block the log."""
+    poisoned(place, monkeypatch, b"poison", ValueError(text))
+    good = joined(place.fleet["cp-0001"].make_records(1), "cp-0001")
+    inlet = StandInInlet(place, [at(1, Message("ocmf", "cp-0002", b"poison"))], [at(2, good)])
+    loop, put_aside, tries = loop_of(place, inlet), place.intake.put_aside, []
+
+    def counted(message, error):
+        tries.append(message)
+        if len(tries) > 2:  # it would be tried for ever
+            loop.stop()
+        put_aside(message, error)
+
+    monkeypatch.setattr(place.intake, "put_aside", counted)
+    loop.run()
+    assert len(tries) == 1
+    assert place.stored() == (1, 1, ["internal_error"]) and sequence_of(place) == 2
+
+
+def test_loop__receipt_of_one_device_cannot_be_signed__the_others_get_theirs(place, monkeypatch):
+    inlet = StandInInlet(place, [Message("ocmf", name, b"?") for name in ("a", "cp-0001", "b")])
+    loop = loop_of(place, inlet)
+    receipts = Receipts(KEY)
+
+    class Poisoned:
+        def sign_all(self, device, answers, at):
+            if device == "a":
+                raise KeyError("ours")
+            return receipts.sign_all(device, answers, at)
+
+    monkeypatch.setattr(loop, "_receipts", Poisoned())
+    loop.run()
+    assert [receipt["device"] for receipt in receipts_in(inlet)] == ["cp-0001", "b"]
+
+
+def test_loop__message_of_as_many_records_as_fit__is_answered_in_parts_that_the_broker_takes(place):
+    body = b"\n".join(b"%d" % number for number in range(MAX_RECORDS_PER_MESSAGE))
+    inlet, _ = run(place, [Message("ocmf", "cp-0001", body)])
+    (sent,) = [items for _, items, _ in inlet.calls]
+    assert max(len(receipt) for _, receipt in sent) < 100_000 < MAX_PAYLOAD_BYTES
+    answered = [r["evidence"] for receipt in receipts_in(inlet) for r in receipt["records"]]
+    assert answered == [sha256(record).hexdigest() for record in body.split(b"\n")]
+
+
 def test_loop__store_is_away_while_poison_is_put_aside__waits_for_it(place, monkeypatch):
     poisoned(place, monkeypatch, b"poison", KeyError("ours"))
     put_aside, tries = place.intake.put_aside, []
@@ -233,7 +282,9 @@ def test_loop__two_inlets_at_once__take_each_event_once(place):
 
 
 def test_receipts__for_the_largest_http_batch__can_be_read_back():
-    answers = [ReceiptRecord(f"{n:064x}", n, "accepted", "0x" + "11" * 32) for n in range(1_000)]
-    receipt = Receipts(KEY).sign("cp-0001", answers, 7)
-    content = read_receipt(receipt, public_key_of(Receipts(KEY).public_pem))
-    assert len(content["records"]) == 1_000
+    """Each of its 1,000 messages may hold 1,000 records: one receipt could not be read."""
+    answers = [ReceiptRecord(f"{n:064x}", n, "accepted", "0x" + "11" * 32) for n in range(9_000)]
+    key = public_key_of(Receipts(KEY).public_pem)
+    receipts = Receipts(KEY).sign_all("cp-0001", answers, 7)
+    records = [record for receipt in receipts for record in read_receipt(receipt, key)["records"]]
+    assert [record["counter"] for record in records] == list(range(9_000))

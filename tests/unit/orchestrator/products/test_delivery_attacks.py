@@ -16,7 +16,6 @@ from oracles import rules
 from oracles.citations import resolve
 from oracles.routing import candidates, route
 from oracles.types import Agreement, ClaimReason
-from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
 from services.simulated_devices.consignment import (
     SimulatedConsignment,
@@ -25,6 +24,7 @@ from services.simulated_devices.consignment import (
     SimulatedTerminal,
 )
 from services.simulated_devices.station import ORDER
+from tests.support.meter_streams import reasons
 
 T = 1_777_636_800
 GOODS, OTHER = SimulatedConsignment(17, units=100), SimulatedConsignment(18, units=100)
@@ -133,7 +133,7 @@ def test_carrier_only_payment__in_the_recipients_name__is_forged(cast):
     truck, _, dock, _ = cast
     document = dock.receive(GOODS, T).partition(b"\n")[2]
     forged = epcis.decode(truck.seal(document, 9, name="dock-1"))
-    assert verify_events([forged], DeliveryChain(*cast)) == [ClaimReason.SIGNATURE_FORGED]
+    assert reasons([forged], DeliveryChain(*cast)) == [ClaimReason.SIGNATURE_FORGED]
 
 
 def test_carrier_only_payment__its_own_receipt_confirmed_by_the_recipient__counts_no_unit(cast):
@@ -185,7 +185,7 @@ def test_high_s_twin__of_a_delivery_record__is_the_same_record(cast):
     jws, _, document = record.partition(b"\n")
     raw = r.to_bytes(32, "big") + (ORDER - s).to_bytes(32, "big")
     twin = jws.rpartition(b".")[0] + b"." + urlsafe_b64encode(raw).rstrip(b"=") + b"\n" + document
-    assert twin != record and verify_events([epcis.decode(twin)], chain) == [None]
+    assert twin != record and reasons([epcis.decode(twin)], chain) == [None]
     assert _screened(chain, [record, twin]) == [(True, None), (True, ClaimReason.DUPLICATE)]
     assert _facts(_terms(GOODS), twin).digest == _facts(_terms(GOODS), record).digest
 

@@ -196,7 +196,7 @@ class Money(RuleBasedStateMachine):
         assert set(ordered) <= set(by_reference)
         hashes = [by_reference[name].tx_hash for name in ordered]
         receipts = self.rail.chain.receipts(hashes) if hashes else []
-        assert all(receipt and int(receipt["blockNumber"], 16) <= final for receipt in receipts)
+        assert all(receipt and receipt.block_number <= final for receipt in receipts)
 
     @invariant()
     def journal_holds_and_so_do_its_anchors(self) -> None:

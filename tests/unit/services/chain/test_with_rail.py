@@ -86,7 +86,7 @@ def test_kill__after_a_settlement_was_seen_but_not_dumped__pays_once(rail):
     rail.testnet.keep(5)  # the stored bytes are in a block again
     for _ in range(6):
         rail.worker.turn()
-    assert rail.chain.receipts([lost])[0]["status"] == "0x1"
+    assert rail.chain.receipts([lost])[0].succeeded
     assert rail.payment("cp-0002").settlement_tx == lost
     assert rail.postings(payment) == (["settled"], [])
     assert rail.final() > final

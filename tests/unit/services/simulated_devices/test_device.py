@@ -8,10 +8,10 @@ import pytest
 
 from device_adapters.protocols import ocmf
 from device_adapters.types import STREAM_BIT, Curve
-from oracles.verify import verify_events
 from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from services.simulated_devices.faults import ABSURD_KWH, Fault, commit
 from services.simulated_devices.record import ORDER, counter_of, twin, units_of
+from tests.support.meter_streams import reasons
 
 START = 1_750_000_000
 
@@ -54,13 +54,13 @@ def device(request, tmp_path):
 
 
 def _verdicts(device: SimulatedMeter, records: list[bytes]) -> list:
-    return verify_events([ocmf.decode(record) for record in records], SimulatedKeys(device))
+    return reasons([ocmf.decode(record) for record in records], SimulatedKeys(device))
 
 
 def test_records__made_in_bulk__genuine_billable_and_rising(device):
     records = device.make_records(40)
     events = [ocmf.decode(record) for record in records]
-    assert verify_events(events, SimulatedKeys(device)) == [None] * 40
+    assert reasons(events, SimulatedKeys(device)) == [None] * 40
     assert all(event.not_billable == () and not event.facts["cautions"] for event in events)
     first = 1 + ((1 << STREAM_BIT) if device.kind is DeviceKind.HOUSEHOLD else 0)
     assert [event.counter for event in events] == list(range(first, first + 40))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from device_adapters import strict_json
 from device_adapters.protocols.epcis.document import read_document
 from device_adapters.protocols.epcis.hash import event_hash, pre_hash
+from device_adapters.protocols.epcis.notes import Notes
 from tests.support.signing_scanner import CONTEXT, SSCC, document, event
 
 ACME = {"acme": "https://ns.acme.example/epcis/"}
@@ -39,7 +40,7 @@ def reference():
 
 
 def ours(content: dict[str, Any]) -> list[str]:
-    decoded = read_document(json.dumps(content).encode())
+    decoded = read_document(json.dumps(content).encode(), Notes())
     return [pre_hash(event.fields, event.namespaces) for event in decoded]
 
 
@@ -99,6 +100,13 @@ CASES = {
         epcList=[
             "https://example.com/gtin/4012345111118/lot/L1/ser/9?17=270101",
             "https://id.gs1.org/00/040123451111111110",
+        ]
+    ),
+    "percent-encoding": event(
+        epcList=[
+            "https://id.gs1.org/01/04012345111118/21/A%2fB(1)",
+            "urn:epc:id:sgtin:4012345.011111.A%2fB%2D(1)",
+            "HTTPS://ID.GS1.ORG/00/040123451111111110",
         ]
     ),
     "old vocabulary": event(disposition="urn:epcglobal:cbv:disp:in_transit"),

@@ -126,6 +126,7 @@ def test_read__document_of_many_sensor_reports__fits_in_a_record():
         ),
         ([event(bizTransactionList=[PO])], "sscc:040123451111111110"),
         ([event(epcList=None)], Reason.SUBJECT_MISSING),
+        ([event(epcList=None, bizTransactionList=[{"type": "po"}])], Reason.SUBJECT_MISSING),
         ([event(), event(epcList=None)], Reason.SUBJECT_AMBIGUOUS),
         ([event(), event(epcList=[OTHER])], Reason.SUBJECT_AMBIGUOUS),
         ([event(epcList=[SSCC, OTHER])], Reason.SUBJECT_AMBIGUOUS),
@@ -214,6 +215,10 @@ def test_time__of_a_declared_error__is_that_of_the_declaration():
         ("2026-03-01T09:00:00+01:00", "2026-03-01T08:00:00.000Z"),
         ("2026-12-31T23:59:59.9999Z", "2027-01-01T00:00:00.000Z"),
         ("2026-03-01T09:00:00.123456789-05:30", "2026-03-01T14:30:00.123Z"),
+        ("2026-03-01T09:00:00.1234567890123456789Z", "2026-03-01T09:00:00.123Z"),
+        ("2026-02-28T24:00:00Z", "2026-03-01T00:00:00.000Z"),
+        ("2026-12-31T24:00:00.000+14:00", "2026-12-31T10:00:00.000Z"),
+        ("2026-03-01T09:00:00-14:00", "2026-03-01T23:00:00.000Z"),
     ],
 )
 def test_time__with_zone__is_one_instant_in_milliseconds(text, utc):
@@ -225,6 +230,10 @@ def test_time__with_zone__is_one_instant_in_milliseconds(text, utc):
     [
         "2026-03-01",
         "2026-03-01T25:00:00Z",
+        "2026-03-01T24:00:01Z",
+        "2026-03-01T24:00:00.5Z",
+        "2026-03-01T09:00:00+14:01",
+        "9999-12-31T24:00:00Z",
         "2026-W01-1T00:00:00Z",
         "2026-03-01T09:00:60Z",
         "0000-01-01T00:00:00Z",
@@ -273,6 +282,7 @@ def test_time__that_is_not_valid__is_rejected(text):
         ),
         ({"quantityList": [{"epcClass": "urn:x:1", "quantity": 1.5}]}, None),
         ({"quantityList": [{"epcClass": "urn:x:1"}]}, None),
+        ({"quantityList": [{"epcClass": "urn:x:1", "quantity": 4, "uom": "EA"}]}, 4),
     ],
 )
 def test_quantity__units__are_counted_and_measures_are_not(fields, quantity):

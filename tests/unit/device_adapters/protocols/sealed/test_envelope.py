@@ -26,6 +26,7 @@ from device_adapters.types import (
     Message,
     Reason,
     Rejected,
+    canonical_name,
 )
 from tests.support.signing_gateway import FORMS, NOW, SigningGateway
 from tests.support.signing_scanner import document, event
@@ -80,7 +81,7 @@ def test_decode__epcis_content__gives_the_events_and_the_subject(form: str) -> N
 
 def test_decode__two_meters_in_one_content__counts_only_the_one_it_is_about() -> None:
     content = (
-        b'[{"bn":"m-1:","n":"1-0:1.8.0","u":"kWh","v":5},'
+        b'[{"bn":"M-1:","n":"1-0:1.8.0","u":"kWh","v":5},'
         b'{"bn":"M-2:","n":"1-0:1.8.0","u":"kWh","v":9}]'
     )
     sealed = decode(GATEWAY.seal("M-1", 1, content))
@@ -124,7 +125,7 @@ def test_round_trip__any_report__is_read_as_it_was_written(
     commitment: bytes | None,
     form: str,
 ) -> None:
-    issuer, sub = names
+    issuer, sub = map(canonical_name, names)
     report: dict[str, Any] = {
         "device": sub,
         "ordinal": counter,

@@ -10,6 +10,7 @@ from device_adapters.types import device_id, event_id
 from oracles.types import Agreement
 from orchestrator.edges.store.tables import EvidenceRow, RejectionRow
 from tests.support.api_rail import ApiRail
+from tests.support.epcis_xml import xml_document, xml_event
 from tests.support.signing_scanner import SigningScanner, document, event
 
 DOCUMENT = json.dumps(document(event())).encode()
@@ -61,6 +62,22 @@ def test_capture__signed_document__is_202_with_a_job_and_the_record_is_kept(rail
     assert record["event_id"] == "0x" + event_id(device_id(scanner.name), 1).hex()
     assert [row.body for row in rail.rows(EvidenceRow)] == [jws.encode() + b"\n" + DOCUMENT]
     assert rail.verified(job["receipts"][0])["device"] == scanner.name
+
+
+@pytest.mark.parametrize("media", ["application/xml", "text/xml; charset=utf-8"])
+def test_capture__signed_xml_of_1_2__is_202_and_kept_byte_by_byte(rail, scanner, media):
+    body = xml_document(xml_event(event()))
+    jws = scanner.jws(body)
+    headers = {"Content-Type": media, "GS1-EPCIS-Version": "1.2"}
+    answer = capture(rail, jws, body, **headers)
+    assert answer.status_code == 202, answer.text
+    assert [row.body for row in rail.rows(EvidenceRow)] == [jws.encode() + b"\n" + body]
+
+
+def test_capture__structure_that_is_missing__is_refused_at_once_by_name(rail, scanner):
+    body = xml_document(xml_event(event())).replace(b' schemaVersion="1.2"', b"")
+    answer = capture(rail, scanner.jws(body), body, **{"Content-Type": "application/xml"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "field_missing")
 
 
 def test_capture__job__is_readable_only_by_its_sender(rail, scanner):
@@ -133,7 +150,7 @@ def test_capture__for_another_partners_device__is_refused(rail, scanner):
         ({"GS1-EPCIS-Version": "1.2"}, 406, "version_unsupported"),
         ({"GS1-CBV-Version": "3.0.0"}, 406, "version_unsupported"),
         ({"GS1-EPCIS-Capture-Error-Behaviour": "shrug"}, 422, "request_invalid"),
-        ({"Content-Type": "text/xml"}, 415, "media_type_unsupported"),
+        ({"Content-Type": "text/csv"}, 415, "media_type_unsupported"),
         ({"Content-Encoding": "gzip"}, 415, "content_coding_unsupported"),
         ({"Authorization": "Bearer nonsense"}, 401, "key_unknown"),
     ],

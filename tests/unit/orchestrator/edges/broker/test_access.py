@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from device_adapters.topics import STORED
 from orchestrator.edges.broker.access import CredentialRole, may_connect, rights_of
 
 
-def test_rights__a_device__own_evidence_by_protocol_and_own_receipts():
+def test_rights__a_device__own_evidence_and_acknowledgements_own_receipts_and_outcomes():
     rights = rights_of("a.b", CredentialRole.DEVICE)
     assert "proofrail.a//b.evidence.ocmf" in rights.publish
-    assert rights.subscribe == ("proofrail.a//b.receipts",)
+    other = [s for s in rights.publish if not s.startswith("proofrail.a//b.evidence.")]
+    assert other == ["proofrail.a//b.outcomes.ack"]
+    assert rights.subscribe == ("proofrail.a//b.receipts", "proofrail.a//b.outcomes")
+
+
+def test_rights__readers__the_rail_alone_hears_acknowledgements_and_sends_outcomes():
+    rail, oracle = (rights_of("x", role) for role in (CredentialRole.RAIL, CredentialRole.ORACLE))
+    outcomes, ack = f"{STORED}proofrail.*.outcomes", f"{STORED}proofrail.*.*.*"
+    assert outcomes in rail.publish and ack in rail.subscribe
+    assert not [s for s in (*oracle.publish, *oracle.subscribe) if "outcomes" in s or s == ack]
 
 
 @pytest.mark.parametrize("role", CredentialRole)

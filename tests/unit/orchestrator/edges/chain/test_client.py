@@ -209,6 +209,6 @@ def test_finalized__of_a_node_that_waits_for_nobody__is_its_newest_block(chain):
 @needs_anvil
 @pytest.mark.parametrize("answer", [None, "0x7", [], {}, {"number": None}, {"number": "seven"}])
 def test_finalized__that_names_no_block__is_a_retry(chain, monkeypatch, answer):
-    monkeypatch.setattr(chain.client, "_post", lambda calls: [{"id": 0, "result": answer}])
+    monkeypatch.setattr(chain.client.nodes, "ask", lambda calls: [{"id": 0, "result": answer}])
     with pytest.raises(Retry):
         chain.client.finalized()

@@ -7,10 +7,12 @@ import rlp
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import blocks
+from orchestrator.core.consensus_bytes import WrongAnswer
 from orchestrator.edges.chain import proof
 from orchestrator.edges.chain.ethereum import Account
-from orchestrator.errors import Halt, Retry
+from orchestrator.errors import Retry
 from tests.support.audit_node import ANVIL, AuditNode
+from tests.support.real_chain import reader_of
 
 PAYER, OTHER = (Account.from_key("0x" + digits * 32) for digits in ("11", "12"))
 CREATION = "0x600160005260206000f3"
@@ -24,6 +26,10 @@ class Wallet(AuditNode):
     """A node and one account that signs its own transactions, of every type."""
 
     nonce = 0
+
+    @property
+    def reader(self):
+        return reader_of(self.url)
 
     def send(self, **fields) -> str:
         tx = {"chainId": 31337, "nonce": self.nonce, "gas": 200_000, "value": 0} | fields
@@ -86,7 +92,7 @@ def test_proofs__block_of_every_kind_of_transaction__each_holds(node, more):
     node.call("evm_mine")
     block = node.call("eth_getBlockByNumber", "latest", False)
     assert len(block["transactions"]) == len(hashes)
-    documents = proof.block_proofs(node.url, block["hash"], hashes)
+    documents = proof.block_proofs(node.reader, block["hash"], hashes)
     for tx_hash in hashes:
         header, transaction, receipt = opened(documents[tx_hash])
         assert header.hash == unhex(block["hash"])
@@ -101,7 +107,7 @@ def test_proofs__log_of_a_created_contract__is_read_from_the_proven_receipt(node
     address = node.call("eth_getTransactionReceipt", created)["contractAddress"]
     called = node.send(to=unhex(address), data="0x1234")
     node.call("evm_mine")
-    _, transaction, receipt = opened(proof.proofs(node.url, [called])[called])
+    _, transaction, receipt = opened(proof.proofs(node.reader, [called])[called])
     assert blocks.receipt_logs(receipt) == [blocks.ReceiptLog(unhex(address), (), b"")]
     assert blocks.transaction_call(transaction) == (unhex(address), b"\x12\x34")
 
@@ -109,7 +115,7 @@ def test_proofs__log_of_a_created_contract__is_read_from_the_proven_receipt(node
 def test_proofs__any_byte_of_a_proof_changed__nothing_is_proven(node):
     hashes = [node.send(to="0x" + "55" * 20) for _ in range(17)]
     node.call("evm_mine")
-    document = proof.proofs(node.url, hashes)[hashes[3]]
+    document = proof.proofs(node.reader, hashes)[hashes[3]]
     root = blocks.Header(unhex(document["header"])).receipts_root
     nodes = [unhex(item) for item in document["receipt"]]
     assert len(nodes) >= 2
@@ -126,7 +132,7 @@ def test_proofs__any_byte_of_a_proof_changed__nothing_is_proven(node):
 def test_proofs__other_nodes_or_place__nothing_is_proven(node, case):
     hashes = [node.send(to="0x" + "66" * 20) for _ in range(17)]
     node.call("evm_mine")
-    document = proof.proofs(node.url, hashes)[hashes[1]]
+    document = proof.proofs(node.reader, hashes)[hashes[1]]
     root = blocks.Header(unhex(document["header"])).receipts_root
     nodes, index = [unhex(item) for item in document["receipt"]], document["index"]
     if case == "other index":
@@ -142,42 +148,46 @@ def test_proofs__other_nodes_or_place__nothing_is_proven(node, case):
 
 
 @pytest.mark.parametrize("lie", ["status", "amount", "time"])
-def test_proofs__node_that_lies__halts(node, monkeypatch, lie):
+def test_proofs__node_that_lies__is_asked_again_and_proves_nothing(node, monkeypatch, lie):
     tx_hash = node.send(to="0x" + "77" * 20, value=1)
     node.call("evm_mine")
-    honest = proof._call
+    reader = reader_of(node.url)
+    honest = reader.nodes.ask
 
-    def lying(url, calls):
-        answers = honest(url, calls)
-        if calls[0][0] == "eth_getBlockByHash" and lie == "amount":
-            answers[0]["transactions"][0]["value"] = "0x2"
-        elif calls[0][0] == "eth_getBlockByHash" and lie == "time":
-            answers[0]["timestamp"] = "0x1"
-        elif calls[0][0] == "eth_getTransactionReceipt" and lie == "status":
-            answers[0]["status"] = "0x0"
+    def lying(calls):
+        answers = honest(calls)
+        method, result = calls[0][0], answers[0]["result"]
+        if method == "eth_getBlockByHash" and lie == "amount" and calls[0][1][1]:
+            result["transactions"][0]["value"] = "0x2"
+        elif method == "eth_getBlockByHash" and lie == "time":
+            result["timestamp"] = "0x1"
+        elif method == "eth_getBlockReceipts" and lie == "status":
+            result[0]["status"] = "0x0"
         return answers
 
-    monkeypatch.setattr(proof, "_call", lying)
-    with pytest.raises(Halt):
-        proof.proofs(node.url, [tx_hash])
+    monkeypatch.setattr(reader.nodes, "ask", lying)
+    with pytest.raises(WrongAnswer):
+        proof.proofs(reader, [tx_hash])
+    monkeypatch.undo()
+    assert proof.proofs(reader, [tx_hash])
 
 
-def test_proofs__transaction_not_in_that_block__halts(node):
+def test_proofs__transaction_not_in_that_block__asks_for_another_try(node):
     first = node.send(to="0x" + "88" * 20)
     node.call("evm_mine")
     block = node.call("eth_getBlockByNumber", "latest", False)
     second = node.send(to="0x" + "88" * 20)
     node.call("evm_mine")
-    assert proof.block_proofs(node.url, block["hash"], [first])
-    with pytest.raises(Halt):
-        proof.block_proofs(node.url, block["hash"], [second])
+    assert proof.block_proofs(node.reader, block["hash"], [first])
+    with pytest.raises(WrongAnswer, match="does not hold"):
+        proof.block_proofs(node.reader, block["hash"], [second])
 
 
 def test_proofs__node_silent_or_transaction_unknown__asks_for_another_try(node):
     with pytest.raises(Retry):
-        proof.proofs(node.url, ["0x" + "ab" * 32])
+        proof.proofs(node.reader, ["0x" + "ab" * 32])
     with pytest.raises(Retry):
-        proof.proofs("http://127.0.0.1:9", ["0x" + "ab" * 32])
+        proof.proofs(reader_of("http://127.0.0.1:9"), ["0x" + "ab" * 32])
 
 
 def test_receipt_logs__transaction_failed__is_unproven():

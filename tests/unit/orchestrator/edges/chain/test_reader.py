@@ -87,6 +87,49 @@ def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(re
     assert registry.reader.compromised_since(device_id("nobody")) is None
 
 
+def test_gateway_at__assignments_over_time__are_what_the_contract_says_at_any_time(registry):
+    """A meter without a key, one with a key, and a word that takes back what had not begun."""
+    devices = [registry.device(f"gate-{n}") for n in (1, 2, 3)]
+    registry.agreement_ops.enrol([registry.enrolment(device) for device in devices])
+    one, two, keyed = (device_id(device.name) for device in devices)
+    meter, owner = device_id("gate-meter"), registry.registrar.account.address
+    moments = [registry.chain.now()]
+
+    def assign(gateway: bytes, since: int = 0, until: int = 0, device: bytes = meter) -> None:
+        registry.do("assign", device, owner, gateway, since, until, b"")
+
+    for act in (
+        lambda: assign(one),
+        lambda: assign(two, since=moments[-1] + 5 * DAY),
+        lambda: assign(two, until=moments[-1] + 3 * DAY),
+        lambda: registry.do("suspend", one),
+        lambda: registry.do("suspend", meter),
+        lambda: registry.do("resume", meter),
+        lambda: assign(one),
+        lambda: registry.do("resume", one),
+        lambda: assign(bytes(32)),
+    ):
+        act()
+        moments.append(registry.chain.now())
+        registry.chain.later(DAY)
+    registry.reader.refresh()
+    seen = set()
+    for at in sorted({moment + shift for moment in moments for shift in (-1, 0, DAY // 2)}):
+        for device in (meter, keyed):
+            said = registry.chain.client.view("DeviceRegistry", "gatewayAt", device, at)
+            assert (registry.reader.gateway_at(device, at) or bytes(32)) == said, at
+        gateway = registry.reader.gateway_at(meter, at)
+        answer = registry.reader.key_at(meter, at)
+        if answer is ClaimReason.DEVICE_WITHOUT_KEY:
+            not_enrolled = ClaimReason.DEVICE_NOT_YET_ENROLLED  # the contract's word for no gateway
+            answer = registry.reader.key_at(gateway, at) if gateway else not_enrolled
+        assert answer == registry.contract_says("gate-meter", at), at
+        seen.add(answer)
+    assert {devices[0].public, devices[1].public, ClaimReason.DEVICE_SUSPENDED} < seen
+    assert registry.reader.key_at(keyed, registry.chain.now()) == devices[2].public
+    assert registry.reader.gateway_at(device_id("nobody"), moments[0]) is None
+
+
 def test_key_at__changes_within_one_block__stand_in_their_order(registry):
     device, new = registry.device("same-block"), registry.device("same-block-new")
     registry.agreement_ops.enrol([registry.enrolment(device)])

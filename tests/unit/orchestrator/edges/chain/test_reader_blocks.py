@@ -26,6 +26,7 @@ _EVENTS = st.tuples(
             "DeviceResumed",
             "DeviceRevoked",
             "CompromiseDeclared",
+            "GatewayAssigned",
             "AgreementOpened",
             "AgreementClosed",
             "EscrowReclaimed",
@@ -85,6 +86,10 @@ class PlainChain:
             fixed = {"product": "0x", "terms": "0x", "expiry": 99, "firstCounter": 0}
             return {"agreement": identity, "device": device, **fixed}
         key = {"curve": 0, "x": hex(n + 1), "y": hex(self.made), "expiresAt": 0}
+        if name == "GatewayAssigned":
+            gateway = "0x" + _NAMES[(n + self.made) % len(_NAMES)].hex()
+            times = {"since": at + self.made % 7, "until": self.made % 3 * (at + 9)}
+            return {"device": identity, "gateway": gateway, "at": at, **times}
         return {"device": identity, "at": at, "since": 50 - self.made, **key}
 
     def is_possible(self, events) -> bool:
@@ -106,6 +111,7 @@ def answers(registry: Registry) -> list:
     """Everything that a registry answers about the names of this file."""
     return [
         [registry.key_at(name, at) for name in _NAMES for at in range(0, 40, 3)],
+        [registry.gateway_at(name, at) for name in _NAMES for at in range(0, 40, 3)],
         [registry.compromised_since(name) for name in _NAMES],
         [registry.agreement(name) for name in _NAMES],
         [registry.agreements_of(name) for name in _NAMES],

@@ -1,0 +1,31 @@
+"""Reads what the contracts themselves hold at one block: the chain's own sums of all money."""
+
+from __future__ import annotations
+
+from orchestrator.core.reconcile import ContractTotals
+from orchestrator.edges.chain.client import Chain
+from orchestrator.errors import Retry
+
+
+def contract_totals(chain: Chain, number: int, block_hash: str) -> ContractTotals:
+    """Return the sums of PaymentRail and EuroToken at a block.
+
+    One node's word: state is not proven, unlike logs. A node that lies about it makes a break.
+
+    Raises:
+        Retry: The node does not answer, lacks the state of that block, or has another block there.
+    """
+    if chain.blocks([number])[0].hash != block_hash:
+        raise Retry(f"the node has another block {number} than the one that was final here")
+    escrow, pending, withdrawable, frozen, _, owed = chain.view("PaymentRail", "totals", at=number)
+    rail = chain.deployment.addresses["PaymentRail"]
+    return ContractTotals(
+        block=block_hash,
+        supply_micro=chain.view("EuroToken", "totalSupply", at=number),
+        rail_micro=chain.view("EuroToken", "balanceOf", rail, at=number),
+        escrow_micro=escrow,
+        pending_micro=pending,
+        withdrawable_micro=withdrawable,
+        frozen_micro=frozen,
+        owed_micro=owed,
+    )
