@@ -146,7 +146,11 @@ class Chain:
 
     def rpc(self, method: str, params: list[Any]) -> Any:
         """Return the result of one JSON-RPC call; raise Retry if no node answers it."""
-        return self.nodes.rpc_many([(method, params)])[0]
+        return self.rpc_many([(method, params)])[0]
+
+    def rpc_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """Return the unchecked results of JSON-RPC calls; raise Retry if one is missing."""
+        return self.nodes.rpc_many(calls)
 
     def head(self) -> int:
         """Return the number of the newest block."""
