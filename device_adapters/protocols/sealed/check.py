@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device_adapters.content import Content
-from device_adapters.protocols.sealed.envelope import MARKS, Envelope, open_envelope, split
+from device_adapters.cose import is_sign1
+from device_adapters.protocols.sealed.envelope import Envelope, open_envelope, split
 from device_adapters.protocols.sealed.meter import METER
 from device_adapters.protocols.sealed.record import content_of, event_of
 from device_adapters.registers import Direction
@@ -72,7 +73,7 @@ class SealedCheck(RecordCheck):
 
 def holds_sealed(data: bytes) -> bool:
     """Return whether a file begins with a tagged COSE_Sign1 or with a compact JWS."""
-    return data.startswith(MARKS) or _JWS.match(data) is not None
+    return is_sign1(data) or _JWS.match(data) is not None
 
 
 def check_sealed(data: bytes, given: str | bytes | None, direction: Direction) -> Report:

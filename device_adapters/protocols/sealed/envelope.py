@@ -11,15 +11,10 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-import cbor2
-
-from device_adapters import strict_cbor, strict_json
-from device_adapters.keys import ORDERS, raw_to_der
+from device_adapters import cose, strict_json
 from device_adapters.types import Curve, Reason, Rejected, Signed
 
 VERSION = 1
-SIGN1, CWT = 18, 61  # CBOR tags; CWT around COSE_Sign1 may be left out (RFC 8392, section 6)
-MARKS = (b"\xd2\x84", b"\xd8\x3d\xd2\x84")  # how a COSE record begins
 # Claims in a CWT. 1, 2 and 6 are registered; numbers below -65536 are for private use (RFC 8392).
 LABELS = {
     "iss": 1,
@@ -32,16 +27,8 @@ LABELS = {
     "report": -70_004,
 }
 NAMES = {label: name for name, label in LABELS.items()}
-ALGORITHMS = {
-    -7: Curve.SECP256R1,
-    "ES256": Curve.SECP256R1,
-    -47: Curve.SECP256K1,
-    "ES256K": Curve.SECP256K1,
-}
-_ALG, _KID = 1, 4  # labels of COSE header parameters
+_JWS_CURVES = {"ES256": Curve.SECP256R1, "ES256K": Curve.SECP256K1}
 _JWS_HEADERS = {"alg", "typ", "cty", "kid"}
-_MAX_KID = 128
-_SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +49,18 @@ def open_envelope(record: bytes) -> Envelope:
     Raises:
         Rejected: it is neither form, or breaks a rule of its form.
     """
-    return _open_cose(record) if record.startswith(MARKS) else _open_jws(record)
+    return _open_cose(record) if cose.is_sign1(record) else _open_jws(record)
 
 
 def split(body: bytes) -> list[bytes]:
     """Return the records in one message: a CBOR sequence (RFC 8742), or a JWS on each line."""
-    if not body.startswith(MARKS):
-        return [line.strip() for line in body.splitlines() if line.strip()]
-    records, start = [], 0
-    while start < len(body):
-        try:
-            end = strict_cbor.skip(body, start, (SIGN1, CWT))
-        except Rejected:  # the rest is kept as a broken record
-            end = len(body)
-        records.append(body[start:end])
-        start = end
-    return records
+    if cose.is_sign1(body):
+        return cose.split_sequence(body)
+    return [line.strip() for line in body.splitlines() if line.strip()]
 
 
 def _open_cose(record: bytes) -> Envelope:
-    message = strict_cbor.decode(record, (SIGN1, CWT))
-    if message.tag == CWT:
-        message = message.value
-    protected, unprotected, payload, signature = message.value  # four, as MARKS ends with 84
-    if not all(isinstance(part, bytes) for part in (protected, payload, signature)):
-        detail = "protected header, payload and signature of a COSE_Sign1 are byte strings"
-        raise Rejected(Reason.WRONG_TYPE, detail)
-    header = strict_cbor.decode(protected) if protected else {}
-    for fields, known in ((header, {_ALG, _KID}), (unprotected, {_KID})):
-        if not isinstance(fields, dict):
-            raise Rejected(Reason.WRONG_TYPE, "a COSE header is not a map")
-        _refuse_headers(fields, known, _KID, bytes)
-    content = cbor2.dumps(["Signature1", protected, b"", payload])
-    signed = _signed(content, signature, header.get(_ALG))
-    claims = strict_cbor.decode(payload)
-    if not isinstance(claims, dict):
-        raise Rejected(Reason.WRONG_TYPE, "the claims are not a map")
+    claims, signed = cose.open_sign1(record)
     _refuse_claims(claims, NAMES)
     return Envelope("COSE", _versioned({NAMES[k]: v for k, v in claims.items()}), signed)
 
@@ -108,9 +71,12 @@ def _open_jws(record: bytes) -> Envelope:
         detail = "neither a tagged COSE_Sign1 nor the three parts of a compact JWS"
         raise Rejected(Reason.MALFORMED, detail)
     header, claims = (_json_object(part) for part in parts[:2])
-    _refuse_headers(header, _JWS_HEADERS, "kid", str)
+    cose.refuse_headers(header, _JWS_HEADERS, "kid", str)
+    algorithm = header.get("alg")
+    curve = _JWS_CURVES.get(algorithm) if isinstance(algorithm, str) else None
     content = record[: record.rindex(b".")]
-    signed = _signed(content, from_base64url(parts[2], "the signature"), header.get("alg"))
+    signature = from_base64url(parts[2], "the signature")
+    signed = cose.signed_raw(content, signature, curve, algorithm)
     _refuse_claims(claims, LABELS)
     return Envelope("JWS", _versioned(claims), signed)
 
@@ -128,30 +94,6 @@ def _versioned(claims: dict[str, Any]) -> dict[str, Any]:
         detail = f"the version is {version!r:.40}; this reader knows {VERSION}"
         raise Rejected(Reason.MALFORMED, detail)
     return claims
-
-
-def _refuse_headers(fields: dict[Any, Any], known: set[Any], kid: Any, kind: type) -> None:
-    if unknown := [label for label in fields if label not in known]:
-        detail = f"the header has a parameter that is not read: {unknown[0]!r:.40}"
-        raise Rejected(Reason.MALFORMED, detail)
-    if kid in fields and (not isinstance(fields[kid], kind) or len(fields[kid]) > _MAX_KID):
-        raise Rejected(Reason.WRONG_TYPE, f"the kid is not a {kind.__name__} of {_MAX_KID} at most")
-
-
-def _signed(content: bytes, signature: bytes, algorithm: Any) -> Signed:
-    known = isinstance(algorithm, int | str) and not isinstance(algorithm, bool)
-    curve = ALGORITHMS.get(algorithm) if known else None
-    if curve is None:
-        detail = f"the algorithm is {algorithm!r:.40}, not ES256 or ES256K"
-        raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, detail)
-    if len(signature) != _SIGNATURE_BYTES:
-        detail = f"{len(signature)} bytes, not r and s of 32 bytes each"
-        raise Rejected(Reason.SIGNATURE_MALFORMED, detail)
-    half = _SIGNATURE_BYTES // 2
-    for number in (signature[:half], signature[half:]):
-        if not 0 < int.from_bytes(number, "big") < ORDERS[curve]:
-            raise Rejected(Reason.SIGNATURE_MALFORMED, "r or s is not between 1 and the order")
-    return Signed(content, raw_to_der(signature), curve)
 
 
 def from_base64url(text: bytes | str, name: str) -> bytes:

@@ -12,7 +12,8 @@ from typing import Any
 
 import cbor2
 
-from device_adapters.protocols.sealed.envelope import LABELS, SIGN1
+from device_adapters.cose import SIGN1
+from device_adapters.protocols.sealed.envelope import LABELS
 from device_adapters.types import STREAM_BIT, Assurance, Reason
 
 PUBLIC_KEY = (
@@ -142,6 +143,7 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ),
     ("the same as JWS on secp256k1", jws(), {"device": "M-1", "gateway": "GW-7", "counter": 4}),
     ("tagged as CWT", b"\xd8\x3d" + cose(), {"device": "M-1", "counter": 4}),
+    ("without a tag", cose()[1:], {"device": "M-1", "counter": 4}),
     ("sealed by the device itself", cose(iss="M-1"), {"device": "M-1", "gateway": ""}),
     ("a sensor", cose(content=_SENSOR), {"kind": "sensor.reading", "counter": 4}),
     ("a key id", cose({1: -47, 4: b"k1"}), {"device": "M-1"}),

@@ -14,7 +14,8 @@ from typing import Any
 
 import cbor2
 
-from device_adapters.protocols.sealed.envelope import LABELS, SIGN1, VERSION
+from device_adapters.cose import SIGN1
+from device_adapters.protocols.sealed.envelope import LABELS, VERSION
 
 _ALGORITHMS = {"P-256": "ES256", "secp256k1": "ES256K"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
@@ -39,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_-]*")
 _SEPARATORS = ":/._-"
 _NUMBERS, _TEXTS = ("bt", "bv", "bs", "v", "s", "t", "ut"), ("bn", "bu", "n", "u", "vs", "vd")
 _VALUES = ("v", "vs", "vb", "vd")
-_CBOR_LIST, _DECIMAL_FRACTION = range(0x81, 0x9C), 4
+_CBOR_LIST, _TAGS = range(0x81, 0x9C), (1, 4)  # epoch time, decimal fraction
 _EXACT = Context(prec=120)
 _LAST_SECOND = 1 << 48
 _MARK = re.compile(rb'"(?:bn|n)"\s*:\s*"')
@@ -63,7 +64,7 @@ def recognise(data: bytes) -> bool:
     if not text or data[0] not in _CBOR_LIST or data[1:2] < b"\xa0":
         return False
     try:
-        records = strict_cbor.decode(data, (_DECIMAL_FRACTION,), floats=True)
+        records = strict_cbor.decode(data, _TAGS, floats=True)
     except Rejected:
         return False
     return all(isinstance(record, dict) and set(record) & {-2, 0} for record in records[:1])
@@ -95,7 +96,7 @@ def _records(content: bytes) -> list[dict[str, Any]]:
         except UnicodeDecodeError:
             raise Rejected(Reason.NOT_UTF8, "the pack is not UTF-8") from None
     else:
-        pack = strict_cbor.decode(content, (_DECIMAL_FRACTION,), floats=True)
+        pack = strict_cbor.decode(content, _TAGS, floats=True)
     if not isinstance(pack, list) or not all(isinstance(record, dict) for record in pack):
         raise Rejected(Reason.WRONG_TYPE, "a SenML pack is a list of records")
     if not pack:
@@ -133,6 +134,8 @@ def _checked(name: Any, value: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> Decimal:
+    if isinstance(value, datetime) and name in ("bt", "t", "ut"):  # tag 1, as LwM2M devices send
+        return Decimal(value.timestamp())
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Rejected(Reason.WRONG_TYPE, f"the field {name} is not a number")
     if isinstance(value, float):  # CBOR only: the shortest decimal that gives the same double

@@ -47,6 +47,15 @@ def test_read__cbor_number__is_the_shortest_decimal_of_its_double() -> None:
     assert _values(read(_cbor({"n": "a", "v": 23.1})))[0][2] == "23.1"
 
 
+def test_read__a_base_time_with_the_tag_of_times__is_a_time() -> None:
+    tagged = cbor2.CBORTag(1, 1_720_696_276)
+    (reading,) = read(_cbor({"bn": "A:", "bt": tagged, "n": "a", "v": 1})).readings
+    assert reading.at_ms == 1_720_696_276_000
+    with pytest.raises(Rejected) as caught:
+        read(_cbor({"n": "a", "v": tagged}))
+    assert caught.value.reason is Reason.WRONG_TYPE
+
+
 def test_read__texts_sums_and_unknown_members__are_shown_only() -> None:
     pack = read(
         b'[{"n":"a","vs":"open"},{"n":"b","vb":false},{"n":"c","vd":"aGk"},'
@@ -85,6 +94,7 @@ def test_read__a_unit_that_is_not_registered__is_a_caution() -> None:
         (b'[{"n":"\xff","v":1}]', Reason.NOT_UTF8),
         (_cbor({"n": "a", "v": float("inf")}), Reason.NUMBER_OUT_OF_RANGE),
         (b"\x81\xbf\xff", Reason.MALFORMED),
+        (_cbor({"n": "a", "v": 1, "t": cbor2.CBORTag(1, 1 << 60)}), Reason.MALFORMED),
     ],
 )
 def test_read__a_broken_pack__is_refused_by_name(content: bytes, reason: Reason) -> None:
