@@ -228,7 +228,7 @@ class Chain:
         places = {
             tx_hash: (_number(receipt.get("blockNumber")), receipt.get("blockHash"))
             for tx_hash, receipt in zip(tx_hashes, self.nodes.rpc_many(calls), strict=True)
-            if isinstance(receipt, dict)
+            if isinstance(receipt, dict) and receipt.get("blockHash")  # some show pending ones
         }
         numbers = sorted({number for number, _ in places.values()})
         on_chain = {header.hash for header in self.reader.headers(numbers)}
