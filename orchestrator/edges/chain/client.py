@@ -123,7 +123,7 @@ class Chain:
             ("eth_getCode", [rail, "latest"]),
         ]
         for name, (chain_id, genesis, code) in self.nodes.each(calls).items():
-            actual = (_number(chain_id), genesis.get("hash") if genesis else None)
+            actual = (_number(chain_id), genesis.get("hash") if isinstance(genesis, dict) else None)
             if actual != wanted:
                 raise Halt(
                     f"{name} is another chain: chain id and genesis are {actual}, the deployment "

@@ -26,6 +26,7 @@ _CONNECT_S = 5.0
 _REST_S, _LONGEST_REST_S = 15.0, 240.0  # how long another node is asked first after one failed
 # how nodes refuse one answer of a batch for the size of the whole: geth, erigon, providers
 _TOO_MUCH = re.compile(r"batch|too large|too many|response size|limit exceeded", re.IGNORECASE)
+_NO_METHOD = re.compile(r"unsupported method|method .{0,60}not (found|supported|available)", re.I)
 _NO_BATCH = (-32600, -32700)  # invalid request, not parsed: of a node that knows no batch
 
 
@@ -304,9 +305,10 @@ def refusal(answer: dict[str, Any]) -> str | None:
 
 
 def lacks_method(answer: dict[str, Any]) -> bool:
-    """Return whether a node says that it does not serve a method at all (EIP-1474)."""
+    """Return whether a node says that it does not serve a method at all (EIP-1474, or in words)."""
     error = answer.get("error")
-    return isinstance(error, dict) and error.get("code") in (-32601, -32004)
+    code = error.get("code") if isinstance(error, dict) else None
+    return code in (-32601, -32004) or _NO_METHOD.search(refusal(answer) or "") is not None
 
 
 def _of_all(content: dict[str, Any]) -> str:
