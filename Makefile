@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail-demo
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test month bench artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
+.PHONY: demo test month bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -18,6 +18,9 @@ month: setup         ## a month of 1,250 devices, with everything that goes wron
 
 bench: setup-dev     ## the speed of this rail against a naive loop
 	@$(RUN) -m tests.bench
+
+bench-decode: setup-dev ## how many records of each protocol one core reads in a second
+	@$(RUN) -m tests.bench.decode
 
 artifacts: setup-dev ## recompiles the contracts and rewrites the artifacts that ship with the package
 	@$(RUN) -m scripts.compile_contracts

@@ -168,13 +168,13 @@ def _register_of(
 
 def _without_register(facts: Facts, direction: Direction) -> Finding:
     """Return why a record has no single register in this direction."""
-    found = _registers(facts)
-    wanted = sorted({item.text for item in found if item.direction is direction})
+    registers = _registers(facts)
+    wanted = sorted({item.text for item in registers if item.direction is direction})
     if wanted:
         return BillingReason.REGISTERS_MIXED, "billable registers: " + ", ".join(wanted)
     if errors := facts.get("errors"):
         return BillingReason.ENERGY_ERROR_FLAG, _sentence(errors[0])
-    others = ", ".join(sorted({item.text for item in found}))
+    others = ", ".join(sorted({item.text for item in registers}))
     if not others:
         return BillingReason.NO_BILLING_REGISTER, "no reading of a register that may be billed"
     if direction is Direction.IMPORT:
@@ -185,7 +185,7 @@ def _without_register(facts: Facts, direction: Direction) -> Finding:
 def _usable(records: Sequence[Facts], register: Register) -> tuple[list[Entry], str]:
     """Return the readings of a register before the first error, and a sentence about the error.
 
-    An error of the register itself ends it by position, whatever the clock says. An error that
+    An error of the register itself ends it by position, whichever time it has. An error that
     another register reports ends it by time, because a record lists one register after another.
     """
     others = [

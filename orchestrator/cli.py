@@ -68,7 +68,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Devices, parties, agreements": {
         "device": (
-            "device:app device_life:app device_risk:app",
+            "device:app device_life:app device_risk:app device_gateway:app",
             "Enrol, show, rotate, suspend and retire devices.",
         ),
         "party": ("party:app party_statement:app", "Payers and payees."),
@@ -112,6 +112,11 @@ _REVERTS = {  # a contract's error: the next step for the user
     "NotInCharge": "Only the registrar and the device's owner may do this.",
     "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
     "`proofrail device digest --new-key` with the old key.",
+    "AssignmentUnsigned": "The owner did not sign this assignment, or another one came first. Sign "
+    "the output of `proofrail device assign --document` again.",
+    "AssignmentTimesInvalid": "Leave --from out to begin now, or give a time that is still ahead.",
+    "GatewayInvalid": "A gateway is another device, enrolled with a key (`proofrail device list`).",
+    "DeviceWithoutKey": "The device has no key to replace: its gateway signs for it.",
     "KeyExpiryInvalid": "The endorsement's certificate ends before it takes effect. Renew it.",
     "CompromiseDateInvalid": "Give a time in the past, before the one already declared.",
     "PayeeUnexpected": "Leave --payee out: each claim of this product names its payee.",

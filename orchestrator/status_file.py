@@ -47,7 +47,9 @@ def read_status(home: Path, now: int) -> list[HealthProblem]:
 
 
 def read_nodes(home: Path) -> list[dict[str, Any]]:
-    """Return every node as the running rail saw it last; [] if there is no such file."""
+    """Return every node as the running rail saw it last; [] if none runs or there is no file."""
+    if holder(home / LOCK_FILE) is None:
+        return []
     try:
         return [node for node in json.loads((home / STATUS_FILE).read_bytes())["nodes"] if node]
     except (OSError, ValueError, KeyError, TypeError):

@@ -38,18 +38,31 @@ _FALLBACKS = (
 
 def outside_pages(root: Path) -> dict[str, str]:
     """Return the pages that stand outside docs/: path in the project -> path in the site."""
-    readmes = sorted(root.glob("orchestrator/products/*/README.md"))
-    products = {
-        path.relative_to(root).as_posix(): f"products/{path.parent.name}.md" for path in readmes
+    folders = {
+        "products": root / "orchestrator" / "products",
+        "protocols": root / "device_adapters" / "protocols",
     }
-    return {**OUTSIDE, **products}
+    pages = {
+        path.relative_to(root).as_posix(): f"{section}/{path.parent.name}.md"
+        for section, folder in folders.items()
+        for path in sorted(folder.glob("*/README.md"))
+    }
+    return {**OUTSIDE, **pages}
 
 
 def on_config(config: Any) -> Any:
-    """List the products and the decisions in the navigation, so that a new one needs no entry."""
+    """List products, protocols and decisions in the navigation, so that none needs an entry."""
     decisions = [f"adr/{path.name}" for path in sorted((ROOT / "docs" / "adr").glob("0*.md"))]
-    products = [page for page in outside_pages(ROOT).values() if page.startswith("products/")]
-    lists = {"Products": products, "Decisions": ["adr/README.md", *decisions]}
+    outside = list(outside_pages(ROOT).values())
+    products, protocols = (
+        [page for page in outside if page.startswith(section)]
+        for section in ("products/", "protocols/")
+    )
+    lists = {
+        "Products": products,
+        "Protocols": ["protocols.md", *protocols],
+        "Decisions": ["adr/README.md", *decisions],
+    }
     config.nav = [
         {title: lists.get(title, pages) for title, pages in section.items()}
         for section in config.nav

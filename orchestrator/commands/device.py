@@ -123,6 +123,17 @@ def add(
         Path | None, typer.Option(help="Instead of --key: a simulated device's private key, PEM.")
     ] = None,
     endorsement: Chain = None,
+    gateway: Annotated[
+        str | None, typer.Option(help="Instead of a key: the enrolled gateway that signs for it.")
+    ] = None,
+    signature: Annotated[
+        str | None,
+        typer.Option(help="With --gateway: the owner's signature of --document, hex."),
+    ] = None,
+    document: Annotated[
+        bool,
+        typer.Option("--document", help="With --gateway: print what the owner's wallet signs."),
+    ] = False,
     new_password: Annotated[
         bool, typer.Option("--new-password", help="Replace the broker password.")
     ] = False,
@@ -131,7 +142,8 @@ def add(
 ) -> None:
     """Enrol a device on chain. Its broker password is shown once.
 
-    Without --endorsement, the built-in CA endorses it (local chain only).
+    Without --endorsement, the built-in CA endorses it (local chain only). With --gateway the device
+    has no key and no password: its owner signs that the gateway speaks for it.
     """
     from orchestrator.edges.broker.access import is_valid_name
     from orchestrator.operations.agreements import Enrolment
@@ -144,6 +156,12 @@ def add(
             "the first a letter or a digit. Nothing was sent."
         )
     address = address_of(home, owner)
+    if gateway is not None:
+        from orchestrator.commands.device_gateway import enrol
+
+        _require_no_key(key, proof, private_key)
+        enrol(home, name, address, gateway, signature, document, dry_run, as_json)
+        return
     public, (r, s) = _possession(home, name, address, key, proof, private_key)
     checked = possession.endorsement(home, name, public, endorsement)
     password = None
@@ -167,6 +185,15 @@ def add(
         "broker": home.rail_file.get("broker"),
     }
     output.show(view, as_json, lambda console: _print_added(console, view))
+
+
+def _require_no_key(*given: object) -> None:
+    if any(value is not None for value in given):
+        raise Halt(
+            "A device behind --gateway is enrolled without a key: leave --key, --proof and "
+            "--private-key out. Nothing was sent. A device with a key gets a gateway with "
+            "`proofrail device assign`."
+        )
 
 
 def _password(home: Home, name: str, fresh: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,15 +37,17 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
         clashes = [
             clash[1:] for clash in conflicts.quarantined(session) if clash[0] == row.device_id
         ]
+        gateways = _gateways(session, row.device_id)
         device_agreements = [
             a for a in agreements.all_agreements(session) if a.device_id == row.device_id
         ]
     view = device_view(home, row) | {
-        "key": f"04{int(row.key_x, 16):064x}{int(row.key_y, 16):064x}",
+        "key": f"04{int(row.key_x, 16):064x}{int(row.key_y, 16):064x}" if row.key_x else None,
         "chain": [
             _certificate(certificate)
             for certificate in load_endorsement(home.settings, row.endorsement)
         ],
+        "gateways": gateways,
         "agreements": [
             {"agreement_id": a.agreement_id, "product": a.product, "stage": a.stage}
             for a in device_agreements
@@ -55,6 +58,28 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
         ],
     }
     output.show(view, as_json, lambda console: _render(console, view))
+
+
+def _gateways(session: Any, device: str) -> list[dict[str, Any]]:
+    """Return the assignments of a device over time, oldest first, as the chain has them."""
+    from orchestrator.edges.store import agreements, blocks
+
+    rows = []
+    for log in blocks.logs_about(session, ("GatewayAssigned",), device):
+        args = json.loads(log.args)
+        if args["device"] != device:  # it is the gateway here
+            continue
+        gateway = agreements.device(session, args["gateway"])
+        none = not int(args["gateway"], 16)
+        rows.append(
+            {
+                "gateway": None if none else gateway.name if gateway else args["gateway"],
+                "from": args["since"],
+                "until": args["until"] or None,
+                "assigned_at": args["at"],
+            }
+        )
+    return rows
 
 
 def _certificate(certificate: Any) -> dict[str, str]:
@@ -82,6 +107,13 @@ def _render(console: Any, view: dict[str, Any]) -> None:
     ]
     if chain:
         console.print(table("endorsement", ("certificate", "issued by", "valid until"), chain))
+    gateways = [
+        (g["gateway"] or "none", when(g["from"]), when(g["until"]), when(g["assigned_at"]))
+        for g in view["gateways"]
+    ]
+    if gateways:
+        columns = ("gateway", "from (UTC)", "until (UTC)", "assigned (UTC)")
+        console.print(table("gateways", columns, gateways))
     agreements = [(a["agreement_id"], a["product"], a["stage"]) for a in view["agreements"]]
     console.print(
         table(f"{len(agreements)} agreements", ("agreement", "product", "stage"), agreements)

@@ -171,6 +171,8 @@ def _add_event(branch: Any, event: dict[str, Any]) -> None:
     leaf = _add_branch(branch, event["observed_at"], f"{label}  evidence {event['evidence']}")
     about = f"{event['kind']} about {event['subject']}" if event["subject"] else event["kind"]
     _add_leaves(leaf, f"{_register_text(event) or about}, received {when(event['received_at'])}")
+    signer = f", signed by {event['gateway']}" if event["gateway"] else ""
+    _add_leaves(leaf, f"assurance: {event['assurance']}{signer}")
     _add_leaves(leaf, *_outcome_lines(event["outcomes"]))
 
 

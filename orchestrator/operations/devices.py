@@ -18,6 +18,7 @@ from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Halt, Retry
+from orchestrator.operations.gateways import SignedAssignment, assign
 
 # names of IDeviceRegistry.Status, by number
 STATUSES = ("unknown", "active", "suspended", "retired", "compromised", "expired")
@@ -113,6 +114,10 @@ class DeviceOps:
             call = Call("DeviceRegistry", "rotate", _rotate_arguments(rotation))
             self._send(self._sender, ChainCall("rotate", f"{name}:{count}", call))
         self._note(name, **_key_columns(key, rotation.endorsement))
+
+    def assign(self, signed: SignedAssignment) -> None:
+        """Assign a gateway to a device; an unknown device is enrolled without a key."""
+        assign(self._registrar, signed, self._now(), self._wait)
 
     def suspend(self, name: str, by: str = "registrar") -> None:
         """Suspend a device until it is resumed; `by` is the signing role, registrar or warden."""

@@ -176,10 +176,15 @@ def _device_ids(
 
 def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dict[str, Any]]]]:
     """Return each device once, with the proofs of all its registry logs."""
-    return [
-        (_raw(device), _proofs(session, blocks.logs_about(session, _DEVICE_LOGS, device)))
+    histories = {
+        device: [  # a gateway also stands in the assignments of its devices
+            log
+            for log in blocks.logs_about(session, _DEVICE_LOGS, device)
+            if json.loads(log.args)["device"] == device
+        ]
         for device in dict.fromkeys(ids)
-    ]
+    }
+    return [(_raw(device), _proofs(session, logs)) for device, logs in histories.items()]
 
 
 def _records(session: Session, row: payments.PaymentRow) -> list[tuple[str, bytes]]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from hashlib import sha256
 
 import pytest
 
+from device_adapters.inlets.device_link import DeviceLink
+from device_adapters.protocols.sealed.write import SealClaims, content_claims, write_cose
+from device_adapters.types import STREAM_BIT, Assurance, device_id, event_id
 from orchestrator.core import ledger
+from orchestrator.core.audit import verify
+from orchestrator.core.audit.bundle import sealed as resealed
 from orchestrator.core.payment import Stage
+from orchestrator.core.receipt import public_key_of, read_receipt
 from orchestrator.edges.store import agreements, bank_files, evidence, payments, payouts
+from orchestrator.operations import gateways
+from orchestrator.products import products
+from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.demo import parties
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from tests.support import invariants
 from tests.support.store_queries import newest_booked
 from tests.support.whole_rail import AT_BANK, WholeRail
@@ -147,3 +158,96 @@ def _payment_of(rail: WholeRail, record: bytes) -> payments.PaymentRow:
     with rail.store.read() as session:
         event = evidence.event_of_evidence(session, sha256(record).hexdigest())
         return payments.by_ids(session, [event.payment_id])[0]
+
+
+METER, GATEWAY = "sml-0001", "gw-0001"  # a meter without a key, and the gateway that reads it
+
+
+def _behind_gateway(rail: WholeRail) -> tuple[SimulatedMeter, str]:
+    """Enrol the gateway and its meter, open and fund an agreement; return (the gateway, password).
+
+    The agreement takes what a gateway stands for.
+    """
+    stack, ops = rail.stack, rail.stack.agreement_ops
+    station = SimulatedMeter(stack.home / GATEWAY, GATEWAY, DeviceKind.CHARGE_POINT, None, 0)
+    parties.enrol(stack, {GATEWAY: station}, [GATEWAY])
+    owner, deployment = stack.party(2), stack.chain.deployment
+    wanted = gateways.next_assignment(stack.chain, METER, GATEWAY, 0, 0)
+    signature = gateways.sign(wanted, deployment, owner)
+    ops.assign(gateways.SignedAssignment(METER, owner.address, wanted, signature))
+    terms = EnergyTerms(
+        312_500, 24_000, continuous=True, assurance=Assurance.GATEWAY.number, version=2
+    )
+    mandate = parties.sign_mandate(
+        stack,
+        METER,
+        products()["metered_energy"],
+        parties.HOUSEHOLD,
+        parties.UTILITY,
+        terms=encode_terms(terms),
+        first_counter=1 << STREAM_BIT,
+    )
+    (reference,) = parties.open_all(stack, [mandate])
+    parties.transfer(stack, parties.HOUSEHOLD, 10_000, reference)
+    return station, stack.issue_devices([GATEWAY])[GATEWAY]
+
+
+def _sealed(station: SimulatedMeter, number: int, at: int, register: str) -> bytes:
+    content = f'[{{"bn":"{METER}:","bt":{at},"n":"1-0:1.8.0","u":"kWh","v":{register}}}]'
+    seal = SealClaims(GATEWAY, METER, (1 << STREAM_BIT) + number, at)
+    key = (station.folder / "key.pem").read_bytes()
+    return write_cose(seal, content_claims("senml", content.encode()), key)
+
+
+def test_meter_without_a_key__behind_its_gateway__is_paid_and_its_bundle_verifies(day, tmp_path):
+    """The gateway publishes on its own topic and gets the receipts there; the audit is offline."""
+    station, password = _behind_gateway(day)
+    began = int(time.time()) + 1  # after the assignment
+    records = [_sealed(station, n, began + n, kwh) for n, kwh in ((1, "100.0"), (2, "100.2"))]
+    day.until(lambda: time.time() > began + 3, "the time of the readings")
+    broker = day.stack.broker
+    link = DeviceLink(broker["host"], broker["port"], GATEWAY, password)
+    try:
+        assert link.wait_ready(60), link.refusal
+        assert all(link.publish(record, "sealed") for record in records)
+        answers: dict[str, str] = {}
+
+        def answered() -> bool:
+            key = public_key_of((day.stack.settings.keys / "receipt.pub.pem").read_bytes())
+            for receipt in link.receipts(0.5):
+                content = read_receipt(receipt, key)
+                assert content["device"] == GATEWAY
+                answers.update({row["evidence"]: row["outcome"] for row in content["records"]})
+            return len(answers) == 2
+
+        day.until(answered, "a receipt for each sealed record")
+    finally:
+        link.close()
+    assert answers == {sha256(record).hexdigest(): "accepted" for record in records}
+    day.until_booked()
+    event = "0x" + event_id(device_id(METER), (1 << STREAM_BIT) + 2).hex()
+    (traced,) = day.commands(["trace", event, "--json"])
+    life = json.loads(traced.stdout)["life"]
+    assert life["amount"] == "62500"  # micro-euro: 0.2 kWh
+    assert {(row["assurance"], row["gateway"]) for row in life["events"]} == {("gateway", GATEWAY)}
+    bundle = tmp_path / "bundle.json"
+    (exported,) = day.commands(["audit", "export", life["payment_id"], "-o", str(bundle)])
+    assert exported.returncode == 0, exported.stderr
+    text, (checked,) = (
+        bundle.read_text(),
+        day.commands(["audit", "verify", str(bundle)], home=tmp_path / "none"),
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{GATEWAY} for {METER} (assurance: gateway)" in checked.stdout
+    honest = json.loads(text)
+    assert [entry["id"] for entry in honest["devices"]] == [
+        "0x" + device_id(name).hex() for name in (METER, GATEWAY)
+    ]
+    for change, stage in (
+        (lambda changed: changed["devices"].pop(), "evidence"),  # without the gateway's history
+        (lambda changed: changed["devices"][0]["history"].clear(), "device_key"),
+    ):
+        changed = json.loads(text)
+        change(changed)
+        failed = verify(resealed(changed), products()).failed
+        assert failed is not None and failed.stage == stage, failed

@@ -22,19 +22,19 @@ Lie = Callable[["LyingNode", Answers, Answers], Any]
 
 
 class LyingNode:
-    """Lies `left` times about what `lie` knows how to change; `told` counts, for ever."""
+    """Lies `left` times about what `lie` knows how to change; `lied` counts, for ever."""
 
     def __init__(self, chain: Chain) -> None:
         self._endpoint = chain.nodes.endpoints[0]
         self._real = self._endpoint._session
         self._endpoint._session = self
         self.lie: Lie | None = None
-        self.left = self.told = 0
+        self.left = self.lied = 0
         self.is_batch = True  # the last request was
         self.asked: list[list[str]] = []  # the methods of each request
 
-    def tell(self, lie: Lie, times: int = 1) -> None:
-        self.lie, self.left, self.told = lie, times, 0
+    def lie_about(self, lie: Lie, times: int = 1) -> None:
+        self.lie, self.left, self.lied = lie, times, 0
 
     def stop(self) -> None:
         self._endpoint._session = self._real
@@ -57,7 +57,7 @@ class LyingNode:
         did = self.lie(self, calls, by_id)
         if not did:
             return real
-        self.told, self.left = self.told + 1, self.left - 1
+        self.lied, self.left = self.lied + 1, self.left - 1
         if isinstance(did, Exception):
             raise did
         return _reply(*did) if isinstance(did, tuple) else _reply(200, by_id)

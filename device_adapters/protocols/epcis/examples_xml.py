@@ -10,13 +10,13 @@ from device_adapters.protocols.epcis.seal import join
 from device_adapters.types import Place, Reason
 
 XML_PUBLIC_KEY = (
-    "3059301306072a8648ce3d020106082a8648ce3d030107034200047bbdfcf675ceb8b8426aa219953c70"
-    "50ff203ec31b9765492553f5a92c720e6a12dc885d570fd12fae34165e1f2dfd1145e1d8e099e95a4c6f"
-    "c139951b516e97"
+    "3059301306072a8648ce3d020106082a8648ce3d03010703420004994e3db315f2f2bdc8647479b3e868"
+    "1a318ade2367b56f1525b50a231b23222d2adbb61ff4a9539fdd02f9d4940b37a69fd8d77cd33e60764a"
+    "d582e02c99f141"
 )
 RECEIVED_XML = join(
-    "eyJhbGciOiAiRVMyNTYiLCAia2lkIjogImRvY2stNyIsICJjdHIiOiAxfQ..UfuaQpI_MgFN4XHMgJpVqbCu"
-    "yHmKHg0LGw4egKqLX2wAtJ4VLxjWuWDa0Zz2JL8k7Tomgr0oBF_YgvVejqcv8w",
+    "eyJhbGciOiAiRVMyNTYiLCAia2lkIjogImRvY2stNyIsICJjdHIiOiAxfQ..BxMMwecvdSnDLwKqVzIu3GVd"
+    "YEW3TEKj_m7yufNolqi4LlORVJU8p-aZl6t9hM_pzPaUk3k4zfHg9mHaoOCWFQ",
     b"""\
 <?xml version="1.0" encoding="UTF-8"?>
 <epcis:EPCISDocument xmlns:epcis="urn:epcglobal:epcis:xsd:1" xmlns:proofrail="urn:proofrail:voc:"
@@ -38,13 +38,15 @@ RECEIVED_XML = join(
     <quantityElement><epcClass>urn:epc:class:lgtin:4012345.012345.L2</epcClass>
       <quantity>20</quantity></quantityElement>
   </quantityList></extension>
-  <proofrail:confirms>ni:///sha-256;877a6886e95340d728c7aff72db25df7235583f12aee1db0e1de356ad04804bc?ver=CBV2.0</proofrail:confirms>
+  <proofrail:confirms>
+ni:///sha-256;877a6886e95340d728c7aff72db25df7235583f12aee1db0e1de356ad04804bc?ver=CBV2.0
+  </proofrail:confirms>
 </ObjectEvent></EventList></EPCISBody></epcis:EPCISDocument>
 """,
 )
 WITHDRAWN_XML = join(
-    "eyJhbGciOiAiRVMyNTYiLCAia2lkIjogImRvY2stNyIsICJjdHIiOiAyfQ..ur78Sh37wwI8SNuv7Mu-"
-    "eQzIj9kWFsh71cqqTBpCK5jsYwSoZ6_gODIF2w28elwlaoCB1rFK6ebDUGdkxx5pRg",
+    "eyJhbGciOiAiRVMyNTYiLCAia2lkIjogImRvY2stNyIsICJjdHIiOiAyfQ..xu7gMBVIL5YyLi98CBsGJbDw"
+    "xkncm9QDc54u0fw4G0WTeSEqC5maeWH-5l9rSAOioicm53dt2L4EziK0VaG8Ag",
     b"""\
 <epcis:EPCISDocument xmlns:epcis="urn:epcglobal:epcis:xsd:1" schemaVersion="1.2"
   creationDate="2026-03-03T10:00:00Z"><EPCISBody><EventList><ObjectEvent>
@@ -59,11 +61,12 @@ WITHDRAWN_XML = join(
 """,
 )
 PACKED_XML = join(
-    "eyJhbGciOiAiRVMyNTYiLCAia2lkIjogImRvY2stNyIsICJjdHIiOiAzfQ..6x2PI592z6qIB65dKNeQMgFJ"
-    "Y_FnpV5seMnD7nl4M40j9HTSVHnPkMdarJvT99pzNUVvZsd3wkSgMQ6nc_PIOQ",
+    "eyJhbGciOiAiRVMyNTYiLCAia2lkIjogImRvY2stNyIsICJjdHIiOiAzfQ..ve-"
+    "3nnpBa5wfp9wBTeIp2RsjIt62PM72eYzzq_L5JLuLZAf0rNo5a4KUR7jWQu_QP9PHB3Qm3cv_k92XaF98RA",
     b"""\
 <q:EPCISQueryDocument xmlns:q="urn:epcglobal:epcis-query:xsd:1" schemaVersion="1.1"
-  creationDate="2026-03-01T10:00:00Z"><EPCISBody><q:QueryResults><queryName>Q</queryName><resultsBody>
+  creationDate="2026-03-01T10:00:00Z"><EPCISBody><q:QueryResults>
+<queryName>Q</queryName><resultsBody>
 <EventList><AggregationEvent>
   <eventTime>2026-02-28T24:00:00Z</eventTime><eventTimeZoneOffset>+00:00</eventTimeZoneOffset>
   <parentID>urn:epc:id:sscc:4012345.0111111111</parentID>

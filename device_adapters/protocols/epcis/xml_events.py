@@ -88,11 +88,11 @@ def read_xml(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     document = {name: root.get(name) for name in ("schemaVersion", "creationDate")}
     element = root
     for name in _ROOTS[kind]:
-        found = [child for child in element if _name(child) == name]
-        if len(found) != 1:
-            problem = "has no" if not found else "has several"
+        parts = [child for child in element if _name(child) == name]
+        if len(parts) != 1:
+            problem = "has several" if parts else "has no"
             raise Rejected(Reason.EVENT_MISSING, f"{_name(element)} {problem} {name}")
-        element = found[0]
+        element = parts[0]
     events = [_event(child) for child in _flat(element)]
     if not events:
         raise Rejected(Reason.EVENT_MISSING, "the document has no event")
@@ -114,8 +114,6 @@ def _root(data: bytes) -> etree._Element:
         cut = open_tag or not data.endswith(b">")
         reason = Reason.TRUNCATED if cut else Reason.MALFORMED
         raise Rejected(reason, f"no XML: {str(error)[:120]}") from None
-    if root.getroottree().docinfo.doctype:
-        raise Rejected(Reason.MALFORMED, "an EPCIS document needs no DTD")
     level, count = [root], 0
     for _ in range(MAX_DEPTH):
         count += len(level)

@@ -155,8 +155,8 @@ def _reasons_in_any_direction(facts: dict[str, Any], fiscal: bool) -> list[Billi
     """
     registers = [parse(reading["obis"]) for reading in facts["readings"]]
     directions = sorted({item.direction for item in registers if item}) or [Direction.IMPORT]
-    found = [_reasons(facts, direction, fiscal) for direction in directions]
-    return [code for code in found[0] if all(code in other for other in found[1:])]
+    by_direction = [_reasons(facts, direction, fiscal) for direction in directions]
+    return [code for code in by_direction[0] if all(code in other for other in by_direction[1:])]
 
 
 def _reasons(facts: dict[str, Any], direction: Direction, fiscal: bool) -> list[BillingReason]:

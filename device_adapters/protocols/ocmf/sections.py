@@ -143,8 +143,8 @@ def _signature_bytes(data: str, encoding: object, curve: Curve) -> tuple[bytes, 
             )
         except ValueError:
             continue
-        if found := _as_der(raw, curve):
-            return found[0], name, found[1]
+        if signature := _as_der(raw, curve):
+            return signature[0], name, signature[1]
     detail = f"{len(compact)} characters are not a signature on {curve}"
     raise Rejected(Reason.SIGNATURE_MALFORMED, detail)
 

@@ -78,17 +78,17 @@ def compare_totals(findings: BreakFindings, chain: ChainFacts, ledger: Ledger) -
         ("rail_balance", sum(held.values()), totals.rail_micro, "the token balance of PaymentRail"),
     ]
     rows += [(name, sum_, ledger.tokens.get(name, 0), "the ledger") for name, sum_ in held.items()]
-    for name, on_chain, found, of in rows:
-        if on_chain != found:
+    for name, on_chain, booked, source in rows:
+        if on_chain != booked:
             findings.broken(
                 Leg.CHAIN,
                 BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
                 [f"total:{name}"],
                 [],
                 on_chain,
-                found,
+                booked,
                 "tEUR/6",
-                detail=f"the contracts' total at block {totals.block[:10]}, and {of}",
+                detail=f"the contracts' total at block {totals.block[:10]}, and {source}",
             )
 
 

@@ -12,7 +12,7 @@ from web3 import Web3
 from web3._utils.events import get_event_data
 from web3.exceptions import Web3Exception
 
-from orchestrator.core.block_json import NodeFault, WrongAnswer
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 
 # contracts of 0.3.0 emit these events under their former names

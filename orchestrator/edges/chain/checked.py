@@ -16,8 +16,6 @@ from typing import Any
 from orchestrator.core.block_json import (
     CheckedHeader,
     CheckedReceipt,
-    NodeFault,
-    WrongAnswer,
     check_header,
     check_linked,
     check_receipts,
@@ -27,6 +25,7 @@ from orchestrator.core.block_json import (
     logs_in,
     outcomes,
 )
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain.nodes import Nodes, lacks_method, refusal
 from orchestrator.errors import Retry
 
@@ -55,7 +54,7 @@ class BlockReader:
     """Reads checked blocks of the nodes; safe to use from several threads.
 
     Attributes:
-        nodes: Whom to ask.
+        nodes: Where to ask.
         addresses: Our contracts, 20 bytes each.
     """
 
@@ -122,11 +121,11 @@ class BlockReader:
             parent: The hash of the block before the first one; "": any.
         """
         [header] = self.headers([last])
-        found = [header]
+        older = [header]
         while header.number > first and (known := self._blocks.get(header.parent)) is not None:
             header = known.header
-            found.append(header)
-        line = self.headers(range(first, header.number)) + found[::-1]
+            older.append(header)
+        line = self.headers(range(first, header.number)) + older[::-1]
         with self._checking():
             check_linked(line)
             if parent and line[0].parent != parent:

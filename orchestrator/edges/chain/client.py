@@ -15,13 +15,8 @@ from web3 import Web3
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception
 
 from orchestrator.core.audit.blocks import transaction_call
-from orchestrator.core.block_json import (
-    CheckedHeader,
-    CheckedReceipt,
-    NodeFault,
-    WrongAnswer,
-    check_nonce,
-)
+from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_nonce
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.checked import BlockReader

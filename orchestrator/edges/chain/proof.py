@@ -12,7 +12,7 @@ from typing import Any
 import rlp
 from trie import HexaryTrie
 
-from orchestrator.core.block_json import NodeFault, WrongAnswer, encode_receipt
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer, encode_receipt
 from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.errors import Retry
 

@@ -200,7 +200,7 @@ def _add(
     values, waiting = [], {}
     for row, name, source in records:
         outcome, detail, cause, payment = contents[row.event_id]
-        device = sender_of(row, name)
+        device = row.gateway or name  # who sent it, and has its receipt
         values.append(
             {
                 "outcome_id": outcome_id(row.evidence_hash, outcome, cause),
@@ -222,8 +222,3 @@ def _add(
     if waiting:
         rows = list(waiting.values())
         session.exec(insert(OutcomeDeliveryRow).on_conflict_do_nothing(), params=rows)
-
-
-def sender_of(event: EventRow, name: str) -> str:
-    """Return who sent a record: the gateway that signed it, or else the device itself."""
-    return name

@@ -64,12 +64,8 @@ def admit(
     energy_terms = decode_terms(terms)
     if event.kind != KIND or not event.facts["readings"]:
         return ClaimReason.KIND_NOT_PRICED, f"{event.kind} without a reading of a billable register"
-    if not event.assurance.is_at_least(energy_terms.least_assurance):
-        return (
-            ClaimReason.ASSURANCE_TOO_LOW,
-            f"a {event.assurance} stands for it, and the terms take at least a "
-            f"{energy_terms.least_assurance}",
-        )
+    if refusal := _assurance_refusal(energy_terms, event):
+        return refusal
     items = readings(event, energy_terms)
     if not items:
         return register_refusal(event, energy_terms)
@@ -122,9 +118,13 @@ def derive(
     """Return the ABI-encoded facts of a run that `complete` returned; `events` is not empty.
 
     Raises:
-        Rejected: TOO_LATE for a late run without sessions, because later claims already cover it.
+        Rejected: TOO_LATE for a late run without sessions, because later claims already cover it;
+            ASSURANCE_TOO_LOW.
     """
     energy_terms = decode_terms(terms)
+    for event in events:  # also the auditor asks, who has no `admit` before it
+        if refusal := _assurance_refusal(energy_terms, event):
+            raise Rejected(*refusal)
     *_, run = _runs(energy_terms, anchor, events)
     facts = run.facts._replace(kind=ReadingKind.LATE) if late else run.facts
     if late:
@@ -137,6 +137,16 @@ def derive(
             detail = "its register begins with each session: nothing bounds what comes late"
             raise Rejected(ClaimReason.TOO_LATE, detail)
     return encode_facts(facts if energy_terms.version > 1 else facts._replace(register=0))
+
+
+def _assurance_refusal(terms: EnergyTerms, event: Event) -> Refusal | None:
+    """Return why less than the terms take stands for a record, or None."""
+    if event.assurance.is_at_least(terms.least_assurance):
+        return None
+    return (
+        ClaimReason.ASSURANCE_TOO_LOW,
+        f"a {event.assurance} stands for it, and the terms take at least a {terms.least_assurance}",
+    )
 
 
 def _comparable(

@@ -19,7 +19,7 @@ from orchestrator.halts import StandingHalt
 from orchestrator.health_monitor import HealthMonitor, WatchedParts
 from orchestrator.home_lock import hold
 from orchestrator.settings import Settings
-from orchestrator.status_file import LOCK_FILE, STATUS_FILE, read_status
+from orchestrator.status_file import LOCK_FILE, STATUS_FILE, read_nodes, read_status
 from orchestrator.steps import Committee
 from orchestrator.worker import StepWait
 from tests.support.rail_builder import context_of_stand_ins
@@ -115,6 +115,30 @@ def test_look__at_a_well_rail__writes_a_status_without_problems(rail):
     with hold(rail.home / LOCK_FILE):
         assert read_status(rail.home, NOW + STALE_S) == []
         assert [p.name for p in read_status(rail.home, NOW + STALE_S + 1)] == ["status_stale"]
+
+
+def test_look__at_two_nodes__shows_each_and_works_with_the_one_that_answers(rail, monkeypatch):
+    rail.context.chain.urls = ("https://a.example/KEY", "https://b.example")
+    states = {
+        "https://a.example/KEY": ChainState(error="Timeout"),
+        "https://b.example": ChainState("x", number=5, block_time=NOW, answered_at=NOW),
+    }
+    monkeypatch.setattr(
+        "orchestrator.health_monitor.probe_node", lambda url, _deployment: states[url]
+    )
+    rail.look()
+    assert rail.names() == ["node_silent"] and rail.monitor.head() == 5
+    assert read_nodes(rail.home) == []  # no process works on this home
+    with hold(rail.home / LOCK_FILE):
+        shown = read_nodes(rail.home)
+    assert [(n["name"], n["number"], n["answered_at"], n["error"]) for n in shown] == [
+        ("https://a.example", 0, 0, "Timeout"),
+        ("https://b.example", 5, NOW, ""),
+    ]
+    states["https://b.example"] = ChainState(error="refused")
+    rail.look()
+    assert rail.names() == ["node_down"]
+    assert rail.monitor.nodes()[1].answered_at == NOW  # when it answered last
 
 
 def test_problems__between_two_looks__know_the_worker_as_it_is_now(rail):

@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from device_adapters.types import Message
-from orchestrator.core.health import HealthProblem, Severity
+from orchestrator.core.health import ChainState, HealthProblem, Severity
 from orchestrator.edges.store import Store, add_all, tables
 from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from tests.support.small_intake import SmallIntake
@@ -131,6 +131,14 @@ def test_store__with_sends_breaks_files_and_blocks__shows_each(registry, store):
     assert value("proofrail_bank_files", direction="in", kind="camt") == 1
     assert value("proofrail_blocks_behind") == 2 and value("proofrail_block", which="final") == 7
     assert value("proofrail_block_age_seconds") == 5
+
+
+def test_nodes__as_they_were_seen_last__are_gauges(registry, store):
+    nodes = [ChainState("http://a", number=9), ChainState("http://b", error="Timeout")]
+    value = collector(registry, store, nodes=lambda: nodes)
+    assert value("proofrail_node_up", node="http://a") == 1
+    assert value("proofrail_node_block", node="http://a") == 9
+    assert value("proofrail_node_up", node="http://b") == 0
 
 
 def test_problems__that_stand__are_gauges(registry, store):

@@ -73,6 +73,16 @@ def test_settings__environment_and_arguments__go_before_the_file(tmp_path, monke
     assert read_settings().finality_blocks == 7
 
 
+def test_rpc_urls__as_a_list_in_the_file_or_with_commas_in_the_environment__are_the_same(
+    tmp_path, monkeypatch
+):
+    urls = ("https://a.example/v1", "https://b.example")
+    home = home_with(tmp_path, f'version = 1\nrpc_urls = ["{urls[0]}", "{urls[1]}"]\n')
+    assert read_settings(home).rpc_urls == urls
+    monkeypatch.setenv("PROOFRAIL_RPC_URLS", " https://c.example , https://d.example,")
+    assert read_settings(home).rpc_urls == ("https://c.example", "https://d.example")
+
+
 def test_settings__no_file__are_the_defaults_with_a_fixed_port(tmp_path):
     settings = read_settings(tmp_path)
     assert (settings.api_port, settings.broker_port, settings.oracles) == (8420, 1883, ())

@@ -83,6 +83,16 @@ def test_status__with_a_problem__shows_what_since_when_and_the_next_step(home):
     assert "next: Start it." in result.stdout
 
 
+def test_status__of_a_rail_with_nodes__shows_each_with_its_last_answer(home):
+    home.write()
+    path = home.folder / STATUS_FILE
+    node = {"name": "https://a.example", "number": 7, "answered_at": 1_000, "error": "Timeout"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"nodes": [node]}))
+    result = home.run("status")
+    assert "https://a.example" in result.stdout and "1970-01-01 00:16:40" in result.stdout
+    assert json.loads(home.run("status", "--json").stdout)["nodes"] == [node]
+
+
 def test_status__without_a_running_rail__says_so_and_keeps_the_halts(home):
     home.halts.record(HALT)
     assert home.names() == ["status_stale", "step_halted"]

@@ -52,6 +52,12 @@ def chain(**fields) -> dict:
     return {"chain": replace(WELL.chain, **fields)}
 
 
+def nodes(**fields) -> dict:
+    """Two nodes, the second one with these fields."""
+    first, second = ChainState("a", number=100), ChainState("b", number=100)
+    return {"nodes": (first, replace(second, **fields))}
+
+
 CASES = [
     ({"oracles": down("o0")}, [("oracle_down", "o0", WARNING)]),
     (
@@ -84,6 +90,10 @@ CASES = [
     ),
     (chain(error="Timeout"), [("node_down", "", ERROR)]),
     (chain(other="chain id 1"), [("node_of_another_chain", "", ERROR)]),
+    (nodes(error="Timeout"), [("node_silent", "b", WARNING)]),
+    (nodes(other="chain id 1"), [("node_of_another_chain", "b", ERROR)]),
+    (nodes(number=91), [("node_behind", "b", WARNING)]),
+    (nodes(number=92), []),
     (chain(block_time=NOW - 121), [("chain_behind", "", ERROR)]),
     (chain(number=200), [("rail_behind", "", WARNING)]),
     (chain(block_time=NOW + 31), [("clock_behind_chain", "", WARNING)]),

@@ -91,6 +91,20 @@ def test_message__receipt_and_outcomes__neither_is_read_as_the_other():
         assert refused.value.reason == "receipt_malformed"
 
 
+@pytest.mark.parametrize("kind", ["", "proofrail-other", "JWT"])
+def test_message__with_the_right_payload_under_another_kind__is_not_read(kind):
+    """What the rail signs for one purpose is good for no other."""
+    outcomes = {"version": 1, "device": "a", "at": 1, "outcomes": []}
+    with pytest.raises(Rejected, match="receipt_malformed"):
+        read_outcomes(RECEIPTS.sign_payload(outcomes, kind), KEY)
+    receipt = {"device": "a", "at": 1, "records": []}
+    if kind:
+        with pytest.raises(Rejected, match="receipt_malformed"):
+            read_receipt(RECEIPTS.sign_payload(receipt, kind), KEY)
+    else:
+        assert read_receipt(RECEIPTS.sign_payload(receipt), KEY) == receipt
+
+
 def test_message__signed_under_the_kind_of_outcomes_but_of_another_shape__malformed():
     right = {"version": 1, "device": "a", "at": 1, "outcomes": []}
     assert read_outcomes(RECEIPTS.sign_payload(right, "proofrail-outcomes"), KEY) == right

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlmodel import update
 
 from device_adapters.topics import ACKNOWLEDGEMENT, outcomes_topic
 from device_adapters.types import LogPosition, Message
 from orchestrator.core.later_outcome import acknowledgement, read_outcomes
 from orchestrator.core.payment import Fact
 from orchestrator.core.receipt import Receipts, public_key_of
-from orchestrator.edges.store import Store, evidence, later_outcomes
+from orchestrator.edges.store import Store, evidence, later_outcomes, tables
 from orchestrator.ingest.outcome_sender import OutcomeSender
 from orchestrator.steps.collect import collect, verify
 from orchestrator.views.trace import trace
@@ -70,7 +71,9 @@ class OutcomeParts:
             bare.place.store, self.air, RECEIPTS, lambda: bare.place.clock, bare.rail.log
         )
 
-    def drop(self, name: str = CP, count: int = 1, source: str = "mqtt") -> list[bytes]:
+    def drop(
+        self, name: str = CP, count: int = 1, source: str = "mqtt", gateway: str = ""
+    ) -> list[bytes]:
         """Take records that are accepted, and that a rule drops later."""
         device = self.bare.place.fleet[name]
         device.link = self.air
@@ -79,6 +82,8 @@ class OutcomeParts:
         sender = name if source == "mqtt" else ""
         messages = [Message("ocmf", sender, record, source=source) for record in absurd]
         assert self.bare.place.answers(*messages) == ["accepted"] * count
+        with self.bare.place.store.write() as session:
+            session.exec(update(tables.EventRow).values(gateway=gateway))
         collect(self.bare.rail)
         return absurd
 
@@ -140,6 +145,8 @@ def test_outcome__acknowledged__is_not_sent_again(parts):
     ((outcome,),) = [message["outcomes"] for message in parts.after()]
     assert parts.acknowledge(outcome["id"]) == []  # no receipt answers it
     assert [parts.after(s) for s in (1, 60, 7 * 86_400)] == [[], [], []]
+    with parts.bare.place.store.read() as session:  # nor looked for any more
+        assert later_outcomes.due(session, 2**40, 10) == []
     assert parts.acknowledge(outcome["id"]) == [] and parts.after() == []  # once more
 
 
@@ -195,6 +202,19 @@ def test_outcomes__not_signed_for_one_device__still_go_to_the_others(bare, parts
     assert [message["device"] for message in parts.after()] == ["cp-0002"]
     monkeypatch.undo()
     assert [message["device"] for message in parts.after(30)] == [CP, "cp-0002"]
+
+
+def test_outcomes__of_a_device_behind_a_gateway__go_to_the_gateway_and_name_the_device(parts):
+    """The gateway sent the record and has its receipt; the meter may have no connection at all."""
+    parts.drop(gateway="gw-1")
+    (message,) = parts.after()
+    assert (message["topic"], message["device"]) == (outcomes_topic("gw-1"), "gw-1")
+    (outcome,) = message["outcomes"]
+    assert outcome["device"] == CP
+    parts.acknowledge(outcome["id"])  # the meter itself was not sent it
+    assert parts.open("gw-1") == [outcome["id"]]
+    parts.acknowledge(outcome["id"], device="gw-1")
+    assert parts.open("gw-1") == []
 
 
 def test_outcomes__of_records_by_http__are_kept_for_reading_and_not_published(parts):

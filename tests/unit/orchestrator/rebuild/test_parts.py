@@ -20,7 +20,7 @@ from orchestrator.rebuild.contexts import RawBank, RawPayout, RebuiltJournal
 from orchestrator.rebuild.findings import Differences
 from orchestrator.rebuild.history import Applied
 from tests.support.dict_books import LINE
-from tests.support.meter_streams import AGREEMENT, TERMS, agreement
+from tests.support.meter_streams import AGREEMENT, IMPORT_NUMBER, TERMS, agreement
 
 PAYOUT = "0x" + "ab" * 32
 FIRST, SECOND = (end_to_end_id(attempted(bytes.fromhex(PAYOUT[2:]), n)) for n in (0, 1))
@@ -36,6 +36,7 @@ def applied(sequence: int, kwh: int, amount: int) -> Applied:
         sequence * 7_200,
         sequence * 7_200 + 3_600,
         product.ReadingKind.ACTUAL,
+        IMPORT_NUMBER,
     )
     claim = Claim(AGREEMENT, sequence, sequence, sequence, b"", product.encode_facts(facts))
     return Applied(claim, ClaimOutcome(amount, 0), DecodedLog("Settled", {}, "0x01", 1, "0x02", 0))

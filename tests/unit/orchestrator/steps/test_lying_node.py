@@ -83,14 +83,14 @@ LIES = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_worker__with_a_node_that_lies_once__stores_only_what_is_true(rail, node, name):
-    node.tell(LIES[name])
+    node.lie_about(LIES[name])
     pay(rail)
-    assert node.told == 1, "the lie was never told"
+    assert node.lied == 1, "the node never lied"
     assert_stored_is_true(rail)
 
 
 def test_worker__with_a_node_that_lies_all_the_time__waits_and_says_why(rail, node):
-    node.tell(CONTENT["a log left out once"], times=10**6)
+    node.lie_about(CONTENT["a log left out once"], times=10**6)
     rail.charge("cp-0001", "0.5")
     rail.work(4)
     assert "[receipts_root]" in rail.worker.waits["follow"].reason

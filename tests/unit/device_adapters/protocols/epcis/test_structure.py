@@ -150,7 +150,7 @@ def test_structure__missing_in_a_stored_record__is_never_claimed():
     stored = epcis.decode(SCANNER.record(_without(document(event()), "creationDate")))
     assert product.admit(terms, None, stored) == (
         ClaimReason.NOT_BILLABLE,
-        "field_missing: creationDate is missing (JSON schema)",
+        "field_missing: creationDate is missing (JSON schema, XSD)",
     )
     assert product.admit(terms, None, epcis.decode(SCANNER.record(document(event())))) is None
 

@@ -6,9 +6,8 @@ import pytest
 
 from device_adapters.types import device_id
 from oracles.types import ClaimReason
-from orchestrator.core.block_json import NodeFault, WrongAnswer
+from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.nodes import Endpoint
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.errors import Retry
 from tests.support.lying_node import CONTENT, LIMITS, TRANSPORT, LyingNode
@@ -78,7 +77,7 @@ def test_faults__of_every_lie__are_in_the_table():
 def test_reading__with_one_lie__names_the_fault_and_then_reads_what_is_true(chain, liar, name):
     client, node = liar
     right = everything(chain.client, chain)
-    node.tell(CONTENT[name])
+    node.lie_about(CONTENT[name])
     if FAULTS[name] is None:
         logs, [receipt], call = everything(client, chain)
         assert (logs, call) == (right[0], right[2]) and receipt in (None, right[1][0])
@@ -88,14 +87,14 @@ def test_reading__with_one_lie__names_the_fault_and_then_reads_what_is_true(chai
         assert caught.value.fault == FAULTS[name], caught.value
         assert f"[{FAULTS[name]}]" in str(caught.value)
         assert str(caught.value) == client.nodes.used.state.error
-    assert node.told == 1
+    assert node.lied == 1
     assert everything(client, chain) == right
 
 
 @pytest.mark.parametrize("name", TRANSPORT)
 def test_reading__from_a_node_that_fails_once__is_a_retry_and_then_right(chain, liar, name):
     client, node = liar
-    node.tell(TRANSPORT[name])
+    node.lie_about(TRANSPORT[name])
     with pytest.raises(Retry):
         client.head()
     assert client.head() == chain.client.head() and client.nodes.used.state.error == ""
@@ -106,7 +105,7 @@ def test_reading__from_a_node_that_takes_few_calls__learns_how_many(chain, liar,
     client, node = liar
     chain.testnet.mine(30)
     numbers = range(chain.client.head() - 30, chain.client.head())
-    node.tell(LIMITS[name], times=10**6)
+    node.lie_about(LIMITS[name], times=10**6)
     assert client.blocks(numbers) == chain.client.blocks(numbers)
     assert 1 <= client.nodes.used.most <= 10
     asked = len(node.asked)
@@ -117,7 +116,7 @@ def test_reading__from_a_node_that_takes_few_calls__learns_how_many(chain, liar,
 
 def test_field_of_a_later_fork__is_named(chain, liar):
     client, node = liar
-    node.tell(CONTENT["a field of a later fork"])
+    node.lie_about(CONTENT["a field of a later fork"])
     with pytest.raises(WrongAnswer, match="blockAccessListHash"):
         client.newest()
 
@@ -153,7 +152,7 @@ def test_node__that_serves_receipts_one_by_one__is_read_all_the_same(chain, liar
                 answer["error"] = {"code": -32601, "message": "Method not found"}
         return True
 
-    node.tell(lacking, times=10**6)
+    node.lie_about(lacking, times=10**6)
     logs = client.logs_between("PaymentRail", first, last)
     assert logs == chain.client.logs_between("PaymentRail", first, last)
     client.reader._blocks.clear()
@@ -175,7 +174,7 @@ def test_nonce__proven_by_the_state_of_a_block__counts_and_a_lie_about_it_does_n
         answers[0]["result"]["accountProof"] = answers[0]["result"]["accountProof"][:-1]
         return True
 
-    node.tell(lie)
+    node.lie_about(lie)
     with pytest.raises(WrongAnswer, match="state_root"):
         client.used_nonces(address, head)
 
@@ -186,7 +185,7 @@ def test_device__whose_log_was_left_out_once__is_never_unknown(tmp_path):
     registry.agreement_ops.enrol([registry.enrolment(device)])
     client = registry.chain.at(registry.chain.testnet.url)
     node = LyingNode(client)
-    node.tell(CONTENT["a log left out once"], times=3)
+    node.lie_about(CONTENT["a log left out once"], times=3)
     reader, now = Registry(client, {}), registry.chain.now()
     for _ in range(3):
         with pytest.raises(WrongAnswer):
@@ -194,8 +193,3 @@ def test_device__whose_log_was_left_out_once__is_never_unknown(tmp_path):
     assert reader.key_at(device_id("left-out"), now) == device.public
     assert reader.key_at(device_id("never enrolled"), now) == ClaimReason.DEVICE_UNKNOWN
     registry.store.close()
-
-
-def test_endpoint__shows_no_secret_of_its_url():
-    endpoint = Endpoint("https://user:word@node.example:8545/v3/KEY?token=KEY", "n", 1)
-    assert endpoint.name == "n"

@@ -7,7 +7,7 @@ import rlp
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import blocks
-from orchestrator.core.block_json import WrongAnswer
+from orchestrator.core.consensus_bytes import WrongAnswer
 from orchestrator.edges.chain import proof
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.errors import Retry
