@@ -17,7 +17,7 @@ from oracles.memory import Memory
 from . import rules
 from .attest import batch_digest
 from .judge import Judge, OracleView, attested_otherwise
-from .readers import OWN, Reader
+from .readers import OWN, RecordReader
 from .types import Batch, Claim, ClaimReason
 from .verify import verify_events
 from .wire import ClaimRefusal, OracleAnswer, Request
@@ -49,7 +49,7 @@ class OracleNode:
     """One oracle with its own memory. Thread-safe."""
 
     def __init__(
-        self, identity: Identity, view: OracleView, memory: Memory, reader: Reader = OWN
+        self, identity: Identity, view: OracleView, memory: Memory, reader: RecordReader = OWN
     ) -> None:
         self.identity, self.view, self.memory, self.reader = identity, view, memory, reader
         self._taking = threading.Lock()  # one thread at a time decides what is new and stores it
@@ -134,7 +134,7 @@ class OracleNode:
 
 
 def _read(
-    messages: Iterable[Message], now: int, reader: Reader
+    messages: Iterable[Message], now: int, reader: RecordReader
 ) -> tuple[list[tuple[Message, Event]], list[tuple[Message, Rejected]]]:
     """Decode every record, as an event or a rejection, with the message that it came in."""
     events: list[tuple[Message, Event]] = []

@@ -14,13 +14,13 @@ from device_adapters.types import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class RecordReader:
     """A set of decoders. decoders: protocol -> what decodes its records in place of ours."""
 
     name: str
     decoders: Mapping[str, Callable[[bytes], Event]] = field(default_factory=dict)
 
 
-OWN = Reader("own")
-LIBRARY = Reader("library", {"ocmf": independent.decode})
+OWN = RecordReader("own")
+LIBRARY = RecordReader("library", {"ocmf": independent.decode})
 READERS = {reader.name: reader for reader in (OWN, LIBRARY)}

@@ -17,7 +17,7 @@ from device_adapters import registry
 from device_adapters.protocols import ocmf
 from device_adapters.protocols.ocmf import independent
 from device_adapters.types import Event, Rejected
-from oracles.readers import LIBRARY, OWN, READERS, Reader
+from oracles.readers import LIBRARY, OWN, READERS, RecordReader
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from services.development import ORACLES, reader_of
@@ -51,17 +51,19 @@ def direction_swapped(event: Event) -> Event:
 BUGS = (off_by_ten, without_multiplier, direction_swapped)
 
 
-def readers(buggy: str = "", bug=lambda event: event) -> list[Reader]:
+def readers(buggy: str = "", bug=lambda event: event) -> list[RecordReader]:
     """Return the reader of each oracle of a new rail, one of the two readers with a bug."""
     wrong = {
-        "own": Reader("own", {"ocmf": lambda record: bug(ocmf.decode(record))}),
-        "library": Reader("library", {"ocmf": lambda record: bug(independent.decode(record))}),
+        "own": RecordReader("own", {"ocmf": lambda record: bug(ocmf.decode(record))}),
+        "library": RecordReader(
+            "library", {"ocmf": lambda record: bug(independent.decode(record))}
+        ),
     }
     names = [reader_of(domain) for _, domain in ORACLES]
     return [wrong[name] if name == buggy else READERS[name] for name in names]
 
 
-def answers(folder: Path, used: list[Reader], records: list[bytes], claim) -> list:
+def answers(folder: Path, used: list[RecordReader], records: list[bytes], claim) -> list:
     answered = []
     for index, reader in enumerate(used):
         node = oracle(folder / str(index), reader=reader)
