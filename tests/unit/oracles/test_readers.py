@@ -53,14 +53,10 @@ BUGS = (off_by_ten, without_multiplier, direction_swapped)
 
 def readers(buggy: str = "", bug=lambda event: event) -> list[RecordReader]:
     """Return the reader of each oracle of a new rail, one of the two readers with a bug."""
-    wrong = {
-        "own": RecordReader("own", {"ocmf": lambda record: bug(ocmf.decode(record))}),
-        "library": RecordReader(
-            "library", {"ocmf": lambda record: bug(independent.decode(record))}
-        ),
-    }
+    decoders = {"own": ocmf.decode, "library": independent.decode}
+    wrong = RecordReader(buggy, {"ocmf": lambda record: bug(decoders[buggy](record))})
     names = [reader_of(domain) for _, domain in ORACLES]
-    return [wrong[name] if name == buggy else READERS[name] for name in names]
+    return [wrong if name == buggy else READERS[name] for name in names]
 
 
 def answers(folder: Path, used: list[RecordReader], records: list[bytes], claim) -> list:

@@ -325,7 +325,7 @@ def test_version_1__as_it_was_released__is_read_shown_and_written_again():
 
 
 def test_version_1__its_agreement__gets_facts_of_version_1_and_prices_no_others():
-    events = [event(1, ("", 13_000_000, SOME_DAY + 900))]
+    events = [event(1, ("", 12_600_000, SOME_DAY + 900))]
     raw = product.derive(RELEASED_TERMS, None, events, {})
     assert len(raw) == len(RELEASED_FACTS) == 192
     newer = product.encode_facts(product.decode_facts(raw)._replace(register=IMPORT_NUMBER))
