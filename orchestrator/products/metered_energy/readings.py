@@ -62,14 +62,14 @@ def readings(event: Event, terms: EnergyTerms) -> list[MeterReading]:
     if len({entry["obis"] for entry in entries}) == 1:  # the usual record
         code = _billed(entries, terms)
         return [_reading(event, entry, code, terms) for entry in entries] if code else []
-    codes = {
+    billed = {
         exchanged: _billed([e for e in entries if (e["status"] == _EXCHANGED) is exchanged], terms)
         for exchanged in (False, True)
     }
     return [
         _reading(event, entry, code, terms)
         for entry in entries
-        if (code := codes[entry["status"] == _EXCHANGED]) and parse(entry["obis"]) == code
+        if (code := billed[entry["status"] == _EXCHANGED]) and parse(entry["obis"]) == code
     ]
 
 
