@@ -64,7 +64,7 @@ def next_assignment(
         if chain.view("DeviceRegistry", "registrar"):  # the node answers: the function is missing
             raise Halt(
                 "The registry of this deployment has no gateways: an earlier release deployed it. "
-                "Nothing was sent. Next: enrol each device with a key of its own, or deploy anew "
+                "Nothing was sent. Next: enrol each device with a key of its own, or deploy again "
                 f"({error})."
             ) from error
         raise

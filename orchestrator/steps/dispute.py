@@ -1,7 +1,8 @@
 """Freezes payments for records of a stolen key: the warden disputes those with an open window.
 
-Only payments of agreements with the compromised device itself: the contract lets the warden dispute
-no others. `proofrail device risk` lists payments that cite its records or have left their window.
+Only payments of agreements with the compromised device itself, or with a device without a key that
+it signed for as its gateway: the contract lets the warden dispute no others. `proofrail device
+risk` lists payments that cite its records or have left their window.
 """
 
 from __future__ import annotations

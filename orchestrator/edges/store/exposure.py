@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, and_, or_, select
 
 from orchestrator.core.payment import Stage
 from orchestrator.core.risk import Exposed
 from orchestrator.edges.store.tables import (
     AgreementRow,
     CitationRow,
+    DeviceRow,
     EventRow,
     PaymentRow,
 )
@@ -21,7 +22,9 @@ __all__ = ["exposed", "open_windows"]
 
 
 def exposed(session: Session, device: str, only: Sequence[str] | None = None) -> list[Exposed]:
-    """Return the payments that hold a record of a device, or a record that cites one.
+    """Return the payments that hold a record that a device signed, or a record that cites one.
+
+    A gateway signed the records of the devices behind it.
 
     Args:
         session: A session of the store.
@@ -61,19 +64,35 @@ def _resting_on(device: str) -> tuple[Any, Any]:
         .join(CitationRow, CitationRow.event_id == EventRow.event_id)
         .join(cited, cited.c.event_id == CitationRow.cited_event_id)
     )
-    return own.where(EventRow.device_id == device, claimed), citing.where(
-        cited.c.device_id == device, claimed
+    name = _name_of(device)
+    return (
+        own.where(or_(EventRow.device_id == device, EventRow.gateway == name), claimed),
+        citing.where(or_(cited.c.device_id == device, cited.c.gateway == name), claimed),
     )
 
 
+def _name_of(device: str) -> Any:
+    """Return the query of a device's name: events have their gateway by name."""
+    return select(DeviceRow.name).where(DeviceRow.device_id == device).scalar_subquery()
+
+
 def open_windows(session: Session, device: str, now: int) -> list[str]:
-    """Return payments of a device's agreements that may still be disputed."""
+    """Return payments that the warden may still dispute where a device is compromised.
+
+    Those of its own agreements, and where it is a gateway, those of devices without a key that rest
+    on its signatures. The contract lets the warden dispute no others.
+    """
+    signed = select(EventRow.payment_id).where(
+        EventRow.gateway == _name_of(device), EventRow.payment_id.is_not(None)
+    )
+    without_key = select(DeviceRow.device_id).where(DeviceRow.key_x == "")
+    behind = and_(PaymentRow.payment_id.in_(signed), AgreementRow.device_id.in_(without_key))
     return list(
         session.exec(
             select(PaymentRow.payment_id)
             .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
             .where(
-                AgreementRow.device_id == device,
+                or_(AgreementRow.device_id == device, behind),
                 PaymentRow.release_at > now,
                 PaymentRow.amount_micro > 0,
             )

@@ -69,6 +69,12 @@ class EventRow(SQLModel, table=True):
             postgresql_where=text("gateway <> ''"),
         ),
         Index(
+            "event_by_gateway",
+            "gateway",
+            sqlite_where=text("gateway <> ''"),
+            postgresql_where=text("gateway <> ''"),
+        ),
+        Index(
             "event_placed",
             "device_id",
             "observed_at_ms",

@@ -22,6 +22,14 @@ def upgrade() -> None:
         sqlite_where=signed_by_gateways,
         postgresql_where=signed_by_gateways,
     )
+    signed_by_gateway = sa.text("gateway <> ''")
+    op.create_index(
+        "event_by_gateway",
+        "event",
+        ["gateway"],
+        sqlite_where=signed_by_gateway,
+        postgresql_where=signed_by_gateway,
+    )
 
 
 def downgrade() -> None:
