@@ -20,7 +20,7 @@ from orchestrator.core.block_json import (
     check_transaction,
     check_transactions,
 )
-from orchestrator.core.consensus_bytes import WrongAnswer, ordered_root
+from orchestrator.core.consensus_bytes import WrongAnswer, encode_transaction, ordered_root
 
 ROOT = b"\x11" * 32
 FIRST = CheckedHeader(7, "0xaa", "0x99", 100, b"", ROOT, ROOT, ROOT, bytes(256))
@@ -86,3 +86,16 @@ def test_bloom__with_the_bits_of_an_address__may_hold_it_and_no_other():
     filled = replace(FIRST, bloom=bloom_bits(ours).to_bytes(256, "big"))
     assert filled.may_hold([ours]) and filled.may_hold([other, ours])
     assert not filled.may_hold([other]) and not FIRST.may_hold([ours, other])
+
+
+@pytest.mark.parametrize(("copies", "receipts"), [(2, 2), (1, 2), (1, 0)])
+def test_transactions__of_a_block_that_no_chain_has__are_a_wrong_answer(copies, receipts):
+    """The roots may be right: a node can invent such a block."""
+    quantities = dict.fromkeys(("nonce", "gasPrice", "gas", "value", "v", "r", "s"), "0x1")
+    transaction = {"type": "0x0", "to": "0x" + "11" * 20, "input": "0x", **quantities}
+    root = ordered_root([encode_transaction(transaction)] * copies)
+    header = replace(FIRST, transactions_root=root)
+    with pytest.raises(WrongAnswer, match=r"\[transactions_root\]"):
+        check_transactions(header, [transaction] * copies, receipts)
+    if copies == 1:
+        assert len(check_transactions(header, [transaction], 1)) == 1

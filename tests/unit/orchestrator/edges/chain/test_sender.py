@@ -7,12 +7,13 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import ChainCall, send_and_wait, settle_up
-from orchestrator.edges.store import Store, sends
+from orchestrator.edges.chain.sender import ChainCall, displaced, send_and_wait, settle_up
+from orchestrator.edges.store import Store, blocks, sends
 from orchestrator.errors import Halt, Retry
 from tests.support.real_chain import FaultyNode, account_call, effects, has_anvil, real_chain
 
@@ -178,3 +179,28 @@ def test_unmine__blocks_that_are_orphaned__open_their_sends_with_the_same_bytes(
     assert sender.broadcast() == 1  # the chain holds it: nothing happens
     assert settle_up(store, chain.client, [tx_hash]) == {tx_hash: True}
     assert effects(chain, sender.account.address) == [1]
+
+
+@pytest.mark.parametrize("has_log", [True, False])
+def test_displaced__transaction_whose_log_is_stored__is_not_given_up_for_a_missing_receipt(
+    store, has_log
+):
+    """A node that has no receipt of it once must not make the rail send the payment again."""
+    tx_hash, address = "0x" + "ab" * 32, "0x" + "11" * 20
+    fields = {"purpose": "settle", "ref": "r", "raw": "0x00", "created_at": 0}
+    log = {"block_hash": "0xbb", "log_index": 0, "block_number": 3, "name": "Settled", "args": "{}"}
+    with store.write() as session:
+        sends.add(
+            session,
+            sends.ChainSendRow(tx_hash=tx_hash, chain_id=1, sender=address, nonce=4, **fields),
+        )
+        if has_log:
+            session.add(blocks.ChainLogRow(tx_hash=tx_hash, **log))
+    chain = SimpleNamespace(
+        deployment=SimpleNamespace(chain_id=1),
+        used_nonces=lambda address, block: 5,
+        receipts=lambda hashes: [None] * len(hashes),
+    )
+    ended = displaced(store, chain, address, 3)
+    assert [row.tx_hash for row in ended] == ([] if has_log else [tx_hash])
+    assert sent(store, tx_hash).stage == ("signed" if has_log else "failed")
