@@ -1,4 +1,4 @@
-"""An owner's consent that a gateway signs for a device: printed to be signed, or signed and sent."""
+"""The owner's consent that a gateway signs for a device: printed to be signed, or sent."""
 
 from __future__ import annotations
 
