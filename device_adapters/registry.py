@@ -5,12 +5,12 @@ MQTT, HTTP and file replay all use this one path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from device_adapters import protocols as protocol_package
@@ -134,12 +134,17 @@ def protocol_names() -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
-def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
+def read(
+    message: Message,
+    now_ms: int | None = None,
+    decoders: Mapping[str, Callable[[bytes], Event]] = MappingProxyType({}),
+) -> list[Event | Rejected]:
     """Read each record of a message, in order; no bytes make it raise.
 
     Args:
         now_ms: Unix milliseconds; new records observed more than a day later are rejected, and
             those that their protocol refuses. None: no such checks, for records taken before.
+        decoders: protocol -> what decodes its records in place of its own `decode`.
 
     Returns:
         For each record its event, or its rejection with the raw bytes.
@@ -148,6 +153,8 @@ def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
     if refusal is not None:
         return [refusal]
     protocol = protocols()[message.protocol]
+    if message.protocol in decoders:
+        protocol = replace(protocol, decode=decoders[message.protocol])
     records = _guarded(protocol.split, message.body)
     if isinstance(records, Rejected):
         return [records]

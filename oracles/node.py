@@ -17,6 +17,7 @@ from oracles.memory import Memory
 from . import rules
 from .attest import batch_digest
 from .judge import Judge, OracleView, attested_otherwise
+from .readers import OWN, RecordReader
 from .types import Batch, Claim, ClaimReason
 from .verify import verify_events
 from .wire import ClaimRefusal, OracleAnswer, Request
@@ -47,8 +48,10 @@ class Taken:
 class OracleNode:
     """One oracle with its own memory. Thread-safe."""
 
-    def __init__(self, identity: Identity, view: OracleView, memory: Memory) -> None:
-        self.identity, self.view, self.memory = identity, view, memory
+    def __init__(
+        self, identity: Identity, view: OracleView, memory: Memory, reader: RecordReader = OWN
+    ) -> None:
+        self.identity, self.view, self.memory, self.reader = identity, view, memory, reader
         self._taking = threading.Lock()  # one thread at a time decides what is new and stores it
 
     def take(self, messages: Sequence[Message]) -> Taken:
@@ -58,7 +61,7 @@ class OracleNode:
         effect.
         """
         now = int(self.view.now())
-        events, rejected = _read(messages, now)
+        events, rejected = _read(messages, now, self.reader)
         outcomes = verify_events([event for _, event in events], self.view.keys)
         genuine = {}
         for (message, _), outcome in zip(events, outcomes, strict=True):
@@ -109,8 +112,9 @@ class OracleNode:
         return OracleAnswer(self.identity.address, self.identity.sign(digest))
 
     def health(self) -> dict[str, object]:
-        """Return the oracle's name, trust domain, address and number of stored rows."""
+        """Return the oracle's name, trust domain, reader, address and number of stored rows."""
         identity = {"name": self.identity.name, "domain": self.identity.domain}
+        identity["reader"] = self.reader.name
         return {**identity, "oracle": self.identity.address, "counts": self.memory.counts()}
 
     def _sent(self, evidence: Sequence[Message]) -> dict[bytes, Event]:
@@ -130,13 +134,13 @@ class OracleNode:
 
 
 def _read(
-    messages: Iterable[Message], now: int
+    messages: Iterable[Message], now: int, reader: RecordReader
 ) -> tuple[list[tuple[Message, Event]], list[tuple[Message, Rejected]]]:
     """Decode every record, as an event or a rejection, with the message that it came in."""
     events: list[tuple[Message, Event]] = []
     rejected: list[tuple[Message, Rejected]] = []
     for message in messages:
-        for item in registry.read(message, now * 1000):
+        for item in registry.read(message, now * 1000, reader.decoders):
             if isinstance(item, Rejected):
                 rejected.append((message, item))
             else:

@@ -38,6 +38,9 @@ class OracleSettings(BaseModel):
     address: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$", description="its signing address")
     url: str = Field(description="where it answers")
     embedded: bool = Field(default=True, description="`proofrail up` starts it on this machine")
+    reader: Literal["own", "library"] = Field(
+        default="own", description="library: it reads OCMF with pyocmf alone"
+    )
 
 
 class SafeguardingSettings(BaseModel):

@@ -36,7 +36,7 @@ from orchestrator.settings import OracleSettings, SafeguardingSettings, Settings
 from scripts.solidity.shipped import refresh
 from services import processes
 from services.bank import BankClient
-from services.development import FIRST_ORACLE, ORACLES, development_plan
+from services.development import FIRST_ORACLE, ORACLES, development_plan, reader_of
 from services.equipment import create_receipt_key, create_role_keys, equip_oracle
 from services.processes import Process
 from services.sandbox.parties import development_safeguarding
@@ -104,6 +104,7 @@ class Stack:
                     domain=domain,
                     address=keystore.development_account(FIRST_ORACLE + index).address,
                     url="http://127.0.0.1:0",
+                    reader=reader_of(domain),
                 )
                 for index, (name, domain) in enumerate(ORACLES)
             ),

@@ -5,12 +5,17 @@ The keys are those of the public development mnemonic. Chains other than the loc
 
 from __future__ import annotations
 
+from typing import Literal
+
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import product_contracts
 from orchestrator.edges.chain.plan import DeploymentPlan
 
 # (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
 ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
+# the trust domains whose oracles read with a library alone: half of the oracles, so that neither
+# reader has a quorum by itself
+LIBRARY_DOMAINS = (2, 3)
 DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
 DEVELOPMENT_WARDEN = 30  # after the accounts that the demo's parties use
 # role -> index of its development account; the oracles have the accounts 5 to 8
@@ -24,6 +29,11 @@ ROLES = {
     "warden": DEVELOPMENT_WARDEN,
 }
 FIRST_ORACLE = 5
+
+
+def reader_of(domain: int) -> Literal["own", "library"]:
+    """Return how the oracles of a trust domain read records (`oracles.readers`)."""
+    return "library" if domain in LIBRARY_DOMAINS else "own"
 
 
 def development_plan(first: int = 0) -> DeploymentPlan:

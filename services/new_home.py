@@ -15,7 +15,7 @@ from orchestrator.errors import Halt
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import CONFIGURATION, Settings, read_settings
 from services import configuration
-from services.development import FIRST_ORACLE, ORACLES, ROLES
+from services.development import FIRST_ORACLE, ORACLES, ROLES, reader_of
 from services.equipment import (
     create_broker_password,
     create_oracle_token,
@@ -109,6 +109,7 @@ def development_home(home: Path, rpc_url: str = "", ports: FreePorts | None = No
                 "address": keystore.development_account(FIRST_ORACLE + index).address,
                 "url": f"http://{_LOCAL}:{ports.take(ORACLE_PORT + index, f'oracle {name}')}",
                 "embedded": True,
+                "reader": reader_of(domain),
             }
             for index, (name, domain) in enumerate(ORACLES)
         ],

@@ -27,6 +27,7 @@ from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
 from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
+from oracles.readers import OWN, READERS
 from oracles.server import Listen, OracleServer
 from oracles.types import Batch, Progress
 from oracles.wire import OracleAnswer, Request
@@ -281,7 +282,8 @@ def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Orac
         progress=partial(_progress, chain),
         products=deployed(at),
     )
-    return OracleNode(identity, view, Memory(options.home / "oracle.sqlite3"))
+    memory = Memory(options.home / "oracle.sqlite3")
+    return OracleNode(identity, view, memory, READERS[options.reader])
 
 
 def _progress(chain: Chain, agreement: bytes) -> Progress | None:
@@ -341,6 +343,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
     options.add_argument(
         "--metrics-port", type=int, default=0, help="/metrics on loopback, without a key; 0: none"
+    )
+    options.add_argument(
+        "--reader",
+        choices=sorted(READERS),
+        default=OWN.name,
+        help="library: read OCMF with pyocmf alone, not with the project's own decoder",
     )
     options.add_argument("--start-file", type=Path, help="wait until this file exists")
     options.add_argument(

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+ReaderName = Literal["own", "library"]
 HomeOption = Annotated[Path, typer.Option(help="The oracle's folder.")]
 
 
@@ -48,6 +49,9 @@ def init(
     key: Annotated[
         Path | None, typer.Option(help="An existing keystore, with `password` next to it.")
     ] = None,
+    reader: Annotated[
+        ReaderName, typer.Option(help="library: read OCMF with pyocmf alone; own: our decoder.")
+    ] = "library",
     home: HomeOption = Path(".proofrail-oracle"),
 ) -> None:
     """Make key, token, certificate and configuration. Run again, it changes nothing."""
@@ -68,6 +72,7 @@ def init(
     options = {
         "name": name,
         "domain": domain,
+        "reader": reader,
         "rpc": rpc,
         "deployment": str((home / "deployment.json").resolve()),
         "broker_host": broker_host,

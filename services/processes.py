@@ -133,6 +133,7 @@ def oracle_process(settings: Settings, oracle: OracleSettings, *extra: str) -> P
     options = {
         "name": oracle.name,
         "domain": oracle.domain,
+        "reader": oracle.reader,
         "home": home,
         "rpc": settings.rpc_url,
         "deployment": settings.deployment,

@@ -1,4 +1,4 @@
-"""`proofrail oracle`: admits oracles of other organisations to this rail's services."""
+"""`proofrail oracle`: lists the oracles, and admits those of other organisations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 
 app = typer.Typer(
     name="oracle",
-    help="Admit oracles that other organisations run.",
+    help="List the oracles, and admit those that other organisations run.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -55,6 +55,34 @@ def admit(
         "password_file": str(password_out),
     }
     output.show(view, as_json, lambda console: _print_admitted(console, view))
+
+
+@app.command("list")
+def list_oracles(context: typer.Context, as_json: Json = False) -> None:
+    """List the oracles: trust domain, how each reads records, whether it answers."""
+    from orchestrator.assembly import oracle_endpoint, read_config
+
+    settings = home_of(context).settings
+    views = []
+    for entry in read_config(settings)["oracles"]:
+        state = oracle_endpoint(settings, entry).probe()
+        views.append(
+            {
+                "name": state.name,
+                "domain": state.domain,
+                "address": entry["address"],
+                "url": entry["url"],
+                "reader": state.reader or None,
+                "problem": state.error or state.unwell or None,
+            }
+        )
+    output.show(views, as_json, lambda console: _print_oracles(console, views))
+
+
+def _print_oracles(console: Any, views: list[dict[str, Any]]) -> None:
+    columns = ("name", "domain", "reader", "problem")
+    rows = [tuple(str(view[name] or "-") for name in columns) for view in views]
+    console.print(output.table("oracles", columns, rows))
 
 
 def _read(card: Path) -> dict[str, Any]:

@@ -65,12 +65,14 @@ class OracleState:
     Attributes:
         error: Why it does not answer; "" if it does.
         unwell: What it reports to be wrong with itself; it still answers.
+        reader: How it says that it reads records, such as "own" or "library"; "" if it does not.
     """
 
     name: str
     domain: int
     error: str = ""
     unwell: str = ""
+    reader: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ class OracleClient:
             if view.get("oracle") != self.address:
                 other = f"{view.get('oracle')} answers at its address instead"
                 return replace(state, error=other)
-            return replace(state, unwell="; ".join(map(str, view.get("problems", ()))))
+            unwell = "; ".join(map(str, view.get("problems", ())))
+            return replace(state, unwell=unwell, reader=str(view.get("reader", ""))[:60])
         except requests.RequestException as error:
             return replace(state, error=type(error).__name__)
         except (ValueError, AttributeError, TypeError):

@@ -19,6 +19,7 @@ from device_adapters.types import Message
 from oracles.attest import sign
 from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
+from oracles.readers import READERS
 from oracles.types import Progress
 from oracles.wire import OracleAnswer, Request
 from orchestrator.assembly import RailParts, assemble
@@ -41,6 +42,7 @@ from scripts.month import days
 from scripts.month.bank_script import BankScript
 from scripts.solidity.shipped import refresh
 from scripts.stack import ORACLES
+from services.development import reader_of
 from services.oracle import catch_up
 from services.testnet import Testnet
 
@@ -240,7 +242,8 @@ class MonthRail:
             deployment.addresses["PaymentRail"],
         )
         view = OracleView(registry, registry, self._progress, self.deployed, lambda: self.now)
-        node = OracleNode(identity, view, Memory(self.home / f"{name}.sqlite3"))
+        memory = Memory(self.home / f"{name}.sqlite3")
+        node = OracleNode(identity, view, memory, READERS[reader_of(domain)])
         return InProcessOracle(
             name, account.address, domain, "", "", node=node, registry=registry, chain=self.chain
         )

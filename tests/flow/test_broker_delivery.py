@@ -15,6 +15,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
+from device_adapters.inlets import log_inlet
 from device_adapters.registry import read
 from device_adapters.topics import evidence_topic, receipts_topic
 from device_adapters.types import MAX_MESSAGE_BYTES, Reason, Rejected
@@ -305,6 +306,16 @@ def test_message__of_each_size__is_taken_answered_by_name_or_ends_its_own_connec
     assert until(lambda: not a.healthy())
     b.publish(b"own")
     assert b"own" in once(take(rail, b"own"))
+
+
+def test_message__larger_than_the_readers_batch__is_read_in_its_place(broker, monkeypatch):
+    """Some releases of nats-server take any size over MQTT: the reader must get past it."""
+    monkeypatch.setattr(log_inlet, "_BATCH_BYTES", 1_000)
+    rail, a = broker.inlet(), broker.link("a")
+    bodies = [b"one", b"x" * MAX_MESSAGE_BYTES, b"two"]
+    for body in bodies:
+        a.publish(body)
+    assert once(take(rail, *bodies)) == bodies
 
 
 def test_message__too_large_for_the_link__refused_by_name_and_delays_nothing(broker):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from device_adapters.registry import protocol_names
 from orchestrator.core.payment import Stage
 from orchestrator.settings import Settings
 from tests.support.source_tree import tree
@@ -192,3 +193,13 @@ def _page(name: str) -> str:
 def _plain(text: str) -> str:
     """Lower case, one blank between words, no code marks."""
     return re.sub(r"\s+", " ", text.replace("`", "")).strip().lower()
+
+
+def test_protocols_page__every_protocol__has_a_row_and_a_page_of_its_own():
+    table = (ROOT / "docs" / "protocols.md").read_text().partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| \[?`(\w+)`\]?(?:\(([^)]*)\))? \|", table, re.MULTILINE))
+    assert set(rows) == set(protocol_names())
+    for name, link in rows.items():
+        own_page = f"../device_adapters/protocols/{name}/README.md"
+        assert link == ("" if name == "voucher" else own_page)  # of a voucher every field decides
+        assert not link or (ROOT / "docs" / link).is_file()

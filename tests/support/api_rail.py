@@ -60,6 +60,9 @@ class ApiChain:
     def compromised_since(self, device: bytes) -> int | None:
         return None
 
+    def gateway_at(self, device: bytes, at_seconds: int) -> bytes | None:
+        return None
+
     def agreements_of(self, device: bytes) -> list[Agreement]:
         return [
             Agreement(

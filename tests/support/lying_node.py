@@ -192,6 +192,10 @@ CONTENT: dict[str, Lie] = {
     "other call data": about("eth_getBlockByHash", _other_call),
     "a transaction twice": about("eth_getBlockByHash", _swapped),
     "a null receipt": about("eth_getTransactionReceipt", lambda n, p, r: "null"),
+    "a receipt without a block": about(
+        "eth_getTransactionReceipt",
+        lambda n, p, r: r | {"blockHash": None, "blockNumber": None},
+    ),
     "a receipt of another block": about(
         "eth_getTransactionReceipt",
         lambda n, p, r: r | _place(n, int(r["blockNumber"], 16) - 1),
@@ -254,6 +258,9 @@ TRANSPORT: dict[str, Lie] = {
 }
 LIMITS: dict[str, Lie] = {
     "an error for the batch": _limit(10, lambda c, a: (200, _error("batch too large"))),
+    "an error as erigon words it": _limit(
+        10, lambda c, a: (200, _error("batch limit 10 exceeded: 30 requests given", -32000))
+    ),
     "HTTP 413": _limit(10, lambda c, a: (413, "")),
     "part of the answers": _limit(10, lambda c, a: _first(a, 10)),
     "an error for each of the rest": _limit(10, lambda c, a: _cut(a, 10)),

@@ -15,6 +15,7 @@ from oracles import rules
 from oracles.attest import address_of, batch_digest, recover, sign
 from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
+from oracles.readers import OWN, RecordReader
 from oracles.types import Agreement, Batch, Claim, ClaimReason, Progress
 from oracles.wire import Request, read_request, write_answer
 from orchestrator.products.metered_energy import product
@@ -43,6 +44,7 @@ def oracle(
     agreements: dict[bytes, Agreement] | None = None,
     progress: dict[bytes, Progress] | None = None,
     signer: Callable[[bytes], bytes] | None = None,
+    reader: RecordReader = OWN,
 ) -> OracleNode:
     """Return an oracle whose chain has device M1 and one agreement for it, or the given ones."""
     identity = Identity(
@@ -60,7 +62,7 @@ def oracle(
         progress=(progress or {}).get,
         products={product.NAME: (PRODUCT, product)},
     )
-    return OracleNode(identity, view, Memory(folder / "oracle.sqlite3"))
+    return OracleNode(identity, view, Memory(folder / "oracle.sqlite3"), reader)
 
 
 def events_of(*records: bytes) -> list[Event]:

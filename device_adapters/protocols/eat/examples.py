@@ -81,6 +81,6 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ("a signature cut off", plain(b"\1" * 63), Reason.SIGNATURE_MALFORMED),
     ("signed on secp256k1", cose(-47), Reason.SIGNATURE_ALGORITHM_UNKNOWN),
     ("not in deterministic encoding", b"\xa2\x02\x01\x01\x02", Reason.MALFORMED),
-    ("no map", b"\x81\x01", Reason.WRONG_TYPE),
+    ("no map", b"\x81\x01", Reason.MALFORMED),
     ("cut off", plain()[:-3], Reason.TRUNCATED),
 )

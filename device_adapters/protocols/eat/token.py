@@ -30,7 +30,7 @@ LABELS = {
 NAMES = {label: name for name, label in LABELS.items()}
 SIGNATURE = 9  # only in the plain form, after the claims it signs
 GENERATED = Register(bytes([1, 0, 2, 8, 0, 0xFF]))  # energy fed into the grid
-_MAP = range(0xA6, 0xB0)  # the heads of a map of 6 to 15 claims
+_MAPS = {bytes([head]) for head in range(0xA1, 0xB8)}  # the heads of a map of 1 to 23 claims
 _SERIAL_BYTES, _HASH_BYTES = range(1, 33), 32
 _WH, _LAST_SECOND = 1 << 53, 253_402_300_800
 _MAX_TEXT = 100
@@ -51,7 +51,7 @@ def holds_token(data: bytes) -> bool:
         except Rejected:
             return False
         return {1, 2, 3, 4} <= set(claims)
-    return len(data) > 1 and data[0] in _MAP and data[1] == LABELS["iss"]
+    return data[:1] in _MAPS and data[1:2] == bytes([LABELS["iss"]])
 
 
 def split(body: bytes) -> list[bytes]:
@@ -108,9 +108,9 @@ def event_of(token: Token, record: bytes) -> Event:
 
 def _open_plain(record: bytes) -> tuple[dict[Any, Any], Signed]:
     """Open the map of claims with the signature as its last one, over the map without it."""
+    if record[:1] not in _MAPS:
+        raise Rejected(Reason.MALFORMED, "a token is a CBOR map, or a COSE_Sign1")
     fields = strict_cbor.decode(record)
-    if not isinstance(fields, dict):
-        raise Rejected(Reason.WRONG_TYPE, "a token is a map, or a tagged COSE_Sign1")
     if cbor2.dumps(fields, canonical=True) != record:
         raise Rejected(Reason.MALFORMED, "the map is not in deterministic encoding")
     signature = fields.pop(SIGNATURE, None)

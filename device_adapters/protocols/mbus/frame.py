@@ -85,15 +85,15 @@ def _readings(
 ) -> Iterator[Reading]:
     for record in records:
         try:
-            found = _value(record, medium)
-            if found is None:
+            counted = _value(record, medium)
+            if counted is None:
                 shown["records"].append(_described(record))
                 continue
         except Rejected:
             raise
         except Exception as error:  # as in read_frame
             raise Rejected(Reason.MALFORMED, f"a record of the frame: {error!r}"[:200]) from None
-        register, name, value, unit = found
+        register, name, value, unit = counted
         yield Reading(device, None, name, value, unit, usable, register)
 
 

@@ -86,8 +86,8 @@ def read(content: bytes) -> Content:
                 raise Rejected(Reason.TOO_MANY_RECORDS, f"over {MAX_READINGS} values in a file")
     if not readings:
         raise Rejected(Reason.READING_MISSING, "no message has a value (QTY)")
-    found = tuple((reason, f"{count} values") for reason, count in cautions.items())
-    return Content(tuple(readings), _named(found), shown)
+    counts = tuple((reason, f"{count} values") for reason, count in cautions.items())
+    return Content(tuple(readings), _named(counts), shown)
 
 
 def _named(cautions: tuple[Finding, ...]) -> tuple[Finding, ...]:

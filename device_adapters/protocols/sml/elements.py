@@ -29,8 +29,8 @@ class Reader:
 
     def list_of(self, length: int) -> None:
         """Read the head of a list; Rejected unless it has that many elements."""
-        kind, found = self._head()
-        if (kind, found) != (_LIST, length):
+        kind, elements = self._head()
+        if (kind, elements) != (_LIST, length):
             raise Rejected(Reason.WRONG_TYPE, f"an SML list of {length} is missing")
 
     def end_of_message(self) -> None:

@@ -58,6 +58,7 @@ _CLOCK = "Set the device's clock, then send a new record with a new counter."
 _KEY = "Give the device's public key as PEM, or hex or base64 of SubjectPublicKeyInfo or point."
 _OPERATOR = "Ask the operator of the rail."
 _NOTHING = "Nothing to do."
+_PIECES = "Report them as serials or as a quantity in pieces, in a new record."
 _GATEWAY = "Send through the gateway that the owner assigned (`proofrail device assign`)."
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
 _ORACLE = "The rail retries by itself; ask the operator if it persists."
@@ -101,10 +102,7 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "The record names no consignment",
         "Name the SSCC of the logistic unit, or one purchase order (type po), in every event.",
     ),
-    Reason.SUBJECT_AMBIGUOUS: (
-        "The record names several consignments",
-        "Send one record for each logistic unit or purchase order.",
-    ),
+    Reason.SUBJECT_AMBIGUOUS: ("It names several consignments", "Send one record for each."),
     Reason.KEY_MALFORMED: ("The key cannot be read", _KEY),
     Reason.KEY_NOT_PUBLIC: (
         "This is a private key",
@@ -167,6 +165,7 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ),
     ClaimReason.KIND_NOT_PRICED: ("The product does not charge for records of this kind", _NOTHING),
     ClaimReason.IMPLAUSIBLE_READING: ("The reading is implausible", _READING),
+    ClaimReason.REGISTER_MISMATCH: ("The reading is of another register than before", _READING),
     ClaimReason.REGISTER_BACKWARDS: ("The register ran backwards", _READING),
     ClaimReason.TIME_BACKWARDS: ("The time ran backwards", _CLOCK),
     ClaimReason.TOO_LATE: (
@@ -192,14 +191,9 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Set the wearable up for this rail's WearableVoucher contract.",
     ),
     ClaimReason.CLASS_NOT_AGREED: ("The mandate does not name this class of merchant", _NOTHING),
-    ClaimReason.ABOVE_TAP_LIMIT: (
-        "The voucher's amount exceeds the mandate's tap limit",
-        _NOTHING,
-    ),
-    ClaimReason.UNITS_UNCOUNTABLE: (
-        "The units that the record reports cannot be counted",
-        "Report them as serials or as a quantity in pieces, in a new record.",
-    ),
+    ClaimReason.ASSURANCE_TOO_LOW: ("The terms ask for a stronger signer", _GATEWAY),
+    ClaimReason.ABOVE_TAP_LIMIT: ("The amount exceeds the mandate's tap limit", _NOTHING),
+    ClaimReason.UNITS_UNCOUNTABLE: ("The units in the record cannot be counted", _PIECES),
     ClaimReason.TWO_PLACES: (
         "The device was elsewhere at that time: its key is cloned",
         "The device is suspended; ask the operator to find out which one is genuine.",

@@ -123,7 +123,7 @@ class Chain:
             ("eth_getCode", [rail, "latest"]),
         ]
         for name, (chain_id, genesis, code) in self.nodes.each(calls).items():
-            actual = (_number(chain_id), genesis.get("hash") if genesis else None)
+            actual = (_number(chain_id), genesis.get("hash") if isinstance(genesis, dict) else None)
             if actual != wanted:
                 raise Halt(
                     f"{name} is another chain: chain id and genesis are {actual}, the deployment "
@@ -146,7 +146,11 @@ class Chain:
 
     def rpc(self, method: str, params: list[Any]) -> Any:
         """Return the result of one JSON-RPC call; raise Retry if no node answers it."""
-        return self.nodes.rpc_many([(method, params)])[0]
+        return self.rpc_many([(method, params)])[0]
+
+    def rpc_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """Return the unchecked results of JSON-RPC calls; raise Retry if one is missing."""
+        return self.nodes.rpc_many(calls)
 
     def head(self) -> int:
         """Return the number of the newest block."""
@@ -224,7 +228,7 @@ class Chain:
         places = {
             tx_hash: (_number(receipt.get("blockNumber")), receipt.get("blockHash"))
             for tx_hash, receipt in zip(tx_hashes, self.nodes.rpc_many(calls), strict=True)
-            if isinstance(receipt, dict)
+            if isinstance(receipt, dict) and receipt.get("blockHash")  # some show pending ones
         }
         numbers = sorted({number for number, _ in places.values()})
         on_chain = {header.hash for header in self.reader.headers(numbers)}

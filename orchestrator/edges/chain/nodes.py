@@ -26,6 +26,7 @@ _CONNECT_S = 5.0
 _REST_S, _LONGEST_REST_S = 15.0, 240.0  # how long another node is asked first after one failed
 # how nodes refuse one answer of a batch for the size of the whole: geth, erigon, providers
 _TOO_MUCH = re.compile(r"batch|too large|too many|response size|limit exceeded", re.IGNORECASE)
+_NO_METHOD = re.compile(r"unsupported method|method .{0,60}not (found|supported|available)", re.I)
 _NO_BATCH = (-32600, -32700)  # invalid request, not parsed: of a node that knows no batch
 
 
@@ -69,6 +70,7 @@ class Endpoint:
     def __init__(self, url: str, name: str, timeout_s: float) -> None:
         self.url, self.name = url, name
         self.most, self._fails_at, self._full = _MOST_CALLS, 0, 0
+        self._taken = 0  # the size of the largest batch that it took
         self._takes_batches = True
         self.state = EndpointState(self.name)
         self.lacks: set[str] = set()  # methods that it does not serve
@@ -116,14 +118,14 @@ class Endpoint:
         try:
             reply = self._session.post(self.url, json=body, timeout=self._timeouts_s)
         except requests.Timeout as error:
-            self._learn(len(calls) // 2)  # for the next time
+            self._learn(len(calls))  # for the next time
             raise Retry(f"the node at {self.name} did not answer in time") from error
         except (requests.RequestException, ValueError) as error:
             raise Retry(f"the node at {self.name} is not reached: {_kind(error)}") from error
         if reply.status_code == 413:
             return self._refused(calls, "HTTP 413, the request is too large")
         if reply.status_code == 429:
-            self._learn(len(calls) // 2)
+            self._learn(len(calls))
             raise Retry(f"the node at {self.name} answered HTTP 429: too many requests")
         try:
             content = reply.json()
@@ -163,7 +165,7 @@ class Endpoint:
         if len(answers) < len(calls):
             if len(calls) == 1:
                 raise Retry(f"the node at {self.name} answered 0 of 1 calls")
-            self._learn(len(answers) or len(calls) // 2)
+            self._learn(len(calls), len(answers))
         elif len(calls) == self.most:
             self._grow()
         return answers
@@ -173,18 +175,20 @@ class Endpoint:
         if not self._takes_batches:
             raise Retry(f"the node at {self.name} gave no usable answer: {why}")
         self._takes_batches = len(calls) > 1  # not even a batch of one: one call at a time
-        self._learn(len(calls) // 2)
+        self._learn(len(calls))
         return {}
 
-    def _learn(self, most: int) -> None:
-        """Take it that the node does not answer more calls than that at once."""
-        most = max(1, most)
+    def _learn(self, size: int, answered: int = 0) -> None:
+        """Ask for less after a batch of this size: what it answered or took before, or half."""
+        self._taken = self._taken if self._taken < size else 0
+        most = max(1, answered or self._taken or size // 2)
         if most < self.most:
-            self._fails_at, self.most, self._full = self.most, most, 0
+            self._fails_at, self.most, self._full = size, most, 0
 
     def _grow(self) -> None:
         """Try somewhat larger batches after some full ones, up to the size that was refused."""
         self._full += 1
+        self._taken = max(self._taken, self.most)
         if self._full % _GROW_AFTER:
             return
         if self._full >= _FORGET_AFTER:
@@ -301,9 +305,10 @@ def refusal(answer: dict[str, Any]) -> str | None:
 
 
 def lacks_method(answer: dict[str, Any]) -> bool:
-    """Return whether a node says that it does not serve a method at all (EIP-1474)."""
+    """Return whether a node says that it does not serve a method at all (EIP-1474, or in words)."""
     error = answer.get("error")
-    return isinstance(error, dict) and error.get("code") in (-32601, -32004)
+    code = error.get("code") if isinstance(error, dict) else None
+    return code in (-32601, -32004) or _NO_METHOD.search(refusal(answer) or "") is not None
 
 
 def _of_all(content: dict[str, Any]) -> str:

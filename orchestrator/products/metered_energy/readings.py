@@ -62,14 +62,14 @@ def readings(event: Event, terms: EnergyTerms) -> list[MeterReading]:
     if len({entry["obis"] for entry in entries}) == 1:  # the usual record
         code = _billed(entries, terms)
         return [_reading(event, entry, code, terms) for entry in entries] if code else []
-    codes = {
+    billed = {
         exchanged: _billed([e for e in entries if (e["status"] == _EXCHANGED) is exchanged], terms)
         for exchanged in (False, True)
     }
     return [
         _reading(event, entry, code, terms)
         for entry in entries
-        if (code := codes[entry["status"] == _EXCHANGED]) and parse(entry["obis"]) == code
+        if (code := billed[entry["status"] == _EXCHANGED]) and parse(entry["obis"]) == code
     ]
 
 
@@ -128,9 +128,9 @@ def stands_alone(items: Sequence[MeterReading]) -> bool:
 
 def register_refusal(event: Event, terms: EnergyTerms) -> Refusal:
     """Return why a record has no reading of a register that the terms charge."""
-    found = {code for entry in event.facts["readings"] if (code := parse(entry["obis"]))}
-    names = ", ".join(sorted(code.text for code in found)) or "none"
-    wanted = [code for code in found if code.direction is terms.direction]
+    codes = {code for entry in event.facts["readings"] if (code := parse(entry["obis"]))}
+    names = ", ".join(sorted(code.text for code in codes)) or "none"
+    wanted = [code for code in codes if code.direction is terms.direction]
     if not wanted:
         return (
             ClaimReason.KIND_NOT_PRICED,
@@ -199,8 +199,8 @@ def _base_refusal(
 
 def _billed(entries: Iterable[Any], terms: EnergyTerms) -> Register | None:
     """Return the register that is charged; continuous terms need one that runs on."""
-    found = (code for entry in entries if (code := parse(entry["obis"])))
-    taken = (code for code in found if not (terms.continuous and _of_session(code, terms)))
+    codes = (code for entry in entries if (code := parse(entry["obis"])))
+    taken = (code for code in codes if not (terms.continuous and _of_session(code, terms)))
     return choose(taken, terms.direction)
 
 

@@ -185,7 +185,7 @@ def test_check_file__begin_and_end_in_one_file__are_judged_as_a_pair() -> None:
     good = check_file(BEGINNING + ENDING, KEY).as_json()
     (transaction,) = good["transactions"]
     assert transaction["records"] == [0, 1] and transaction["billable"]
-    assert (transaction["register"], transaction["energy"]) == ("01-00:B2.08.00*FF", 11_501_000)
+    assert (transaction["register"], transaction["energy"]) == ("01-00:B0.08.00*FF", 11_501_000)
     backwards = METER.record(payload(END | {"RV": 1}, PG="T42"))
     assert _json_of(check_file(BEGINNING + backwards, KEY)) == ["register_backwards"]
     assert _codes(check_file(BEGINNING + backwards, KEY), "billable", 1) == ["register_backwards"]

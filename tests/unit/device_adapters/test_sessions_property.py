@@ -159,6 +159,14 @@ KINDS: dict[str, tuple[list[list[dict[str, Any]]], int | str]] = {
     "X without EF, then E": ([[B, X, E]], "energy_error_flag"),
     "X without a value": ([[B, X | {"RV": None, "EF": "E"}, E]], "energy_error_flag"),
     "X without anything": ([[B, {"TM": X["TM"], "TX": "X", "ST": "T"}, E]], "energy_error_flag"),
+    "X without a value at the end of a record": (
+        [[B, C, X | {"RV": None, "EF": "E"}], [E | {"RV": 99}]],
+        TEN,
+    ),
+    "letters of a register that is not billed": (
+        [[B | {"TX": "E"}, *_at(CAR, B)], [E, *_at(CAR, E)]],
+        TWENTY,
+    ),
     "EF=E at the end": ([[B, E | {"EF": "E"}]], "energy_error_flag"),
     "EF=E at the begin": ([[B | {"EF": "E"}, E]], "energy_error_flag"),
     "a good reading, then X": ([[B, C, X | {"RV": 99}, E]], TEN),

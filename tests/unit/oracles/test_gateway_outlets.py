@@ -110,7 +110,7 @@ def test_outlets__an_oracle_that_lacks_the_other_outlet__is_sent_its_pages(rail,
 
 
 def test_outlets__one_that_its_device_signed_itself__fills_no_gap(rail):
-    """Only what the gateway signed uses the gateway's counter, whatever gateway a record names."""
+    """Only what the gateway signed uses the gateway's counter, not what names the gateway."""
     rail.place.chain.keys[device_id("stranger")] = StreamKeys({"stranger"}).key_at(
         device_id("stranger"), AT
     )

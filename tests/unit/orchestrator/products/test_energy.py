@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_adapters.types import Event, Rejected
+from device_adapters.types import Assurance, Event, Rejected
 from oracles import rules
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
@@ -220,6 +221,8 @@ def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_reg
         ({"price": "0.30", "fuse": "22000", "start": ""}, "start"),
         ({"price": "0.30", "fuse": "22000", "start": "5", "rollover": "5"}, "rollover"),
         ({"price": "0.30", "fuse": "22000", "colour": "red"}, "colour"),
+        ({"price": "0.30", "fuse": "22000", "export": "maybe"}, "export"),
+        ({"price": "0.30", "fuse": "22000", "assurance": "bank"}, "assurance"),
     ],
 )
 def test_parse_terms__a_word_that_is_wrong__is_named(words, wrong):
@@ -296,3 +299,57 @@ def test_complete__a_register_that_goes_round_twice__is_claimed_in_parts(continu
     claims, dropped, _ = _settled(raw, events)
     assert not dropped and len(claims) > 1
     assert sum(claim.facts.energy for claim in claims) == 700 * 3 + 950
+
+
+def words_of(*values: int) -> bytes:
+    return b"".join(value.to_bytes(32, "big") for value in values)
+
+
+# as releases 0.3.0 and 0.4.0 wrote them
+RELEASED_TERMS = words_of(300_000, 22_000, 1, 12_500_000, 10**12)
+RELEASED_FACTS = words_of(12_500_000, 13_000_000, 500_000, SOME_DAY, SOME_DAY + 900, 0)
+
+
+def test_version_1__as_it_was_released__is_read_shown_and_written_again():
+    agreed = product.decode_terms(RELEASED_TERMS)
+    assert agreed == EnergyTerms(300_000, 22_000, True, 12_500_000, 10**12, version=1)
+    assert product.encode_terms(agreed) == RELEASED_TERMS
+    assert product.format_terms(RELEASED_TERMS)["assurance"] == "device"
+    facts = product.decode_facts(RELEASED_FACTS)
+    assert facts.register == 0 and product.encode_facts(facts) == RELEASED_FACTS
+    assert "obis" not in product.format_facts(RELEASED_FACTS)
+    assert product.price(product.open(RELEASED_TERMS), RELEASED_TERMS, RELEASED_FACTS, LIMIT) == (
+        150_000,
+        0,
+    )
+
+
+def test_version_1__its_agreement__gets_facts_of_version_1_and_prices_no_others():
+    events = [event(1, ("", 12_600_000, SOME_DAY + 900))]
+    raw = product.derive(RELEASED_TERMS, None, events, {})
+    assert len(raw) == len(RELEASED_FACTS) == 192
+    newer = product.encode_facts(product.decode_facts(raw)._replace(register=IMPORT_NUMBER))
+    state = product.open(RELEASED_TERMS)
+    assert product.price(state, RELEASED_TERMS, raw, LIMIT)[1] == 0
+    assert product.price(state, RELEASED_TERMS, newer, LIMIT) == (0, 2)
+    with pytest.raises(Rejected, match="consumption only"):
+        product.encode_terms(EnergyTerms(1, 1, export=True, version=1))
+    assert product.older_terms(RELEASED_TERMS) is None
+
+
+def test_format_facts__of_version_2__name_the_register_and_its_direction():
+    facts = EnergyFacts(0, 1, 1, 0, 60, register=IMPORT_NUMBER)
+    assert product.format_facts(product.encode_facts(facts))["obis"] == "01-00:01.08.00*FF (import)"
+
+
+@pytest.mark.parametrize("least", tuple(Assurance))
+@pytest.mark.parametrize("given_assurance", tuple(Assurance))
+def test_admit__assurance__is_taken_where_it_is_at_least_what_the_terms_ask(least, given_assurance):
+    raw = product.encode_terms(EnergyTerms(1, FUSE, assurance=least.number))
+    record = replace(event(1, ("", 5, SOME_DAY)), assurance=given_assurance)
+    refusal = product.admit(raw, None, record)
+    if given_assurance.number <= least.number:
+        assert refusal is None
+    else:
+        assert refusal is not None and refusal[0] is ClaimReason.ASSURANCE_TOO_LOW
+        assert given_assurance in refusal[1] and least in refusal[1]

@@ -73,6 +73,22 @@ def test_line__that_declares_what_is_not_known__is_refused(change):
     assert refusal(table_of(row(), line=LINE.replace(*change))).reason is Reason.MALFORMED
 
 
+def test_line__with_one_sign_for_decimals_and_cells__is_refused():
+    line = LINE.replace("separator=;", "separator=,")
+    error = refusal(table_of(row().replace(";", ","), line=line, header=HEADER.replace(";", ",")))
+    assert "another sign than separator" in error.detail
+
+
+@pytest.mark.parametrize("quoted", ['device="M-9"', 'unit="kWh"'])
+def test_line__with_a_value_in_quotes__gives_it_to_every_row(quoted):
+    word = quoted.partition("=")[0]
+    line = ";".join(quoted if p.partition("=")[0].endswith(word) else p for p in LINE.split(";"))
+    line = line if line.startswith("#") else f"#proofrail csv/1 {line}"
+    first, second = csv.read(table_of(row(), row(), line=line)).readings
+    expected = "M-9" if word == "device" else "M-1"
+    assert (first.device, second.device, first.unit) == (expected, expected, "kWh")
+
+
 @given(
     st.lists(
         st.tuples(

@@ -131,13 +131,27 @@ def test_file__without_one_of_its_segments__is_refused(number):
         mscons.read(b"'".join(segments[:number] + segments[number + 1 :]))
 
 
+def test_file__without_one_of_its_messages__is_refused():
+    begin, end = WHOLE.index(b"UNH+"), WHOLE.index(b"UNZ+")
+    second = WHOLE[begin:end].replace(b"UNH+1", b"UNH+2")
+    second = re.sub(rb"(UNT\+[0-9]+)\+1", rb"\1+2", second)
+    both = WHOLE[:end] + second + b"UNZ+2+REF1'"
+    assert len(mscons.read(both).readings) == 4
+    for lost in (WHOLE[:end] + b"UNZ+2+REF1'", both.replace(b"UNZ+2+REF1", b"UNZ+2+REF2")):
+        assert "UNZ says otherwise" in refusal(lost).detail
+
+
+def test_message__that_ends_with_another_segment__is_refused():
+    assert "UNT says otherwise" in refusal(WHOLE.replace(b"UNT+", b"STS+")).detail
+
+
 def test_separators__of_una__are_used():
     other = WHOLE[9:].replace(b"?+", b"\1").replace(b"?:", b"\2")
     other = other.replace(b"+", b"*").replace(b":", b"/").replace(b"'", b"~")
     other = b"UNA/*.! ~" + other.replace(b"\1", b"+").replace(b"\2", b":")
     assert mscons.read(other) == mscons.read(WHOLE)
     for una in (b"UNA::.? '", b"UNA:+.+ '", b"UNAA+.? '"):
-        assert refusal(una + WHOLE[9:]).reason is Reason.MALFORMED
+        assert "UNA declares" in refusal(una + WHOLE[9:]).detail
 
 
 def test_una__in_the_middle__hides_nothing():

@@ -46,7 +46,7 @@ _READING = st.fixed_dictionaries(
         "TM": _TIMES,
         "TX": _either("B", "C", "E", "L", "R", "A", "P", "S", "T", "X", " B "),
         "RV": st.one_of(_NUMBERS, _NUMBERS, _NUMBERS, _either(1)),
-        "RI": _either(*["1-0:1.8.0"] * 9, "01-00:98.08.00", "1-0:2.8.0", "1-0:1.8.0*"),
+        "RI": _either(*["1-0:1.8.0"] * 6, *["1-1:1.8.0"] * 3, "01-00:98.08.00", "1-0:1.8.0*"),
         "RU": _either(*["kWh"] * 9, "Wh", "KWH"),
         "RT": _either("AC", "DC"),
         "EF": _either(*[""] * 9, "E", "t"),
@@ -69,7 +69,7 @@ _FIELDS = {
     "FV": _either("1.0", "0.4", "1.4"),
     "GS": _either("GW-1"),
     "PG": _either(*["T1", "T41", "F7"] * 4, "T007", " T1", "F549755813888"),
-    "MS": _either("EV-0001", " EV", "a/b"),
+    "MS": _either("EV-0001", " EV", "a/b", "GW-1"),
     "IS": _either(True, False),
     "IL": _either("VERIFIED", "NONE", "INVALID", " NONE"),
     "IF": _either([], ["RFID_PLAIN"], ["RFID_PLAIN"] * 5, ["?"], [[]]),
@@ -78,7 +78,7 @@ _FIELDS = {
     "TT": _either("day", " day "),
     "CF": _either("1.0"),
     "CT": _either("EVSEID", ""),
-    "CI": _either("EV 1"),
+    "CI": _either("EV 1", "DE*ABC*E1*1", " E"),
 }
 _EXTRAS = {
     "LC": _either({"LN": "c", "LI": 1, "LR": 2, "LU": "mOhm"}),
@@ -136,6 +136,19 @@ def test_plain__examples__are_decoded_fast_and_agree() -> None:
         elif not isinstance(expected, dict):
             assert plain(record) is None
     assert fast >= 3
+
+
+def test_plain__several_registers_of_one_session__are_decoded_fast_and_agree() -> None:
+    first = {"TM": "2026-03-01T08:00:00,000+0100 S", "TX": "B", "RV": 1, "RU": "kWh", "ST": "G"}
+    last = first | {"TM": "2026-03-01T08:30:00,000+0100 S", "TX": "E", "RV": 2}
+    for others, fast in ((["01-00:B1.08.00"], True), (["1-1:1.8.0"], False), (["1-0:2.8.0"], True)):
+        codes = ["1-0:1.8.0", *others]
+        readings = [item | {"RI": code} for code in codes for item in (first, last)]
+        record = SigningMeter().record(
+            json.dumps(PAYLOAD | {"RD": readings}, separators=(",", ":"))
+        )
+        assert (plain(record) is not None) == fast
+        assert _same(ocmf.decode(record), through_pyocmf(record))
 
 
 def test_plain__a_key_written_twice__is_not_a_plain_record() -> None:

@@ -66,7 +66,7 @@ def test_decode__several_readings__inherit_what_they_leave_out() -> None:
     event = _genuine(METER.record(payload({}, middle | bare, END | bare)))
     assert _registers(event) == [2_935_600_000, 2_940_000_000, 2_947_101_000]
     assert [reading["mark"] for reading in event.facts["readings"]] == ["B", "C", "E"]
-    assert {reading["obis"] for reading in event.facts["readings"]} == {"01-00:B2.08.00*FF"}
+    assert {reading["obis"] for reading in event.facts["readings"]} == {"01-00:B0.08.00*FF"}
     assert event.observed_at_ms == event.facts["readings"][-1]["at"]
     assert event.not_billable == ()
 
@@ -131,6 +131,17 @@ def test_decode__der_integers_of_fixed_width_without_sign__are_genuine_and_named
         other = meter.record(payload(PG="T99"), SD=der.hex())
         assert not genuine(ocmf.decode(other).signed, meter.key)
     assert named or curve is Curve.SECP521R1  # whose integers seldom need an octet for the sign
+
+
+def test_decode__der_with_zeros_that_der_leaves_out__is_the_same_number() -> None:
+    """A secure element that writes at least 32 octets gives a leading zero once in 256 times."""
+    number = bytes.fromhex("00" + "7f" * 31)
+    der = b"\x30\x44\x02\x20" + number + b"\x02\x20" + b"\xfe" * 32
+    event = ocmf.decode(METER.record(SD=der.hex()))
+    assert read_der(event.signed.signature_der) == (
+        int.from_bytes(number, "big"),
+        int.from_bytes(b"\xfe" * 32, "big"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,5 +18,5 @@ def test_write__without_the_extra__names_the_package_and_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     for module in [name for name in sys.modules if name.startswith(f"{package}.")]:
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ExtraMissing, match=rf"{package}.*proofrail\[device\]"):
+    with pytest.raises(ExtraMissing, match=rf"{package}.*proofrail-orchestrator\[device\]"):
         signer.seal("M-1", 1, b"[]", form=form)

@@ -36,6 +36,7 @@ FAULTS = {
     "other call data": NodeFault.TRANSACTIONS,
     "a transaction twice": NodeFault.TRANSACTIONS,
     "a null receipt": None,  # the send stays open, and is asked for again
+    "a receipt without a block": None,
     "a receipt of another block": NodeFault.RECEIPTS,
     "other call data of one transaction": NodeFault.TRANSACTION,
 }

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from orchestrator.edges.chain.nodes import Nodes, names_of
+from orchestrator.edges.chain.nodes import Nodes, lacks_method, names_of
 from orchestrator.errors import Retry
 
 
@@ -102,7 +102,7 @@ def test_batches__of_a_node_that_takes_ten__are_learned_and_grow_up_to_ten():
     for _ in range(100):
         ask(nodes, 60)
     refused = [size for size in node.sizes if size > 10]
-    assert nodes.endpoints[0].most == 10 and len(refused) <= 2
+    assert nodes.endpoints[0].most == 10 and len(refused) <= 3
     assert nodes.endpoints[0].state.most_calls == 10
 
 
@@ -114,6 +114,22 @@ def test_batches__of_a_node_that_takes_more_again__grow_again():
     for _ in range(2_000):
         ask(nodes, 400)
     assert nodes.endpoints[0].most == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        ({"code": -32601, "message": "Method not found"}, True),
+        ({"code": -32004, "message": "Method eth_getBlockReceipts is not supported"}, True),
+        ({"code": -32600, "message": "Unsupported method: eth_getBlockReceipts"}, True),
+        ("the method eth_getBlockReceipts does not exist/is not available", True),
+        ({"code": -32000, "message": "header not found"}, False),
+        ({"code": -32005, "message": "limit exceeded"}, False),
+        (None, False),
+    ],
+)
+def test_lacks_method__as_nodes_say_it__is_known(error, lacks):
+    assert lacks_method({"id": 0, "error": error}) is lacks
 
 
 def test_names__hold_no_secret_and_are_different():
