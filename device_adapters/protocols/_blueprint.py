@@ -1,7 +1,7 @@
 """Template of a protocol: copy it to a name without underscore, and the registry finds it.
 
 A protocol is one file, or a folder once it grows. It turns bytes into events, and has nothing to do
-with money, chains or databases.
+with money, chains or databases. For a protocol without signatures see `device_adapters.content`.
 """
 
 from __future__ import annotations

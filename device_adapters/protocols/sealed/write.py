@@ -101,5 +101,5 @@ def _extra(module: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        detail = f"the package {package} is not installed. Install the extra: proofrail-orchestrator[device]"
-        raise ExtraMissing(detail) from error
+        advice = "Install the extra: proofrail-orchestrator[device]"
+        raise ExtraMissing(f"the package {package} is not installed. {advice}") from error

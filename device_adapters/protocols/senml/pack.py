@@ -86,6 +86,10 @@ def read(content: bytes) -> Content:
         for record, base in _resolved(_records(content))
         for reading in _readings(record, base, cautions, shown)
     ]
+    if not readings and not set(shown) & {"texts", "sums"}:
+        unread = ", ".join(shown.get("fields_not_read", [])) or "none"
+        detail = f"no record of the pack has a value; fields that are not read: {unread[:100]}"
+        raise Rejected(Reason.READING_MISSING, detail)
     return Content(tuple(readings), tuple(dict.fromkeys(cautions)), shown)
 
 
@@ -147,15 +151,16 @@ def _readings(
     record: dict[str, Any], base: _Base, cautions: list[Finding], shown: dict[str, Any]
 ) -> Iterator[Reading]:
     given = [name for name in _VALUES if name in record]
-    device, register = _named(base.fields.get("bn", ""), record.get("n", ""))
+    if unknown := sorted(str(name)[:40] for name in record if name not in NAMES):
+        shown.setdefault("fields_not_read", []).extend(unknown)
     if len(given) > 1:
         raise Rejected(Reason.MALFORMED, f"a record has two values: {given[0]} and {given[1]}")
     if not given and "s" not in record:
         if set(record) & {"n", "u", "t"}:
-            raise Rejected(Reason.READING_MISSING, f"the record {register!r:.60} has no value")
+            name = record.get("n", "")
+            raise Rejected(Reason.READING_MISSING, f"the record {name!r:.60} has no value")
         return
-    if unknown := sorted(str(name)[:40] for name in record if name not in NAMES):
-        shown.setdefault("fields_not_read", []).extend(unknown)
+    device, register = _named(base.fields.get("bn", ""), record.get("n", ""))
     at_ms = _time(base, record)
     unit = record.get("u", base.fields.get("bu", ""))
     if unit and unit not in REGISTERED:

@@ -43,6 +43,17 @@ def test_read__a_record_of_base_fields_only__is_no_reading() -> None:
     assert _values(pack) == [("A", "p", "1", "")]
 
 
+def test_read__a_time_in_a_record_of_its_own__holds_for_those_after_it() -> None:
+    (reading,) = read(b'[{"bt":1720696276},{"n":"a","v":1}]').readings
+    assert reading.at_ms == 1_720_696_276_000
+
+
+def test_read__labels_written_as_texts_in_cbor__are_named() -> None:
+    with pytest.raises(Rejected, match="-2, 3") as caught:
+        read(cbor2.dumps([{"3": "hhh", "-2": "/3442/0/110"}]))
+    assert caught.value.reason is Reason.READING_MISSING
+
+
 def test_read__cbor_number__is_the_shortest_decimal_of_its_double() -> None:
     assert _values(read(_cbor({"n": "a", "v": 23.1})))[0][2] == "23.1"
 
