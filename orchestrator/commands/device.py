@@ -157,8 +157,9 @@ def add(
         )
     address = address_of(home, owner)
     if gateway is not None:
-        from orchestrator.commands.device_gateway import enrol
+        from orchestrator.commands.gateway_consent import enrol
 
+        enrolled_device(home, gateway)
         _require_no_key(key, proof, private_key)
         enrol(home, name, address, gateway, signature, document, dry_run, as_json)
         return

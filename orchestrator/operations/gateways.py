@@ -64,8 +64,8 @@ def next_assignment(
         if chain.view("DeviceRegistry", "registrar"):  # the node answers: the function is missing
             raise Halt(
                 "The registry of this deployment has no gateways: an earlier release deployed it. "
-                "Nothing was sent. Next: enrol each device with a key of its own, or deploy again "
-                f"({error})."
+                "Nothing was sent. Next: enrol each device with its own key, or deploy a new rail. "
+                f"Cause: {error}"
             ) from error
         raise
     gateway_id = device_id(gateway) if gateway else bytes(32)

@@ -105,7 +105,7 @@ def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
     return decoded
 
 
-# what a signature or an assignment itself shows, no matter what became of the device since
+# what signature and assignment show by themselves, no matter what became of the device since
 _NOT_GENUINE = (
     ClaimReason.SIGNATURE_FORGED,
     ClaimReason.DEVICE_WITHOUT_KEY,

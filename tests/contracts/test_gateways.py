@@ -6,7 +6,7 @@ assign
 └── given another signer, a used signature, a high s, other times or gateways: revert
 gatewayAt, for any history: the newest assignment that began, until its end
 a device without a key: its gateway's key of the time, and the worse of both statuses
-a device with a key: its own key, with any gateway
+a device with a key: its own key, no matter what its gateway is
 """
 
 from __future__ import annotations
