@@ -24,10 +24,12 @@ AT = 1_760_000_000
 TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000, assurance=1))
 
 
-def page(outlet: str, number: int, mark: str, register: int, at: int) -> bytes:
-    """Return a record of one reading that the gateway signed; register in 0.1 Wh."""
+def page(
+    outlet: str, number: int, mark: str, register: int, at: int, gateway: str = GATEWAY
+) -> bytes:
+    """Return a record of one reading that a gateway signed; register in 0.1 Wh."""
     payload = payload_of(outlet, f"T{number}", [Point(mark, AT + at, register)], "12345678")
-    return sign(payload.replace(f'"GS":"G-{outlet}"', f'"GS":"{GATEWAY}"'), key_of(GATEWAY))
+    return sign(payload.replace(f'"GS":"G-{outlet}"', f'"GS":"{gateway}"'), key_of(gateway))
 
 
 # both charge at the same time: 1 kWh and 2 kWh
@@ -121,3 +123,14 @@ def test_outlets__one_that_its_device_signed_itself__fills_no_gap(rail):
     rail.place.clock += 30
     collect(rail.rail)
     assert rail.place.events(OUTLETS[1])[2] == (None, "incomplete")
+
+
+def test_outlets__another_gateway__fills_no_gap(rail):
+    chain, other, meter = rail.place.chain, "box-2", "outlet-9"
+    chain.keys[device_id(other)] = StreamKeys({other}).key_at(device_id(other), AT)
+    chain.keys[device_id(meter)] = ClaimReason.DEVICE_WITHOUT_KEY
+    chain.gateways[device_id(meter)] = device_id(other)
+    rail.place.agree(meter, terms=TERMS)
+    foreign = page(meter, 3, "B", 1, 0, other)
+    assert rail.place.answers(*PAGES[:2], *PAGES[3:], foreign) == ["accepted"] * 5
+    assert collect(rail.rail) == 0
