@@ -145,16 +145,11 @@ def add(
     Without --endorsement, the built-in CA endorses it (local chain only). With --gateway the device
     has no key and no password: its owner signs that the gateway speaks for it.
     """
-    from orchestrator.edges.broker.access import is_valid_name
     from orchestrator.operations.agreements import Enrolment
     from orchestrator.operations.trust import save_endorsement
 
     home = home_of(context)
-    if not is_valid_name(name):
-        raise Halt(
-            f"{name!r} is not a valid device name: 1 to 64 characters of A-Z a-z 0-9 . _ -, "
-            "the first a letter or a digit. Nothing was sent."
-        )
+    _require_valid_name(name)
     address = address_of(home, owner)
     if gateway is not None:
         from orchestrator.commands.gateway_consent import enrol
@@ -186,6 +181,16 @@ def add(
         "broker": home.rail_file.get("broker"),
     }
     output.show(view, as_json, lambda console: _print_added(console, view))
+
+
+def _require_valid_name(name: str) -> None:
+    from orchestrator.edges.broker.access import is_valid_name
+
+    if not is_valid_name(name):
+        raise Halt(
+            f"{name!r} is not a valid device name: 1 to 64 characters of A-Z a-z 0-9 . _ -, "
+            "the first a letter or a digit. Nothing was sent."
+        )
 
 
 def _require_no_key(*given: object) -> None:
