@@ -14,6 +14,7 @@ import sha3
 MAX_MESSAGE_BYTES = 256 * 1024  # of one inlet message; records are far smaller
 MAX_RECORD_BYTES = 64 * 1024  # an EPCIS document with a day of sensor reports fits
 MAX_RECORDS_PER_MESSAGE = 1_000
+MAX_DEVICE_NAME = 64  # characters: the most that a certificate can name (X.520)
 STREAM_BIT = 39  # counters are uint40 on chain; the top bit marks fiscal records
 
 
@@ -227,6 +228,11 @@ def canonical_name(name: str) -> str:
     rail in two spellings of one form is one device; so every protocol calls this.
     """
     return normalize("NFC", name).strip()
+
+
+def is_device_name(name: str) -> bool:
+    """Return whether records may state a name: 1 to 64 printable characters in canonical form."""
+    return 0 < len(name) <= MAX_DEVICE_NAME and name.isprintable() and name == canonical_name(name)
 
 
 def device_id(name: str) -> bytes:

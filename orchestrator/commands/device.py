@@ -166,6 +166,7 @@ def add(
         save_endorsement(home.settings, checked)
         devices.enrol([Enrolment(name, public.as_device_key(), address, r, s, checked)])
         password = _password(home, name, new_password)
+    at_broker = _has_a_topic(name)
     view = {
         "sent": not dry_run,
         "device": name,
@@ -175,8 +176,8 @@ def add(
         "endorsed_by": checked.issuer,
         "endorsement": checked.sha256.hex(),
         "expires_at": checked.expires_at,
-        "topic": f"proofrail/{name}/evidence/PROTOCOL",
-        "username": name,
+        "topic": f"proofrail/{name}/evidence/PROTOCOL" if at_broker else None,
+        "username": name if at_broker else None,
         "password": password,
         "broker": home.rail_file.get("broker"),
     }
@@ -184,12 +185,12 @@ def add(
 
 
 def _require_valid_name(name: str) -> None:
-    from orchestrator.edges.broker.access import is_valid_name
+    from device_adapters.types import is_device_name
 
-    if not is_valid_name(name):
+    if not is_device_name(name):
         raise Halt(
-            f"{name!r} is not a valid device name: 1 to 64 characters of A-Z a-z 0-9 . _ -, "
-            "the first a letter or a digit. Nothing was sent."
+            f"{name!r} is not a valid device name: 1 to 64 printable characters in composed "
+            "Unicode (NFC), without blanks around them. Nothing was sent."
         )
 
 
@@ -202,10 +203,19 @@ def _require_no_key(*given: object) -> None:
         )
 
 
+def _has_a_topic(name: str) -> bool:
+    """Return whether a device's name can be a level of a topic and a user at the broker."""
+    from orchestrator.edges.broker.access import is_valid_name
+
+    return is_valid_name(name)
+
+
 def _password(home: Home, name: str, fresh: bool) -> str | None:
     from orchestrator.edges.broker import credentials
     from orchestrator.edges.broker.access import CredentialRole
 
+    if not _has_a_topic(name):
+        return None
     if not fresh and name in credentials.load(home.settings.home):
         return None
     return credentials.issue(home.settings.home, name, CredentialRole.DEVICE)
@@ -221,6 +231,11 @@ def _print_added(console: Any, view: dict[str, Any]) -> None:
     console.print(plain(f"endorsed by {view['endorsed_by']}, {expiry}"), soft_wrap=True)
     if not view["sent"]:
         console.print("nothing was sent (--dry-run)")
+        return
+    if not view["topic"]:
+        text = "its name cannot be in a topic: send its records by HTTP, or through a gateway"
+        console.print(text, soft_wrap=True)
+        console.print(plain(f"next: proofrail agreement open --device {view['device']!r} ..."))
         return
     console.print(plain(f"the device publishes to {view['topic']} as user {view['username']}"))
     if view["password"]:

@@ -7,6 +7,7 @@ That CA is for the local chain only; other chains refuse its root by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -35,6 +36,7 @@ _NAME = x509.Name(
 )
 _ROOT_YEARS = 20
 _SLACK = timedelta(days=1)  # clocks differ, so a certificate is valid from one day earlier
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]+")  # a serial number is one (X.520)
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
 
 
@@ -97,6 +99,8 @@ class DevelopmentCa:
                 x509.NameAttribute(NameOID.COMMON_NAME, "proofrail device"),
                 x509.NameAttribute(NameOID.SERIAL_NUMBER, device),
             ]
+            if _PRINTABLE.fullmatch(device)
+            else [x509.NameAttribute(NameOID.COMMON_NAME, device)]
         )
         begins = self._root.not_valid_before_utc
         leaf = _certificate(subject, loaded, begins, ends, self._key, self._root)

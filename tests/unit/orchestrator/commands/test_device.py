@@ -57,6 +57,21 @@ def test_add__again__sends_nothing_and_keeps_endorsement_and_password(home):
     assert again | {"password": first["password"]} == first and again["password"] is None
 
 
+def test_add__a_name_that_no_topic_can_hold__is_enrolled_without_broker_credentials(home):
+    """OCMF records of some chargers name nothing but their charge point."""
+    name = "EVSEID:DE*ABC*E1*1"
+    view = home.add(name)
+    assert (view["topic"], view["username"], view["password"]) == (None, None, None)
+    assert home.row(name).name == name and name not in credentials.load(home.settings.home)
+
+
+@pytest.mark.parametrize("name", ["", " cp-1", "cp\n1", "e\u0301", "x" * 65])
+def test_add__a_name_in_no_canonical_form__is_refused(home, name):
+    key = home.key_file("cli-1")
+    arguments = ("device", "add", name, "--private-key", key, "--owner", "Nord eG")
+    assert "is not a valid device name" in home.refused(*arguments)
+
+
 def test_add__dry_run__checks_everything_and_sends_nothing(home):
     before = home.sent()
     assert home.add("cli-3", "--dry-run")["sent"] is False
