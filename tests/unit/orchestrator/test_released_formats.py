@@ -11,10 +11,18 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from device_adapters.registry import load
+from device_adapters.types import Assurance
 from orchestrator.approvals import ready
 from orchestrator.core.audit import verify
 from orchestrator.edges.store import Store, debts, ledger
-from orchestrator.edges.store.tables import ApprovalRow, PaymentRow, PayoutRow
+from orchestrator.edges.store.tables import (
+    ApprovalRow,
+    EventRow,
+    EvidenceRow,
+    PaymentRow,
+    PayoutRow,
+)
 from orchestrator.products import products
 from tests.support.released import FOLDER, migrated_database
 
@@ -77,3 +85,24 @@ def test_database__of_0_3_0__is_append_only_again_after_the_migration(migrated):
         base.execute("UPDATE ledgerentry SET kind = 'settled'")
     with sqlite3.connect(path) as base, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         base.execute("UPDATE ledgerposting SET amount_minor = 0")
+
+
+@pytest.mark.parametrize("release", ["0.3.0", "0.4.0"])
+def test_database__of_an_earlier_release__keeps_its_journal_and_its_records(tmp_path, release):
+    store = Store(migrated_database(tmp_path / "proofrail.sqlite3", release))
+    with store.read() as session:
+        assert ledger.first_broken_link(session) is None
+        records = session.exec(
+            select(EvidenceRow.body, EvidenceRow.protocol, EventRow).join(
+                EventRow, EventRow.evidence_hash == EvidenceRow.evidence_hash
+            )
+        ).all()
+    store.close()
+    assert len(records) > 50
+    for body, protocol, row in records:
+        event = load(protocol).decode(body)
+        assert ("0x" + event.event_id.hex(), event.observed_at_ms) == (
+            row.event_id,
+            row.observed_at_ms,
+        )
+        assert (row.assurance, row.gateway) == (Assurance.DEVICE, "")

@@ -46,11 +46,12 @@ def engine(request, tmp_path_factory) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture
-def released(tmp_path: Path) -> Path:
-    """Give the database of 0.3.0."""
+@pytest.fixture(params=sorted(folder.name for folder in RELEASED.glob("0.*")))
+def released(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Give the database of each earlier release."""
     path = tmp_path / "proofrail.sqlite3"
-    path.write_bytes(gzip.decompress((RELEASED / "0.3.0" / "proofrail.sqlite3.gz").read_bytes()))
+    packed = RELEASED / request.param / "proofrail.sqlite3.gz"
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
     return path
 
 
@@ -108,7 +109,9 @@ def shape_of(path: Path) -> dict[str, Any]:
     return shapes
 
 
-def test_migrations__database_of_0_3_0__comes_to_the_same_shape_as_a_new_one(released, tmp_path):
+def test_migrations__database_of_an_earlier_release__comes_to_the_same_shape_as_a_new_one(
+    released, tmp_path
+):
     Store(tmp_path / "new.sqlite3").close()
     with create_engine(f"sqlite:///{released}").begin() as connection:
         schema.migrate(connection)
@@ -116,7 +119,7 @@ def test_migrations__database_of_0_3_0__comes_to_the_same_shape_as_a_new_one(rel
     assert len(shape_of(released)) > 120
 
 
-def test_store__schema_of_0_3_0__asks_for_the_upgrade_and_changes_nothing(released):
+def test_store__schema_of_an_earlier_release__asks_for_the_upgrade_and_changes_nothing(released):
     before = shape_of(released)
     with pytest.raises(Halt, match="run `proofrail upgrade`"):
         Store(released)
