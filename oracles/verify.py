@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -30,33 +30,28 @@ def verify_events(events: Sequence[Event], keyring: KeyRing) -> list[Event | Rej
         One entry per event, in order: the verified event, whose `gateway` and `assurance` say who
         signed it, or a rejection with a ClaimReason.
     """
-    names = {event.device_id for event in events}
-    names |= {device_id(event.gateway) for event in events if event.gateway}
-    stolen = {name for name in names if keyring.compromised_since(name) is not None}
-    return [verify_event(event, keyring, stolen) for event in events]
+    return [verify_event(event, keyring, is_new=True) for event in events]
 
 
-def verify_event(
-    event: Event, keyring: KeyRing, stolen: Collection[bytes] = ()
-) -> Event | Rejected:
+def verify_event(event: Event, keyring: KeyRing, is_new: bool = False) -> Event | Rejected:
     """Verify one event by the keys of its time.
 
     Args:
         event: A decoded event.
         keyring: The registry.
-        stolen: Ids of devices of which nothing new is accepted.
+        is_new: Whether it arrives now: then a declared compromise refuses it.
     """
     if not event.signed.curve.settles:
         return _rejected(event, ClaimReason.CURVE_NOT_SETTLED)
     own = keyring.key_at(event.device_id, event.observed_at_ms // 1000)
     if isinstance(own, ClaimReason) and own is not ClaimReason.DEVICE_WITHOUT_KEY:
         return _rejected(event, own)
-    if event.device_id in stolen:
+    if is_new and keyring.compromised_since(event.device_id) is not None:
         return _rejected(event, ClaimReason.DEVICE_COMPROMISED)
     if isinstance(own, DeviceKey) and genuine(event.signed, own):
         return replace(event, gateway="") if event.gateway else event
     if event.gateway and (isinstance(own, ClaimReason) or _is_assigned(event, keyring)):
-        return _by_gateway(event, keyring, stolen)
+        return _by_gateway(event, keyring, is_new)
     if own is ClaimReason.DEVICE_WITHOUT_KEY:
         return _rejected(event, own)
     return _rejected(event, ClaimReason.SIGNATURE_FORGED)
@@ -68,7 +63,7 @@ def _is_assigned(event: Event, keyring: KeyRing) -> bool:
     return assigned == device_id(event.gateway)
 
 
-def _by_gateway(event: Event, keyring: KeyRing, stolen: Collection[bytes]) -> Event | Rejected:
+def _by_gateway(event: Event, keyring: KeyRing, is_new: bool) -> Event | Rejected:
     gateway, at = device_id(event.gateway), event.observed_at_ms // 1000
     if not _is_assigned(event, keyring):
         when = datetime.fromtimestamp(at, UTC).isoformat()
@@ -79,7 +74,7 @@ def _by_gateway(event: Event, keyring: KeyRing, stolen: Collection[bytes]) -> Ev
         return Rejected(ClaimReason.GATEWAY_NOT_ASSIGNED, detail, event.evidence)
     key = keyring.key_at(gateway, at)
     reason = key if isinstance(key, ClaimReason) else None
-    if reason is None and gateway in stolen:
+    if reason is None and is_new and keyring.compromised_since(gateway) is not None:
         reason = ClaimReason.DEVICE_COMPROMISED
     if reason is None and not genuine(event.signed, key):
         reason = ClaimReason.SIGNATURE_FORGED

@@ -51,7 +51,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status:status", "Show what is wrong."),
         "trace": ("trace:trace", "Show a payment from device to bank statement."),
         "payments": ("payments:payments", "List payments, newest first."),
-        "rejected": ("rejected:rejected", "Show refused input, newest first."),
+        "rejected": (
+            "rejected:rejected",
+            "Show refused input and records dropped later, newest first.",
+        ),
         "holes": ("status:holes", "List counters that never arrived."),
     },
     "Look after a rail": {
@@ -64,7 +67,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "upgrade": ("upgrade:upgrade", "Migrate the database and configuration of a stopped rail."),
         "key": ("key:app", "Keys of the rail."),
         "tls": ("tls:app", "Make certificates for the API, the broker, oracles and devices."),
-        "oracle": ("oracle:app", "Admit oracles that other organisations run."),
+        "oracle": ("oracle:app", "List oracles, and admit those of other organisations."),
     },
     "Devices, parties, agreements": {
         "device": (

@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 
 app = typer.Typer(
     name="oracle",
-    help="List the oracles, and admit those that other organisations run.",
+    help="List oracles, and admit those of other organisations.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -20,7 +20,7 @@ def rejected(
     body: Annotated[bool, typer.Option("--body", help="Show the bytes, escaped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show refused input, newest first, and accepted records that were dropped or not paid later.
+    """Show refused input and records dropped later, newest first.
 
     Also counts it per reason, with the same filters.
     """

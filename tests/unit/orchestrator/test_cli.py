@@ -43,7 +43,7 @@ def test_table__every_command_module__is_named() -> None:
     files = {path.stem for path in (ROOT / "orchestrator" / "commands").glob("*.py")}
     others = {path.stem for path in (ROOT / "services" / "commands").glob("*.py")}
     files |= {f"services.commands.{name}" for name in others - {"__init__"}}
-    helpers = {"__init__", "home", "output", "ledger_check", "possession"}
+    helpers = {"__init__", "gateway_consent", "home", "output", "ledger_check", "possession"}
     assert modules == files - helpers
 
 

@@ -49,6 +49,7 @@ READS = {
 }
 # commands that are not run here, each with the reason why a person may follow the advice
 CHANGES = {
+    "proofrail device assign": "needs the owner's signature, and has a dry run",
     "proofrail backup": "writes one new file, and never over another",
     "proofrail key rotate": "asks before it does anything, and has a dry run",
     "proofrail restart": "stops one process, which starts again where it was",

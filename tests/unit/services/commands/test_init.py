@@ -89,7 +89,7 @@ def test_init__server_profile__asks_for_everything_that_no_flag_gives(tmp_path):
         *("DE89370400440532013000", "Weg", "1", "10115", "Berlin", "DE"),
     ]
     text = run(tmp_path / "home", "--profile", "server", typed="\n".join(typed) + "\n", code=2)
-    assert "the node at http://127.0.0.1:1 gave no usable answer" in text  # nothing listens there
+    assert "the node at http://127.0.0.1:1 is not reached" in text  # nothing listens there
     settings = read_settings(tmp_path / "home")
     assert settings.safeguarding.town == "Berlin" and settings.oracles[0].name == "north"
     assert not settings.chain_embedded and not settings.bank_simulated

@@ -44,6 +44,9 @@ class SimulatedKeys:
     def compromised_since(self, device_id):
         return None
 
+    def gateway_at(self, device_id, at_seconds):
+        return None
+
 
 @pytest.fixture(params=list(DeviceKind))
 def device(request, tmp_path):

@@ -22,6 +22,8 @@ MAY = {  # route -> roles that are let in
     ("GET", "/v1/payments"): {"partner", "auditor", "operator"},
     ("GET", "/v1/agreements"): {"partner", "auditor", "operator"},
     ("GET", "/v1/devices"): {"partner", "auditor", "operator"},
+    ("GET", "/v1/devices/{device}/outcomes"): {"partner", "auditor", "operator"},
+    ("POST", "/v1/devices/{device}/outcomes/ack"): {"partner", "operator"},
     ("GET", "/v1/ledger/balances"): {"auditor", "operator"},
     ("GET", "/v1/trace/{any_id}"): {"partner", "auditor", "operator"},
     ("GET", "/v1/status"): {"auditor", "operator"},
@@ -41,7 +43,9 @@ def rail(tmp_path_factory):
 
 
 def call(client, method, route):
-    path = route.format(event_id=ID, payment_id=ID, any_id=ID, number=9_999, capture_id="0" * 32)
+    path = route.format(
+        device="acme-1", event_id=ID, payment_id=ID, any_id=ID, number=9_999, capture_id="0" * 32
+    )
     body = {"content": b"x", "headers": RAW} if method == "POST" else {}
     return client.request(method, path, **body)
 
