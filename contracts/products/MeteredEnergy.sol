@@ -85,6 +85,10 @@ contract MeteredEnergy is IProduct {
     uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
     uint256 private constant LEAST_ASSURANCE = 2; // a file
     uint48 private constant ACTIVE_ENERGY = 0x0800; // groups D and E: a register that counts up
+    // sets of groups C, a bit for each
+    uint256 private constant OF_ONE_SESSION = (3 << 0xb2) | (3 << 0xc2);
+    uint256 private constant IMPORTS = (1 << 0x01) | (1 << 0x98) | (1 << 0x9e) | (0xf << 0xb0);
+    uint256 private constant EXPORTS = (1 << 0x02) | (0xf << 0xc0);
 
     /// @notice The rail that may call.
     address public immutable rail;
@@ -289,17 +293,14 @@ contract MeteredEnergy is IProduct {
         uint48 last = register & 0xff; // group F: the present value, not a historical one
         if (register >> 40 != 1 || (register >> 8) & 0xffff != ACTIVE_ENERGY) return false;
         if (last != 0xff && last != 0) return false;
-        if (terms.continuous && _ofOneSession(register)) return false;
-        uint48 counts = _counts(register);
-        if (terms.export_) return counts == 0x02 || (counts >= 0xc0 && counts <= 0xc3);
-        return counts == 0x01 || counts == 0x98 || counts == 0x9e
-            || (counts >= 0xb0 && counts <= 0xb3);
+        uint256 agreed = terms.export_ ? EXPORTS : IMPORTS;
+        if (terms.continuous) agreed &= ~OF_ONE_SESSION;
+        return (agreed >> _counts(register)) & 1 == 1;
     }
 
     /// @dev Whether it begins at zero with each session: groups C of B2, B3, C2 and C3.
     function _ofOneSession(uint48 register) private pure returns (bool) {
-        uint48 counts = _counts(register);
-        return counts == 0xb2 || counts == 0xb3 || counts == 0xc2 || counts == 0xc3;
+        return (OF_ONE_SESSION >> _counts(register)) & 1 == 1;
     }
 
     /// @dev Group C of the OBIS code: what the register counts.

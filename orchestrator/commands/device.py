@@ -166,7 +166,6 @@ def add(
         save_endorsement(home.settings, checked)
         devices.enrol([Enrolment(name, public.as_device_key(), address, r, s, checked)])
         password = _password(home, name, new_password)
-    at_broker = _has_a_topic(name)
     view = {
         "sent": not dry_run,
         "device": name,
@@ -176,8 +175,7 @@ def add(
         "endorsed_by": checked.issuer,
         "endorsement": checked.sha256.hex(),
         "expires_at": checked.expires_at,
-        "topic": f"proofrail/{name}/evidence/PROTOCOL" if at_broker else None,
-        "username": name if at_broker else None,
+        **_topic_of(name),
         "password": password,
         "broker": home.rail_file.get("broker"),
     }
@@ -201,6 +199,13 @@ def _require_no_key(*given: object) -> None:
             "--private-key out. Nothing was sent. A device with a key gets a gateway with "
             "`proofrail device assign`."
         )
+
+
+def _topic_of(name: str) -> dict[str, str | None]:
+    """Return topic and user of a device; None for both where no topic can hold its name."""
+    if not _has_a_topic(name):
+        return {"topic": None, "username": None}
+    return {"topic": f"proofrail/{name}/evidence/PROTOCOL", "username": name}
 
 
 def _has_a_topic(name: str) -> bool:

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import rlp
+import sha3
 
-from orchestrator.core.audit.blocks import keccak
 from orchestrator.errors import Retry
 
 # Header fields in the order of the RLP (Osaka); True: an integer, so without leading zeros.
@@ -188,6 +188,11 @@ def well_formed(what: str, read: Callable[[], _T]) -> _T:
         raise WrongAnswer(
             NodeFault.MALFORMED, f"the node gave a {what} that cannot be read ({error!r:.80})"
         ) from error
+
+
+def keccak(data: bytes) -> bytes:
+    """Return keccak256 of bytes."""
+    return sha3.keccak_256(data).digest()
 
 
 # --- the trie of a list (yellow paper, appendix D)

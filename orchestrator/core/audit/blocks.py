@@ -12,10 +12,10 @@ from enum import StrEnum
 from functools import cached_property
 
 import rlp
-import sha3
 from rlp.exceptions import RLPException
 
 from device_adapters.types import Rejected
+from orchestrator.core.consensus_bytes import keccak
 
 HEADER_FIELDS = 21  # Osaka: up to requestsHash (EIP-7685)
 _TRANSACTIONS_ROOT, _RECEIPTS_ROOT, _NUMBER, _TIMESTAMP = 4, 5, 8, 11
@@ -30,11 +30,6 @@ class ProofReason(StrEnum):
 def unproven(detail: str) -> Rejected:
     """Return a Rejected for bytes that prove nothing; `verify` turns it into a failed step."""
     return Rejected(ProofReason.UNPROVEN, detail)
-
-
-def keccak(data: bytes) -> bytes:
-    """Return keccak256 of bytes."""
-    return sha3.keccak_256(data).digest()
 
 
 def rlp_list(data: bytes, what: str) -> list:
