@@ -65,15 +65,13 @@ def read_frame(data: bytes) -> Content:
 
 
 def _check_frame(data: bytes) -> None:
-    """Raise Rejected unless lengths, checksum and end are those of one variable data frame."""
+    """Raise Rejected unless lengths and end are those of one frame; the library sums it up."""
     if not is_frame(data):
         raise Rejected(Reason.MALFORMED, "not a long frame (68 L L 68) of M-Bus")
     if len(data) < max(data[1] + 6, _SHORTEST):
         raise Rejected(Reason.TRUNCATED, f"{len(data)} bytes of a frame of {data[1] + 6}")
     if len(data) > data[1] + 6 or data[-1] != _STOP:
         raise Rejected(Reason.MALFORMED, "bytes follow the frame, or its end (16) is missing")
-    if sum(data[4:-2]) % 256 != data[-2]:
-        raise Rejected(Reason.MALFORMED, "the checksum of the frame does not match its bytes")
     if data[6] != 0x72:
         raise Rejected(Reason.MALFORMED, f"CI field {data[6]:02x}: only variable data (72) is read")
     if data[17] or data[18]:

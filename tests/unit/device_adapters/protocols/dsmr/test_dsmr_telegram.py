@@ -66,7 +66,8 @@ def test_total__of_two_tariffs__then_with_a_caution() -> None:
 
 
 def test_total__printed_by_the_meter__then_no_sum() -> None:
-    text = _telegram().replace(b"1-0:1.8.1", b"1-0:1.8.0").rpartition(b"!")[0] + b"!"
+    printed = b"1-0:1.8.0(000100.001*kWh)\r\n1-0:1.8.1("
+    text = _telegram().replace(b"1-0:1.8.1(", printed).rpartition(b"!")[0] + b"!"
     content = dsmr.read(text)
     totals = [r for r in content.readings if r.register == "01-00:01.08.00*FF"]
     assert [reading.value for reading in totals] == ["100.001"]
