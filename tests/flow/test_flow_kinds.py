@@ -104,6 +104,14 @@ def test_kinds__every_protocol_without_signatures__is_among_them() -> None:
     assert set(KINDS) == set(unsigned())
 
 
+def test_oracles__of_a_running_rail__say_which_reader_they_have(rail):
+    """Neither reader alone reaches the quorum of three."""
+    (listed,) = rail.commands(["oracle", "list", "--json"])
+    oracles = json.loads(listed.stdout)
+    assert sorted(oracle["reader"] for oracle in oracles) == ["library"] * 2 + ["own"] * 2
+    assert [oracle["problem"] for oracle in oracles] == [None] * 4
+
+
 def test_meters_of_each_kind__through_their_gateway__are_paid(rail, gateway, link):
     key = (gateway.folder / "key.pem").read_bytes()
     begin = (int(time.time()) // 60 + 1) * 60  # after the assignments; MSCONS has whole minutes
