@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.core.typed_data import typed_document
+
 _FIELDS = (
     ("device", "bytes32"),
     ("gateway", "bytes32"),
@@ -34,28 +36,11 @@ class GatewayAssignment:
 
     def typed_data(self, chain_id: int, registry: str) -> dict[str, Any]:
         """Return the EIP-712 document that the owner's wallet shows and signs."""
-        return {
-            "types": {
-                "EIP712Domain": [
-                    {"name": "name", "type": "string"},
-                    {"name": "version", "type": "string"},
-                    {"name": "chainId", "type": "uint256"},
-                    {"name": "verifyingContract", "type": "address"},
-                ],
-                "Assignment": [{"name": name, "type": kind} for name, kind in _FIELDS],
-            },
-            "primaryType": "Assignment",
-            "domain": {
-                "name": "proofrail",
-                "version": "1",
-                "chainId": chain_id,
-                "verifyingContract": registry,
-            },
-            "message": {
-                "device": "0x" + self.device.hex(),
-                "gateway": "0x" + self.gateway.hex(),
-                "since": self.since,
-                "until": self.until,
-                "number": self.number,
-            },
+        message = {
+            "device": "0x" + self.device.hex(),
+            "gateway": "0x" + self.gateway.hex(),
+            "since": self.since,
+            "until": self.until,
+            "number": self.number,
         }
+        return typed_document("Assignment", _FIELDS, message, chain_id, registry)

@@ -7,6 +7,8 @@ from typing import Any
 
 import sha3
 
+from orchestrator.core.typed_data import typed_document
+
 _TYPE = (
     "Mandate(address payer,address payee,bytes32 device,address product,uint48 cap,"
     "uint16 periodDays,uint32 window,uint32 expiry,uint40 firstCounter,uint8 requiredDomain,"
@@ -69,22 +71,5 @@ class Mandate:
     def typed_data(self, chain_id: int, rail: str) -> dict[str, Any]:
         """Return the EIP-712 document that a wallet shows and signs."""
         names = [name for name, _ in _FIELDS]
-        return {
-            "types": {
-                "EIP712Domain": [
-                    {"name": "name", "type": "string"},
-                    {"name": "version", "type": "string"},
-                    {"name": "chainId", "type": "uint256"},
-                    {"name": "verifyingContract", "type": "address"},
-                ],
-                "Mandate": [{"name": name, "type": kind} for name, kind in _FIELDS],
-            },
-            "primaryType": "Mandate",
-            "domain": {
-                "name": "proofrail",
-                "version": "1",
-                "chainId": chain_id,
-                "verifyingContract": rail,
-            },
-            "message": dict(zip(names, self.as_tuple(), strict=True)),
-        }
+        message = dict(zip(names, self.as_tuple(), strict=True))
+        return typed_document("Mandate", _FIELDS, message, chain_id, rail)
