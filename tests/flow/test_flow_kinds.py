@@ -33,6 +33,12 @@ UNSETTLED = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED)
 PAID = PRICE * STEP_WH // 1000
 
 
+@pytest.fixture(scope="module")
+def rail(own_rail: WholeRail) -> WholeRail:
+    """Return a rail of this file's own: others count the payments of theirs."""
+    return own_rail
+
+
 def _station(rail: WholeRail, name: str) -> SimulatedMeter:
     station = SimulatedMeter(rail.stack.home / name, name, DeviceKind.CHARGE_POINT, None, 0)
     parties.enrol(rail.stack, {name: station}, [name])
