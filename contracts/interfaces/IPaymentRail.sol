@@ -4,35 +4,17 @@ pragma solidity 0.8.37;
 import {IRailErrors} from "./IRailErrors.sol";
 import {IRailEvents} from "./IRailEvents.sol";
 
-/// @title The payment rail: escrow, agreements, settlement, disputes, debts and payouts.
+/// @title The payment rail: escrow, agreements, settlement, debts and payouts.
 /// @notice `settle` is open to any caller: the trust is in the oracles' signatures, not in the
 /// sender. Amounts are token minor units, times Unix seconds.
+/// An agreement takes facts up to its expiry, and claims about them for its grace longer: what was
+/// signed before the end can settle before the escrow goes back. A pause makes both longer.
 /// Warning: the rail does not check device signatures of metered evidence; the quorum does.
 /// Warning: a hostile quorum can attest false facts; caps, escrow and product checks bound the
 /// loss.
-/// Warning: anyone who signs a mandate may bind a free device; its owner can `close` that
-/// agreement.
-/// Warning: tokens sent to the rail by a plain transfer are donations: they belong to no agreement.
 /// Warning: a debt is not a refund: it waits for the payee's next money or `repay`, and a payee
-/// that never earns again never pays it. The rail cannot check that a product gives back no more
-/// than it charged, nor that a payment refunded by a dispute does not become a debt as well.
+/// that never earns again never pays it.
 interface IPaymentRail is IRailEvents, IRailErrors {
-    /// The payer's consent (EIP-712 "Mandate"); its struct hash is the agreement id.
-    struct Mandate {
-        address payer;
-        address payee; // zero where the product names each claim's payee (Traits.ANY_PAYEE)
-        bytes32 device; // keccak256 of the device's name
-        address product;
-        uint48 cap; // token minor units per period
-        uint16 periodDays; // 0: the cap holds for the whole life
-        uint32 window; // dispute window, seconds
-        uint32 expiry; // Unix seconds; claims after it are refused
-        uint40 firstCounter; // device counters at or below it are before the agreement
-        uint8 requiredDomain; // trust domain that must be among the signers; 0: none
-        bytes32 salt;
-        bytes terms; // the product's own
-    }
-
     /// What the quorum signed for one agreement (EIP-712 "Claim").
     struct Claim {
         bytes32 agreement;
@@ -62,7 +44,9 @@ interface IPaymentRail is IRailEvents, IRailErrors {
         DomainMissing,
         CapExceeded,
         EscrowShort,
-        Unsorted
+        Unsorted,
+        PayeeInvalid, // the rail or its parts cannot be paid
+        GivesBackTooMuch // more than was charged and not given back yet
     }
 
     enum Status {
@@ -82,36 +66,72 @@ interface IPaymentRail is IRailEvents, IRailErrors {
         uint32 releaseAt;
     }
 
-    /// @notice Allows a product for new agreements, or no longer. Only the steward.
-    /// Warning: agreements of a product that is no longer allowed still settle until they end.
-    /// Warning: a product that reverts blocks every batch of its own claims; that is why the
-    /// steward lists them. Escrow, pending and withdrawable money never depend on a product.
+    /// @notice Allows a product for new agreements. Only through the access manager, after its
+    /// delay.
+    /// Warning: a product that reverts blocks every batch of its own claims; that is why products
+    /// are listed. Escrow, pending and withdrawable money never depend on a product.
     /// @param product address of the product; it must have code
-    /// @param allowed whether new agreements may use it
-    function allowProduct(address product, bool allowed) external;
+    function allowProduct(address product) external;
 
-    /// @notice Stops `open` and `settle`, nothing else. Only the guardian.
+    /// @notice Takes a product off the list for new agreements, at once. Only a guardian.
+    /// Warning: its agreements still settle until they end.
+    /// @param product address of a listed product
+    function disallowProduct(address product) external;
+
+    /// @notice Stops `open` and `settle`, nothing else, for at most MAX_PAUSE. Only a guardian, and
+    /// not before COOL_DOWN has passed since the last pause. Ends of agreements and deadlines of
+    /// disputes move by the pause's length.
     function pause() external;
 
-    /// @notice Lets `open` and `settle` run again. Only the steward, so that one stolen key cannot
+    /// @notice Ends a pause early. Only through the access manager, so that one stolen key cannot
     /// play both parts.
     function unpause() external;
 
+    /// @notice Sends tokens that belong to nobody, such as plain transfers to the rail. Only
+    /// through the access manager, after its delay.
+    /// @param to who gets them
+    function sweep(address to) external;
+
     /// @notice Opens the agreement that the payer signed. Anyone may call.
+    /// @dev The owner's consent is EIP-712 "Consent(bytes32 device,address product,bytes32
+    /// agreement,uint256 number)": of a device that serves one agreement at a time for this
+    /// agreement; of one that its product shares for the product, with agreement zero. `number` is
+    /// `consentNumber` of the device.
     /// @param mandate what the payer agrees to
     /// @param signature the payer's over the mandate: of an EOA, or of a contract by ERC-1271
+    /// @param consent the device owner's signature; empty where the owner is payer or caller
     /// @return agreement id of the agreement
-    function open(Mandate calldata mandate, bytes calldata signature)
+    function open(Mandate calldata mandate, bytes calldata signature, bytes calldata consent)
         external
         returns (bytes32 agreement);
 
-    /// @notice Brings the expiry forward to one dispute window from now. Only the payer or the
-    /// device's owner.
+    /// @notice Voids the consents that the device's owner signed so far. Only the owner.
+    /// @param device keccak256 of the device's name
+    function revokeConsents(bytes32 device) external;
+
+    /// @notice Ends an agreement now: later facts are refused, earlier ones settle for the grace.
+    /// Only the payer or the device's owner.
     /// @param agreement id of a live agreement
     function close(bytes32 agreement) external;
 
-    /// @notice After the expiry, returns the escrow to the payer, ends the agreement and frees the
-    /// device. Anyone may call, again as well when a dispute or a debt has put money back.
+    /// @notice Passes over a claim that can never settle, as a settled claim of nothing. Anyone may
+    /// call with both signatures.
+    /// @dev EIP-712 "Skip(bytes32 agreement,uint32 sequence,uint40 lastCounter)".
+    /// @param agreement id of the agreement
+    /// @param sequence the claim's: one above the last
+    /// @param lastCounter device counters up to it are passed over; at or above the last claimed
+    /// @param payerSignature the payer's
+    /// @param payeeSignature the payee's; of the device's owner where claims name their payees
+    function skip(
+        bytes32 agreement,
+        uint32 sequence,
+        uint40 lastCounter,
+        bytes calldata payerSignature,
+        bytes calldata payeeSignature
+    ) external;
+
+    /// @notice After expiry and grace, returns the escrow to the payer, ends the agreement and
+    /// frees the device. Anyone may call, again as well when a dispute or a debt has put money back.
     /// @param agreement id of the agreement
     function reclaim(bytes32 agreement) external;
 
@@ -127,7 +147,8 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     function onMint(bytes32 agreement, uint256 amount) external;
 
     /// @notice Applies a batch that the quorum signed. A claim that cannot be applied is refused by
-    /// name, and neither blocks its neighbours nor uses up its sequence.
+    /// name, and neither blocks its neighbours nor uses up its sequence. A batch of refused claims
+    /// alone is reported with settlement number 0 and stored nowhere.
     /// @param batch the claims, of one product
     /// @param signatures of oracles over the batch, in ascending signer order
     /// @return root root of the outcomes' Merkle tree
@@ -137,62 +158,46 @@ interface IPaymentRail is IRailEvents, IRailErrors {
 
     /// @notice Names the bank account that the caller's releases are paid to.
     /// @param account hash of a bank account, which the bank knows; zero: none
-    function setPayoutAccount(bytes32 account) external;
+    /// @param minimum strangers cause no order below it, token minor units
+    function setPayoutAccount(bytes32 account, uint48 minimum) external;
 
-    /// @notice Releases what has matured. The matured money pays the payee's debts first, the
-    /// oldest first. With a payout account the whole cents of the rest are redeemed to the bank and
-    /// what is left stays withdrawable; without one all of it becomes withdrawable. Anyone may
-    /// call.
-    /// Warning: one call pays at most 32 debts; what matured beyond them goes to the payee even
-    /// though more debts are open. They wait for the next release.
+    /// @notice Releases what has matured. The payee's debts are paid first; what they need stays in
+    /// the rail, also where one call cannot pay all of them. With a payout account the whole cents
+    /// of the rest are redeemed to the bank; without one all of it becomes withdrawable. Anyone may
+    /// call; of others than the payee only the first call of a day (UTC) makes an order, and none
+    /// below the payee's minimum.
     /// @param payee whose money is released
     /// @param releaseTimes release times that are over, Unix seconds
     function release(address payee, uint32[] calldata releaseTimes) external;
 
-    /// @notice Pays the caller's debts, oldest first, 32 at most, out of its own tokens. Never
+    /// @notice Pays the caller's debts, MAX_DEBTS agreements at most, out of its own tokens. Never
     /// paused.
     /// @param amount the most to pay; what is owed, if that is less
     function repay(uint256 amount) external;
 
-    /// @notice Takes the caller's withdrawable tokens out. Never paused.
+    /// @notice Takes the caller's withdrawable tokens out, less what it owes. Never paused.
     /// @param to who gets them
     /// @param amount token minor units
     function withdraw(address to, uint256 amount) external;
 
-    /// @notice Freezes one payment within its dispute window, once per payment. Only the payer, or
-    /// the registry's warden where the agreement's device is declared compromised.
-    /// Warning: the warden may freeze any such payment, whenever its events were: who was paid for
-    /// honest ones gets the money back by `retract` or `rule`.
+    /// @notice Freezes one payment within its dispute window, once per payment. Only IDisputes.
     /// @param agreement id of the agreement
-    /// @param sequence the claim's number within the agreement
     /// @param outcome the payment's leaf of the settlement's Merkle tree
     /// @param root root of that tree
     /// @param proof hashes from the leaf to the root
-    function dispute(
+    function freeze(
         bytes32 agreement,
-        uint32 sequence,
         Outcome calldata outcome,
         bytes32 root,
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Gives a disputed payment back to the agreement's escrow. Only its payee.
-    /// Warning: the product does not learn of a refund, here or by `rule`. A later negative claim
-    /// for the same payment becomes a debt as well, so who rules has to know whether the payment
-    /// was or will be corrected.
-    /// @param payment id of the payment
-    function concede(bytes32 payment) external;
-
-    /// @notice Ends a dispute in the payee's favour: the payment becomes its withdrawable money.
-    /// Only the payer.
-    /// @param payment id of the payment
-    function retract(bytes32 payment) external;
-
-    /// @notice Ends a dispute as the committee's quorum decided. Anyone may call.
+    /// @notice Ends a freeze. Only IDisputes. A refund never gives back more than the agreement
+    /// charged: where the payment was corrected before, its open debt is cancelled, and what was
+    /// paid of the debt stays the payee's.
     /// @param payment id of the payment
     /// @param refund true: back to the agreement's escrow; false: to the payee
-    /// @param signatures of oracles over the ruling, in ascending signer order
-    function rule(bytes32 payment, bool refund, bytes[] calldata signatures) external;
+    function unfreeze(bytes32 payment, bool refund) external;
 
     /// @notice Reads what changes with each settlement. All zero for an unknown agreement.
     /// @param agreement id of the agreement
@@ -200,7 +205,7 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @return lastCounter the highest device counter that was claimed
     /// @return escrow what is left to charge from
     /// @return spent what was charged in the period of the last claim
-    /// @return expiry the last second in which claims are taken
+    /// @return expiry the last second whose facts are taken
     /// @return status a `Status`
     function agreementState(bytes32 agreement)
         external
@@ -258,10 +263,33 @@ interface IPaymentRail is IRailEvents, IRailErrors {
             uint256 owed
         );
 
+    /// @notice Reads what is known of an agreement's end and of what it gave back.
+    /// @param agreement id of the agreement
+    /// @return endsAt the last second in which claims are taken, pauses included
+    /// @return grace seconds from the expiry to it, pauses left out
+    /// @return bond the most that a dispute costs, token minor units
+    /// @return charged what was ever charged, token minor units
+    /// @return givenBack refunds and corrections, paid or owed; never above `charged`
+    function agreementEnd(bytes32 agreement)
+        external
+        view
+        returns (uint256 endsAt, uint32 grace, uint48 bond, uint256 charged, uint256 givenBack);
+
     /// @notice Says what a payee owes to agreements: the sum of its open debts.
     /// @param payee who owes
     /// @return amount token minor units
     function owed(address payee) external view returns (uint256 amount);
+
+    /// @notice Says what a payee owes to one agreement.
+    /// @param payee who owes
+    /// @param agreement id of the agreement
+    /// @return amount token minor units
+    function owedTo(address payee, bytes32 agreement) external view returns (uint256 amount);
+
+    /// @notice Says which number the owner's next consents for a device bear.
+    /// @param device keccak256 of the device's name
+    /// @return number how often consents were revoked
+    function consentNumber(bytes32 device) external view returns (uint256 number);
 
     /// @notice Says what is charged for a payee and becomes due at one release time.
     /// @param payee who is to be paid
@@ -279,10 +307,17 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @return account hash of the bank account; zero: none
     function payoutAccount(address payee) external view returns (bytes32 account);
 
-    /// @notice Says when outcomes were settled.
+    /// @notice Says how strangers may cause a payee's orders.
+    /// @param payee who is paid
+    /// @return minimum strangers cause no order below it, token minor units
+    /// @return lastDay the day (Unix seconds / 86,400) of the last order that a stranger caused
+    function payoutLimits(address payee) external view returns (uint48 minimum, uint32 lastDay);
+
+    /// @notice Says when outcomes were settled, and who attested them.
     /// @param root root of the outcomes' Merkle tree
     /// @return time Unix seconds; 0: no such settlement
-    function settledAt(bytes32 root) external view returns (uint256 time);
+    /// @return signers the committee's members that counted: bit n for the member with index n
+    function settledAt(bytes32 root) external view returns (uint40 time, uint216 signers);
 
     /// @notice Says which agreement a device serves alone.
     /// @param device keccak256 of the device's name
@@ -303,7 +338,16 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @return count the number of the last settlement
     function settlements() external view returns (uint256 count);
 
-    /// @notice Says whether the guardian stopped `open` and `settle`.
+    /// @notice Says whether a guardian stopped `open` and `settle`.
     /// @return stopped whether they are stopped
     function paused() external view returns (bool stopped);
+
+    /// @notice Reads the last pause.
+    /// @return until when it ends, or ended; 0: there was none
+    /// @return total the length of all pauses so far, seconds; the present one counts in full
+    function pauses() external view returns (uint32 until, uint32 total);
+
+    /// @notice Says where disputes are held.
+    /// @return contract_ the IDisputes of this rail
+    function disputes() external view returns (address contract_);
 }

@@ -5,8 +5,6 @@ pragma solidity 0.8.37;
 /// claims.
 /// @notice Oracles attest facts, never amounts; the product alone turns facts into an amount.
 /// Every product is deployed with the same arguments: (address rail, address registry).
-/// Warning: a product may give back at most what it charged on the same agreement; the rail cannot
-/// check that for it.
 interface IProduct {
     /// One claim as the rail asks about it, already checked for sequence and mandate.
     struct Quote {
@@ -14,6 +12,10 @@ interface IProduct {
         bytes32 device;
         uint48 limit; // the most that may be charged: what cap and escrow leave
         bool late; // its counters begin at or below the last claimed one; only with Traits.LATE
+        uint40 until; // facts after it are refused: the agreement's end, or a clock's grace from now
+        uint40 claimedTo; // the last counter that was claimed before
+        uint40 firstCounter;
+        uint40 lastCounter;
         bytes facts;
     }
 
@@ -37,6 +39,10 @@ interface IProduct {
     /// @return word a short name in snake_case, the same on every chain
     function name() external view returns (string memory word);
 
+    /// @notice Says which version of the product this is: versions live side by side.
+    /// @return number from 1; terms and facts may differ from version to version
+    function version() external view returns (uint8 number);
+
     /// @notice Names one of the product's refusals.
     /// @param refusal a `Price`'s refusal
     /// @return word the refusal's name; empty where there is none of that number
@@ -50,12 +56,22 @@ interface IProduct {
     /// @notice Keeps the terms of a new agreement. Only the rail may call.
     /// @param agreement id of the agreement
     /// @param device keccak256 of the device's name
+    /// @param start facts before it are refused, Unix seconds
     /// @param terms the product's own terms, ABI-encoded
-    function open(bytes32 agreement, bytes32 device, bytes calldata terms) external;
+    /// @return grace seconds after the agreement's end in which claims may still come
+    function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
+        external
+        returns (uint32 grace);
 
     /// @notice Prices claims and advances their state; a refused quote changes nothing. Only the
     /// rail may call.
     /// @param quotes the claims, each of another agreement
     /// @return prices one answer to each quote, in order
     function price(Quote[] calldata quotes) external returns (Price[] memory prices);
+
+    /// @notice Hears that money of an agreement was refunded by a dispute, so that a later
+    /// correction of the same charge gives nothing back again. Only the rail may call.
+    /// @param agreement id of the agreement
+    /// @param amount token minor units
+    function refunded(bytes32 agreement, uint48 amount) external;
 }

@@ -98,18 +98,63 @@ interface IRailErrors {
     /// @param payment id of the payment
     error NotDisputed(bytes32 payment);
 
-    /// @notice Only the steward may call.
+    /// @notice Only a holder of this role may call; libraries/Roles.sol numbers them.
     /// @param caller who called
-    error NotSteward(address caller);
+    /// @param role the role
+    error NotInRole(address caller, uint64 role);
 
-    /// @notice Only the guardian may call.
+    /// @notice Only the rail's IDisputes may call.
     /// @param caller who called
-    error NotGuardian(address caller);
+    error NotDisputes(address caller);
 
     /// @notice Only the token may call.
     /// @param caller who called
     error NotToken(address caller);
 
-    /// @notice The guardian stopped `open` and `settle`.
+    /// @notice A guardian stopped `open` and `settle`.
     error Paused();
+
+    /// @notice It is too early for another pause.
+    /// @param due Unix seconds from which on the rail can be paused
+    error PausedLately(uint256 due);
+
+    /// @notice The device's owner did not consent.
+    /// @param device the device of the mandate
+    /// @param owner the device's owner
+    error OwnerDidNotConsent(bytes32 device, address owner);
+
+    /// @notice Only the device's owner may call.
+    /// @param caller who called
+    /// @param device keccak256 of the device's name
+    error NotOwner(address caller, bytes32 device);
+
+    /// @notice The rail, its parts and its token cannot be payees.
+    /// @param payee the payee of the mandate
+    error PayeeInvalid(address payee);
+
+    /// @notice The bond is zero or above the most that the rail allows.
+    /// @param bond token minor units in the mandate
+    /// @param limit the most that the rail allows
+    error BondOutOfRange(uint48 bond, uint48 limit);
+
+    /// @notice The start lies after the opening or too far before it.
+    /// @param start Unix seconds in the mandate
+    error StartOutOfRange(uint32 start);
+
+    /// @notice The schedule has an unknown flag.
+    /// @param schedule of the mandate
+    error ScheduleInvalid(uint64 schedule);
+
+    /// @notice The rail does not take agreements about fleets.
+    /// @param fleet of the mandate
+    error FleetUnsupported(bytes32 fleet);
+
+    /// @notice The claim cannot be skipped: it is not the next, or its counters fall.
+    /// @param agreement id of the agreement
+    /// @param sequence of the claim
+    error SkipInvalid(bytes32 agreement, uint32 sequence);
+
+    /// @notice Payer or payee did not sign the skip.
+    /// @param signer who was to sign
+    error SkipUnsigned(address signer);
 }

@@ -3,30 +3,58 @@ pragma solidity 0.8.37;
 
 /// @title The events of the payment rail. Amounts are token minor units, times Unix seconds.
 interface IRailEvents {
+    /// The payer's consent (EIP-712 "Mandate", version 2); its struct hash is the agreement id.
+    struct Mandate {
+        address payer;
+        address payee; // zero where the product names each claim's payee (Traits.ANY_PAYEE)
+        bytes32 device; // keccak256 of the device's name
+        address product;
+        uint48 cap; // token minor units per period, corrections left out
+        uint16 periodDays; // 0: the cap holds for the whole life
+        uint32 window; // dispute window, seconds
+        uint32 start; // facts before it are refused; 0: the opening
+        uint32 expiry; // facts after it are refused
+        uint40 firstCounter; // device counters at or below it are before the agreement
+        uint8 requiredDomain; // trust domain that must be among the signers; 0: none
+        uint48 bond; // a dispute costs it, or the disputed amount where that is less
+        uint64 schedule; // when it settles: see libraries/Schedules.sol; 0: at once
+        bytes32 fleet; // zero: the agreement is about one device
+        bytes32 cites; // keccak256 of the sorted ids of devices that the product may cite; zero: none
+        bytes32 salt;
+        bytes terms; // the product's own
+    }
+
     /// @notice An agreement began. It carries all that an oracle needs, so that an oracle can read
     /// agreements from logs alone.
     /// @param agreement id of the agreement
     /// @param payer who pays
     /// @param payee who is paid; zero where the product names each claim's payee
-    /// @param device the device whose records are evidence
-    /// @param product the product that prices claims
-    /// @param expiry the last second in which claims are taken
-    /// @param firstCounter device counters at or below it are before the agreement
-    /// @param terms the product's own terms, ABI-encoded
+    /// @param start the first second whose facts are taken
+    /// @param grace seconds after the expiry in which claims are still taken
+    /// @param mandate what the payer signed
     event AgreementOpened(
         bytes32 indexed agreement,
         address indexed payer,
         address indexed payee,
-        bytes32 device,
-        address product,
-        uint32 expiry,
-        uint40 firstCounter,
-        bytes terms
+        uint32 start,
+        uint32 grace,
+        Mandate mandate
     );
+
+    /// @notice The owner of a device voided its consents.
+    /// @param device keccak256 of the device's name
+    /// @param number that new consents bear
+    event ConsentsRevoked(bytes32 indexed device, uint256 number);
+
+    /// @notice Payer and payee passed over a claim: it counts as settled, for nothing.
+    /// @param agreement id of the agreement
+    /// @param sequence of the claim
+    /// @param lastCounter device counters up to it are passed over
+    event ClaimSkipped(bytes32 indexed agreement, uint32 sequence, uint40 lastCounter);
 
     /// @notice A party closed an agreement.
     /// @param agreement id of the agreement
-    /// @param expiry the last second in which claims are still taken
+    /// @param expiry the last second whose facts are taken
     event AgreementClosed(bytes32 indexed agreement, uint32 expiry);
 
     /// @notice Tokens came into an agreement's escrow.
@@ -41,7 +69,7 @@ interface IRailEvents {
     event EscrowReclaimed(bytes32 indexed agreement, address indexed payer, uint256 amount);
 
     /// @notice A batch of claims was settled.
-    /// @param settlement number of the settlement, from 1
+    /// @param settlement number of the settlement, from 1; 0: all its claims were refused
     /// @param root root of the outcomes' Merkle tree
     /// @param product the product that priced the claims
     /// @param settledAt time of the settlement
@@ -60,6 +88,12 @@ interface IRailEvents {
     /// @param amount what was paid of the debt
     event DebtPaid(bytes32 indexed agreement, address indexed payee, uint256 amount);
 
+    /// @notice A debt, or a part of it, no longer stands: the payment was refunded as well.
+    /// @param agreement id of the agreement that was owed
+    /// @param payee who owed
+    /// @param amount what is cancelled
+    event DebtCancelled(bytes32 indexed agreement, address indexed payee, uint256 amount);
+
     /// @notice The debts named by the `DebtPaid` before it were paid out of the payee's own tokens;
     /// those before a `Released` out of what it released.
     /// @param payee who paid
@@ -75,7 +109,8 @@ interface IRailEvents {
     /// @notice A payee named the bank account of its payouts.
     /// @param payee who named it
     /// @param account hash of the bank account; zero: none
-    event PayoutAccountSet(address indexed payee, bytes32 account);
+    /// @param minimum strangers cause no order below it, token minor units
+    event PayoutAccountSet(address indexed payee, bytes32 account, uint48 minimum);
 
     /// @notice A payee took withdrawable tokens out.
     /// @param payee whose tokens they were
@@ -98,12 +133,17 @@ interface IRailEvents {
     /// @param amount what was frozen
     event DisputeEnded(bytes32 indexed payment, bool refunded, uint48 amount);
 
-    /// @notice The steward allowed a product, or no longer allows it.
+    /// @notice A product was allowed for new agreements, or no longer is.
     /// @param product address of the product
     /// @param allowed whether new agreements may use it
     event ProductAllowed(address indexed product, bool allowed);
 
-    /// @notice `open` and `settle` were stopped, or run again.
-    /// @param paused whether they are stopped
-    event PauseSet(bool paused);
+    /// @notice `open` and `settle` are stopped until a time, or run again from then on.
+    /// @param until when they run again
+    event PauseSet(uint32 until);
+
+    /// @notice Tokens that belonged to nobody left the rail.
+    /// @param to who got them
+    /// @param amount how many
+    event Swept(address indexed to, uint256 amount);
 }
