@@ -249,8 +249,11 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         if (device_.latest.keyless) status = _statusBehindGateway(device_, time);
         else status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
         bytes32 signer = device_.latest.keyless ? device_.assignments.gatewayAt(time) : device;
-        (bool exists, Key memory key) = _keyOf(_devices[signer], time);
-        if (exists) return (status, key.curve, key.x, key.y);
+        Key[] storage keys = _devices[signer].keys;
+        uint256 count = _keysBy(keys, time);
+        if (count == 0) return (status, Curve.P256, 0, 0);
+        Key storage key = keys[count - 1];
+        return (status, key.curve, key.x, key.y);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -377,8 +380,9 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         uint40 compromised = device_.latest.compromisedSince;
         if (compromised != 0 && time >= compromised) return Status.Compromised;
         if (status != Status.Active) return status;
-        (, Key memory key) = _keyOf(device_, time);
-        return key.expiresAt != 0 && time >= key.expiresAt ? Status.Expired : Status.Active;
+        uint256 count = _keysBy(device_.keys, time);
+        uint40 end = count == 0 ? 0 : device_.keys[count - 1].expiresAt;
+        return end != 0 && time >= end ? Status.Expired : Status.Active;
     }
 
     /// @dev Of a device without a key: the worse of its own status and its gateway's.
@@ -393,22 +397,15 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         return own == Status.Active ? other : own;
     }
 
-    /// @dev The newest key that was there at a time, found in O(log n): a device's owner decides
-    /// how many keys there are.
-    function _keyOf(Device storage device_, uint40 time)
-        private
-        view
-        returns (bool, Key memory key)
-    {
-        Key[] storage keys = device_.keys;
-        (uint256 low, uint256 high) = (0, keys.length); // `low` of them were there
-        while (low < high) {
-            uint256 middle = (low + high) / 2;
-            if (keys[middle].since <= time) low = middle + 1;
+    /// @dev How many keys there were at a time, found in O(log n): whoever holds a device decides how
+    /// many there are in all.
+    function _keysBy(Key[] storage keys, uint40 time) private view returns (uint256 count) {
+        uint256 high = keys.length;
+        while (count < high) {
+            uint256 middle = (count + high) / 2;
+            if (keys[middle].since <= time) count = middle + 1;
             else high = middle;
         }
-        if (low == 0) return (false, Key(0, 0, Curve.P256, 0, 0));
-        return (true, keys[low - 1]);
     }
 
     /// @dev When a key may be followed by the next: an hour after the last rotation, and a day
