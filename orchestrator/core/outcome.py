@@ -38,9 +38,6 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
         "cap_exceeded": "the cap of the period leaves too little; it is tried again",
         "escrow_short": "the escrow holds too little; it is tried again when money comes in",
         "unsorted": "the batch was not in ascending order of agreements",
-        "payee_invalid": "its payee is the rail itself or a part of it, which nobody can pay",
-        "gives_back_too_much": "it gives back more than the agreement charged and has not given "
-        "back yet",
     }
 )
 _REFUSAL_NAMES = tuple(REFUSALS)
