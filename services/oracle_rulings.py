@@ -175,8 +175,9 @@ def sign_ruling(
         signed = desk.rulings.sign(ruling, address_of(key), make, decided_by, reason, now)
     except Rejected as other:
         raise Halt(
-            f"{other.detail} ({other.reason}). Two contradicting rulings of one oracle bar it for ever, so this one was not "
-            "signed. Next: leave the earlier ruling; the committee's other members decide."
+            f"{other.detail} ({other.reason}). Two contradicting rulings of one oracle bar it for "
+            "ever, so this one was not signed. Next: leave the earlier ruling; the committee's "
+            "other members decide."
         ) from None
     return ruling_to_json(signed)
 
