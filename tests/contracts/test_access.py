@@ -10,32 +10,14 @@ RailAccess
 
 from __future__ import annotations
 
-import pytest
-
 from orchestrator.edges.chain.plan import Role
 from services.testnet import Testnet
-from tests.support.contracts.contract_rail import DAY, EURO, HOUR, NONE, _address
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR, _address
 from tests.support.contracts.onchain import Node
-from tests.support.contracts.powers_alone import DELAY, PowersAlone
+from tests.support.contracts.powers_alone import DELAY
 
 FRESH = _address(b"\5" * 32)
 SET_AUTHORITY = "0x7a9e5e4b"  # setAuthority(address)
-
-
-@pytest.fixture(scope="module")
-def chain_of_powers():
-    with Testnet() as chain:
-        node = Node(chain.url)
-        node.rpc("anvil_setBlockTimestampInterval", 1)
-        yield PowersAlone(node)
-
-
-@pytest.fixture
-def powers(chain_of_powers):
-    """An access manager of 48 hours, committee, officers and token; undone after the test."""
-    start = chain_of_powers.node.snapshot()
-    yield chain_of_powers
-    chain_of_powers.node.restore(start)
 
 
 def seats(powers):
@@ -228,7 +210,7 @@ def test_constructor__holders_missing_or_shared__refused(powers):
     zero = "0x" + "00" * 20
 
     def refusal(deployer, *holders):
-        return creation_refusal(powers, "RailAccess", deployer, DELAY, holders)
+        return powers.creation_refusal("RailAccess", deployer, DELAY, holders)
 
     assert refusal(powers.deployer, *good) == ""
     assert refusal(zero, *good) == "HoldersInvalid"
@@ -241,27 +223,16 @@ def test_constructor__holders_missing_or_shared__refused(powers):
     assert refusal(powers.deployer, good[0], good[0], *good[2:]) == "HoldersInvalid"
 
 
-def creation_refusal(powers, name, *args):
-    """Return the error of creating a contract, "" if it would be created."""
-    from tests.support.contracts.onchain import creation
-
-    call = {"from": str(powers.stranger), "data": creation(powers.artifacts[name], args)}
-    answer = powers.node.answer("eth_call", call, "latest")
-    if "error" not in answer:
-        return ""
-    return powers.errors[bytes.fromhex(answer["error"]["data"][2:10])][0]
-
-
 def test_constructor__delay_below_a_day__only_on_the_local_chain(powers):
     holders = (powers.steward, powers.guardian, powers.minter, powers.registrar, powers.warden)
-    assert creation_refusal(powers, "RailAccess", powers.deployer, 0, holders) == ""
+    assert powers.creation_refusal("RailAccess", powers.deployer, 0, holders) == ""
     with Testnet(chain_id=5_151) as chain:
         local, powers.node = powers.node, Node(chain.url)
         try:
             args = (powers.deployer, 24 * HOUR - 1, holders)
-            assert creation_refusal(powers, "RailAccess", *args) == "DelayTooShort"
+            assert powers.creation_refusal("RailAccess", *args) == "DelayTooShort"
             args = (powers.deployer, 24 * HOUR, holders)
-            assert creation_refusal(powers, "RailAccess", *args) == ""
+            assert powers.creation_refusal("RailAccess", *args) == ""
         finally:
             powers.node = local
 
@@ -291,14 +262,3 @@ def test_officers__silenced_by_the_guardian__at_once_until_seated_again(powers):
     assert again == "NotAnOfficer"
     powers.do(officers.seat, powers.payer)
     assert officers.isOfficer(powers.payer) is True
-
-
-def test_mint__empty_credit_or_stranger__refused(powers):
-    token = powers.token
-    assert (
-        powers.refusal(token.mint, NONE, powers.payer, 1, sender=powers.minter) == "CreditMissing"
-    )
-    assert (
-        powers.refusal(token.mint, b"\1" * 32, powers.payer, 1, sender=powers.steward)
-        == "NotInRole"
-    )

@@ -21,7 +21,7 @@ from tests.support.contracts.contract_rail import (
     _address,
     domain,
 )
-from tests.support.contracts.onchain import Account, Method, Node, errors_of, events_of
+from tests.support.contracts.onchain import Account, Method, Node, creation, errors_of, events_of
 
 DELAY = 48 * HOUR
 PAYMENT = Web3.keccak(text="a payment")
@@ -66,6 +66,14 @@ class PowersAlone(ContractRail):
         """Deploy a committee of these keys under the access manager."""
         members = [_address(key) for key in keys]
         return self.deploy("OracleCommittee", self.access, members, list(domains), least)
+
+    def creation_refusal(self, name: str, *args: Any) -> str:
+        """Return the error of creating a contract, "" if it would be created."""
+        call = {"from": str(self.stranger), "data": creation(self.artifacts[name], args)}
+        answer = self.node.answer("eth_call", call, "latest")
+        if "error" not in answer:
+            return ""
+        return self.errors[bytes.fromhex(answer["error"]["data"][2:10])][0]
 
     # --- the steward's delay
 
