@@ -109,7 +109,7 @@ class PowersAlone(ContractRail):
 
     # --- signatures of oracles
 
-    def signed(
+    def sign_struct(
         self,
         kinds: Sequence[str],
         values: Sequence[Any],
@@ -130,13 +130,13 @@ class PowersAlone(ContractRail):
         rail = other.pop("rail", self.rail).address
         claims = Web3.keccak(b"".join(hashes))
         values = [_ATTESTATION, rail, product, claims]
-        return self.signed(["address", "address", "bytes32"], values, keys, **other)
+        return self.sign_struct(["address", "address", "bytes32"], values, keys, **other)
 
     def ruling(self, payment: bytes, refund: bool, keys: Any = None, **other: Any) -> list[bytes]:
         values = [_RULING, other.pop("rail", self.rail).address, payment, refund]
-        return self.signed(["address", "bytes32", "bool"], values, keys, **other)
+        return self.sign_struct(["address", "bytes32", "bool"], values, keys, **other)
 
     def compromise(self, device: bytes, since: int, number: int, keys: Any = None) -> list[bytes]:
         """Return signatures over a ruling on a device's compromise; `rail` is the registry."""
         values = [_COMPROMISE, self.rail.address, device, since, number]
-        return self.signed(["address", "bytes32", "uint40", "uint256"], values, keys)
+        return self.sign_struct(["address", "bytes32", "uint40", "uint256"], values, keys)
