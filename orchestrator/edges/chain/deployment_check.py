@@ -32,6 +32,7 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
         "disputes": "Disputes",
+        "consents": "Consents",
     },
     "Disputes": {
         "access": "RailAccess",
@@ -40,6 +41,7 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
     },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 
