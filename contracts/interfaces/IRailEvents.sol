@@ -41,11 +41,6 @@ interface IRailEvents {
         Mandate mandate
     );
 
-    /// @notice The owner of a device voided its consents.
-    /// @param device keccak256 of the device's name
-    /// @param number that new consents bear
-    event ConsentsRevoked(bytes32 indexed device, uint256 number);
-
     /// @notice Payer and payee passed over a claim: it counts as settled, for nothing.
     /// @param agreement id of the agreement
     /// @param sequence of the claim
@@ -131,7 +126,9 @@ interface IRailEvents {
     /// @param payment id of the payment
     /// @param refunded true: back to the agreement's escrow; false: to the payee
     /// @param amount what was frozen
-    event DisputeEnded(bytes32 indexed payment, bool refunded, uint48 amount);
+    /// @param kept the part of a refund that is the payee's after all, since a correction that is
+    /// paid gave it back before
+    event DisputeEnded(bytes32 indexed payment, bool refunded, uint48 amount, uint48 kept);
 
     /// @notice A product was allowed for new agreements, or no longer is.
     /// @param product address of the product
