@@ -90,7 +90,7 @@ class SimulatedWearable(Station):
         )
 
     def _not_before_last(self, now: int) -> int:
-        """Return the terminal's time, or the last tap's where that lies within the grace after it."""
+        """Return the time, or the last tap's where that lies within the grace after it."""
         last = self._sum("last")
         return last if now < last <= now + CLOCK_GRACE else now
 
