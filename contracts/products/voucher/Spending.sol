@@ -122,7 +122,7 @@ library Spending {
         uint256 before = room(state, terms, voucher, 0) - limit; // of the days before this one
         uint256 ofEarlierDays = taps == 1 ? 0 : amount;
         if (ofEarlierDays > before) ofEarlierDays = before;
-        before += uint256(state.carried) - ofEarlierDays;
+        before = before + state.carried - ofEarlierDays;
         if (before > most) before = most;
         if (before > type(uint48).max) before = type(uint48).max;
         state.carried = uint48(before);

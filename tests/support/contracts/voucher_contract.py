@@ -68,7 +68,7 @@ class VoucherContract:
     def wearable(self, **terms: Any) -> WearableAgreement:
         """Enrol one more wearable, with an agreement of its own.
 
-        Its times count from the midnight (UTC) after next; the agreement starts now.
+        Its times count from the midnight (UTC) after next, where the agreement starts.
         """
         number = next(_numbers)
         name, key = f"BAND-{number}", DeviceSigner.p256(50_000 + number)
@@ -77,7 +77,7 @@ class VoucherContract:
         base = (self.fork.now // DAY + 2) * DAY
         agreement = bytes(Web3.keccak(text=f"agreement of {name}"))
         band = WearableAgreement(self, name, key, device, agreement, self.terms(**terms), base)
-        band.open()
+        band.open(base)
         return band
 
     def terms(self, **changes: Any) -> VoucherTerms:
