@@ -21,6 +21,7 @@ from orchestrator.core.bank_context import (
     open_payout,
     questions,
 )
+from orchestrator.core.chain_posting import opened_product
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.core.references import attempted, end_to_end_id
@@ -90,7 +91,7 @@ class RawChain:
             return None
         if opened["payee"] != _NOBODY:
             return opened["payee"]
-        product = self._products.get(opened["product"].lower())
+        product = self._products.get(opened_product(opened).lower())
         return product.payee(facts) if product else None
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
