@@ -113,14 +113,6 @@ def _debts_before(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> in
     return paid
 
 
-def opened_product(args: Mapping[str, Any]) -> str:
-    """Return the product's address in the arguments of an `AgreementOpened` log.
-
-    Contracts before version 2 of the mandate name it in the log itself.
-    """
-    return args["mandate"]["product"] if "mandate" in args else args["product"]
-
-
 def by_rail(log: PostedLog, rail: str) -> bool:
     """Return whether the rail made a `Redeemed` log: anyone may redeem tokens of their own."""
     return log.args["holder"].lower() == rail.lower()

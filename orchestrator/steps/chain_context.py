@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from oracles.types import Claim
-from orchestrator.core.chain_posting import entries_of_block, opened_product
+from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
+from orchestrator.core.mandate import opened_mandate
 from orchestrator.core.outcome import NOBODY
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.stored import log_of
@@ -80,7 +81,7 @@ class StoredChain:
         if not rows:
             return "", ""
         args = log_of(rows[0]).args
-        return opened_product(args), args["payee"]
+        return opened_mandate(args)["product"], args["payee"]
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
         """Return the logs of the same transaction, in order."""
