@@ -49,11 +49,13 @@ interface IDisputes {
     /// pays the bond (approve this contract before), or a warden where the agreement's device is
     /// declared compromised, who pays none.
     /// @param agreement id of the agreement
+    /// @param sequence the claim's number within the agreement
     /// @param outcome the payment's leaf of the settlement's Merkle tree
     /// @param root root of that tree
     /// @param proof hashes from the leaf to the root
     function dispute(
         bytes32 agreement,
+        uint32 sequence,
         IPaymentRail.Outcome calldata outcome,
         bytes32 root,
         bytes32[] calldata proof

@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title A tokenised bank deposit: one tEUR is one euro on the safeguarding account; six decimals.
-/// @notice ERC-20 with ERC-2612 permits and ERC-3009 authorisations. The minter mints against one
-/// booked bank credit each; any holder redeems whole cents against a payout order.
+/// @notice ERC-20 with ERC-2612 permits and ERC-3009 authorisations. A minter (Roles.MINTER) mints
+/// against one booked bank credit each; any holder redeems whole cents against a payout order.
 /// Warning: the minter's word is all that ties supply to the bank; reconciliation compares them.
 /// Warning: a redemption burns before the bank pays; a payout that the bank rejects is minted
 /// again by the minter under the return's own credit id.
@@ -15,7 +15,8 @@ interface IEuroToken {
     event Minted(bytes32 indexed credit, address indexed to, uint256 amount);
 
     /// @notice A holder burned tokens and ordered a payout.
-    /// @param order the payout's id from here on
+    /// @param order the payout's id from here on:
+    /// keccak256(abi.encode(chain id, this token, number of the redemption))
     /// @param holder whose tokens were burned
     /// @param beneficiary who is paid
     /// @param account hash of the bank account that is paid to
@@ -28,9 +29,10 @@ interface IEuroToken {
         uint256 cents
     );
 
-    /// @notice Only the minter may call.
+    /// @notice Only a holder of this role may call; libraries/Roles.sol numbers them.
     /// @param caller who called
-    error NotMinter(address caller);
+    /// @param role the role
+    error NotInRole(address caller, uint64 role);
 
     /// @notice Tokens were minted against this bank credit before.
     /// @param credit id of the bank credit
@@ -78,7 +80,7 @@ interface IEuroToken {
     /// @return count the number of redemptions so far
     function redemptions() external view returns (uint256 count);
 
-    /// @notice Names the key that mints.
-    /// @return account the minter
-    function minter() external view returns (address account);
+    /// @notice Names the access manager that says who may mint.
+    /// @return manager its address
+    function authority() external view returns (address manager);
 }

@@ -6,8 +6,13 @@ import {IPaymentRail} from "./IPaymentRail.sol";
 /// @title Who attests, from which trust domain, and how many are enough.
 /// @notice n seated members tolerate f = (n - 1) / 3 liars; n - f signatures are a quorum (2f + 1
 /// where n = 3f + 1: 3 of 4). Signers must come from at least `minDomains` trust domains.
-/// Warning: a barred member still counts in n. Barring lowers no threshold: it only silences the
-/// barred member, until the steward unseats it.
+/// A signature that does not count is skipped: that of a stranger, of a member that is unseated,
+/// barred or silenced, a second one of the same member, a malformed one. So f hostile members stop
+/// nothing. Signatures may come in any order.
+/// Each member has an index, from 0 in the order of the first seats; it keeps it for ever.
+/// The steward seats and unseats, with the access manager's delay. The guardian silences at once.
+/// Warning: barred and silenced members still count in n. Barring lowers no threshold: it only
+/// silences the member, until the steward unseats it.
 /// Warning: n - f or more hostile members can attest anything; the rail's caps bound that loss.
 interface IOracleCommittee {
     /// One side of an equivocation: the batch as it was signed, and the claim at `index` of it.
@@ -19,7 +24,7 @@ interface IOracleCommittee {
         bytes signature;
     }
 
-    /// @notice A member got a seat.
+    /// @notice A member got a seat; its silence ended.
     /// @param member address of the member's key
     /// @param domain its trust domain, 1 to 255
     /// @param seated how many members are seated now
@@ -36,9 +41,24 @@ interface IOracleCommittee {
     /// @param sequence sequence of both claims
     event MemberBarred(address indexed member, bytes32 indexed agreement, uint32 sequence);
 
-    /// @notice Only the steward may call.
+    /// @notice A member was shown to have signed both rulings on one payment, and is barred for
+    /// ever.
+    /// @param member address of the member's key
+    /// @param rail the rail of the payment
+    /// @param payment id of the payment
+    event MemberBarredForRulings(
+        address indexed member, address indexed rail, bytes32 indexed payment
+    );
+
+    /// @notice The guardian silenced a member: its signatures do not count until it is seated
+    /// again.
+    /// @param member address of the member's key
+    event MemberSilenced(address indexed member);
+
+    /// @notice Only a holder of this role may call; libraries/Roles.sol numbers them.
     /// @param caller who called
-    error NotSteward(address caller);
+    /// @param role the role
+    error NotInRole(address caller, uint64 role);
 
     /// @notice This key has no seat, or never had one.
     /// @param signer address of the key
@@ -48,26 +68,35 @@ interface IOracleCommittee {
     /// @param signer address of the member's key
     error Barred(address signer);
 
-    /// @notice This member has a seat.
+    /// @notice This member has a seat and is not silenced.
     /// @param member address of the member's key
     error AlreadySeated(address member);
+
+    /// @notice This member is silenced or barred already.
+    /// @param member address of the member's key
+    error AlreadySilent(address member);
+
+    /// @notice The members that are left could be no quorum: the guardian cannot stop the rail for
+    /// ever.
+    /// @param left how many members could still sign
+    /// @param need how many are a quorum
+    error TooManySilent(uint256 left, uint256 need);
 
     /// @notice The trust domain or the address is zero.
     /// @param member address that was to get a seat
     error DomainInvalid(address member);
+
+    /// @notice So many members were seated that no index is left.
+    /// @param limit how many there can ever be
+    error TooManyMembers(uint256 limit);
 
     /// @notice The constructor's lists have different lengths.
     /// @param members how many members
     /// @param domains how many trust domains
     error MembersMismatch(uint256 members, uint256 domains);
 
-    /// @notice Signatures are not in strictly ascending order of their signers.
-    /// @param previous the signer before
-    /// @param signer the signer that is not above it
-    error SignersUnsorted(address previous, address signer);
-
-    /// @notice Too few signatures.
-    /// @param have how many were given
+    /// @notice Too few signatures count.
+    /// @param have how many count
     /// @param need how many are a quorum
     error QuorumMissing(uint256 have, uint256 need);
 
@@ -79,39 +108,67 @@ interface IOracleCommittee {
     /// @notice The two testimonies do not contradict each other.
     error NotEquivocation();
 
-    /// @notice Seats a member under a trust domain. Only the steward. A barred member never comes
-    /// back.
+    /// @notice Seats a member under a trust domain, or ends its silence. Only the steward, with the
+    /// delay. A member that was unseated may come back; a barred one never does.
     /// @param member address of the member's key
     /// @param domain its trust domain, 1 to 255
     function seat(address member, uint8 domain) external;
 
-    /// @notice Takes a seat away. Only the steward.
+    /// @notice Takes a seat away. Only the steward, with the delay: fewer seats give each member
+    /// that is left more power.
     /// @param member address of the member's key
     function unseat(address member) external;
 
-    /// @notice Checks a batch's signatures for the calling rail. Reverts by name where they are not
-    /// enough.
+    /// @notice Makes a member's signatures worth nothing until it is seated again; it still counts
+    /// in n. Only the guardian, at once, and only while the members that are left could be a quorum.
+    /// @param member address of the member's key
+    function silence(address member) external;
+
+    /// @notice Checks a batch's signatures for the calling rail. Reverts by name where too few
+    /// count.
     /// @param product the batch's product
     /// @param claimHashes EIP-712 struct hashes of the batch's claims, in order
-    /// @param signatures in ascending signer order
+    /// @param signatures in any order
     /// @return domainBitmap the signers' trust domains: bit n for domain n
+    /// @return signers who signed: bit n for the member with index n
     function requireQuorum(
         address product,
         bytes32[] calldata claimHashes,
         bytes[] calldata signatures
-    ) external view returns (uint256 domainBitmap);
+    ) external view returns (uint256 domainBitmap, uint216 signers);
 
-    /// @notice Checks the signatures of a dispute's ruling for the calling rail. Reverts by name
-    /// where they are not enough.
+    /// @notice Checks the signatures of a dispute's ruling. Reverts by name where too few count.
+    /// Those of excluded members do not count as long as the other members that can sign could be a
+    /// quorum and come from every trust domain that can sign.
     /// @dev EIP-712 "Ruling(address rail,bytes32 payment,bool refund)".
+    /// @param rail the rail of the payment
     /// @param payment id of the disputed payment
     /// @param refund true: back to the agreement's escrow; false: to the payee
-    /// @param signatures in ascending signer order
+    /// @param excluded the members that attested the payment: bit n for the member with index n
+    /// @param signatures in any order
     /// @return domainBitmap the signers' trust domains: bit n for domain n
-    function rulingQuorum(bytes32 payment, bool refund, bytes[] calldata signatures)
-        external
-        view
-        returns (uint256 domainBitmap);
+    function rulingQuorum(
+        address rail,
+        bytes32 payment,
+        bool refund,
+        uint216 excluded,
+        bytes[] calldata signatures
+    ) external view returns (uint256 domainBitmap);
+
+    /// @notice Checks the signatures of a ruling on a device's compromise, for the calling registry.
+    /// Reverts by name where too few count.
+    /// @dev EIP-712 "Compromise(address registry,bytes32 device,uint40 since,uint256 number)".
+    /// @param device keccak256 of the device's name
+    /// @param since from when on its signatures are worth nothing, Unix seconds; 0: it is undone
+    /// @param number makes each ruling count once
+    /// @param signatures in any order
+    /// @return domainBitmap the signers' trust domains: bit n for domain n
+    function compromiseQuorum(
+        bytes32 device,
+        uint40 since,
+        uint256 number,
+        bytes[] calldata signatures
+    ) external view returns (uint256 domainBitmap);
 
     /// @notice Bars for ever a member that signed two different claims of one agreement and
     /// sequence for one rail. Anyone may present the two.
@@ -120,11 +177,24 @@ interface IOracleCommittee {
     /// @param b another, by the same member
     function reportEquivocation(address rail, Testimony calldata a, Testimony calldata b) external;
 
+    /// @notice Bars for ever a member that signed both rulings on one payment. Anyone may present
+    /// the two.
+    /// @param rail the rail of the payment
+    /// @param payment id of the payment
+    /// @param refund its signature of the ruling that refunds the payment
+    /// @param stand its signature of the ruling that lets the payment stand
+    function reportRulings(
+        address rail,
+        bytes32 payment,
+        bytes calldata refund,
+        bytes calldata stand
+    ) external;
+
     /// @notice Says how many signatures a batch needs now.
     /// @return need the number; unreachable while no member is seated
     function quorum() external view returns (uint256 need);
 
-    /// @notice Says how many members are seated, barred ones included.
+    /// @notice Says how many members are seated, barred and silenced ones included.
     /// @return count the number of seats
     function seatedCount() external view returns (uint256 count);
 
@@ -132,13 +202,24 @@ interface IOracleCommittee {
     /// @return need the least number
     function minDomains() external view returns (uint256 need);
 
+    /// @notice Says how many members were ever seated: the next index.
+    /// @return count the number of indexes
+    function memberCount() external view returns (uint256 count);
+
+    /// @notice Names the member with an index.
+    /// @param index from 0, below `memberCount`
+    /// @return member address of the member's key
+    function memberAt(uint256 index) external view returns (address member);
+
     /// @notice Reads a member.
     /// @param member address of the member's key
     /// @return domain its trust domain; 0: it was never seated
     /// @return seated whether it has a seat now
     /// @return barred whether it is barred for ever
+    /// @return silenced whether the guardian silenced it
+    /// @return index its bit among `signers`
     function memberOf(address member)
         external
         view
-        returns (uint8 domain, bool seated, bool barred);
+        returns (uint8 domain, bool seated, bool barred, bool silenced, uint8 index);
 }

@@ -44,9 +44,7 @@ interface IPaymentRail is IRailEvents, IRailErrors {
         DomainMissing,
         CapExceeded,
         EscrowShort,
-        Unsorted,
-        PayeeInvalid, // the rail or its parts cannot be paid
-        GivesBackTooMuch // more than was charged and not given back yet
+        Unsorted
     }
 
     enum Status {
@@ -61,7 +59,7 @@ interface IPaymentRail is IRailEvents, IRailErrors {
         bytes32 payment; // keccak256(abi.encode(agreement, uint256(sequence)))
         bytes32 claim; // EIP-712 struct hash of the claim
         address payee;
-        int48 amount; // below zero: a debt of the payee to the agreement
+        int48 amount; // below zero: a debt of the payee, at most what the agreement kept charged
         uint8 refusal;
         uint32 releaseAt;
     }
@@ -182,11 +180,13 @@ interface IPaymentRail is IRailEvents, IRailErrors {
 
     /// @notice Freezes one payment within its dispute window, once per payment. Only IDisputes.
     /// @param agreement id of the agreement
+    /// @param sequence the claim's number within the agreement
     /// @param outcome the payment's leaf of the settlement's Merkle tree
     /// @param root root of that tree
     /// @param proof hashes from the leaf to the root
     function freeze(
         bytes32 agreement,
+        uint32 sequence,
         Outcome calldata outcome,
         bytes32 root,
         bytes32[] calldata proof

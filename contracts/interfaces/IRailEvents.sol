@@ -131,7 +131,9 @@ interface IRailEvents {
     /// @param payment id of the payment
     /// @param refunded true: back to the agreement's escrow; false: to the payee
     /// @param amount what was frozen
-    event DisputeEnded(bytes32 indexed payment, bool refunded, uint48 amount);
+    /// @param kept the part of a refund that is the payee's after all, since a correction that is
+    /// paid gave it back before
+    event DisputeEnded(bytes32 indexed payment, bool refunded, uint48 amount, uint48 kept);
 
     /// @notice A product was allowed for new agreements, or no longer is.
     /// @param product address of the product
