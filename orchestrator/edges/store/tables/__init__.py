@@ -11,7 +11,12 @@ from orchestrator.edges.store.tables.access import (
     IdempotencyRow,
     OfficerRow,
 )
-from orchestrator.edges.store.tables.agreements import AgreementRow, DeviceRow, PartyRow
+from orchestrator.edges.store.tables.agreements import (
+    AgreementRow,
+    DeviceRow,
+    OwnerConsentRow,
+    PartyRow,
+)
 from orchestrator.edges.store.tables.bank import (
     BankFileRow,
     BankLineRow,
@@ -78,6 +83,7 @@ __all__ = [
     "NameRow",
     "OfficerRow",
     "OracleSignatureRow",
+    "OwnerConsentRow",
     "OutcomeDeliveryRow",
     "PartyRow",
     "PaymentFactRow",
