@@ -147,7 +147,7 @@ class AgreementOps(DeviceOps):
         send_and_wait(self._sender, calls, self._now(), self._wait)
 
     def _require_present_contracts(self) -> None:
-        if getattr(self._chain.deployment, "version", 2) < 2:
+        if self._chain.deployment.version < 2:
             raise Halt(
                 "The contracts of this deployment are of an earlier release: mandates of today "
                 "cannot be opened there. Nothing was sent. Next: move the rail to the new "
@@ -204,7 +204,6 @@ class AgreementOps(DeviceOps):
                     missing.append((row, owner))
                     continue
                 signature = consents.sign(wanted, self._chain.deployment, key)
-                self.save_consent(wanted, owner, signature)
             signatures.append(signature)
         if missing:
             row, owner = missing[0]
