@@ -2,15 +2,19 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
+import {ICompromiseRulings} from "./interfaces/ICompromiseRulings.sol";
 import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
 import {Assignments} from "./libraries/Assignments.sol";
 import {DeviceKeys} from "./libraries/DeviceKeys.sol";
+import {Roles} from "./libraries/Roles.sol";
 
 /// @title The registry: keys, owners, gateways and statuses of devices over time.
 /// @notice IDeviceRegistry documents it.
 contract DeviceRegistry is IDeviceRegistry, EIP712 {
     using Assignments for Assignments.Assignment[];
+    using Checkpoints for Checkpoints.Trace208;
 
     struct Key {
         bytes32 x;
@@ -20,41 +24,43 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         uint40 expiresAt; // 0: never
     }
 
-    struct Change {
-        uint40 since;
-        Status status;
-    }
-
     /// One slot: what holds from the last change on.
     struct Latest {
         uint40 since; // of the newest key or change of status
         uint40 expiresAt;
         uint40 compromisedSince; // 0: never
+        uint40 ruledAt; // when the committee last ruled on a compromise; 0: never
         Status status; // the last change's
         bool keyless; // its gateway signs for it
         uint32 assignments; // so far
+        uint32 rulings; // so far
     }
 
     struct Device {
         Latest latest;
         address owner;
         Key[] keys; // oldest first
-        Change[] changes; // oldest first; None while empty
+        Checkpoints.Trace208 statuses; // by the time from which on each holds
         Assignments.Assignment[] assignments; // oldest first, no two of one time
     }
 
+    /// @dev What is claimed for the time before it, and paid, stands without a ruling.
+    uint40 private constant REACH = 7 days;
+    uint40 private constant ROTATION_PAUSE = 1 hours;
+    uint256 private constant ROTATIONS_A_DAY = 4;
+
     /// @inheritdoc IDeviceRegistry
-    address public immutable registrar;
+    address public immutable authority;
     /// @inheritdoc IDeviceRegistry
-    address public immutable warden;
+    address public immutable committee;
     /// @inheritdoc IDeviceRegistry
     bool public immutable hasPrecompile;
     mapping(bytes32 device => Device) private _devices;
     mapping(bytes32 keyHash => bool) private _keyTaken;
 
-    constructor(address registrar_, address warden_) EIP712("proofrail", "1") {
-        registrar = registrar_;
-        warden = warden_;
+    constructor(address access, address committee_) EIP712("proofrail", "1") {
+        authority = access;
+        committee = committee_;
         hasPrecompile = DeviceKeys.precompileAnswers();
     }
 
@@ -76,8 +82,8 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
             abi.encode("proofrail/enrol/v1", block.chainid, address(this), device, owner)
         );
         // check
-        if (msg.sender != registrar) revert NotRegistrar(msg.sender);
-        if (device_.changes.length != 0) revert DeviceExists(device);
+        _requireRegistrar();
+        if (device_.owner != address(0)) revert DeviceExists(device);
         if (owner == address(0)) revert OwnerMissing();
         if (!verify(curve, x, y, digest, r, s)) revert PossessionUnproven(device);
         // effect
@@ -106,6 +112,8 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         // check
         _requireAlive(device);
         if (device_.keys.length == 0) revert DeviceWithoutKey(device);
+        uint40 next = _nextRotation(device_.keys);
+        if (_now() < next) revert RotationTooSoon(device, next);
         Key memory old = device_.keys[device_.keys.length - 1];
         if (!verify(old.curve, old.x, old.y, digest, rOld, sOld)) revert RotationUnsigned(device);
         if (!verify(curve, x, y, digest, rNew, sNew)) revert PossessionUnproven(device);
@@ -134,7 +142,8 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         // check
         if (unknown) _requireNewMeter(owner, gateway);
         else _requireLiving(device, owner);
-        if (start < _now() || (until != 0 && until <= start)) {
+        bool timely = start >= _now() && start <= _now() + Assignments.SPAN;
+        if (!timely || (until != 0 && until <= start)) {
             revert AssignmentTimesInvalid(since, until);
         }
         if (gateway != 0 && (gateway == device || _devices[gateway].keys.length == 0)) {
@@ -150,7 +159,8 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
             _change(device_, Status.Active);
         }
         device_.latest.assignments += 1;
-        device_.assignments.put(Assignments.Assignment(gateway, start, until));
+        uint40 next = device_.assignments.put(Assignments.Assignment(gateway, start, until));
+        if (start < next) revert AssignmentTooSoon(device, next);
         // event
         emit GatewayAssigned(device, gateway, owner, start, until, _now());
     }
@@ -158,7 +168,7 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
     /// @inheritdoc IDeviceRegistry
     function suspend(bytes32 device) external {
         // resolve, check
-        if (msg.sender != warden) _requireInCharge(device);
+        if (!_holds(Roles.WARDEN)) _requireInCharge(device);
         _requireAlive(device);
         // effect
         _change(_devices[device], Status.Suspended);
@@ -169,7 +179,7 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
     /// @inheritdoc IDeviceRegistry
     function resume(bytes32 device) external {
         // resolve, check
-        if (msg.sender != registrar) revert NotRegistrar(msg.sender);
+        _requireRegistrar();
         Status status = _statusAt(_devices[device], _now());
         if (status == Status.None) revert DeviceUnknown(device);
         if (status != Status.Suspended) revert DeviceInStatus(device, status);
@@ -204,10 +214,29 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         if (since == 0 || since > _now() || (earlier != 0 && since >= earlier)) {
             revert CompromiseDateInvalid(since);
         }
+        uint40 first = declarableFrom(device);
+        if (since < first) revert CompromiseNeedsRuling(since, first);
         // effect
         latest.compromisedSince = since;
         // event
         emit CompromiseDeclared(device, since, _now());
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function ruleCompromise(bytes32 device, uint40 since, bytes[] calldata signatures) external {
+        // resolve
+        Latest storage latest = _devices[device].latest;
+        uint32 number = latest.rulings;
+        // check
+        if (latest.status == Status.None) revert DeviceUnknown(device);
+        if (since > _now()) revert CompromiseDateInvalid(since);
+        ICompromiseRulings(committee).compromiseQuorum(device, since, number, signatures);
+        // effect
+        latest.compromisedSince = since;
+        latest.ruledAt = _now();
+        latest.rulings = number + 1;
+        // event
+        emit CompromiseRuled(device, since, number, _now());
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -220,8 +249,11 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         if (device_.latest.keyless) status = _statusBehindGateway(device_, time);
         else status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
         bytes32 signer = device_.latest.keyless ? device_.assignments.gatewayAt(time) : device;
-        (bool exists, Key memory key) = _keyOf(_devices[signer], time);
-        if (exists) return (status, key.curve, key.x, key.y);
+        Key[] storage keys = _devices[signer].keys;
+        uint256 count = _keysBy(keys, time);
+        if (count == 0) return (status, Curve.P256, 0, 0);
+        Key storage key = keys[count - 1];
+        return (status, key.curve, key.x, key.y);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -246,11 +278,29 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         since = device_.latest.compromisedSince;
         if (!device_.latest.keyless) return since;
         Assignments.Assignment[] storage list = device_.assignments;
-        for (uint256 i; i < list.length; ++i) {
-            uint40 stolen = _devices[list[i].gateway].latest.compromisedSince;
-            if (stolen != 0) stolen = list.holdsFrom(i, stolen);
-            if (stolen != 0 && (since == 0 || stolen < since)) since = stolen;
+        for (uint256 i = list.length; i > 0 && list.recent(i - 1, _now()); --i) {
+            uint40 stolen = _devices[list[i - 1].gateway].latest.compromisedSince;
+            if (stolen != 0) stolen = list.holdsFrom(i - 1, stolen);
+            bool begun = stolen != 0 && stolen <= _now();
+            if (begun && (since == 0 || stolen < since)) since = stolen;
         }
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function declarableFrom(bytes32 device) public view returns (uint40 since) {
+        uint40 ruledAt = _devices[device].latest.ruledAt;
+        since = _now() - REACH;
+        if (since < ruledAt) since = ruledAt;
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function compromiseRulings(bytes32 device) external view returns (uint256 count) {
+        return _devices[device].latest.rulings;
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function nextRotation(bytes32 device) external view returns (uint40 time) {
+        return _nextRotation(_devices[device].keys);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -319,22 +369,20 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
     }
 
     function _change(Device storage device_, Status status) private {
-        device_.changes.push(Change({since: _now(), status: status}));
+        device_.statuses.push(_now(), uint208(status));
         device_.latest.since = _now();
         device_.latest.status = status;
     }
 
     function _statusAt(Device storage device_, uint40 time) private view returns (Status) {
-        uint256 length = device_.changes.length;
-        if (length == 0 || time < device_.changes[0].since) return Status.None;
+        Status status = Status(uint8(device_.statuses.upperLookupRecent(time)));
+        if (status == Status.None) return status;
         uint40 compromised = device_.latest.compromisedSince;
         if (compromised != 0 && time >= compromised) return Status.Compromised;
-        uint256 i = length - 1;
-        while (device_.changes[i].since > time) --i;
-        Status status = device_.changes[i].status;
         if (status != Status.Active) return status;
-        (, Key memory key) = _keyOf(device_, time);
-        return key.expiresAt != 0 && time >= key.expiresAt ? Status.Expired : Status.Active;
+        uint256 count = _keysBy(device_.keys, time);
+        uint40 end = count == 0 ? 0 : device_.keys[count - 1].expiresAt;
+        return end != 0 && time >= end ? Status.Expired : Status.Active;
     }
 
     /// @dev Of a device without a key: the worse of its own status and its gateway's.
@@ -349,17 +397,25 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         return own == Status.Active ? other : own;
     }
 
-    /// @dev The newest key that was there at a time.
-    function _keyOf(Device storage device_, uint40 time)
-        private
-        view
-        returns (bool, Key memory key)
-    {
-        for (uint256 i = device_.keys.length; i > 0; --i) {
-            key = device_.keys[i - 1];
-            if (key.since <= time) return (true, key);
+    /// @dev How many keys there were at a time, found in O(log n): whoever holds a device decides how
+    /// many there are in all.
+    function _keysBy(Key[] storage keys, uint40 time) private view returns (uint256 count) {
+        uint256 high = keys.length;
+        while (count < high) {
+            uint256 middle = (count + high) / 2;
+            if (keys[middle].since <= time) count = middle + 1;
+            else high = middle;
         }
-        return (false, Key(0, 0, Curve.P256, 0, 0));
+    }
+
+    /// @dev When a key may be followed by the next: an hour after the last rotation, and a day
+    /// after the fourth last. The key of the enrolment may be replaced at once.
+    function _nextRotation(Key[] storage keys) private view returns (uint40 time) {
+        uint256 length = keys.length;
+        if (length > 1) time = keys[length - 1].since + ROTATION_PAUSE;
+        if (length <= ROTATIONS_A_DAY) return time;
+        uint40 dayOver = keys[length - ROTATIONS_A_DAY].since + 1 days;
+        if (time < dayOver) time = dayOver;
     }
 
     /// @dev Active or expired: an expired key may still sign its successor.
@@ -373,7 +429,7 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
 
     /// @dev An unknown device is enrolled under its first gateway, by the registrar alone.
     function _requireNewMeter(address owner, bytes32 gateway) private view {
-        if (msg.sender != registrar) revert NotRegistrar(msg.sender);
+        _requireRegistrar();
         if (owner == address(0)) revert OwnerMissing();
         if (gateway == 0) revert GatewayInvalid(gateway);
     }
@@ -391,7 +447,16 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
     function _requireInCharge(bytes32 device) private view {
         address owner = _devices[device].owner;
         if (owner == address(0)) revert DeviceUnknown(device);
-        if (msg.sender != registrar && msg.sender != owner) revert NotInCharge(msg.sender, device);
+        if (msg.sender == owner || _holds(Roles.REGISTRAR)) return;
+        revert NotInCharge(msg.sender, device);
+    }
+
+    function _requireRegistrar() private view {
+        if (!_holds(Roles.REGISTRAR)) revert NotInRole(msg.sender, Roles.REGISTRAR);
+    }
+
+    function _holds(uint64 role) private view returns (bool) {
+        return Roles.holds(authority, role, msg.sender);
     }
 
     function _now() private view returns (uint40) {

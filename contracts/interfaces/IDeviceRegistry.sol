@@ -17,8 +17,14 @@ pragma solidity 0.8.37;
 /// until its next key comes. What it signed before stays good.
 /// Warning: possession of a key is proved, its custody is not; the endorsement says who vouched.
 /// Warning: an expired key still signs its own successor; `suspend` stops that too.
+/// A key may follow another an hour after it, four within a day: history grows slowly, and every
+/// question by time costs O(log n).
+/// A compromise is declared by the owner or the registrar, for seven days back at most: longer ago
+/// honest claims have been settled, and their payees should not lose what they did not cause. What
+/// is older, and what undoes a declaration, the committee decides (`ruleCompromise`), and what it
+/// decided stands until its next ruling.
 /// Warning: the registrar and the device's owner can stop a device at will, and date a compromise
-/// back. The warden can suspend, nothing else.
+/// up to seven days back. A warden can suspend, nothing else.
 interface IDeviceRegistry {
     enum Curve {
         P256,
@@ -86,6 +92,13 @@ interface IDeviceRegistry {
     /// @param at time of the declaration
     event CompromiseDeclared(bytes32 indexed device, uint40 since, uint40 at);
 
+    /// @notice The committee decided since when a device's key is stolen; replaces what was declared.
+    /// @param device keccak256 of the device's name
+    /// @param since from when on its signatures are worth nothing, Unix seconds; 0: it is not stolen
+    /// @param number how many rulings on this device came before
+    /// @param at time of the ruling
+    event CompromiseRuled(bytes32 indexed device, uint40 since, uint256 number, uint40 at);
+
     /// @notice The owner of a device said which gateway signs for it; ends what was said before.
     /// @param device keccak256 of the device's name
     /// @param gateway keccak256 of the gateway's name; zero: none from now on
@@ -102,11 +115,12 @@ interface IDeviceRegistry {
         uint40 at
     );
 
-    /// @notice Only the registrar may call.
+    /// @notice The caller does not have the role.
     /// @param caller who called
-    error NotRegistrar(address caller);
+    /// @param role number of the role (libraries/Roles.sol)
+    error NotInRole(address caller, uint64 role);
 
-    /// @notice Only the registrar or the device's owner may call.
+    /// @notice Only a registrar or the device's owner may call.
     /// @param caller who called
     /// @param device the device
     error NotInCharge(address caller, bytes32 device);
@@ -144,9 +158,19 @@ interface IDeviceRegistry {
     /// @param device the device
     error RotationUnsigned(bytes32 device);
 
+    /// @notice The key was replaced a moment ago, or too often within a day.
+    /// @param device the device
+    /// @param next when it may be replaced, Unix seconds
+    error RotationTooSoon(bytes32 device, uint40 next);
+
     /// @notice The date is zero, in the future, or not before the one declared earlier.
     /// @param since Unix seconds
     error CompromiseDateInvalid(uint40 since);
+
+    /// @notice The date is too far back for a declaration, or before the committee's last ruling.
+    /// @param since Unix seconds
+    /// @param earliest the earliest date that needs no ruling, Unix seconds
+    error CompromiseNeedsRuling(uint40 since, uint40 earliest);
 
     /// @notice The device has no key: a gateway signs for it.
     /// @param device the device
@@ -157,17 +181,22 @@ interface IDeviceRegistry {
     /// @param gateway the gateway
     error GatewayInvalid(bytes32 gateway);
 
-    /// @notice The assignment begins in the past, or ends before it begins.
+    /// @notice The assignment begins in the past or in more than 90 days, or ends before it begins.
     /// @param since Unix seconds; 0: now
     /// @param until Unix seconds; 0: no end
     error AssignmentTimesInvalid(uint40 since, uint40 until);
+
+    /// @notice The device has had 32 assignments that began within 90 days before this one.
+    /// @param device the device
+    /// @param next when it may begin, Unix seconds
+    error AssignmentTooSoon(bytes32 device, uint40 next);
 
     /// @notice The owner did not sign this assignment, or it counted before.
     /// @param device the device
     /// @param owner who has to sign it
     error AssignmentUnsigned(bytes32 device, address owner);
 
-    /// @notice Enrols a device whose key signed the enrolment digest. Only the registrar; one
+    /// @notice Enrols a device whose key signed the enrolment digest. Only a registrar; one
     /// device per key, for ever.
     /// @param device keccak256 of the device's name
     /// @param curve the key's curve
@@ -191,7 +220,7 @@ interface IDeviceRegistry {
     ) external;
 
     /// @notice Replaces an active or expired device's key. Anyone may call: both signatures are the
-    /// authority.
+    /// authority. Not before `nextRotation`.
     /// @param device keccak256 of the device's name
     /// @param curve the new key's curve
     /// @param x of the new public key
@@ -215,13 +244,13 @@ interface IDeviceRegistry {
 
     /// @notice Says which gateway signs for a device, from when to when, and ends what was said
     /// before from then on. Anyone may call: the owner's signature is the authority. An unknown
-    /// device is enrolled without a key; this the registrar alone may do.
+    /// device is enrolled without a key; this a registrar alone may do.
     /// @dev The owner's key signs; contracts as owners call by themselves (no ERC-1271).
     /// Warning: with `since` 0 the assignment begins when it is mined, however late that is.
     /// @param device keccak256 of the device's name
     /// @param owner the device's owner, who signed
     /// @param gateway keccak256 of the gateway's name, a device with a key; zero: none any more
-    /// @param since Unix seconds, not in the past; 0: now
+    /// @param since Unix seconds, not in the past, at most 90 days ahead; 0: now
     /// @param until its end, Unix seconds; 0: none
     /// @param signature of the owner, 65 bytes with low s; empty where the owner calls
     function assign(
@@ -233,25 +262,34 @@ interface IDeviceRegistry {
         bytes calldata signature
     ) external;
 
-    /// @notice Silences an active or expired device. Only the registrar, the device's owner or the
+    /// @notice Silences an active or expired device. Only a registrar, the device's owner or a
     /// warden.
     /// @param device keccak256 of the device's name
     function suspend(bytes32 device) external;
 
-    /// @notice Lets a suspended device sign again. Only the registrar.
+    /// @notice Lets a suspended device sign again. Only a registrar.
     /// @param device keccak256 of the device's name
     function resume(bytes32 device) external;
 
-    /// @notice Ends a device for ever. Only the registrar or the device's owner.
+    /// @notice Ends a device for ever. Only a registrar or the device's owner.
     /// @param device keccak256 of the device's name
     function revoke(bytes32 device) external;
 
     /// @notice Declares that the device's signatures are worth nothing from a time on; ends the
-    /// device. May be dated further back later, never forward. Only the registrar or the device's
-    /// owner.
+    /// device. May be dated further back later, never forward. Only a registrar or the device's
+    /// owner. Not before `declarableFrom`.
     /// @param device keccak256 of the device's name
     /// @param since Unix seconds, not in the future
     function declareCompromised(bytes32 device, uint40 since) external;
+
+    /// @notice Sets or takes back since when a device's key is stolen, as the committee's quorum
+    /// decided. Anyone may call.
+    /// @dev The committee checks (device, since, number, signatures) for this contract, `number`
+    /// being `compromiseRulings`: a ruling counts once.
+    /// @param device keccak256 of the device's name
+    /// @param since Unix seconds, not in the future; 0: the key is not stolen
+    /// @param signatures of oracles over the ruling, in ascending signer order
+    function ruleCompromise(bytes32 device, uint40 since, bytes[] calldata signatures) external;
 
     /// @notice Reads the status of a device at a time, and its key then. The key may sign only
     /// where the status is Active. For a device without a key: the key of its gateway then, and the
@@ -281,9 +319,27 @@ interface IDeviceRegistry {
 
     /// @notice Says from when on the device's signatures are worth nothing; for a device without a
     /// key, also from when on a stolen gateway spoke for it.
+    /// @dev Counts the gateways of the last 90 days, as long as a payment may be disputed, so that
+    /// no owner can make the answer unaffordable. `keyAt` and `activeAt` know all of them.
     /// @param device keccak256 of the device's name
     /// @return since Unix seconds; 0: no compromise is declared
     function compromisedSince(bytes32 device) external view returns (uint40 since);
+
+    /// @notice Says how far back a compromise may be declared now; earlier dates need a ruling.
+    /// @param device keccak256 of the device's name
+    /// @return since Unix seconds
+    function declarableFrom(bytes32 device) external view returns (uint40 since);
+
+    /// @notice Says how many rulings on a compromise a device has had: the number that oracles sign
+    /// next.
+    /// @param device keccak256 of the device's name
+    /// @return count the number of rulings
+    function compromiseRulings(bytes32 device) external view returns (uint256 count);
+
+    /// @notice Says from when on a device's key may be replaced.
+    /// @param device keccak256 of the device's name
+    /// @return time Unix seconds; 0: at once
+    function nextRotation(bytes32 device) external view returns (uint40 time);
 
     /// @notice Says who owns a device.
     /// @param device keccak256 of the device's name
@@ -307,13 +363,13 @@ interface IDeviceRegistry {
     /// @return count the number of assignments
     function assignmentCount(bytes32 device) external view returns (uint256 count);
 
-    /// @notice Says who enrols devices.
-    /// @return account the registrar
-    function registrar() external view returns (address account);
+    /// @notice Says which access manager knows registrars and wardens.
+    /// @return manager its address
+    function authority() external view returns (address manager);
 
-    /// @notice Says who may silence a device when two of its records contradict each other.
-    /// @return account the warden
-    function warden() external view returns (address account);
+    /// @notice Says which committee rules on compromises.
+    /// @return oracles its address
+    function committee() external view returns (address oracles);
 
     /// @notice Says whether the known-answer test saw the EIP-7951 precompile when the registry was
     /// deployed.

@@ -11,6 +11,11 @@ library Assignments {
         uint40 until; // 0: no end
     }
 
+    /// @dev Within any span of this length at most MOST assignments begin, and none begins later
+    /// than this from now: so walks over what is recent or still to come are bounded.
+    uint40 internal constant SPAN = 90 days;
+    uint256 internal constant MOST = 32;
+
     bytes32 internal constant ASSIGNMENT_TYPE = keccak256(
         "Assignment(bytes32 device,bytes32 gateway,uint40 since,uint40 until,uint256 number)"
     );
@@ -35,10 +40,25 @@ library Assignments {
         return problem == ECDSA.RecoverError.NoError && signer == owner;
     }
 
-    /// @dev What has not begun by then never begins, so a list stays in order of time.
-    function put(Assignment[] storage list, Assignment memory assignment) internal {
+    /// @dev What has not begun by then never begins, so a list stays in order of time. Returns the
+    /// first second in which it might begin; one that begins earlier is one too many.
+    function put(Assignment[] storage list, Assignment memory assignment)
+        internal
+        returns (uint40 earliest)
+    {
         while (list.length != 0 && list[list.length - 1].since >= assignment.since) list.pop();
+        if (list.length >= MOST) earliest = list[list.length - MOST].since + SPAN;
         list.push(assignment);
+    }
+
+    /// @dev Whether an assignment may have held within the last SPAN: it is the last one, or the
+    /// one after it began within.
+    function recent(Assignment[] storage list, uint256 index, uint40 now_)
+        internal
+        view
+        returns (bool)
+    {
+        return index + 1 == list.length || list[index + 1].since + SPAN >= now_;
     }
 
     /// @dev The gateway at a time; zero: none.

@@ -179,17 +179,32 @@ def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -
     )
 
 
-def debt_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
+def debt_paid(
+    ref: str,
+    agreement: str,
+    payee: str,
+    source: str,
+    amount_micro: int,
+    withdrawable_micro: int = 0,
+) -> Entry:
     """Return the entry: a payee paid a debt, or a part of it, back into the agreement's escrow.
 
-    The memo of the debt is reversed. source: the account that paid, the payee's pending money or a
-    wallet.
+    The memo of the debt is reversed.
+
+    Args:
+        ref: The log.
+        agreement: The agreement that was owed.
+        payee: Who owed.
+        source: The account that paid: the payee's pending or withdrawable money, or a wallet.
+        amount_micro: What was paid.
+        withdrawable_micro: The part of it that the payee's withdrawable money paid instead.
     """
     return entry(
         "debt_paid",
         ref,
         [
-            (source, TEUR, amount_micro),
+            (source, TEUR, amount_micro - withdrawable_micro),
+            (withdrawable(payee), TEUR, withdrawable_micro),
             (escrow(agreement), TEUR, -amount_micro),
             (debt_due(agreement), TEUR, amount_micro),
             (receivable(payee), TEUR, -amount_micro),

@@ -118,7 +118,8 @@ def _chain(session: Session, read_totals: TotalsReader | None) -> ChainFacts:
 
 
 def _paid_back(session: Session, final: int) -> int:
-    logs = blocks.logs_named(session, ("DebtPaid",))
+    """Return what payees no longer owe: it is paid, or the payment was refunded as well."""
+    logs = blocks.logs_named(session, ("DebtPaid", "DebtCancelled"))
     return sum(json.loads(log.args)["amount"] for log in logs if log.block_number <= final)
 
 

@@ -15,6 +15,7 @@ from services.testnet import Testnet
 from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node
+from tests.support.contracts.registry_alone import RegistryAlone
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +77,20 @@ def contracts(deployed):
     deployed.reset()
     yield deployed
     deployed.node.restore(start)
+
+
+@pytest.fixture(scope="session")
+def first_registry():
+    """The registry that tests about devices alone begin from."""
+    with Testnet() as chain:
+        node = Node(chain.url)
+        node.rpc("anvil_setBlockTimestampInterval", 1)
+        yield RegistryAlone(node)
+
+
+@pytest.fixture
+def alone(first_registry):
+    """A registry without a rail, with enrolled devices; undone after the test."""
+    start = first_registry.node.snapshot()
+    yield first_registry
+    first_registry.node.restore(start)

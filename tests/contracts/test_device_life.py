@@ -25,26 +25,26 @@ NEW = Web3.keccak(text="EVSE-2")
 NEVER, ACTIVE, SUSPENDED, REVOKED, COMPROMISED, EXPIRED = range(6)
 
 
-def status_at(contracts, time, device=NEW):
+def status_at(alone, time, device=NEW):
     """The status at a time; `activeAt` must agree."""
-    status = contracts.registry.keyAt(device, time)[0]
-    assert contracts.registry.activeAt(device, time) == (status == ACTIVE)
+    status = alone.registry.keyAt(device, time)[0]
+    assert alone.registry.activeAt(device, time) == (status == ACTIVE)
     return status
 
 
-def rotate_arguments(contracts, new, old, keys=1, expires_at=0, device=NEW):
-    digest = rotation(contracts.registry.address, device, new, keys, expires_at)
+def rotate_arguments(alone, new, old, keys=1, expires_at=0, device=NEW):
+    digest = rotation(alone.registry.address, device, new, keys, expires_at)
     return [device, new.curve, new.x, new.y, expires_at, *old.sign(digest), *new.sign(digest)]
 
 
 @pytest.fixture
-def ending(contracts):
+def ending(alone):
     """NEW is enrolled with a key that ends in ten days."""
-    contracts.ends = contracts.now + 10 * DAY
-    contracts.old = DeviceSigner.p256(41)
-    contracts.enrol(NEW, contracts.old, expires_at=contracts.ends)
-    contracts.enrolled = contracts.now
-    return contracts
+    alone.ends = alone.now + 10 * DAY
+    alone.old = DeviceSigner.p256(41)
+    alone.enrol(NEW, alone.old, expires_at=alone.ends)
+    alone.enrolled = alone.now
+    return alone
 
 
 def test_expiry__of_the_key__holds_from_then_on_and_not_before(ending):
@@ -78,17 +78,15 @@ def test_expiry__key_rotated_before_its_end__no_longer_matters(ending):
     assert statuses == [ACTIVE, ACTIVE, EXPIRED]
 
 
-def test_expiry__in_the_past__reverts(contracts):
+def test_expiry__in_the_past__reverts(alone):
     old, new = DeviceSigner.p256(41), DeviceSigner.p256(42)
-    for ends in (1, contracts.now - 1):
-        arguments = contracts.enrolment(NEW, old, expires_at=ends)
-        refusal = contracts.refusal(
-            contracts.registry.enrol, *arguments, sender=contracts.registrar
-        )
+    for ends in (1, alone.now - 1):
+        arguments = alone.enrolment(NEW, old, expires_at=ends)
+        refusal = alone.refusal(alone.registry.enrol, *arguments, sender=alone.registrar)
         assert refusal == "KeyExpiryInvalid"
-    contracts.enrol(NEW, old)
-    arguments = rotate_arguments(contracts, new, old, expires_at=contracts.now - 1)
-    refusal = contracts.refusal(contracts.registry.rotate, *arguments, sender=contracts.registrar)
+    alone.enrol(NEW, old)
+    arguments = rotate_arguments(alone, new, old, expires_at=alone.now - 1)
+    refusal = alone.refusal(alone.registry.rotate, *arguments, sender=alone.registrar)
     assert refusal == "KeyExpiryInvalid"
 
 
@@ -109,40 +107,40 @@ def test_expired__device__can_be_suspended_and_then_no_longer_rotates(ending):
     assert status_at(ending, ending.now) == EXPIRED
 
 
-def test_expired__device__opens_no_agreement(ending):
-    ending.wait(10 * DAY)
-    mandate = ending.mandate(device=NEW)
-    signature = ending.consent(mandate)
-    refusal = ending.refusal(ending.rail.open, mandate.as_tuple(), signature, sender=ending.payer)
+def test_expired__device__opens_no_agreement(contracts):
+    contracts.enrol(NEW, DeviceSigner.p256(41), expires_at=contracts.now + 10 * DAY)
+    contracts.wait(10 * DAY)
+    mandate = contracts.mandate(device=NEW)
+    call = [mandate.as_tuple(), contracts.consent(mandate)]
+    refusal = contracts.refusal(contracts.rail.open, *call, sender=contracts.payer)
     assert refusal == "DeviceNotActive"
 
 
-def test_warden__suspends__and_can_do_nothing_else(contracts):
-    registry, warden = contracts.registry, contracts.warden
-    assert registry.warden() == warden
-    contracts.wait(DAY)
+def test_warden__suspends__and_can_do_nothing_else(alone):
+    registry, warden = alone.registry, alone.warden
+    alone.wait(DAY)
     for method, arguments in (
         (registry.revoke, [DEVICE]),
-        (registry.declareCompromised, [DEVICE, contracts.now - 1]),
+        (registry.declareCompromised, [DEVICE, alone.now - 1]),
     ):
-        assert contracts.refusal(method, *arguments, sender=warden) == "NotInCharge"
-    arguments = contracts.enrolment(NEW, DeviceSigner.p256(41))
-    assert contracts.refusal(registry.enrol, *arguments, sender=warden) == "NotRegistrar"
+        assert alone.refusal(method, *arguments, sender=warden) == "NotInCharge"
+    arguments = alone.enrolment(NEW, DeviceSigner.p256(41))
+    assert alone.refusal(registry.enrol, *arguments, sender=warden) == "NotInRole"
     registry.suspend(DEVICE, sender=warden)
-    assert status_at(contracts, contracts.now, DEVICE) == SUSPENDED
-    assert contracts.refusal(registry.resume, DEVICE, sender=warden) == "NotRegistrar"
-    assert contracts.refusal(registry.suspend, DEVICE, sender=warden) == "DeviceInStatus"
-    assert contracts.refusal(registry.suspend, NEW, sender=warden) == "DeviceUnknown"
+    assert status_at(alone, alone.now, DEVICE) == SUSPENDED
+    assert alone.refusal(registry.resume, DEVICE, sender=warden) == "NotInRole"
+    assert alone.refusal(registry.suspend, DEVICE, sender=warden) == "DeviceInStatus"
+    assert alone.refusal(registry.suspend, NEW, sender=warden) == "DeviceUnknown"
 
 
-def test_compromise__declared__is_readable_with_its_date(contracts):
-    assert contracts.registry.compromisedSince(DEVICE) == 0
-    since = contracts.now - 5 * DAY
-    contracts.registry.declareCompromised(DEVICE, since, sender=contracts.registrar)
-    assert contracts.registry.compromisedSince(DEVICE) == since
-    contracts.registry.declareCompromised(DEVICE, since - DAY, sender=contracts.owner)
-    assert contracts.registry.compromisedSince(DEVICE) == since - DAY
-    assert contracts.registry.compromisedSince(NEW) == 0
+def test_compromise__declared__is_readable_with_its_date(alone):
+    assert alone.registry.compromisedSince(DEVICE) == 0
+    since = alone.now - 5 * DAY
+    alone.registry.declareCompromised(DEVICE, since, sender=alone.registrar)
+    assert alone.registry.compromisedSince(DEVICE) == since
+    alone.registry.declareCompromised(DEVICE, since - DAY, sender=alone.owner)
+    assert alone.registry.compromisedSince(DEVICE) == since - DAY
+    assert alone.registry.compromisedSince(NEW) == 0
 
 
 def test_compromise__payment_in_its_window__the_warden_disputes_it_and_only_then(contracts):
@@ -223,20 +221,20 @@ def test_claim__of_an_expired_key__is_refused_from_the_expiry_on(contracts):
 
 # --- any history
 
-LIVES, STEPS = 5, 14
+LIVES, STEPS = 6, 16
 
 
-def test_active_at__any_history_and_time__is_what_key_at_says(contracts):
+def test_active_at__any_history_and_time__is_what_key_at_says(alone):
     seen = set()
     for seed in range(LIVES):
-        life = DeviceLife(contracts, random.Random(seed), number=seed)
+        life = DeviceLife(alone, random.Random(seed), number=seed)
         for step in range(STEPS):
-            life.step(near_the_end=step > STEPS - 4)
-            contracts.wait(life.dice.randrange(1, 3 * DAY))
+            life.step(near_the_end=step > STEPS - 6)
+            alone.wait(life.dice.randrange(1, 3 * DAY))
         moments = {at + shift for at in life.moments for shift in (-1, 0, 1)}
-        for at in sorted(moments | {contracts.now + 400 * DAY}):
+        for at in sorted(moments | {alone.now + 400 * DAY}):
             expected = life.status_at(at)
-            assert status_at(contracts, at, life.device) == expected, (seed, at)
+            assert status_at(alone, at, life.device) == expected, (seed, at)
             seen.add(expected)
     assert seen == set(range(6)), "lives in which too little happened prove little"
 
@@ -244,62 +242,67 @@ def test_active_at__any_history_and_time__is_what_key_at_says(contracts):
 class DeviceLife:
     """A device with a random life; its expected statuses are computed from plain lists."""
 
-    def __init__(self, contracts, dice: random.Random, number: int) -> None:
-        self.contracts, self.dice = contracts, dice
+    def __init__(self, alone, dice: random.Random, number: int) -> None:
+        self.alone, self.dice = alone, dice
         self.device, self.numbers = bytes([90 + number]) * 32, count(9_000 + 100 * number)
         self.key, ends = self._key()
-        contracts.enrol(self.device, self.key, expires_at=ends)
-        self.keys, self.changes = [(contracts.now, ends)], [(contracts.now, ACTIVE)]
-        self.stolen, self.moments = 0, {contracts.now, ends or contracts.now}
+        alone.enrol(self.device, self.key, expires_at=ends)
+        self.keys, self.changes = [(alone.now, ends)], [(alone.now, ACTIVE)]
+        self.stolen, self.moments = 0, {alone.now, ends or alone.now}
 
     def _key(self) -> tuple[DeviceSigner, int]:
-        ends = self.contracts.now + self.dice.randrange(DAY, 12 * DAY)
+        ends = self.alone.now + self.dice.randrange(DAY, 12 * DAY)
         return DeviceSigner.p256(next(self.numbers)), self.dice.choice([0, ends, ends])
 
     def step(self, near_the_end: bool) -> None:
         acts = [self.rotate, self.rotate, self.suspend, self.resume, self.resume]
-        act = self.dice.choice(acts + [self.revoke, self.steal] * near_the_end)
+        act = self.dice.choice(acts + [self.revoke, self.steal, self.rule] * near_the_end)
         if act():
-            self.moments |= {self.contracts.now, self.keys[-1][1] or self.contracts.now}
+            self.moments |= {self.alone.now, self.keys[-1][1] or self.alone.now}
 
     def send(self, method, *args) -> bool:
-        if self.contracts.refusal(method, *args, sender=self.contracts.registrar):
+        if self.alone.refusal(method, *args, sender=self.alone.registrar):
             return False
-        method(*args, sender=self.contracts.registrar)
+        method(*args, sender=self.alone.registrar)
         return True
 
     def rotate(self) -> bool:
         new, ends = self._key()
-        arguments = rotate_arguments(
-            self.contracts, new, self.key, len(self.keys), ends, self.device
-        )
-        if not self.send(self.contracts.registry.rotate, *arguments):
+        arguments = rotate_arguments(self.alone, new, self.key, len(self.keys), ends, self.device)
+        if not self.send(self.alone.registry.rotate, *arguments):
             return False
         self.key = new
-        self.keys.append((self.contracts.now, ends))
+        self.keys.append((self.alone.now, ends))
         return True
 
     def _change(self, method, status: int) -> bool:
         taken = self.send(method, self.device)
         if taken:
-            self.changes.append((self.contracts.now, status))
+            self.changes.append((self.alone.now, status))
         return taken
 
     def suspend(self) -> bool:
-        return self._change(self.contracts.registry.suspend, SUSPENDED)
+        return self._change(self.alone.registry.suspend, SUSPENDED)
 
     def resume(self) -> bool:
-        return self._change(self.contracts.registry.resume, ACTIVE)
+        return self._change(self.alone.registry.resume, ACTIVE)
 
     def revoke(self) -> bool:
-        return self._change(self.contracts.registry.revoke, REVOKED)
+        return self._change(self.alone.registry.revoke, REVOKED)
 
     def steal(self) -> bool:
-        since = self.contracts.now - self.dice.randrange(1, 3 * DAY)
-        if not self.send(self.contracts.registry.declareCompromised, self.device, since):
+        since = self.alone.now - self.dice.randrange(1, 3 * DAY)
+        if not self.send(self.alone.registry.declareCompromised, self.device, since):
             return False
         self.stolen = since
         self.moments.add(since)
+        return True
+
+    def rule(self) -> bool:
+        since = self.dice.choice([0, 0, self.alone.now - self.dice.randrange(1, 20 * DAY)])
+        self.alone.rule(self.device, since)
+        self.stolen = since
+        self.moments.add(since or self.alone.now)
         return True
 
     def status_at(self, time: int) -> int:

@@ -28,70 +28,70 @@ GATEWAY_KEY, OTHER_KEY = DeviceSigner.p256(1_000), DeviceSigner.p256(1_001)
 NEVER, ACTIVE, SUSPENDED, REVOKED, COMPROMISED, EXPIRED = range(6)
 
 
-def signature(contracts, gateway, since=0, until=0, number=0, device=METER, **changes) -> bytes:
+def signature(alone, gateway, since=0, until=0, number=0, device=METER, **changes) -> bytes:
     """The owner's signature of an assignment; `changes`: another signer, contract or chain."""
     document = GatewayAssignment(device, gateway, since, until, number).typed_data(
-        changes.get("chain_id", CHAIN_ID), changes.get("registry", contracts.registry.address)
+        changes.get("chain_id", CHAIN_ID), changes.get("registry", alone.registry.address)
     )
-    key = changes.get("signer", contracts.owner).private_key
+    key = changes.get("signer", alone.owner).private_key
     return bytes(ethereum.Account.sign_typed_data(key, full_message=document).signature)
 
 
-def arguments(contracts, gateway, since=0, until=0, device=METER, owner=None):
+def arguments(alone, gateway, since=0, until=0, device=METER, owner=None):
     """A good call, signed by the owner with the number that is next."""
-    number = contracts.registry.assignmentCount(device)
-    signed = signature(contracts, gateway, since, until, number, device)
-    return [device, owner or contracts.owner, gateway, since, until, signed]
+    number = alone.registry.assignmentCount(device)
+    signed = signature(alone, gateway, since, until, number, device)
+    return [device, owner or alone.owner, gateway, since, until, signed]
 
 
-def assign(contracts, gateway, since=0, until=0, device=METER):
-    call = arguments(contracts, gateway, since, until, device)
-    return contracts.registry.assign(*call, sender=contracts.registrar)
+def assign(alone, gateway, since=0, until=0, device=METER):
+    call = arguments(alone, gateway, since, until, device)
+    return alone.registry.assign(*call, sender=alone.registrar)
 
 
-def refusal(contracts, call, sender=None):
-    return contracts.refusal(contracts.registry.assign, *call, sender=sender or contracts.registrar)
+def refusal(alone, call, sender=None):
+    return alone.refusal(alone.registry.assign, *call, sender=sender or alone.registrar)
 
 
-def status_and_key(contracts, time, device=METER):
+def status_and_key(alone, time, device=METER):
     """Status and x of the key at a time; `activeAt` must agree."""
-    status, _, x, _ = contracts.registry.keyAt(device, time)
-    assert contracts.registry.activeAt(device, time) == (status == ACTIVE)
+    status, _, x, _ = alone.registry.keyAt(device, time)
+    assert alone.registry.activeAt(device, time) == (status == ACTIVE)
     return status, bytes(x)
 
 
 @pytest.fixture
-def metered(contracts):
+def metered(alone):
     """METER has no key and is behind GATEWAY since `since`."""
-    assign(contracts, GATEWAY)
-    contracts.since = contracts.now
-    contracts.wait(DAY)
-    return contracts
+    assign(alone, GATEWAY)
+    alone.since = alone.now
+    alone.wait(DAY)
+    return alone
 
 
-def test_assign__unknown_device__is_enrolled_without_a_key_and_has_its_gateways(contracts):
-    receipt = assign(contracts, GATEWAY)
-    now, registry = contracts.now, contracts.registry
+def test_assign__unknown_device__is_enrolled_without_a_key_and_has_its_gateways(alone):
+    receipt = assign(alone, GATEWAY)
+    now, registry = alone.now, alone.registry
     (log,) = receipt.events
-    assert (bytes(log.device), bytes(log.gateway), log.owner) == (METER, GATEWAY, contracts.owner)
+    assert (bytes(log.device), bytes(log.gateway), log.owner) == (METER, GATEWAY, alone.owner)
     assert (log.since, log.until, log["at"]) == (now, 0, now)
-    assert status_and_key(contracts, now) == (ACTIVE, GATEWAY_KEY.x)
-    assert status_and_key(contracts, now - 1) == (NEVER, NONE)
-    assert registry.isActive(METER) and registry.ownerOf(METER) == contracts.owner
+    assert status_and_key(alone, now) == (ACTIVE, GATEWAY_KEY.x)
+    assert status_and_key(alone, now - 1) == (NEVER, NONE)
+    assert registry.isActive(METER) and registry.ownerOf(METER) == alone.owner
     assert (registry.keyCount(METER), registry.assignmentCount(METER)) == (0, 1)
-    again = contracts.enrolment(METER, DeviceSigner.p256(21))
-    assert contracts.refusal(registry.enrol, *again, sender=contracts.registrar) == "DeviceExists"
+    again = alone.enrolment(METER, DeviceSigner.p256(21))
+    assert alone.refusal(registry.enrol, *again, sender=alone.registrar) == "DeviceExists"
 
 
-def test_assign__unknown_device__only_the_registrar_and_only_with_owner_and_gateway(contracts):
-    good = arguments(contracts, GATEWAY)
-    assert refusal(contracts, good) == ""
-    for sender in (contracts.owner, contracts.stranger, contracts.warden):
-        assert refusal(contracts, good, sender) == "NotRegistrar"
+def test_assign__unknown_device__only_the_registrar_and_only_with_owner_and_gateway(alone):
+    good = arguments(alone, GATEWAY)
+    assert refusal(alone, good) == ""
+    for sender in (alone.owner, alone.stranger, alone.warden):
+        assert refusal(alone, good, sender) == "NotInRole"
     nobody = [METER, "0x" + "00" * 20, *good[2:]]
-    assert refusal(contracts, nobody) == "OwnerMissing"
-    assert refusal(contracts, arguments(contracts, NONE)) == "GatewayInvalid"
-    assert refusal(contracts, [*good[:5], b""]) == "AssignmentUnsigned"
+    assert refusal(alone, nobody) == "OwnerMissing"
+    assert refusal(alone, arguments(alone, NONE)) == "GatewayInvalid"
+    assert refusal(alone, [*good[:5], b""]) == "AssignmentUnsigned"
 
 
 def test_assign__anything_but_the_owners_own_signature__reverts(metered):
@@ -104,7 +104,9 @@ def test_assign__anything_but_the_owners_own_signature__reverts(metered):
         "of another device": signature(metered, OTHER, number=1, device=PLAIN),
         "of other times": signature(metered, OTHER, until=metered.now + DAY, number=1),
         "of another chain": signature(metered, OTHER, number=1, chain_id=1),
-        "of another contract": signature(metered, OTHER, number=1, registry=metered.rail.address),
+        "of another contract": signature(
+            metered, OTHER, number=1, registry=metered.committee.address
+        ),
         "used before": signature(metered, GATEWAY, number=0),
         "of the next number": signature(metered, OTHER, number=2),
         "high s": r + (K1_N - s).to_bytes(32) + bytes([55 - v]),
@@ -137,6 +139,8 @@ def test_assign__a_signature_that_counted__never_counts_again(metered):
         (DAY, DAY, "AssignmentTimesInvalid"),
         (DAY, DAY - 1, "AssignmentTimesInvalid"),
         (None, -1, "AssignmentTimesInvalid"),
+        (91 * DAY, None, "AssignmentTimesInvalid"),
+        (89 * DAY, None, ""),
         (DAY, DAY + 1, ""),
         (DAY, None, ""),
         (None, DAY, ""),
@@ -167,6 +171,53 @@ def test_assign__ended_device__reverts_and_a_suspended_one_may_change_its_gatewa
         act()
         assert refusal(metered, arguments(metered, OTHER)) == "DeviceInStatus"
         metered.node.restore(start)
+
+
+def test_attack__assignments_without_number__are_bounded_within_90_days(metered):
+    """On 0.3.0 an owner made so many that no warden could pay for the walk over all of them."""
+    registry = metered.registry
+    few = metered.gas(registry.compromisedSince, METER)
+    for _ in range(31):
+        assign(metered, OTHER)
+        metered.wait(HOUR)
+    next_ = metered.since + 90 * DAY
+    refused = metered.refusal_args(
+        registry.assign, *arguments(metered, GATEWAY), sender=metered.stranger
+    )
+    assert refused == ("AssignmentTooSoon", (METER, next_))
+    assert metered.gas(registry.compromisedSince, METER) - few < 32 * 8_000
+    later = arguments(metered, GATEWAY, since=next_)  # and what begins then may be said now
+    registry.assign(*later, sender=metered.stranger)
+    assert registry.gatewayAt(METER, next_) == GATEWAY
+
+
+def test_compromise__of_a_gateway_that_did_not_speak_yet_or_not_for_90_days__does_not_count(
+    metered,
+):
+    """Nothing that it made can be in a dispute window: the warden has nothing to dispute."""
+    registry = metered.registry
+    change = metered.now + DAY
+    assign(metered, OTHER, since=change)
+    registry.declareCompromised(OTHER, metered.now, sender=metered.owner)
+    assert registry.compromisedSince(METER) == 0
+    metered.node.mine_at(change)
+    assert registry.compromisedSince(METER) == change
+    assign(metered, GATEWAY)
+    left = metered.now
+    metered.node.mine_at(left + 90 * DAY)
+    assert registry.compromisedSince(METER) == change
+    metered.node.mine_at(left + 90 * DAY + 1)
+    assert registry.compromisedSince(METER) == 0
+    assert status_and_key(metered, change)[0] == COMPROMISED  # and is refused for ever
+
+
+def test_ruling__undoes_a_gateways_compromise__its_meters_are_active_again(metered):
+    registry = metered.registry
+    registry.declareCompromised(GATEWAY, metered.now, sender=metered.owner)
+    assert status_and_key(metered, metered.now)[0] == COMPROMISED
+    metered.rule(GATEWAY, 0)
+    assert status_and_key(metered, metered.now)[0] == ACTIVE
+    assert registry.compromisedSince(METER) == 0
 
 
 def test_exchange__of_the_gateway__the_old_key_until_then_and_the_new_one_from_then_on(metered):
@@ -259,20 +310,22 @@ def test_compromise__of_a_gateway__dates_each_of_its_meters_from_when_it_spoke_f
     assert registry.compromisedSince(GATEWAY) == start
 
 
-def test_device_with_a_key__next_to_a_gateway__keeps_its_own_key_and_status(contracts):
-    assign(contracts, GATEWAY, device=DEVICE)
-    now, registry = contracts.now, contracts.registry
+def test_device_with_a_key__next_to_a_gateway__keeps_its_own_key_and_status(alone):
+    assign(alone, GATEWAY, device=DEVICE)
+    now, registry = alone.now, alone.registry
     assert registry.gatewayAt(DEVICE, now) == GATEWAY
     assert registry.gatewayAt(DEVICE, now - 1) == NONE
-    registry.declareCompromised(GATEWAY, now, sender=contracts.owner)
-    assert status_and_key(contracts, now, DEVICE) == (ACTIVE, contracts.key.x)
+    registry.declareCompromised(GATEWAY, now, sender=alone.owner)
+    assert status_and_key(alone, now, DEVICE) == (ACTIVE, alone.key.x)
     assert registry.compromisedSince(DEVICE) == 0
 
 
 def test_agreement__of_a_device_without_a_key__is_opened_and_paid_by_the_time_of_its_events(
-    metered,
+    contracts,
 ):
-    metered.wait(11 * DAY)
+    metered = contracts
+    assign(metered, GATEWAY)
+    metered.wait(12 * DAY)
     metered.reset()
     agreement = metered.open(metered.mandate(device=METER))
     metered.mint(10_000_000, agreement)
@@ -293,19 +346,19 @@ def test_agreement__of_a_device_without_a_key__is_opened_and_paid_by_the_time_of
     assert metered.refusal(metered.rail.open, *call, sender=metered.payer) == "DeviceNotActive"
 
 
-def test_gateway_at__any_history__is_the_newest_assignment_that_began(contracts):
+def test_gateway_at__any_history__is_the_newest_assignment_that_began(alone):
     """Compared with a plain list: a later word ends earlier ones, also those not begun yet."""
-    assign(contracts, GATEWAY)
-    words = [(contracts.now, 0, GATEWAY)]
+    assign(alone, GATEWAY)
+    words = [(alone.now, 0, GATEWAY)]
     dice = random.Random(9)
     for _ in range(16):
-        now = contracts.now + 1
+        now = alone.now + 1
         since = dice.choice([0, now + dice.randrange(1, 5 * DAY)])
         until = dice.choice([0, (since or now) + dice.randrange(2, 4 * DAY)])
         gateway = dice.choice([GATEWAY, OTHER, NONE])
-        assign(contracts, gateway, since, until)
-        words.append((since or contracts.now, until, gateway))
-        contracts.wait(dice.randrange(1, 2 * DAY))
+        assign(alone, gateway, since, until)
+        words.append((since or alone.now, until, gateway))
+        alone.wait(dice.randrange(1, 2 * DAY))
     moments = {at + shift for word in words for at in word[:2] if at for shift in (-1, 0)}
 
     def expected(at):
@@ -314,6 +367,6 @@ def test_gateway_at__any_history__is_the_newest_assignment_that_began(contracts)
                 return gateway if not until or at < until else NONE
         return NONE
 
-    answers = {at: contracts.registry.gatewayAt(METER, at) for at in sorted(moments)}
+    answers = {at: alone.registry.gatewayAt(METER, at) for at in sorted(moments)}
     assert answers == {at: expected(at) for at in sorted(moments)}
     assert set(answers.values()) == {GATEWAY, OTHER, NONE}

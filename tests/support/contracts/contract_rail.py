@@ -14,6 +14,7 @@ from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import ethereum
 from orchestrator.edges.chain.keystore import development_account
+from orchestrator.edges.chain.plan import Role
 from services.testnet import CHAIN_ID, TX_GAS_LIMIT
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Account, Node, OnChain, creation, errors_of, events_of
@@ -52,17 +53,20 @@ class ContractRail:
         self.artifacts, self.node = artifacts, node
         self._numbers = count(1)  # credits and salts, never the same twice
         self.errors, self.events = errors_of(artifacts), events_of(artifacts)
-        accounts = [Account(development_account(index)) for index in range(9)]
+        accounts = [Account(development_account(index)) for index in range(10)]
         self.steward, self.guardian, self.minter, self.registrar = (accounts[i] for i in range(4))
         self.payer, self.payee, self.owner, self.stranger = (accounts[i] for i in range(4, 8))
-        self.warden = accounts[8]
+        self.warden, self.deployer = accounts[8:]
         self.payee_of = plain_payee  # of a claim whose agreement names no payee
         self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
         members = [_address(key) for key in self.oracles]
-        self.registry = self.deploy("DeviceRegistry", self.registrar, self.warden)
-        self.committee = self.deploy("OracleCommittee", self.steward, members, DOMAINS, 2)
-        self.token = self.deploy("EuroToken", self.minter)
+        self.access = self.deploy_access(0)
+        self.committee = self.deploy("OracleCommittee", self.access, members, DOMAINS, 2)
+        self.registry = self.deploy("DeviceRegistry", self.access, self.committee)
+        self.token = self.deploy("EuroToken", self.access)
         self.rail = self.deploy_rail(self.committee, self.registry)
+        self.disputes = self.at("Disputes", self.rail.disputes())
+        self.officers = self.deploy("OfficerRegistry", self.access, [self.payer, self.payee])
         self.product = self.add_product("MeteredEnergy")
         self.key = DeviceSigner.p256(7)
         self.enrol(DEVICE, self.key)
@@ -83,18 +87,27 @@ class ContractRail:
     def deploy(self, name: str, *args: Any, sender: Any = None) -> OnChain:
         artifact = self.artifacts[name]
         call = {"from": str(sender or self.steward), "data": creation(artifact, args)}
-        address = Web3.to_checksum_address(self.node.mined(call)["contractAddress"])
-        return OnChain(self.node, name, address, artifact.abi, self.events)
+        return self.at(name, self.node.mined(call)["contractAddress"])
+
+    def at(self, name: str, address: str) -> OnChain:
+        """Return a contract that is deployed already."""
+        checked = Web3.to_checksum_address(address)
+        return OnChain(self.node, name, checked, self.artifacts[name].abi, self.events)
+
+    def deploy_access(self, delay: int) -> OnChain:
+        """Deploy an access manager whose steward waits `delay` seconds; its set-up is closed."""
+        holders = (self.steward, self.guardian, self.minter, self.registrar, self.warden)
+        access = self.deploy("RailAccess", self.deployer, delay, holders)
+        access.renounceRole(Role.STEWARD, self.deployer, sender=self.deployer)
+        return access
 
     def deploy_rail(self, committee: Any, registry: Any) -> Any:
-        return self.deploy(
-            "PaymentRail", self.steward, self.guardian, self.token, committee, registry
-        )
+        return self.deploy("PaymentRail", self.access, self.token, committee, registry)
 
     def add_product(self, name: str, *args: Any) -> Any:
         """Deploy a product and allow it as the steward."""
         product = self.deploy(name, self.rail, self.registry, *args)
-        self.rail.allowProduct(product, True, sender=self.steward)
+        self.rail.allowProduct(product, sender=self.steward)
         return product
 
     def refusal(self, method: Any, *args: Any, sender: Any) -> str:
@@ -264,7 +277,7 @@ def domain(name: str, contract: str, chain_id: int | None = None) -> bytes:
     parts = [
         kind,
         Web3.keccak(text=name),
-        Web3.keccak(text="1"),
+        Web3.keccak(text="2"),
         chain_id or CHAIN_ID,
         contract,
     ]
