@@ -61,8 +61,10 @@ def batch_digest(batch: Batch, chain_id: int, committee: str) -> bytes:
 def digest_of(batch: Batch, claim_hashes: Sequence[bytes], chain_id: int, committee: str) -> bytes:
     """Return the same as `batch_digest`, from claim hashes in the batch's order."""
     claims = keccak(b"".join(claim_hashes))
-    struct = keccak(_ATTESTATION_TYPE + _word(batch.rail) + _word(batch.product) + claims)
-    return keccak(b"\x19\x01" + _separator(chain_id, committee) + struct)
+    struct = keccak(
+        _ATTESTATION_TYPE + address_word(batch.rail) + address_word(batch.product) + claims
+    )
+    return keccak(b"\x19\x01" + separator(chain_id, committee) + struct)
 
 
 def sign(digest: bytes, private_key: bytes) -> bytes:
@@ -126,7 +128,8 @@ def _address(key: coincurve.PublicKey) -> str:
 
 
 @lru_cache(maxsize=64)
-def _word(address: str) -> bytes:
+def address_word(address: str) -> bytes:
+    """Return an address as an ABI word (32 bytes)."""
     raw = bytes.fromhex(address.removeprefix("0x"))
     if len(raw) != 20:
         raise ValueError(f"{address} is not an address: 20 bytes in hex are expected")
@@ -134,6 +137,9 @@ def _word(address: str) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _separator(chain_id: int, committee: str) -> bytes:
-    packed = _DOMAIN_TYPE + _NAME + _VERSION + chain_id.to_bytes(32, "big") + _word(committee)
+def separator(chain_id: int, committee: str) -> bytes:
+    """Return the EIP-712 domain separator of a committee (32 bytes)."""
+    packed = (
+        _DOMAIN_TYPE + _NAME + _VERSION + chain_id.to_bytes(32, "big") + address_word(committee)
+    )
     return keccak(packed)

@@ -81,7 +81,7 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
+        self.path, self._lock = path, threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -272,6 +272,12 @@ class Memory:
         )
         first = last if before is None else min(before + 1, last)
         return skipped.agreement, skipped.sequence, first, last
+
+    def passed(self) -> list[tuple[bytes, int, int, int]]:
+        """Return (agreement, sequence, first counter, last counter) of every stored claim."""
+        query = "SELECT agreement, sequence, first_counter, last_counter FROM passed"
+        with self._lock:
+            return self._db.execute(query).fetchall()
 
     def settled_up_to(self) -> int:
         """Return the block up to which settlements are recorded; 0 if none are."""

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Traits} from "../libraries/Traits.sol";
 import {IWearableVoucher} from "./voucher/IWearableVoucher.sol";
+import {Spending} from "./voucher/Spending.sol";
 import {Vouchers} from "./voucher/Vouchers.sol";
 
 /// @title The product of wearables: what of a voucher is paid now, and double spending.
 /// @notice IWearableVoucher documents it.
-contract WearableVoucher is IWearableVoucher, EIP712 {
+contract WearableVoucher is IWearableVoucher, AccessManaged {
+    using Spending for Spending.State;
     using Vouchers for Vouchers.Voucher;
-
-    struct State {
-        bool open; // keeps the slot non-zero: the first voucher costs what the next ones do
-        uint48 paid; // to all payees
-        uint40 lastSignedAt; // of the newest voucher that was paid
-        uint48 lostPaid; // since the wearable was lost
-        uint32 lostTaps;
-    }
 
     struct Account {
         uint48 paid;
@@ -29,17 +24,16 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
 
     /// One voucher on its way through `price`.
     struct VoucherRun {
-        State state;
+        Spending.State state;
         Account account;
+        Account lost; // paid since the wearable was lost
         uint256 owed; // what it is worth beyond what was paid
         uint256 taps; // beyond those that were paid
         uint256 amount; // what can be paid of it now
         Cut cut; // why it is not paid in full
-        bool lost;
+        bool active; // when it was signed
+        bool isLost; // by now
     }
-
-    uint256 private constant CLOCK_GRACE = 10 minutes; // what a terminal's clock may be ahead
-    uint256 private constant DAYS_PER_WORD = 5; // of 48 bits each
 
     /// @notice The rail that may call.
     address public immutable rail;
@@ -47,20 +41,27 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     IDeviceRegistry public immutable registry;
     /// @notice The terms of each agreement.
     mapping(bytes32 agreement => Vouchers.Terms) public termsOf;
-    /// @notice What was paid on each agreement.
-    mapping(bytes32 agreement => State) public stateOf;
+    /// @notice What was paid of each wearable's vouchers.
+    mapping(bytes32 wearable => Spending.State) public stateOf;
     /// @inheritdoc IWearableVoucher
-    mapping(bytes32 agreement => mapping(address payee => Account)) public accountOf;
+    mapping(bytes32 wearable => mapping(address payee => Account)) public accountOf;
+    /// @inheritdoc IWearableVoucher
+    mapping(bytes32 wearable => Account) public lostOf;
     /// @inheritdoc IWearableVoucher
     mapping(bytes32 wearable => uint40) public frozenFrom;
-    mapping(bytes32 agreement => mapping(uint256 fiveDays => uint256)) private _spent;
+    /// @notice The contract that cards in the field may sign for, as well as for this one.
+    address public predecessor;
+    /// @notice The contract that may take wearables over.
+    address public successor;
 
     modifier onlyRail() {
         if (msg.sender != rail) revert NotTheRail(msg.sender);
         _;
     }
 
-    constructor(address rail_, address registry_) EIP712("proofrail-voucher", "1") {
+    constructor(address rail_, address registry_)
+        AccessManaged(IAccessManaged(registry_).authority())
+    {
         rail = rail_;
         registry = IDeviceRegistry(registry_);
     }
@@ -68,6 +69,11 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     /// @inheritdoc IProduct
     function name() external pure returns (string memory) {
         return "wearable_voucher";
+    }
+
+    /// @inheritdoc IProduct
+    function version() external pure returns (uint8) {
+        return 2;
     }
 
     /// @inheritdoc IProduct
@@ -90,26 +96,67 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     }
 
     /// @inheritdoc IWearableVoucher
-    function digestOf(Vouchers.Voucher memory voucher) public view returns (bytes32) {
-        return _hashTypedDataV4(voucher.hash());
+    function digestOf(address domain, Vouchers.Voucher memory voucher)
+        external
+        view
+        returns (bytes32)
+    {
+        return voucher.digest(domain);
     }
 
     /// @inheritdoc IWearableVoucher
-    function spentOn(bytes32 agreement, uint256 day) public view returns (uint256) {
-        uint256 word = _spent[agreement][day / DAYS_PER_WORD];
-        return word >> (day % DAYS_PER_WORD * 48) & type(uint48).max;
+    function setPredecessor(address predecessor_) external restricted {
+        // check
+        if (!_linkable(predecessor, predecessor_)) revert LinkInvalid(predecessor_);
+        // effect
+        predecessor = predecessor_;
+        // event
+        emit PredecessorSet(predecessor_);
+    }
+
+    /// @inheritdoc IWearableVoucher
+    function setSuccessor(address successor_) external restricted {
+        // check
+        if (!_linkable(successor, successor_)) revert LinkInvalid(successor_);
+        // effect
+        successor = successor_;
+        // event
+        emit SuccessorSet(successor_);
+    }
+
+    /// @inheritdoc IWearableVoucher
+    function passOn(bytes32 wearable) external returns (Spending.State memory) {
+        // check
+        if (msg.sender != successor) revert NotSuccessor(msg.sender);
+        if (stateOf[wearable].passedOn) revert PassedOnAlready(wearable);
+        // effect
+        stateOf[wearable].passedOn = true;
+        // event
+        emit WearablePassedOn(wearable);
+        return stateOf[wearable];
     }
 
     /// @inheritdoc IProduct
-    function open(bytes32 agreement, bytes32, bytes calldata terms) external onlyRail {
+    /// @dev What was signed in time can settle for the longest time that a voucher is paid.
+    function open(bytes32 agreement, bytes32 wearable, uint40 start, bytes calldata terms)
+        external
+        onlyRail
+        returns (uint32 grace)
+    {
         // resolve
-        (bool sound, Vouchers.Terms memory agreed) = Vouchers.readTerms(terms);
+        (bool sound, Vouchers.Terms memory agreed) = Vouchers.readTerms(terms, start);
         // check
-        if (!sound) revert TermsMalformed(terms);
+        if (!sound || !_isDomain(agreed.domain)) revert TermsMalformed(terms);
+        if (stateOf[wearable].passedOn) revert PassedOnAlready(wearable);
         // effect
         termsOf[agreement] = agreed;
-        stateOf[agreement].open = true;
+        _carryOver(wearable, start, terms);
+        return agreed.maxAge;
     }
+
+    /// @inheritdoc IProduct
+    /// @dev Nothing changes: a refunded tap was paid and is not owed again.
+    function refunded(bytes32, uint48) external view onlyRail {}
 
     /// @inheritdoc IProduct
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
@@ -121,17 +168,18 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
 
     /// @inheritdoc IWearableVoucher
     function reportDoubleSpend(
+        address domain,
         Vouchers.Voucher calldata a,
         bytes calldata signatureA,
         Vouchers.Voucher calldata b,
         bytes calldata signatureB
     ) external {
         // resolve
-        (bytes32 digestA, bytes32 digestB) = (digestOf(a), digestOf(b));
+        (bytes32 digestA, bytes32 digestB) = (_digest(a, domain), _digest(b, domain));
         uint40 earlier = frozenFrom[a.wearable];
         // check
         bool doubled = a.wearable == b.wearable && a.counter == b.counter && digestA != digestB;
-        if (!doubled || a.counter == 0) revert NotDoubleSpend();
+        if (!doubled || a.counter == 0 || !_isDomain(domain)) revert NotDoubleSpend();
         _requireSigned(a, digestA, signatureA);
         _requireSigned(b, digestB, signatureB);
         // effect
@@ -153,12 +201,13 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         if (voucher.total > uint256(terms.perTap) * voucher.taps) {
             return _refused(Answer.TapTooLarge);
         }
-        (Answer answer, bool active, bool lost) = _signed(voucher, quote.facts);
+        VoucherRun memory run;
+        Answer answer = _signed(run, terms.domain, voucher, quote.facts);
         if (answer != Answer.Priced) return _refused(answer);
-        VoucherRun memory run = _payable(quote.agreement, terms, voucher, active, lost);
+        _payable(run, terms, voucher, quote.until);
         if (run.amount > quote.limit) return _refused(Answer.OverLimit);
         // effect
-        if (run.amount != 0) _book(quote.agreement, terms, voucher, run);
+        if (run.amount != 0) _book(run, terms, voucher);
         // event
         if (run.cut != Cut.None) {
             uint48 unpaid = uint48(run.owed - run.amount);
@@ -170,92 +219,103 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     /// @dev Whether the wearable signed, whether it might at that time, and whether it is lost by now.
     /// A device that was silenced after the quorum looked is no fault of the agreement: it is paid
     /// nothing, and not refused. One that was never enrolled, or is compromised, is refused.
-    function _signed(Vouchers.Voucher memory voucher, bytes calldata facts)
-        private
-        view
-        returns (Answer answer, bool active, bool lost)
-    {
+    function _signed(
+        VoucherRun memory run,
+        address domain,
+        Vouchers.Voucher memory voucher,
+        bytes calldata facts
+    ) private view returns (Answer) {
         bytes32 device = voucher.wearable;
         (IDeviceRegistry.Status status, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) =
             registry.keyAt(device, voucher.signedAt);
-        active = status == IDeviceRegistry.Status.Active;
-        lost = frozenFrom[device] != 0 || !registry.activeAt(device, uint40(block.timestamp));
+        run.active = status == IDeviceRegistry.Status.Active;
+        run.isLost =
+            frozenFrom[device] != 0 || !registry.activeAt(device, uint40(block.timestamp));
         bool believed = status != IDeviceRegistry.Status.None
-            && (!lost || registry.compromisedSince(device) == 0);
-        if (!believed) return (Answer.DeviceNotActive, active, lost);
+            && (!run.isLost || registry.compromisedSince(device) == 0);
+        if (!believed) return Answer.DeviceNotActive;
         (bytes32 r, bytes32 s) = abi.decode(facts[256:], (bytes32, bytes32));
-        bool genuine = registry.verify(curve, x, y, digestOf(voucher), r, s);
-        return (genuine ? Answer.Priced : Answer.SignatureInvalid, active, lost);
+        bool genuine = registry.verify(curve, x, y, voucher.digest(domain), r, s);
+        return genuine ? Answer.Priced : Answer.SignatureInvalid;
     }
 
     /// @dev How much of what the voucher is owed can be paid now, and what cuts it.
     function _payable(
-        bytes32 agreement,
+        VoucherRun memory run,
         Vouchers.Terms memory terms,
         Vouchers.Voucher memory voucher,
-        bool active,
-        bool lost
-    ) private view returns (VoucherRun memory run) {
-        (State memory state, Account memory account) =
-            (stateOf[agreement], accountOf[agreement][voucher.payee]);
-        (run.state, run.account, run.lost) = (state, account, lost);
-        run.owed = _less(voucher.total, account.paid);
-        run.taps = _less(voucher.taps, account.taps);
-        run.cut = _stop(terms, state, voucher, active);
-        if (run.owed == 0 || run.taps == 0) run.cut = Cut.Superseded;
-        if (run.cut != Cut.None) return run;
+        uint40 until
+    ) private view {
+        run.state = stateOf[voucher.wearable];
+        run.account = accountOf[voucher.wearable][voucher.payee];
+        if (run.isLost && run.state.lost) run.lost = lostOf[voucher.wearable];
+        run.owed = _less(voucher.total, run.account.paid);
+        run.taps = _less(voucher.taps, run.account.taps);
+        run.cut = _stop(run, terms, voucher, until);
+        if (run.cut != Cut.None) return;
         run.amount = run.owed;
-        _narrow(run, _less(voucher.cap, state.paid), Cut.CapSpent);
-        if (terms.perDay != 0) {
-            uint256 spent = spentOn(agreement, voucher.signedAt / 1 days);
-            _narrow(run, _less(terms.perDay, spent), Cut.DaySpent);
-        }
-        uint256 allowed = _less(terms.offlineAmount, lost ? state.lostPaid : 0);
-        _narrow(run, allowed, Cut.OfflineAmount);
-        allowed = _less(terms.offlineTaps, lost ? state.lostTaps : 0);
-        _narrow(run, run.owed * allowed / run.taps, Cut.OfflineTaps);
+        _narrow(run, _less(voucher.cap, run.state.paid), Cut.CapSpent);
+        if (terms.perDay != 0) _narrow(run, run.state.room(terms, voucher), Cut.DaySpent);
+        _narrow(run, _less(terms.offlineAmount, run.lost.paid), Cut.OfflineAmount);
+        uint256 taps = _less(terms.offlineTaps, run.lost.taps);
+        _narrow(run, run.owed * taps / run.taps, Cut.OfflineTaps);
     }
 
     /// @dev What stops the payment altogether.
     function _stop(
+        VoucherRun memory run,
         Vouchers.Terms memory terms,
-        State memory state,
         Vouchers.Voucher memory voucher,
-        bool active
+        uint40 until
     ) private view returns (Cut) {
+        if (run.state.passedOn) return Cut.PassedOn;
+        if (run.owed == 0 || run.taps == 0) return Cut.Superseded;
         uint40 doubled = frozenFrom[voucher.wearable];
-        if (!active) return Cut.DeviceSilenced;
+        if (!run.active) return Cut.DeviceSilenced;
         if (doubled != 0 && voucher.counter >= doubled) return Cut.DoubleSpent;
         if (block.timestamp > voucher.expiry) return Cut.Expired;
         if (block.timestamp > uint256(voucher.signedAt) + terms.maxAge) return Cut.TooOld;
-        if (voucher.signedAt > block.timestamp + CLOCK_GRACE) return Cut.SignedAhead;
-        uint256 apart = voucher.signedAt > state.lastSignedAt
-            ? voucher.signedAt - state.lastSignedAt
-            : state.lastSignedAt - voucher.signedAt;
-        return apart < terms.coolOff ? Cut.CoolOff : Cut.None;
+        bool ahead = voucher.signedAt > block.timestamp + Spending.CLOCK_GRACE;
+        if (ahead || voucher.signedAt > until) return Cut.SignedAhead;
+        if (voucher.signedAt < terms.start) return Cut.BeforeStart;
+        if (run.state.timeFell(voucher)) return Cut.TimeFell;
+        return run.state.tooSoon(voucher, terms.coolOff) ? Cut.CoolOff : Cut.None;
     }
 
     /// @dev Taps count as paid in proportion: rounded down for the payee, whose rest stays bounded, and
     /// up for a lost wearable's last allowance.
     function _book(
-        bytes32 agreement,
+        VoucherRun memory run,
         Vouchers.Terms memory terms,
-        Vouchers.Voucher memory voucher,
-        VoucherRun memory run
+        Vouchers.Voucher memory voucher
     ) private {
-        (State memory state, Account memory account) = (run.state, run.account);
         uint256 taps = run.taps * run.amount;
-        account.paid += uint48(run.amount);
-        account.taps += uint32(taps / run.owed);
-        state.paid += uint48(run.amount);
-        if (voucher.signedAt > state.lastSignedAt) state.lastSignedAt = voucher.signedAt;
-        state.lostPaid = run.lost ? state.lostPaid + uint48(run.amount) : 0;
+        run.account.paid += uint48(run.amount);
+        run.account.taps += uint32(taps / run.owed);
+        run.state.spend(terms, voucher, run.amount);
+        run.state.lost = run.isLost;
+        accountOf[voucher.wearable][voucher.payee] = run.account;
+        stateOf[voucher.wearable] = run.state;
+        if (!run.isLost) return;
         taps = (taps + run.owed - 1) / run.owed;
-        state.lostTaps = run.lost ? state.lostTaps + uint32(taps) : 0;
-        (stateOf[agreement], accountOf[agreement][voucher.payee]) = (state, account);
-        if (terms.perDay == 0) return;
-        uint256 day = voucher.signedAt / 1 days;
-        _spent[agreement][day / DAYS_PER_WORD] += run.amount << (day % DAYS_PER_WORD * 48);
+        lostOf[voucher.wearable] =
+            Account(run.lost.paid + uint48(run.amount), run.lost.taps + uint32(taps));
+    }
+
+    /// @dev A wearable's first agreement may say what was paid before; a later one goes on.
+    function _carryOver(bytes32 wearable, uint40 start, bytes calldata terms) private {
+        (bool sound, Vouchers.Start[] memory starts) = Vouchers.readStarts(terms);
+        Spending.State memory state = stateOf[wearable];
+        bool known = state.signedAt != 0;
+        if (!sound) revert TermsMalformed(terms);
+        if (known && starts.length != 0) revert StartsUnexpected(wearable);
+        if (known) return;
+        for (uint256 i; i < starts.length; ++i) {
+            accountOf[wearable][starts[i].payee] = Account(starts[i].paid, starts[i].taps);
+            state.paid += starts[i].paid;
+        }
+        state.signedAt = start; // also keeps the slot non-zero: the first voucher costs no more
+        stateOf[wearable] = state;
     }
 
     function _requireSigned(
@@ -269,6 +329,23 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         if (!signable) revert VoucherUnsigned(voucher.counter);
         (bytes32 r, bytes32 s) = abi.decode(signature, (bytes32, bytes32));
         if (!registry.verify(curve, x, y, digest, r, s)) revert VoucherUnsigned(voucher.counter);
+    }
+
+    function _isDomain(address domain) private view returns (bool) {
+        return domain == address(this) || (domain != address(0) && domain == predecessor);
+    }
+
+    function _linkable(address present, address wanted) private view returns (bool) {
+        return present == address(0) && wanted != address(0) && wanted != address(this);
+    }
+
+    function _digest(Vouchers.Voucher calldata voucher, address domain)
+        private
+        view
+        returns (bytes32)
+    {
+        Vouchers.Voucher memory copy = voucher;
+        return copy.digest(domain);
     }
 
     function _narrow(VoucherRun memory run, uint256 amount, Cut cut) private pure {

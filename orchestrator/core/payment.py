@@ -154,7 +154,14 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.UNDERIVABLE: (Stage.REJECTED, Stage.EXPIRED, Stage.SKIPPED),
     Fact.ATTESTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
     Fact.DOUBTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
-    Fact.STALE: (),
+    # a refusal in an old batch, which anyone may submit again
+    Fact.STALE: (
+        *_NOT_IN_A_BATCH,
+        Stage.WAITING_FOR_FUNDS,
+        *_BEYOND_CHAIN,
+        Stage.EXPIRED,
+        Stage.REFUSED,
+    ),
     Fact.SETTLED: _BEYOND_CHAIN,
     Fact.SHORT: (
         *_NOT_IN_A_BATCH,

@@ -24,6 +24,7 @@ from orchestrator.edges.store import Session, Store, agreements, batches, blocks
 
 _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
+_ATTEST_AGAIN_S = 15
 _NEVER = 1 << 40
 
 
@@ -237,5 +238,8 @@ def _fact(
         due_at = now + _CAP_RETRY_S if outcome.refusal == "cap_exceeded" else _NEVER
     elif outcome.refusal == "expired":
         fact = Fact.LAPSED
+    elif outcome.refusal == "domain_missing":
+        # a signer of that domain lost its seat after it had signed: others sign again
+        fact, due_at = Fact.STALE, now + _ATTEST_AGAIN_S
     sets = {"reason": outcome.refusal}
     return payments.NewFact(outcome.payment_id, fact, key, outcome.refusal, sets, due_at)

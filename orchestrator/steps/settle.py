@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.core.anchors import suffix
+from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.sender import Sender
@@ -13,6 +14,7 @@ from orchestrator.edges.store import Store, ledger, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
+from orchestrator.steps.signatures import note_lost_quorum
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
 # errors of the committee when a batch has lost its quorum: its members have changed
@@ -26,6 +28,7 @@ class SettleContext(Protocol):
     settings: Settings
     store: Store
     sender: Sender
+    committee: Callable[[], Committee]
     now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory
@@ -61,6 +64,7 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
             context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
             _attest_again(context, [row for row, _ in batch], str(error), now, wait_s=0)
         elif any(name in str(error) for name in _STALE):
+            note_lost_quorum(context, digest)
             _attest_again(context, [row for row, _ in batch], str(error), now)
         else:
             with context.store.write() as session:

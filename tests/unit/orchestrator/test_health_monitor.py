@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
+from orchestrator.core.committee import Committee
 from orchestrator.core.health import STALE_S, ChainState, OracleState
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.store import Store, add_all, tables
@@ -20,7 +21,6 @@ from orchestrator.health_monitor import HealthMonitor, WatchedParts
 from orchestrator.home_lock import hold
 from orchestrator.settings import Settings
 from orchestrator.status_file import LOCK_FILE, STATUS_FILE, read_nodes, read_status
-from orchestrator.steps import Committee
 from orchestrator.worker import StepWait
 from tests.support.rail_builder import context_of_stand_ins
 
@@ -35,6 +35,10 @@ class WatchedOracleStandIn:
     name: str
     domain: int
     error: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"0x{self.domain:040x}"
 
     def probe(self) -> OracleState:
         return OracleState(self.name, self.domain, self.error)
@@ -62,13 +66,15 @@ class WatchedRail:
             folder.mkdir(parents=True)
         self.store = Store(settings.database)
         self.oracles = [WatchedOracleStandIn(f"o{n}", n) for n in range(1, 5)]
+        members = {oracle.address: oracle.domain for oracle in self.oracles}
+        self.committee = Committee(members, 4, 2)
         self.context = context_of_stand_ins(
             settings,
             self.store,
             lambda: int(self.now),
             chain=SimpleNamespace(urls=("http://node",), deployment=None),
             oracles=self.oracles,
-            committee=Committee({}, 3, 2),
+            committee=lambda: self.committee,
             bank=Folder(settings.to_bank, settings.from_bank),
             safeguarding={"iban": IBAN},
             log=structlog.wrap_logger(structlog.ReturnLogger()),
