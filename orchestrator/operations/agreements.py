@@ -154,19 +154,12 @@ class AgreementOps(DeviceOps):
                 "contracts."
             )
 
-    def consent_needed(
-        self, device: bytes, product: str, payer: str, agreement: bytes
-    ) -> tuple[str, OwnerConsent] | None:
-        """Return (the device's owner, the consent that it signs); None if none is needed.
-
-        Args:
-            device: The device's id.
-            product: Address of the product's contract.
-            payer: Address of the payer.
-            agreement: The agreement's id.
-        """
-        owner, wanted = consents.needed(self._chain, device, product, agreement)
-        here = (payer.lower(), self._sender.account.address.lower())
+    def consent_needed(self, mandate: Mandate) -> tuple[str, OwnerConsent] | None:
+        """Return (the device's owner, the consent that it signs); None if none is needed."""
+        owner, wanted = consents.needed(
+            self._chain, mandate.device, mandate.product, mandate.agreement_id()
+        )
+        here = (mandate.payer.lower(), self._sender.account.address.lower())
         return None if owner.lower() in here else (owner, wanted)
 
     def save_consent(self, wanted: OwnerConsent, owner: str, signature: bytes) -> None:
@@ -187,10 +180,7 @@ class AgreementOps(DeviceOps):
         keys: dict[str, LocalAccount | None] = {}  # a keystore is slow to open by design
         signatures, missing = [], []
         for row in rows:
-            device, agreement = (
-                bytes.fromhex(text[2:]) for text in (row.device_id, row.agreement_id)
-            )
-            need = self.consent_needed(device, row.product_address, row.payer, agreement)
+            need = self.consent_needed(agreements.mandate_of(row))
             if need is None:
                 signatures.append(b"")
                 continue

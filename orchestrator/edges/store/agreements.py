@@ -270,7 +270,8 @@ def compromised(session: Session) -> dict[str, int]:
 def ended(session: Session, now: int, since: int = 0) -> list[str]:
     """Return the ids of agreements past end and grace that may have money in escrow.
 
-    A pause of the rail may have moved their end on chain. They are those that are not reclaimed yet, and those into which money came back since.
+    A pause of the rail may have moved their end on chain. They are those that are not reclaimed
+    yet, and those into which money came back since.
 
     Args:
         session: A session of the store.
