@@ -74,7 +74,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "device:app device_life:app device_risk:app device_gateway:app",
             "Enrol, show, rotate, suspend and retire devices.",
         ),
-        "party": ("party:app party_statement:app", "Payers and payees."),
+        "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": ("agreement:app", "Open, list and refund agreements."),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },

@@ -55,15 +55,19 @@ class AgreementOps(DeviceOps):
                 session.merge(_with_account(party))
 
     def pay_to_bank(self, payee: LocalAccount, iban: str) -> None:
-        """Store the hash of the payee's IBAN on chain, so that releases go to that account."""
+        """Store the hash of the payee's IBAN on chain, so that releases go to that account.
+
+        The payee's minimum for a payout stays as it is.
+        """
         account = payout_account(iban)
         if self._chain.view("PaymentRail", "payoutAccount", payee.address) == account:
             return
+        minimum, _ = self._chain.view("PaymentRail", "payoutLimits", payee.address)
         sender = Sender(self._store, self._chain, payee)
         # the nonce is the same after an interruption, and new after another change
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
         chain_call = ChainCall(
-            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
+            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account, minimum))
         )
         send_and_wait(sender, [chain_call], self._now(), self._wait)
 
