@@ -199,6 +199,15 @@ def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
     session.add(row)
 
 
+def payment_at(session: Session, agreement: str, sequence: int) -> PaymentRow | None:
+    """Return the payment that was made for a claim of an agreement."""
+    return session.exec(
+        select(PaymentRow).where(
+            PaymentRow.agreement_id == agreement, PaymentRow.sequence == sequence
+        )
+    ).first()
+
+
 def consent(
     session: Session, device_id: str, product_address: str, agreement: str
 ) -> OwnerConsentRow | None:
