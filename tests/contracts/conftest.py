@@ -16,6 +16,8 @@ from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node
 from tests.support.contracts.registry_alone import RegistryAlone
+from tests.support.contracts.registry_fork import RegistryFork
+from tests.support.contracts.voucher_contract import SOURCES, VoucherContract
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +96,10 @@ def alone(first_registry):
     start = first_registry.node.snapshot()
     yield first_registry
     first_registry.node.restore(start)
+
+
+@pytest.fixture(scope="module", params=HARDFORKS)
+def voucher_contract(request):
+    """WearableVoucher with test accounts as rail and steward, on both hardforks."""
+    with Testnet(hardfork=request.param) as chain:
+        yield VoucherContract(RegistryFork(request.param, chain, SOURCES))
