@@ -30,7 +30,7 @@ def fresh(contracts):
 
 
 def refusal(contracts, mandate, signature=None, rail=None):
-    signature = contracts.consent(mandate) if signature is None else signature
+    signature = contracts.signed(mandate) if signature is None else signature
     rail = rail or contracts.rail
     return contracts.refusal(rail.open, mandate.as_tuple(), signature, sender=contracts.stranger)
 
@@ -53,7 +53,7 @@ def test_open__with_consent__is_kept_as_agreed(contracts, fresh):
 
 
 def test_open__every_field_changed_after_signing__reverts(contracts, fresh):
-    consent = contracts.consent(fresh)
+    consent = contracts.signed(fresh)
     contracts.enrol(b"\4" * 32, contracts.key.p256(44))
     other = contracts.deploy("MeteredEnergy", contracts.rail, contracts.registry)
     contracts.rail.allowProduct(other, True, sender=contracts.steward)
@@ -82,10 +82,10 @@ def test_open__signed_for_another_chain_rail_or_by_another_key__reverts(contract
     rail = contracts.deploy_rail(contracts.committee, contracts.registry)
     rail.allowProduct(contracts.product, True, sender=contracts.steward)
     invalid = "MandateSignatureInvalid"
-    assert refusal(contracts, fresh, contracts.consent(fresh, chain_id=1)) == invalid
-    assert refusal(contracts, fresh, contracts.consent(fresh, rail=rail)) == invalid
-    assert refusal(contracts, fresh, contracts.consent(fresh), rail=rail) == invalid
-    assert refusal(contracts, fresh, contracts.consent(fresh, account=contracts.payee)) == invalid
+    assert refusal(contracts, fresh, contracts.signed(fresh, chain_id=1)) == invalid
+    assert refusal(contracts, fresh, contracts.signed(fresh, rail=rail)) == invalid
+    assert refusal(contracts, fresh, contracts.signed(fresh), rail=rail) == invalid
+    assert refusal(contracts, fresh, contracts.signed(fresh, account=contracts.payee)) == invalid
     assert refusal(contracts, fresh, b"") == invalid
     assert refusal(contracts, fresh, bytes(65)) == invalid
 
@@ -94,7 +94,7 @@ def test_open__payer_is_a_contract__its_own_word_counts(contracts, fresh):
     wallet = contracts.deploy("Wallet", contracts.payer)
     mandate = replace(fresh, payer=wallet.address)
     assert refusal(contracts, mandate) == ""
-    bad = contracts.consent(mandate, account=contracts.stranger)
+    bad = contracts.signed(mandate, account=contracts.stranger)
     assert refusal(contracts, mandate, bad) == "MandateSignatureInvalid"
 
 
@@ -211,7 +211,7 @@ def test_fund__token_that_keeps_a_share__reverts(contracts):
     product = contracts.deploy("MeteredEnergy", rail, contracts.registry)
     rail.allowProduct(product, True, sender=contracts.steward)
     mandate = contracts.mandate(product=product.address)
-    rail.open(mandate.as_tuple(), contracts.consent(mandate, rail=rail), sender=contracts.payer)
+    rail.open(mandate.as_tuple(), contracts.signed(mandate, rail=rail), sender=contracts.payer)
     token.mint(contracts.payer, EURO, sender=contracts.payer)
     token.approve(rail, EURO, sender=contracts.payer)
     refusal = contracts.refusal(rail.fund, mandate.agreement_id(), EURO, sender=contracts.payer)

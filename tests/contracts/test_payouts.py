@@ -273,7 +273,7 @@ def test_pause__stops_open_and_settle_and_nothing_else(contracts):
 
     batch = contracts.batch(contracts.claim(sequence=2))
     assert contracts.would_settle(batch, contracts.attest(batch)) == "Paused"
-    consent = contracts.consent(fresh)
+    consent = contracts.signed(fresh)
     refusal = contracts.refusal(
         contracts.rail.open, fresh.as_tuple(), consent, sender=contracts.payer
     )
