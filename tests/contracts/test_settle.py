@@ -284,7 +284,7 @@ def test_metered_energy__bad_terms__cannot_be_agreed(contracts, raw):
     device = b"\7" * 32
     contracts.enrol(device, contracts.key.p256(99))
     mandate = contracts.mandate(device=device, terms=raw)
-    signature = contracts.consent(mandate)
+    signature = contracts.signed(mandate)
     refusal = contracts.refusal(
         contracts.rail.open, mandate.as_tuple(), signature, sender=contracts.stranger
     )

@@ -48,7 +48,7 @@ def quoted(settlement):
 
 def open_refusal(contracts, **changes):
     mandate = contracts.mandate(**changes)
-    signature = contracts.consent(mandate)
+    signature = contracts.signed(mandate)
     return contracts.refusal(
         contracts.rail.open, mandate.as_tuple(), signature, sender=contracts.stranger
     )
@@ -59,7 +59,7 @@ def test_quote__of_every_claim__names_the_agreement_s_device_and_limit(contracts
     contracts.enrol(device, contracts.key.p256(89))
     mandate = contracts.mandate(product=plain.address, device=device, cap=3 * EURO)
     receipt = contracts.rail.open(
-        mandate.as_tuple(), contracts.consent(mandate), sender=contracts.payer
+        mandate.as_tuple(), contracts.signed(mandate), sender=contracts.payer
     )
     (opened,) = [log for log in receipt.events if log.event_name == "Opened"]
     mine = mandate.agreement_id()
