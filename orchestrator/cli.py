@@ -114,8 +114,13 @@ _REVERTS = {  # a contract's error: the next step for the user
     "DeviceNotActive": "`proofrail device list` shows its status.",
     "DeviceHasAgreement": "The device has a live agreement; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
-    "NotRegistrar": "The local key `registrar` is not the one that the registry was deployed with.",
-    "NotInCharge": "Only the registrar and the device's owner may do this.",
+    "NotInCharge": "Only a registrar and the device's owner may do this.",
+    "RotationTooSoon": "A key may follow another after an hour, four a day. `proofrail device show` "
+    "says when the next may.",
+    "AssignmentTooSoon": "A device may have 32 assignments of gateways within 90 days. Give a later "
+    "--from.",
+    "CompromiseNeedsRuling": "A compromise is declared for seven days back at most. `proofrail "
+    "device compromise --dry-run` shows the earliest date; the committee rules on earlier ones.",
     "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
     "`proofrail device digest --new-key` with the old key.",
     "AssignmentUnsigned": "The owner did not sign this assignment, or another one came first. Sign "
