@@ -75,7 +75,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Enrol, show, rotate, suspend and retire devices.",
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
-        "agreement": ("agreement:app", "Open, list and refund agreements."),
+        "agreement": (
+            "agreement:app agreement_consent:app agreement_life:app",
+            "Open, close, fund, skip, list and refund agreements.",
+        ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {

@@ -18,6 +18,7 @@ from orchestrator.core.references import end_to_end_id
 from orchestrator.core.release import next_day
 from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.proof import block_proofs
+from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import (
     Session,
@@ -36,6 +37,7 @@ from orchestrator.edges.store import (
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
+from orchestrator.steps.skip import skip
 
 # logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
@@ -279,12 +281,21 @@ def _reclaimed(context: FinaliseContext, session: Session, log: DecodedLog, at: 
 
 def _opened(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     agreements.record_fact(session, log.args["agreement"], agreements.Fact.OPENED, at)
+    row = agreements.get(session, log.args["agreement"])
+    if row is not None:  # contracts of earlier releases name neither: facts may be of any time
+        row.begins_at, row.grace_s = log.args.get("start", 0), log.args.get("grace", 0)
+        row.ends_at = row.expiry + row.grace_s
 
 
 def _closed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.get(session, log.args["agreement"])
-    if row is not None:  # it stays live until then; its expiry stays as signed
+    if row is not None:  # it stays live until its grace is over; its expiry stays as signed
         row.closes_at = log.args["expiry"]
+        row.ends_at = row.closes_at + row.grace_s
+
+
+def _skipped(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    skip(session, skipped_claim(log), log.block_hash, context.now())
 
 
 def _disputed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -346,6 +357,7 @@ _HANDLERS: dict[str, _Handler] = {
     "Redeemed": _redeemed,
     "AgreementOpened": _opened,
     "AgreementClosed": _closed,
+    "ClaimSkipped": _skipped,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
     "DeviceSuspended": _device("suspended"),

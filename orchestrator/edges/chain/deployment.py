@@ -296,8 +296,12 @@ def _finish(run: DeploymentRun, plan: DeploymentPlan) -> Deployment:
     if "deployment" not in run.journal:
         blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
         rail = _contract(run, "PaymentRail")
-        addresses = {**run.addresses, "Disputes": rail.functions.disputes().call()}
-        blocks["Disputes"] = blocks["PaymentRail"]  # the rail's constructor made it
+        parts = {
+            "Disputes": rail.functions.disputes().call(),
+            "Consents": rail.functions.consents().call(),
+        }
+        addresses = {**run.addresses, **parts}
+        blocks |= dict.fromkeys(parts, blocks["PaymentRail"])  # the rail's constructor made them
         deployment = Deployment(
             run.journal["chain_id"],
             run.journal["genesis"],
