@@ -308,15 +308,26 @@ def _dispute_ended(context: FinaliseContext, session: Session, log: DecodedLog, 
     agreement = agreements.of_payment(session, payment)
     if agreement is None:
         return
-    if log.args["refunded"]:
-        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, due_at=at)
+    refunded, amount = log.args["refunded"], log.args["amount"]
+    kept = log.args.get("kept", 0) if refunded else amount  # version 1 of the contracts: no part
+    if kept < amount:
+        detail = f"{kept} micro-euro of it stay with its payee" if kept else ""
+        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, detail, due_at=at)
     else:  # withdrawable at once, but the contract accepts no release time in the future
         row = payments.by_ids(session, [payment])[0]
         due_at, sets = max(at, row.release_at + 1), {"release_tx": log.tx_hash}
         new_fact = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
     payments.record_facts(session, [new_fact], context.now())
-    if log.args["refunded"]:  # money is in escrow again, without a log EscrowFunded
+    if kept < amount:  # money is in escrow again, without a log EscrowFunded
         _try_waiting(session, agreement.agreement_id, log, at)
+
+
+def _debt_cancelled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    ref = f"{log.tx_hash}:{log.index}"
+    over = debts.cancel(session, log.args["agreement"], log.args["payee"], log.args["amount"])
+    payments.record_facts(
+        session, [payments.NewFact(payment, Fact.SET_OFF, ref) for payment in over], context.now()
+    )
 
 
 def _device(status: str) -> _Handler:
@@ -354,6 +365,7 @@ _HANDLERS: dict[str, _Handler] = {
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
     "DebtPaid": _debt_paid,
+    "DebtCancelled": _debt_cancelled,
     "Redeemed": _redeemed,
     "AgreementOpened": _opened,
     "AgreementClosed": _closed,
