@@ -42,6 +42,7 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
     },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 

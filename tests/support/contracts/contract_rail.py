@@ -286,6 +286,13 @@ class ContractRail:
         digest = Web3.keccak(b"\x19\x01" + separator + struct)
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
 
+    def dispute(self, settlement: SettlementResult, index: int = 0) -> bytes:
+        """Dispute one of the payments as the payer, who is given the bond; return its id."""
+        self.mint(EURO)
+        self.token.approve(self.disputes, EURO, sender=self.payer)
+        self.disputes.dispute(*settlement.dispute(index), sender=self.payer)
+        return settlement.outcomes[index][0]
+
     def assert_conserved(self) -> None:
         """Assert that the rail's sums are its token balance: no value appears or vanishes."""
         escrow, pending, withdrawable, frozen, _, _ = self.rail.totals()
