@@ -82,6 +82,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {
+        "payment": ("payment_dispute:app", "Dispute a payment, and end disputes."),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),
@@ -135,6 +136,11 @@ _REVERTS = {  # a contract's error: the next step for the user
     "TermsMalformed": "The product's contract rejects these terms; `proofrail agreement terms` "
     "explains each term and shows the contract.",
     "NotYetDue": "The agreement has not ended; `proofrail agreement list` shows its end.",
+    "NotDisputed": "The payment is not under dispute (any more); `proofrail trace` shows it.",
+    "NotDisputable": "The payment was disputed before, or it is no payment of this rail.",
+    "WindowOver": "The dispute window is over. Ask the payee for a correction.",
+    "NotExpired": "The dispute can still be ruled on; `proofrail trace` shows its deadline.",
+    "NotParty": "Only a party of the agreement may do this; the view names both.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 
