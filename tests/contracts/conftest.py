@@ -17,6 +17,8 @@ from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node
 from tests.support.contracts.powers_alone import PowersAlone
 from tests.support.contracts.registry_alone import RegistryAlone
+from tests.support.contracts.registry_fork import RegistryFork
+from tests.support.contracts.voucher_contract import SOURCES, VoucherContract
 
 
 @pytest.fixture(scope="session")
@@ -112,3 +114,10 @@ def powers(first_powers):
     start = first_powers.node.snapshot()
     yield first_powers
     first_powers.node.restore(start)
+
+
+@pytest.fixture(scope="module", params=HARDFORKS)
+def voucher_contract(request):
+    """WearableVoucher with test accounts as rail and steward, on both hardforks."""
+    with Testnet(hardfork=request.param) as chain:
+        yield VoucherContract(RegistryFork(request.param, chain, SOURCES))

@@ -34,6 +34,7 @@ _WIRING = {
         "disputes": "Disputes",
         "consents": "Consents",
     },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
     "Disputes": {
         "access": "RailAccess",
         "rail": "PaymentRail",
