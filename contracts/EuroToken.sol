@@ -7,6 +7,7 @@ import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3
 
 import {IEuroToken} from "./interfaces/IEuroToken.sol";
 import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
+import {Roles} from "./libraries/Roles.sol";
 
 /// @title The token: who may mint, the bank credits that are used up, and redemptions.
 /// @notice IEuroToken documents it.
@@ -14,14 +15,14 @@ contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
     uint256 private constant CENT = 10_000; // minor units; the token has six decimals
 
     /// @inheritdoc IEuroToken
-    address public immutable minter;
+    address public immutable authority;
     /// @inheritdoc IEuroToken
     uint256 public redemptions;
     /// @inheritdoc IEuroToken
     mapping(bytes32 credit => bool) public creditUsed;
 
-    constructor(address minter_) ERC20("Tokenised euro deposit", "tEUR") ERC20Permit("tEUR") {
-        minter = minter_;
+    constructor(address access) ERC20("Tokenised euro deposit", "tEUR") ERC20Permit("tEUR") {
+        authority = access;
     }
 
     /// @notice Says how many decimals amounts have.
@@ -51,7 +52,7 @@ contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
         returns (bytes32 order)
     {
         // resolve
-        order = keccak256(abi.encode(address(this), ++redemptions));
+        order = keccak256(abi.encode(block.chainid, address(this), ++redemptions));
         // check
         if (account == 0) revert AccountMissing();
         if (amount == 0 || amount % CENT != 0) revert NotWholeCents(amount);
@@ -63,7 +64,9 @@ contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
 
     function _mintAgainst(bytes32 credit, address to, uint256 amount) private {
         // check
-        if (msg.sender != minter) revert NotMinter(msg.sender);
+        if (!Roles.holds(authority, Roles.MINTER, msg.sender)) {
+            revert NotInRole(msg.sender, Roles.MINTER);
+        }
         if (credit == 0) revert CreditMissing();
         if (creditUsed[credit]) revert CreditUsed(credit);
         // effect

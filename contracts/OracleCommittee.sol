@@ -1,45 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IOracleCommittee} from "./interfaces/IOracleCommittee.sol";
 import {Claims} from "./libraries/Claims.sol";
+import {Roles} from "./libraries/Roles.sol";
 
-/// @title The committee: seats, trust domains, quorum checks and equivocations.
+/// @title The committee: seats, trust domains, quorum checks and contradictions.
 /// @notice IOracleCommittee documents it.
-contract OracleCommittee is IOracleCommittee, EIP712 {
+contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
     struct Member {
         uint8 domain; // 0: never seated
         bool seated;
         bool barred;
+        bool silenced;
+        uint8 index;
     }
 
-    /// @notice Who seats and unseats members.
-    address public immutable steward;
+    bytes32 private constant COMPROMISE_TYPE =
+        keccak256("Compromise(address registry,bytes32 device,uint40 since,uint256 number)");
+    uint256 private constant MEMBER_LIMIT = 216; // bits of `signers`
+
     /// @inheritdoc IOracleCommittee
     uint256 public immutable minDomains;
     /// @inheritdoc IOracleCommittee
     uint256 public seatedCount;
     /// @inheritdoc IOracleCommittee
     mapping(address => Member) public memberOf;
-
-    modifier onlySteward() {
-        if (msg.sender != steward) revert NotSteward(msg.sender);
-        _;
-    }
+    /// @inheritdoc IOracleCommittee
+    address[] public memberAt;
 
     constructor(
-        address steward_,
+        address access,
         address[] memory members,
         uint8[] memory domains,
         uint256 minDomains_
-    ) EIP712("proofrail-oracles", "1") {
+    ) AccessManaged(access) EIP712("proofrail-oracles", "2") {
         if (members.length != domains.length) {
             revert MembersMismatch(members.length, domains.length);
         }
-        steward = steward_;
         minDomains = minDomains_;
         for (uint256 i; i < members.length; ++i) {
             _seat(members[i], domains[i]);
@@ -47,12 +49,12 @@ contract OracleCommittee is IOracleCommittee, EIP712 {
     }
 
     /// @inheritdoc IOracleCommittee
-    function seat(address member, uint8 domain) external onlySteward {
+    function seat(address member, uint8 domain) external restricted {
         _seat(member, domain);
     }
 
     /// @inheritdoc IOracleCommittee
-    function unseat(address member) external onlySteward {
+    function unseat(address member) external restricted {
         // resolve
         Member storage member_ = memberOf[member];
         // check
@@ -65,21 +67,57 @@ contract OracleCommittee is IOracleCommittee, EIP712 {
     }
 
     /// @inheritdoc IOracleCommittee
+    function silence(address member) external {
+        // resolve
+        Member storage member_ = memberOf[member];
+        (uint256 left, uint256 domains) = _ableWithout(1 << member_.index);
+        uint256 need = quorum();
+        // check
+        if (!Roles.holds(authority(), Roles.GUARDIAN, msg.sender)) {
+            revert NotInRole(msg.sender, Roles.GUARDIAN);
+        }
+        if (!member_.seated) revert NotAMember(member);
+        if (!_able(member_)) revert AlreadySilent(member);
+        if (left < need || _count(domains) < minDomains) revert TooManySilent(left, need);
+        // effect
+        member_.silenced = true;
+        // event
+        emit MemberSilenced(member);
+    }
+
+    /// @inheritdoc IOracleCommittee
     function requireQuorum(
         address product,
         bytes32[] calldata claimHashes,
         bytes[] calldata signatures
-    ) external view returns (uint256 domainBitmap) {
-        return _signedBy(Claims.attestation(msg.sender, product, claimHashes), signatures);
+    ) external view returns (uint256 domainBitmap, uint216 signers) {
+        return _signedBy(Claims.attestation(msg.sender, product, claimHashes), 0, signatures);
     }
 
     /// @inheritdoc IOracleCommittee
-    function rulingQuorum(bytes32 payment, bool refund, bytes[] calldata signatures)
-        external
-        view
-        returns (uint256 domainBitmap)
-    {
-        return _signedBy(Claims.ruling(msg.sender, payment, refund), signatures);
+    function rulingQuorum(
+        address rail,
+        bytes32 payment,
+        bool refund,
+        uint216 excluded,
+        bytes[] calldata signatures
+    ) external view returns (uint256 domainBitmap) {
+        (uint256 others, uint256 domains) = _ableWithout(excluded);
+        (, uint256 allDomains) = _ableWithout(0);
+        if (others < quorum() || domains != allDomains) excluded = 0;
+        (domainBitmap,) = _signedBy(Claims.ruling(rail, payment, refund), excluded, signatures);
+    }
+
+    /// @inheritdoc IOracleCommittee
+    function compromiseQuorum(
+        bytes32 device,
+        uint40 since,
+        uint256 number,
+        bytes[] calldata signatures
+    ) external view returns (uint256 domainBitmap) {
+        bytes32 structHash =
+            keccak256(abi.encode(COMPROMISE_TYPE, msg.sender, device, since, number));
+        (domainBitmap,) = _signedBy(structHash, 0, signatures);
     }
 
     /// @inheritdoc IOracleCommittee
@@ -89,17 +127,38 @@ contract OracleCommittee is IOracleCommittee, EIP712 {
         // resolve
         (address signer, bytes32 claimA) = _signerOf(rail, a);
         (address other, bytes32 claimB) = _signerOf(rail, b);
-        Member storage member_ = memberOf[signer];
         // check
         bool sameSlot =
             a.claim.agreement == b.claim.agreement && a.claim.sequence == b.claim.sequence;
         if (signer != other || claimA == claimB || !sameSlot) revert NotEquivocation();
-        if (member_.domain == 0) revert NotAMember(signer);
-        if (member_.barred) revert Barred(signer);
-        // effect
-        member_.barred = true;
+        // check, effect
+        _bar(signer);
         // event
         emit MemberBarred(signer, a.claim.agreement, a.claim.sequence);
+    }
+
+    /// @inheritdoc IOracleCommittee
+    function reportRulings(
+        address rail,
+        bytes32 payment,
+        bytes calldata refund,
+        bytes calldata stand
+    ) external {
+        // resolve
+        bytes32 refunds = _hashTypedDataV4(Claims.ruling(rail, payment, true));
+        bytes32 stands = _hashTypedDataV4(Claims.ruling(rail, payment, false));
+        address signer = ECDSA.recoverCalldata(refunds, refund);
+        // check
+        if (signer != ECDSA.recoverCalldata(stands, stand)) revert NotEquivocation();
+        // check, effect
+        _bar(signer);
+        // event
+        emit MemberBarredForRulings(signer, rail, payment);
+    }
+
+    /// @inheritdoc IOracleCommittee
+    function memberCount() external view returns (uint256) {
+        return memberAt.length;
     }
 
     /// @inheritdoc IOracleCommittee
@@ -112,37 +171,69 @@ contract OracleCommittee is IOracleCommittee, EIP712 {
         // resolve
         Member storage member_ = memberOf[member];
         // check
-        if (member_.seated) revert AlreadySeated(member);
         if (member_.barred) revert Barred(member);
+        if (_able(member_)) revert AlreadySeated(member);
         if (member == address(0) || domain == 0) revert DomainInvalid(member);
         // effect
+        if (member_.domain == 0) {
+            if (memberAt.length == MEMBER_LIMIT) revert TooManyMembers(MEMBER_LIMIT);
+            member_.index = uint8(memberAt.length);
+            memberAt.push(member);
+        }
+        if (!member_.seated) ++seatedCount;
         member_.domain = domain;
         member_.seated = true;
-        uint256 seated = ++seatedCount;
+        member_.silenced = false;
         // event
-        emit MemberSeated(member, domain, seated);
+        emit MemberSeated(member, domain, seatedCount);
     }
 
-    function _signedBy(bytes32 structHash, bytes[] calldata signatures)
+    function _bar(address member) private {
+        // resolve
+        Member storage member_ = memberOf[member];
+        // check
+        if (member_.domain == 0) revert NotAMember(member);
+        if (member_.barred) revert Barred(member);
+        // effect
+        member_.barred = true;
+    }
+
+    /// @dev Count and trust domains of the signers that count; the others are skipped.
+    function _signedBy(bytes32 structHash, uint216 excluded, bytes[] calldata signatures)
         private
         view
-        returns (uint256 bitmap)
+        returns (uint256 domains, uint216 signers)
     {
         bytes32 digest = _hashTypedDataV4(structHash);
-        uint256 need = quorum();
-        if (signatures.length < need) revert QuorumMissing(signatures.length, need);
-        address previous;
+        uint256 have;
         for (uint256 i; i < signatures.length; ++i) {
-            address signer = ECDSA.recoverCalldata(digest, signatures[i]);
-            Member memory member_ = memberOf[signer];
-            if (!member_.seated) revert NotAMember(signer);
-            if (member_.barred) revert Barred(signer);
-            if (signer <= previous) revert SignersUnsorted(previous, signer);
-            previous = signer;
-            bitmap |= 1 << member_.domain;
+            (address signer,,) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
+            Member memory member_ = memberOf[signer]; // the zero address is never seated
+            uint216 bit = uint216(1) << member_.index;
+            if (!_able(member_) || (signers | excluded) & bit != 0) continue;
+            signers |= bit;
+            domains |= 1 << member_.domain;
+            ++have;
         }
-        uint256 domains = _count(bitmap);
-        if (domains < minDomains) revert DomainsMissing(domains, minDomains);
+        uint256 need = quorum();
+        if (have < need) revert QuorumMissing(have, need);
+        uint256 from = _count(domains);
+        if (from < minDomains) revert DomainsMissing(from, minDomains);
+    }
+
+    /// @dev How many members can sign, and from which trust domains, where some are left out.
+    function _ableWithout(uint256 excluded) private view returns (uint256 able, uint256 domains) {
+        uint256 count = memberAt.length;
+        for (uint256 i; i < count; ++i) {
+            Member memory member_ = memberOf[memberAt[i]];
+            if (!_able(member_) || excluded & (1 << i) != 0) continue;
+            ++able;
+            domains |= 1 << member_.domain;
+        }
+    }
+
+    function _able(Member memory member_) private pure returns (bool) {
+        return member_.seated && !member_.barred && !member_.silenced;
     }
 
     function _signerOf(address rail, Testimony calldata testimony)

@@ -125,7 +125,7 @@ class Judge:
         # counters show that it was skipped; a refusal here would stop the agreement for good.
         events = self._bytes_of(self.memory.events(device, first, last, MAX_RUN))
         anchor_event = None
-        if claim.sequence > 1 and not late:
+        if anchor > agreement.first_counter and not late:
             stored = self._bytes_of(self.memory.events(device, anchor, anchor))
             anchor_event = stored[0] if stored else None
             if anchor_event is None:

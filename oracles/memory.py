@@ -16,7 +16,7 @@ from device_adapters.types import Event, LogPosition, Message, Rejected
 from oracles.attest import claim_hash
 from oracles.rows import COLUMNS as _EVENT
 from oracles.rows import event_in, event_out
-from oracles.types import Claim
+from oracles.types import Claim, SkippedClaim
 
 MAX_REJECTED = 100_000  # the newest are kept: strangers must not fill the disk
 _MAX_REJECTED_BYTES = 16 * 1024
@@ -81,7 +81,7 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
+        self.path, self._lock = path, threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -252,11 +252,32 @@ class Memory:
 
     # --- which counters claims cover, whether attested here or settled by others
 
-    def record_settled(self, claims: Iterable[Claim], block: int) -> None:
-        """Store claims that settlements up to a block applied, no matter who attested them."""
+    def record_settled(self, claims: Iterable[Claim | SkippedClaim], block: int) -> None:
+        """Store claims that blocks up to this one settled or passed over, in chain order.
+
+        It does not matter who attested them.
+        """
         with self._writing() as db:
-            db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
+            for claim in claims:
+                skipped = isinstance(claim, SkippedClaim)
+                row = self._skipped_range(claim) if skipped else _range(claim)
+                db.execute("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", row)
             db.execute("INSERT OR REPLACE INTO marks VALUES ('settled', ?)", (block,))
+
+    def _skipped_range(self, skipped: SkippedClaim) -> tuple[object, ...]:
+        """Return the counters that were passed over: those above the claims before, if any."""
+        before, last = (
+            self.highest_counter(skipped.agreement, skipped.sequence),
+            skipped.last_counter,
+        )
+        first = last if before is None else min(before + 1, last)
+        return skipped.agreement, skipped.sequence, first, last
+
+    def passed(self) -> list[tuple[bytes, int, int, int]]:
+        """Return (agreement, sequence, first counter, last counter) of every stored claim."""
+        query = "SELECT agreement, sequence, first_counter, last_counter FROM passed"
+        with self._lock:
+            return self._db.execute(query).fetchall()
 
     def settled_up_to(self) -> int:
         """Return the block up to which settlements are recorded; 0 if none are."""

@@ -18,6 +18,7 @@ from . import rules
 from .attest import batch_digest
 from .judge import Judge, OracleView, attested_otherwise
 from .readers import OWN, RecordReader
+from .rulings import RulingMemory, SignedRuling
 from .types import Batch, Claim, ClaimReason
 from .verify import verify_events
 from .wire import ClaimRefusal, OracleAnswer, Request
@@ -52,6 +53,7 @@ class OracleNode:
         self, identity: Identity, view: OracleView, memory: Memory, reader: RecordReader = OWN
     ) -> None:
         self.identity, self.view, self.memory, self.reader = identity, view, memory, reader
+        self._rulings = RulingMemory(memory.path)
         self._taking = threading.Lock()  # one thread at a time decides what is new and stores it
 
     def take(self, messages: Sequence[Message]) -> Taken:
@@ -110,6 +112,10 @@ class OracleNode:
         batch = Batch(self.identity.rail, address, request.claims)
         digest = batch_digest(batch, self.identity.chain_id, self.identity.committee)
         return OracleAnswer(self.identity.address, self.identity.sign(digest))
+
+    def rulings(self) -> list[SignedRuling]:
+        """Return the rulings that people of this oracle's trust domain had it sign."""
+        return self._rulings.all(self.identity.rail)
 
     def health(self) -> dict[str, object]:
         """Return the oracle's name, trust domain, reader, address and number of stored rows."""

@@ -6,7 +6,7 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .attest import claim_hash
@@ -28,7 +28,7 @@ def quorum(members: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A quorum: the fewest attestations that satisfy all conditions, in ascending signer order."""
+    """A quorum: attestations that satisfy all conditions, in ascending signer order."""
 
     attestations: tuple[Attestation, ...]
 
@@ -53,6 +53,8 @@ def reached(
     need: int,
     min_domains: int,
     required_domains: Collection[int] = (),
+    last: Collection[str] = (),
+    spare: bool = False,
 ) -> Reached | Missing:
     """Decide whether one batch has its quorum.
 
@@ -63,6 +65,9 @@ def reached(
         need: how many signatures are needed.
         min_domains: from how many trust domains they must come.
         required_domains: domains that the batch's agreements require (0 requires none).
+        last: members that are chosen only where others are not enough.
+        spare: whether to keep every valid attestation instead of the fewest. The contract skips
+            those that do not count, so as many may lose their seat as are left over.
     """
     valid = {a.oracle: a for a in attestations if a.oracle in members}
     required = set(required_domains) - {0}
@@ -74,7 +79,8 @@ def reached(
     )
     if missing != Missing(0, 0, ()):
         return missing
-    chosen = _fewest(valid, members, need, min_domains, required)
+    ordered = sorted(valid, key=lambda oracle: (oracle in last, _number(oracle)))
+    chosen = set(ordered) if spare else _fewest(ordered, members, need, min_domains, required)
     return Reached(tuple(valid[oracle] for oracle in sorted(chosen, key=_number)))
 
 
@@ -120,13 +126,13 @@ def equivocations(records: Iterable[Attested]) -> list[Equivocation]:
 
 
 def _fewest(
-    valid: Mapping[str, Attestation],
+    ordered: Sequence[str],
     members: Mapping[str, int],
     need: int,
     min_domains: int,
     required: set[int],
 ) -> set[str]:
-    """Choose required domains first, then new domains, then any: the lowest address each time."""
+    """Choose required domains first, then new domains, then any: the first in order each time."""
     chosen: set[str] = set()
     domains: set[int] = set()
 
@@ -134,7 +140,6 @@ def _fewest(
         chosen.add(oracle)
         domains.add(members[oracle])
 
-    ordered = sorted(valid, key=_number)
     for oracle in ordered:
         if members[oracle] in required - domains:
             choose(oracle)

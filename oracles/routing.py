@@ -44,14 +44,22 @@ def candidates(event: Event, chain: Agreements) -> list[Agreement]:
 def route(event: Event, agreements: Sequence[Agreement]) -> Route:
     """Choose among the candidates: the first live agreement of the event's own device.
 
-    Otherwise the first live agreement of another device, which the event can only support. If none
-    is live, an ended agreement of the own device takes the event, so that the answer states why it
-    is not accepted. Events that were routed before stay where they are.
+    Otherwise the first live agreement of another device, which the event can only support. Live
+    ones that take facts of the event's time come first: a device may serve an agreement in its
+    grace and the one that follows it. If none is live, an ended agreement of the own device takes
+    the event, so that the answer states why it is not accepted. Events that were routed before stay
+    where they are.
     """
     own = [a for a in agreements if a.device_id == event.device_id]
     others = [a for a in agreements if a.device_id != event.device_id]
-    if (live := next((a for a in own if a.live), None)) is not None:
+    if (live := _live(event, own)) is not None:
         return Route(live)
-    if (about := next((a for a in others if a.live), None)) is not None:
+    if (about := _live(event, others)) is not None:
         return Route(about, stream=False)
     return Route(own[0]) if own else Route()
+
+
+def _live(event: Event, agreements: Sequence[Agreement]) -> Agreement | None:
+    live = [agreement for agreement in agreements if agreement.live]
+    fitting = (agreement for agreement in live if agreement.covers(event.observed_at_ms))
+    return next(fitting, live[0] if live else None)

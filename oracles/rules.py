@@ -275,6 +275,9 @@ def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> EventV
         return EventVerdict(
             event, ClaimReason.TOO_LATE, f"claims have passed counter {last_claimed}"
         )
+    if _first_moment(event) < agreement.start * 1000:
+        detail = f"observed before the agreement's start at {agreement.start}"
+        return EventVerdict(event, ClaimReason.BEFORE_AGREEMENT, detail)
     if ended := _ended(agreement, event):
         return ended
     if event.not_billable:
@@ -287,6 +290,12 @@ def _ended(agreement: Agreement, event: Event) -> EventVerdict | None:
         return None
     detail = f"observed after the agreement's end at {agreement.expires_at}"
     return EventVerdict(event, ClaimReason.AGREEMENT_NOT_LIVE, detail)
+
+
+def _first_moment(event: Event) -> int:
+    """Return the time of the first reading of a record (Unix milliseconds), or the record's own."""
+    times = [reading.get("at") for reading in event.facts.get("readings", ())]
+    return min([event.observed_at_ms, *(at for at in times if at is not None)])
 
 
 def _stream(counter: int) -> int:

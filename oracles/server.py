@@ -26,8 +26,16 @@ from starlette.routing import Route
 
 from device_adapters.types import Reason, Rejected
 
+from .rulings import SignedRuling
 from .types import ClaimReason
-from .wire import MAX_BODY_BYTES, OracleAnswer, Request, read_request, write_answer
+from .wire import (
+    MAX_BODY_BYTES,
+    OracleAnswer,
+    Request,
+    read_request,
+    write_answer,
+    write_rulings,
+)
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 30  # after that, a silent connection is closed
@@ -40,6 +48,7 @@ class Attesting(Protocol):
 
     def attest(self, request: Request) -> OracleAnswer: ...
     def health(self) -> dict[str, Any]: ...
+    def rulings(self) -> list[SignedRuling]: ...
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ def is_loopback(host: str) -> bool:
 
 
 class OracleServer:
-    """Serves one oracle: GET /health and POST /attest; `port` is the one in use.
+    """Serves one oracle: GET /health, GET /rulings, POST /attest; `port` is the one in use.
 
     Args:
         node: What answers.
@@ -175,6 +184,11 @@ def oracle_app(node: Attesting, token: bytes) -> Starlette:
             lambda: json.dumps(node.health()).encode()
         )
 
+    async def rulings(request: HttpRequest) -> Response:
+        return _unauthorised(request, token) or await _answered(
+            lambda: write_rulings(node.rulings())
+        )
+
     async def attest(request: HttpRequest) -> Response:
         refusal = _unauthorised(request, token) or _unusable(request)
         if refusal is not None:
@@ -190,6 +204,7 @@ def oracle_app(node: Attesting, token: bytes) -> Starlette:
     return Starlette(
         routes=[
             Route("/health", health, methods=["GET"]),
+            Route("/rulings", rulings, methods=["GET"]),
             Route("/attest", attest, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _not_found},
@@ -203,7 +218,8 @@ def _refused(status: HTTPStatus, reason: str, detail: str) -> Response:
 
 
 async def _not_found(_request: HttpRequest, _error: Exception) -> Response:
-    return _refused(HTTPStatus.NOT_FOUND, "not_found", "there is GET /health and POST /attest")
+    detail = "there is GET /health, GET /rulings and POST /attest"
+    return _refused(HTTPStatus.NOT_FOUND, "not_found", detail)
 
 
 def _unauthorised(request: HttpRequest, token: bytes) -> Response | None:

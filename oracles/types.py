@@ -75,6 +75,18 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedClaim:
+    """A claim that payer and payee passed over: settled, for nothing.
+
+    agreement: 32 bytes. last_counter: device counters up to it are passed over.
+    """
+
+    agreement: bytes
+    sequence: int
+    last_counter: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Claims of one product, in strictly ascending agreement order (one claim per agreement)."""
 
@@ -100,11 +112,21 @@ class Agreement:
     device_id: bytes
     product: str  # the product's name, the same as its folder's
     terms: bytes  # the product's own ABI-encoded terms
-    opened_at: int  # Unix seconds
-    expires_at: int
+    start: int  # Unix seconds: the first second whose facts are taken
+    expires_at: int  # the last second whose facts are taken; a closing brings it forward
     first_counter: int  # counters up to it precede the agreement
     live: bool = True
     subject: bytes = b""  # ProductRules.subject of its terms: what its events must be about
+    grace: int = 0  # seconds after `expires_at` in which claims are still taken
+
+    @property
+    def until(self) -> int:
+        """Return the last second in which claims are taken, the length of pauses left out."""
+        return self.expires_at + self.grace
+
+    def covers(self, at_ms: int) -> bool:
+        """Return whether facts of this time (Unix milliseconds) are taken."""
+        return self.start * 1000 <= at_ms <= self.expires_at * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,17 @@ import json
 from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from device_adapters import strict_json
 from device_adapters.types import Message, Reason, Rejected
 
+from .rulings import Ruling, SignedRuling
 from .types import Claim, ClaimReason
 
+RULING_FORMAT = 1  # of the document of a signed ruling
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CLAIMS = 1_000
 
@@ -137,6 +139,67 @@ def claim_from_json(item: Any) -> Claim:
         last_counter=_uint(fields["last_counter"], 40),
         evidence=_bytes(fields["evidence"], 32),
         facts=_bytes(fields["facts"]),
+    )
+
+
+def write_rulings(rulings: Sequence[SignedRuling]) -> bytes:
+    """Return the JSON of an oracle's signed rulings."""
+    return _dumps({"rulings": [ruling_to_json(signed) for signed in rulings]})
+
+
+def read_rulings(body: bytes) -> tuple[SignedRuling, ...]:
+    """Read an oracle's signed rulings. Raises Rejected (MALFORMED, NOT_UTF8)."""
+    fields = _fields(_loads(body), rulings=list)
+    return tuple(ruling_from_json(item) for item in fields["rulings"])
+
+
+def ruling_to_json(signed: SignedRuling) -> dict[str, Any]:
+    """Return the document of a signed ruling: what `proofrail-oracle ruling sign` prints."""
+    return {
+        "version": RULING_FORMAT,
+        "rail": signed.ruling.rail,
+        "payment": _hex(signed.ruling.payment),
+        "decision": signed.ruling.decision,
+        "oracle": signed.oracle,
+        "signature": _hex(signed.signature),
+        "decided_by": signed.decided_by,
+        "reason": signed.reason,
+        "decided_at": signed.decided_at,
+    }
+
+
+def read_ruling(body: bytes) -> SignedRuling:
+    """Read the document of one signed ruling. Raises Rejected (MALFORMED, NOT_UTF8)."""
+    return ruling_from_json(_loads(body))
+
+
+def ruling_from_json(item: Any) -> SignedRuling:
+    """Read the JSON view of a signed ruling. Raises Rejected (MALFORMED)."""
+    fields = _fields(
+        item,
+        version=int,
+        rail=str,
+        payment=str,
+        decision=str,
+        oracle=str,
+        signature=str,
+        decided_by=str,
+        reason=str,
+        decided_at=int,
+    )
+    if fields["version"] != RULING_FORMAT:
+        raise _bad(f"the version of a ruling is {RULING_FORMAT}")
+    if fields["decision"] not in ("refund", "stand"):
+        raise _bad("a decision is refund or stand")
+    _bytes(fields["rail"], 20)
+    ruling = Ruling(fields["rail"], _bytes(fields["payment"], 32), fields["decision"] == "refund")
+    return SignedRuling(
+        ruling,
+        fields["oracle"],
+        _bytes(fields["signature"], 65),
+        fields["decided_by"],
+        fields["reason"],
+        _uint(fields["decided_at"], 40),
     )
 
 

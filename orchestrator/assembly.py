@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.addresses import read_addresses
+from orchestrator.core import committee
+from orchestrator.core.committee import Committee
 from orchestrator.edges.bank.channel import Channel, open_channel
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -17,12 +20,12 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleClient, OracleTls
-from orchestrator.edges.store import Store
+from orchestrator.edges.store import Store, blocks
 from orchestrator.errors import Halt
 from orchestrator.products import deployed
 from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, StepContext
+from orchestrator.steps import StepContext
 
 SENDING_ROLES = ("sender", "minter", "warden")  # the keys that a running rail sends with
 
@@ -33,7 +36,7 @@ class RailParts:
 
     Attributes:
         accounts: role -> its key, at least for `SENDING_ROLES`.
-        oracles: one endpoint for each member of the committee.
+        oracles: the endpoints of the oracles; who of them may sign is on chain.
         safeguarding: the rail's own bank account (name, iban, bic, address).
         now: the clock, in Unix seconds.
         registry_depth: blocks that the registry reads again after a rewind; None: its default.
@@ -55,7 +58,7 @@ def assemble(parts: RailParts) -> StepContext:
     """Connect the parts to the context that the worker's steps need.
 
     Raises:
-        Retry: the node does not answer; the committee's quorum is read from it.
+        Retry: the node does not answer; the committee's number of domains is read from it.
     """
     chain, store = parts.chain, parts.store
     products = deployed(chain.deployment.addresses)
@@ -67,7 +70,7 @@ def assemble(parts: RailParts) -> StepContext:
         chain=chain,
         registry=Registry(chain, products, **depth),
         oracles=list(parts.oracles),
-        committee=read_committee(chain, parts.oracles),
+        committee=follow_committee(store, chain.view("OracleCommittee", "minDomains")),
         rules={name: product for name, (_, product) in products.items()},
         bank=parts.bank,
         safeguarding=parts.safeguarding,
@@ -135,10 +138,14 @@ def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleClie
     return OracleClient(name, address, domain, url, token, tls=tls)
 
 
-def read_committee(chain: Chain, oracles: Iterable[OracleClient]) -> Committee:
-    """Return the committee of these oracles, with the contract's own quorum and domain rule."""
-    return Committee(
-        {oracle.address: oracle.domain for oracle in oracles},
-        chain.view("OracleCommittee", "quorum"),
-        chain.view("OracleCommittee", "minDomains"),
-    )
+def follow_committee(store: Store, min_domains: int) -> Callable[[], Committee]:
+    """Return what reads the committee as of the newest block that the store has."""
+
+    def now() -> Committee:
+        with store.read() as session:
+            rows = blocks.logs_named(session, committee.EVENTS)
+        return committee.committee_of(
+            ((row.name, json.loads(row.args)) for row in rows), min_domains
+        )
+
+    return now

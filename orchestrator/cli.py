@@ -74,8 +74,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "device:app device_life:app device_risk:app device_gateway:app",
             "Enrol, show, rotate, suspend and retire devices.",
         ),
-        "party": ("party:app party_statement:app", "Payers and payees."),
-        "agreement": ("agreement:app", "Open, list and refund agreements."),
+        "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
+        "agreement": (
+            "agreement:app agreement_consent:app agreement_life:app",
+            "Open, close, fund, skip, list and refund agreements.",
+        ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {

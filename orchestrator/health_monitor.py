@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from orchestrator.core.committee import Committee
 from orchestrator.core.health import (
     VERSION,
     ChainState,
@@ -40,6 +41,7 @@ from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.bank.reachable import ALIVE, bank_problem
 from orchestrator.edges.chain.nodes import names_of
 from orchestrator.edges.chain.probe import probe_node
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import bank_files, blocks, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
@@ -170,7 +172,10 @@ class HealthMonitor:
 
     def _observe(self) -> Observations:
         context, now = self._context, int(self._parts.clock())
-        nodes, oracles = self._probe()
+        committee = context.committee()
+        paused = self._pool.submit(self._paused_until)
+        nodes, oracles = self._probe(committee)
+        wait([paused], timeout=_PATIENCE_S)
         chain = next((node for node in nodes if not (node.error or node.other)), nodes[0])
         with context.store.read() as session:
             newest = blocks.newest(session)
@@ -181,12 +186,14 @@ class HealthMonitor:
             account = context.safeguarding["iban"]
             statement_day = bank_files.newest_statement_day(session, account)
             first_file = bank_files.first_at(session)
+        # before the first block is read no member is known
+        need = committee.need if newest or committee.seats else 0
         usage = shutil.disk_usage(context.settings.home)
         return Observations(
             at=now,
             oracles=oracles,
-            need=context.committee.need,
-            min_domains=context.committee.min_domains,
+            need=need,
+            min_domains=committee.min_domains,
             broker=self._parts.broker(),
             bank=bank_problem(context.bank, now, context.settings.bank_fetch_s),
             chain=replace(chain, followed=newest.number if newest else 0),
@@ -196,10 +203,18 @@ class HealthMonitor:
             disks=[DiskState(str(context.settings.home), usage.free, usage.total)],
             clock_jump_s=self._clock_jump(),
             dead_processes=dead_processes(context.settings.home),
+            paused_until=_result(paused, 0),
             **self._of_worker(),
         )
 
-    def _probe(self) -> tuple[list[ChainState], list[OracleState]]:
+    def _paused_until(self) -> int:
+        """Return when the rail's newest pause ends; 0 if there was none or no node answers."""
+        try:
+            return self._context.chain.view("PaymentRail", "pauses")[0]
+        except Retry:
+            return 0
+
+    def _probe(self, committee: Committee) -> tuple[list[ChainState], list[OracleState]]:
         """Ask all nodes and all oracles at the same time."""
         chain, oracles = self._context.chain, self._context.oracles
         nodes = [self._pool.submit(probe_node, url, chain.deployment) for url in chain.urls]
@@ -207,7 +222,9 @@ class HealthMonitor:
         wait([*nodes, *asked], timeout=_PATIENCE_S)
         silent = f"no answer within {_PATIENCE_S} s"
         states = [
-            _result(answer, OracleState(oracle.name, oracle.domain, silent))
+            _seated(
+                _result(answer, OracleState(oracle.name, oracle.domain, silent)), oracle, committee
+            )
             for oracle, answer in zip(oracles, asked, strict=True)
         ]
         before = {node.name: node.answered_at for node in self.nodes()}
@@ -255,6 +272,14 @@ def limits_of(settings: Settings) -> HealthLimits:
         statement_hour=settings.statement_hour,
         free_bytes=settings.free_disk_mb << 20,
     )
+
+
+def _seated(state: OracleState, oracle: OracleClient, committee: Committee) -> OracleState:
+    """Return the state of an oracle; one whose signature does not count is as good as down."""
+    # before the first block is read no member is known
+    if state.error or not committee.seats or oracle.address in committee.members:
+        return state
+    return replace(state, error="it has no seat in the committee, or was silenced")
 
 
 def _result(answer: Future[Any], silent: Any) -> Any:

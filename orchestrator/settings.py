@@ -143,6 +143,17 @@ class Settings(BaseSettings):
     four_eyes_cents: int = Field(
         default=1_000_000, ge=0, description="payouts above it need two officers' approval"
     )
+    steward_delay_hours: int = Field(
+        default=48,
+        ge=0,
+        le=720,
+        description="new contracts let the steward's actions wait so long; below 24 only on the "
+        "local chain",
+    )
+    officers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="addresses that new contracts seat as officers, who approve large payouts",
+    )
     cut_off_hour: int = Field(
         default=24,
         ge=0,
@@ -206,7 +217,7 @@ class Settings(BaseSettings):
         file = _HomeFile(settings_cls, Path(home) / CONFIGURATION)
         return init_settings, env_settings, file
 
-    @field_validator("rpc_urls", mode="before")
+    @field_validator("rpc_urls", "officers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Take the environment's form too: URLs with commas between them."""

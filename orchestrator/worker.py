@@ -30,7 +30,8 @@ from orchestrator.steps.mint import mint
 from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
-from orchestrator.steps.settle import release_matured, settle
+from orchestrator.steps.release import release_matured
+from orchestrator.steps.settle import settle
 from orchestrator.steps.unallocated_credits import decide_credits
 
 Step = Callable[[StepContext], int]

@@ -29,6 +29,7 @@ ROLES = {
     "warden": DEVELOPMENT_WARDEN,
 }
 FIRST_ORACLE = 5
+OFFICERS = (38, 39)  # development accounts of the two people who approve payouts
 
 
 def reader_of(domain: int) -> Literal["own", "library"]:
@@ -41,17 +42,19 @@ def development_plan(first: int = 0) -> DeploymentPlan:
 
     Args:
         first: index of the deployer's account. Then follow steward, guardian, minter, registrar
-            and four oracles; account `first` + 30 is the warden.
+            and four oracles; account `first` + 30 is the warden, + 38 and + 39 are the officers.
     """
     account = [keystore.development_account(first + index) for index in range(9)]
     oracles = [oracle.address for oracle in account[FIRST_ORACLE:]]
     return DeploymentPlan(
         deployer=account[0],
-        steward=account[1],
+        steward=account[1].address,
         guardian=account[2].address,
         minter=account[3].address,
         registrar=account[4].address,
         warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
         members=tuple(zip(oracles, (domain for _, domain in ORACLES), strict=True)),
         products=product_contracts(),
+        officers=tuple(keystore.development_account(first + n).address for n in OFFICERS),
+        delay_s=0,
     )

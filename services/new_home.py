@@ -15,7 +15,7 @@ from orchestrator.errors import Halt
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import CONFIGURATION, Settings, read_settings
 from services import configuration
-from services.development import FIRST_ORACLE, ORACLES, ROLES, reader_of
+from services.development import FIRST_ORACLE, OFFICERS, ORACLES, ROLES, reader_of
 from services.equipment import (
     create_broker_password,
     create_oracle_token,
@@ -102,6 +102,8 @@ def development_home(home: Path, rpc_url: str = "", ports: FreePorts | None = No
         "broker_port": ports.take(BROKER_PORT, "the broker"),
         "broker_nats_port": ports.take(READERS_PORT, "the broker's readers"),
         "safeguarding": development_safeguarding(),
+        "steward_delay_hours": 0,
+        "officers": [keystore.development_account(index).address for index in OFFICERS],
         "oracles": [
             {
                 "name": name,
@@ -124,12 +126,16 @@ def server_home(
     safeguarding: Mapping[str, str],
     bank_channel: str = "",
     ports: FreePorts | None = None,
+    officers: Sequence[str] = (),
+    delay_hours: int = 48,
 ) -> NewHome:
     """Return the plan of a home of profile `server`: node, oracles and bank are elsewhere.
 
     Args:
         oracles: name, domain, address and url of each.
         bank_channel: see the setting; "" for a pair of folders.
+        officers: addresses of the first officers.
+        delay_hours: how long the steward's actions wait.
     """
     ports = ports or FreePorts()
     values = {
@@ -142,6 +148,8 @@ def server_home(
         "bank_channel": bank_channel,
         "bank_simulated": False,
         "safeguarding": dict(safeguarding),
+        "steward_delay_hours": delay_hours,
+        "officers": list(officers),
         "oracles": [{**oracle, "embedded": False} for oracle in oracles],
     }
     return NewHome(home, values, ports.notes)

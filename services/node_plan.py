@@ -12,15 +12,15 @@ from pathlib import Path
 from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import GAS_LIMIT, TIP_WEI, Deployment, deploy, finished
+from orchestrator.edges.chain.deployment_check import check_contracts
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt
 from orchestrator.settings import Settings
 
-_CONTRACTS = ("DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail")
 # what a creation costs (Yellow Paper, appendix G; EIP-2028, EIP-3860); the rest is the constructor
 _CREATION, _PER_CODE_BYTE, _PER_DATA_BYTE, _CONSTRUCTOR = 53_000, 200, 16, 700_000
-_ALLOW_PRODUCT = 80_000
+_CALL = 120_000  # an upper estimate: listing a product, closing the set-up
 _MARGIN_FEES = 2  # the fee may double until the deployment is mined
 
 
@@ -84,13 +84,10 @@ def plan_deployment(settings: Settings, plan: DeploymentPlan) -> NodePlan:
         there = Deployment.load(settings.deployment)
         return NodePlan(settings.rpc_url, chain_id, genesis, there.addresses, {}, 0)
     artifacts = load_artifacts()
-    names = (*_CONTRACTS, *plan.products)
+    names = plan.contracts
     creations = sum(creation_gas(artifacts[name]) for name in names)
-    calls = _ALLOW_PRODUCT * len(plan.products)
-    needs = {
-        "deployer": (plan.deployer.address, creations),
-        "steward": (plan.steward.address, calls),
-    }
+    calls = _CALL * (len(plan.products) + 1)
+    needs = {"deployer": (plan.deployer.address, creations + calls)}
     node = _node(settings.rpc_url)
     block, *balances = node.rpc_many(
         [
@@ -141,7 +138,8 @@ def attach(settings: Settings, file: Path) -> Deployment:
         file: the `deployment.json` that the deployment wrote.
 
     Raises:
-        Halt: the file is none, the home has another deployment, or the node is another chain.
+        Halt: the file is none, the home has another deployment, the node is another chain, or the
+            contracts are not those of this release or their set-up is open.
         Retry: the node does not answer.
     """
     if not file.is_file():
@@ -152,7 +150,10 @@ def attach(settings: Settings, file: Path) -> Deployment:
             f"{settings.home} has contracts of its own in {settings.deployment.name}. Nothing was "
             "changed. To attach to others, make another home."
         )
-    Chain(settings.rpc_url, deployment, load_artifacts()).check_identity()
+    artifacts = load_artifacts()
+    Chain(settings.rpc_url, deployment, artifacts).check_identity()
+    if deployment.version > 1:
+        check_contracts(settings.rpc_url, artifacts, deployment.addresses)
     if not finished(settings.deployment):
         deployment.save(settings.deployment)
     return deployment

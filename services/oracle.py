@@ -82,7 +82,7 @@ def serve(options: argparse.Namespace, sink: logs.LogSink) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    chain, registry = _chain(options)
+    chain, registry = connect(options)
     node = _node(options, chain, registry)
     authorities = options.broker_tls_ca
     inlet = Inlet(
@@ -181,7 +181,7 @@ class Liar:
     def __init__(self, node: OracleNode) -> None:
         if node.identity.chain_id != LOCAL_CHAIN:
             raise Halt(f"--lie is for the development chain {LOCAL_CHAIN} only. Start without it.")
-        self._node, self.health = node, node.health
+        self._node, self.health, self.rulings = node, node.health, node.rulings
 
     def attest(self, request: Request) -> OracleAnswer:
         """Return a valid signature over inflated facts."""
@@ -255,7 +255,13 @@ def _listen(options: argparse.Namespace) -> Listen:
         raise Halt(f"This oracle cannot listen: {error}. Correct its options.") from error
 
 
-def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
+def connect(options: argparse.Namespace) -> tuple[Chain, Registry]:
+    """Return the client of this oracle's node, and the devices and agreements on its chain.
+
+    Raises:
+        Halt: The node is of another chain than the deployment.
+        Retry: The node does not answer.
+    """
     deployment = Deployment.load(options.deployment)
     chain = Chain(options.rpc, deployment, load_artifacts())
     chain.check_identity()
@@ -265,7 +271,7 @@ def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
 
 
 def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> OracleNode:
-    key = _key(options.keystore, options.password_file)
+    key = read_key(options.keystore, options.password_file)
     at = chain.deployment.addresses
     identity = Identity(
         name=options.name,
@@ -292,7 +298,12 @@ def _progress(chain: Chain, agreement: bytes) -> Progress | None:
     return Progress(sequence, last_counter) if status else None
 
 
-def _key(keystore: Path, password_file: Path) -> bytes:
+def read_key(keystore: Path, password_file: Path) -> bytes:
+    """Return the private key of a keystore (32 bytes).
+
+    Raises:
+        Halt: A file is missing or others can read it, or the password does not open the keystore.
+    """
     _secret(keystore)  # refuses a keystore that others can read: they could guess its password
     content = json.loads(keystore.read_text())
     try:

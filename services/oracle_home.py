@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,11 +16,12 @@ import typer
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.errors import Halt
+from orchestrator.errors import Halt, Retry
 from orchestrator.operations.tls import CA_FILE, TlsAuthority
+from services.commands import oracle_ruling
+from services.oracle_options import CONFIGURATION, FORMAT, arguments_of
 
-FORMAT = 1  # of oracle.toml and card.json
-CONFIGURATION, CARD = "oracle.toml", "card.json"
+CARD = "card.json"
 
 app = typer.Typer(
     name="proofrail-oracle",
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(oracle_ruling.app)
 ReaderName = Literal["own", "library"]
 HomeOption = Annotated[Path, typer.Option(help="The oracle's folder.")]
 
@@ -109,33 +110,6 @@ def up(home: HomeOption = Path(".proofrail-oracle")) -> None:
     raise typer.Exit(serve(arguments_of(home)))
 
 
-def arguments_of(home: Path) -> list[str]:
-    """Return the arguments of `services.oracle` for an oracle's folder.
-
-    Raises:
-        Halt: the folder is not set up, or its configuration cannot be read.
-    """
-    path = home / CONFIGURATION
-    try:
-        options = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise Halt(f"There is no oracle in {home}. Run `proofrail-oracle init`.") from None
-    except (OSError, ValueError) as error:
-        raise Halt(f"{path} cannot be read: {error}. Correct the file.") from error
-    if options.pop("version", None) != FORMAT:
-        raise Halt(f"{path} has another version than {FORMAT}. Use the release that wrote it.")
-    files = {
-        "home": home,
-        "keystore": home / "key.json",
-        "password-file": home / "password",
-        "token-file": home / "token",
-        "broker-password-file": home / "broker.password",
-        "ready-file": home / "ready.json",
-    }
-    named = {name.replace("_", "-"): value for name, value in options.items()} | files
-    return [word for name, value in named.items() for word in (f"--{name}", str(value))]
-
-
 def _key(home: Path, key: Path | None) -> LocalAccount:
     if key is not None and not (home / "key.json").exists():
         for source, name in ((key, "key.json"), (key.with_name("password"), "password")):
@@ -154,7 +128,7 @@ def main() -> int:
     """Run the command line; a failure is one sentence with its next step."""
     try:
         app()
-    except Halt as stop:
+    except (Halt, Retry) as stop:
         typer.echo(str(stop), err=True)
         return 2
     return 0

@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from oracles.node import Taken
+from oracles.rulings import SignedRuling
 from oracles.wire import OracleAnswer, Request
 
 _SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
@@ -71,6 +72,7 @@ class Attests(Protocol):
 
     def attest(self, request: Request) -> OracleAnswer: ...
     def health(self) -> dict[str, object]: ...
+    def rulings(self) -> list[SignedRuling]: ...
 
 
 class WatchedOracle:
@@ -99,6 +101,10 @@ class WatchedOracle:
         finally:
             self._metrics.answers.labels(outcome).observe(time.monotonic() - began)
             self._note(request, answer, outcome)
+
+    def rulings(self) -> list[SignedRuling]:
+        """Return the oracle's signed rulings."""
+        return self._oracle.rulings()
 
     def health(self) -> dict[str, object]:
         """Return the oracle's health with `problems`, a list of sentences."""

@@ -17,12 +17,12 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment, deploy, finished
-from orchestrator.edges.chain.plan import DeploymentPlan
+from orchestrator.edges.chain.plan import HOUR_S, DeploymentPlan, checksum
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings, read_settings
 from services.sandbox.set_up import set_up_sandbox
 
-_NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
+_NAMED_ROLES = ("steward", "guardian", "minter", "registrar", "warden")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,9 +62,10 @@ def plan_of_home(settings: Settings) -> DeploymentPlan:
     named = {role: keystore.load(settings.keys, role).address for role in _NAMED_ROLES}
     return DeploymentPlan(
         deployer=keystore.load(settings.keys, "deployer"),
-        steward=keystore.load(settings.keys, "steward"),
-        members=tuple((oracle.address, oracle.domain) for oracle in settings.oracles),
+        members=tuple((checksum(oracle.address), oracle.domain) for oracle in settings.oracles),
         products=product_contracts(),
+        officers=tuple(map(checksum, settings.officers)),
+        delay_s=settings.steward_delay_hours * HOUR_S,
         **named,
     )
 

@@ -90,11 +90,8 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @param to who gets them
     function sweep(address to) external;
 
-    /// @notice Opens the agreement that the payer signed. Anyone may call.
-    /// @dev The owner's consent is EIP-712 "Consent(bytes32 device,address product,bytes32
-    /// agreement,uint256 number)": of a device that serves one agreement at a time for this
-    /// agreement; of one that its product shares for the product, with agreement zero. `number` is
-    /// `consentNumber` of the device.
+    /// @notice Opens the agreement that the payer signed and the device's owner consents to, as
+    /// IConsents says. Anyone may call.
     /// @param mandate what the payer agrees to
     /// @param signature the payer's over the mandate: of an EOA, or of a contract by ERC-1271
     /// @param consent the device owner's signature; empty where the owner is payer or caller
@@ -103,10 +100,6 @@ interface IPaymentRail is IRailEvents, IRailErrors {
         external
         returns (bytes32 agreement);
 
-    /// @notice Voids the consents that the device's owner signed so far. Only the owner.
-    /// @param device keccak256 of the device's name
-    function revokeConsents(bytes32 device) external;
-
     /// @notice Ends an agreement now: later facts are refused, earlier ones settle for the grace.
     /// Only the payer or the device's owner.
     /// @param agreement id of a live agreement
@@ -114,7 +107,7 @@ interface IPaymentRail is IRailEvents, IRailErrors {
 
     /// @notice Passes over a claim that can never settle, as a settled claim of nothing. Anyone may
     /// call with both signatures.
-    /// @dev EIP-712 "Skip(bytes32 agreement,uint32 sequence,uint40 lastCounter)".
+    /// @dev IConsents says what both sign.
     /// @param agreement id of the agreement
     /// @param sequence the claim's: one above the last
     /// @param lastCounter device counters up to it are passed over; at or above the last claimed
@@ -286,11 +279,6 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @return amount token minor units
     function owedTo(address payee, bytes32 agreement) external view returns (uint256 amount);
 
-    /// @notice Says which number the owner's next consents for a device bear.
-    /// @param device keccak256 of the device's name
-    /// @return number how often consents were revoked
-    function consentNumber(bytes32 device) external view returns (uint256 number);
-
     /// @notice Says what is charged for a payee and becomes due at one release time.
     /// @param payee who is to be paid
     /// @param releaseAt the release time
@@ -350,4 +338,8 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @notice Says where disputes are held.
     /// @return contract_ the IDisputes of this rail
     function disputes() external view returns (address contract_);
+
+    /// @notice Says who checks what parties and owners sign.
+    /// @return contract_ the IConsents of this rail
+    function consents() external view returns (address contract_);
 }

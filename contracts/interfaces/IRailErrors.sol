@@ -40,19 +40,6 @@ interface IRailErrors {
     /// @param payee the payee of the mandate
     error PayeeUnexpected(address payee);
 
-    /// @notice The dispute window is longer than the rail allows.
-    /// @param window seconds in the mandate
-    /// @param limit the most that the rail allows
-    error WindowTooLong(uint32 window, uint32 limit);
-
-    /// @notice The payer did not sign this mandate.
-    /// @param payer the payer of the mandate
-    error MandateSignatureInvalid(address payer);
-
-    /// @notice The mandate's expiry is over.
-    /// @param expiry Unix seconds
-    error MandateExpired(uint32 expiry);
-
     /// @notice The batch holds no claim.
     error BatchEmpty();
 
@@ -118,43 +105,16 @@ interface IRailErrors {
     /// @param due Unix seconds from which on the rail can be paused
     error PausedLately(uint256 due);
 
-    /// @notice The device's owner did not consent.
-    /// @param device the device of the mandate
-    /// @param owner the device's owner
-    error OwnerDidNotConsent(bytes32 device, address owner);
-
-    /// @notice Only the device's owner may call.
-    /// @param caller who called
-    /// @param device keccak256 of the device's name
-    error NotOwner(address caller, bytes32 device);
-
     /// @notice The rail, its parts and its token cannot be payees.
     /// @param payee the payee of the mandate
     error PayeeInvalid(address payee);
 
-    /// @notice The bond is zero or above the most that the rail allows.
-    /// @param bond token minor units in the mandate
-    /// @param limit the most that the rail allows
-    error BondOutOfRange(uint48 bond, uint48 limit);
-
-    /// @notice The start lies after the opening or too far before it.
+    /// @notice The start lies within the device's agreement before.
     /// @param start Unix seconds in the mandate
     error StartOutOfRange(uint32 start);
-
-    /// @notice The schedule has an unknown flag.
-    /// @param schedule of the mandate
-    error ScheduleInvalid(uint64 schedule);
-
-    /// @notice The rail does not take agreements about fleets.
-    /// @param fleet of the mandate
-    error FleetUnsupported(bytes32 fleet);
 
     /// @notice The claim cannot be skipped: it is not the next, or its counters fall.
     /// @param agreement id of the agreement
     /// @param sequence of the claim
     error SkipInvalid(bytes32 agreement, uint32 sequence);
-
-    /// @notice Payer or payee did not sign the skip.
-    /// @param signer who was to sign
-    error SkipUnsigned(address signer);
 }

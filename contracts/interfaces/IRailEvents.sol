@@ -41,11 +41,6 @@ interface IRailEvents {
         Mandate mandate
     );
 
-    /// @notice The owner of a device voided its consents.
-    /// @param device keccak256 of the device's name
-    /// @param number that new consents bear
-    event ConsentsRevoked(bytes32 indexed device, uint256 number);
-
     /// @notice Payer and payee passed over a claim: it counts as settled, for nothing.
     /// @param agreement id of the agreement
     /// @param sequence of the claim

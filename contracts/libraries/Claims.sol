@@ -2,8 +2,9 @@
 pragma solidity 0.8.37;
 
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
+import {IRailEvents} from "../interfaces/IRailEvents.sol";
 
-/// @title EIP-712 struct hashes of claims, mandates, attestations and rulings; ids of payments.
+/// @title EIP-712 struct hashes of what parties and oracles sign; ids of payments.
 library Claims {
     bytes32 internal constant CLAIM_TYPE = keccak256(
         "Claim(bytes32 agreement,uint32 sequence,uint40 firstCounter,uint40 lastCounter,"
@@ -18,9 +19,25 @@ library Claims {
         keccak256("Ruling(address rail,bytes32 payment,bool refund)");
     bytes32 internal constant MANDATE_TYPE = keccak256(
         "Mandate(address payer,address payee,bytes32 device,address product,uint48 cap,"
-        "uint16 periodDays,uint32 window,uint32 expiry,uint40 firstCounter,"
-        "uint8 requiredDomain,bytes32 salt,bytes terms)"
+        "uint16 periodDays,uint32 window,uint32 start,uint32 expiry,uint40 firstCounter,"
+        "uint8 requiredDomain,uint48 bond,uint64 schedule,bytes32 fleet,bytes32 cites,"
+        "bytes32 salt,bytes terms)"
     );
+    bytes32 internal constant CONSENT_TYPE =
+        keccak256("Consent(bytes32 device,address product,bytes32 agreement,uint256 number)");
+    bytes32 internal constant SKIP_TYPE =
+        keccak256("Skip(bytes32 agreement,uint32 sequence,uint40 lastCounter)");
+
+    bytes32 private constant DOMAIN_TYPE = keccak256(
+        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    );
+
+    /// @dev EIP-712 domain separator of a rail.
+    function domain(address rail) internal view returns (bytes32) {
+        return keccak256(
+            abi.encode(DOMAIN_TYPE, keccak256("proofrail"), keccak256("2"), block.chainid, rail)
+        );
+    }
 
     /// @dev EIP-712 struct hash of a claim.
     function hash(IPaymentRail.Claim calldata claim) internal pure returns (bytes32) {
@@ -38,7 +55,7 @@ library Claims {
     }
 
     /// @dev EIP-712 struct hash of a mandate: the agreement id.
-    function hash(IPaymentRail.Mandate calldata mandate) internal pure returns (bytes32) {
+    function hash(IRailEvents.Mandate calldata mandate) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
                 MANDATE_TYPE,
@@ -49,13 +66,36 @@ library Claims {
                 mandate.cap,
                 mandate.periodDays,
                 mandate.window,
+                mandate.start,
                 mandate.expiry,
                 mandate.firstCounter,
                 mandate.requiredDomain,
+                mandate.bond,
+                mandate.schedule,
+                mandate.fleet,
+                mandate.cites,
                 mandate.salt,
                 keccak256(mandate.terms)
             )
         );
+    }
+
+    /// @dev EIP-712 struct hash of a device owner's consent; agreement zero: to the product.
+    function consent(bytes32 device, address product, bytes32 agreement, uint256 number)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(CONSENT_TYPE, device, product, agreement, number));
+    }
+
+    /// @dev EIP-712 struct hash of what payer and payee sign to pass over a claim.
+    function skip(bytes32 agreement, uint32 sequence, uint40 lastCounter)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(SKIP_TYPE, agreement, sequence, lastCounter));
     }
 
     /// @dev EIP-712 struct hash of what oracles sign for a batch.

@@ -3,92 +3,54 @@ pragma solidity 0.8.37;
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {CounterGaps} from "../libraries/CounterGaps.sol";
 import {Scratch} from "../libraries/Scratch.sol";
 import {Traits} from "../libraries/Traits.sol";
+import {EnergyBytes} from "./energy/EnergyBytes.sol";
+import {EnergyRules} from "./energy/EnergyRules.sol";
+import {
+    Answer,
+    Charge,
+    Facts,
+    Header,
+    Kind,
+    Stage,
+    State,
+    Step,
+    Terms
+} from "./energy/EnergyTypes.sol";
 
 /// @title Energy by the meter's register, charged by cumulative rounding: no rounding drifts.
-/// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh.
-/// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
-/// uint64 rolloverAt, bool export, uint8 assurance). A register that reaches `rolloverAt` begins at
-/// zero again; 0: it never does. `export`: energy fed into the grid is charged, not energy taken
-/// from it. `assurance`: the least that is taken, which the oracles check; 0 device, 1 gateway,
-/// 2 file.
-/// Facts: abi.encode(uint64 fromRegister, uint64 toRegister, int64 energy, uint40 fromTime,
-/// uint40 toTime, uint8 kind, uint48 register). `register` is the OBIS code of the register that
-/// was read, its six groups A to F. Kinds: 0 actual; 1 estimated, charged ahead of the meter (continuous
-/// terms only); 2 exchanged: `toRegister` is where the new meter begins; 3 late: a stretch that
-/// claims had passed by.
+/// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh;
+/// energy/EnergyBytes.sol says how terms and facts are written. A register that reaches `rollover`
+/// begins at zero again; 0: it never does. `export`: energy fed into the grid is charged, not energy
+/// taken from it. `assurance`: the least that is taken, which the oracles check; 0 device, 1 gateway,
+/// 2 file. `startedAt`: when the start registers were read.
+/// Prices: a claim is charged at the price that holds at its `from`, so the energy between the two
+/// readings around a date counts at the old price. Bands other than 0 are tariff registers: they
+/// need continuous terms, and each claim has a step for every band.
+/// Kinds: actual; estimated, charged ahead of the meter (continuous terms only); exchanged: `to` is
+/// where the new meter begins; late: a stretch of counters that claims passed by, once.
 /// `fromRegister` is an actual reading, never an estimate. `energy` is what is new to the charge:
 /// below zero where an estimate was too high.
 /// A register that begins at zero with each session (OCMF, table 25: B2, B3, C2, C3) is never
 /// compared with the last claim's: what bounds a replay there is that times do not overlap.
-/// Warning: it bounds what a meter may say (the fuse, the register's direction); it cannot know
-/// the truth. What an exchanged meter's last reading was, only the oracles saw.
+/// Warning: it bounds what a meter may say (the fuse, the register's direction, the agreement's
+/// times); it cannot know the truth. What an exchanged meter's last reading was, and that a claim
+/// ends with the first record after a price date, only the oracles saw.
 contract MeteredEnergy is IProduct {
-    enum Kind { Actual, Estimated, Exchanged, Late }
-
-    /// Open keeps the slot non-zero: the first claim costs what the next ones do.
-    enum Stage { None, Open, Claimed }
-
-    struct State {
-        uint64 register; // the last actual reading that a claim ended with
-        uint64 total; // mWh charged so far
-        uint40 time; // of that reading
-        int80 ahead; // mWh charged beyond the register (estimates), or below zero: passed uncharged
-        Stage stage;
-    }
-
-    struct Terms {
-        uint64 pricePerKwh;
-        uint32 fuseWatts;
-        bool continuous;
-        uint64 startRegister;
-        uint64 rolloverAt;
-        bool export_;
-        uint8 assurance;
-    }
-
-    struct Facts {
-        uint64 fromRegister;
-        uint64 toRegister;
-        int64 energy;
-        uint40 fromTime;
-        uint40 toTime;
-        Kind kind;
-        uint48 register;
-    }
-
-    /// 1 is IProduct's OVER_LIMIT; the order is what `refusalName` and the rail's 100 + n speak of.
-    enum Answer {
-        Priced,
-        OverLimit,
-        FactsMalformed,
-        RegisterBackwards,
-        RegisterDiscontinuous,
-        EnergyAboveRegister,
-        EnergyIncomplete,
-        TimeBackwards,
-        FuseExceeded,
-        KindUnexpected, // late facts of counters that are not, or an estimate of sessions
-        DeviceNotActive, // at the time of the last reading, by the registry
-        RegisterNotAgreed // none is named, it counts the other direction, or continuous terms need
-        // one that runs on
-    }
-
     /// @notice A late stretch was charged only as far as the register had risen without a charge.
     /// @param agreement id of the agreement
     /// @param energy what the claim asked for, mWh
     /// @param charged what was charged, mWh
     event LateEnergyCut(bytes32 indexed agreement, uint64 energy, uint64 charged);
 
-    uint256 private constant MWH_PER_KWH = 1_000_000;
-    uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
-    uint256 private constant LEAST_ASSURANCE = 2; // a file
-    uint48 private constant ACTIVE_ENERGY = 0x0800; // groups D and E: a register that counts up
-    // sets of groups C, a bit for each
-    uint256 private constant OF_ONE_SESSION = (3 << 0xb2) | (3 << 0xc2);
-    uint256 private constant IMPORTS = (1 << 0x01) | (1 << 0x98) | (1 << 0x9e) | (0xf << 0xb0);
-    uint256 private constant EXPORTS = (1 << 0x02) | (0xf << 0xc0);
+    /// @notice A correction gave back less, because a dispute had refunded the charge before.
+    /// @param agreement id of the agreement
+    /// @param amount what it did not give back, token minor units
+    event RefundOffset(bytes32 indexed agreement, uint48 amount);
+
+    uint32 private constant GRACE = 1 days; // claims after the agreement's end
 
     /// @notice The rail that may call.
     address public immutable rail;
@@ -96,8 +58,14 @@ contract MeteredEnergy is IProduct {
     IDeviceRegistry public immutable registry;
     /// @notice The terms of each agreement.
     mapping(bytes32 agreement => Terms) public termsOf;
-    /// @notice How far each agreement is charged.
-    mapping(bytes32 agreement => State) public stateOf;
+    /// @notice The prices of an agreement that has several: band (8 bits), from (32), price (32).
+    mapping(bytes32 agreement => uint72[]) public pricesOf;
+    /// @notice How far each band of an agreement is charged.
+    mapping(bytes32 agreement => mapping(uint8 band => State)) public stateOf;
+    /// @notice The counters that claims passed by, see libraries/CounterGaps.sol.
+    mapping(bytes32 agreement => uint256) public gapsOf;
+    /// @notice What was refunded, and not given back by a correction since.
+    mapping(bytes32 agreement => uint48) public refundedOf;
 
     modifier onlyRail() {
         if (msg.sender != rail) revert NotTheRail(msg.sender);
@@ -115,29 +83,45 @@ contract MeteredEnergy is IProduct {
     }
 
     /// @inheritdoc IProduct
+    function version() external pure returns (uint8) {
+        return 2;
+    }
+
+    /// @inheritdoc IProduct
     function traits() external pure returns (uint8) {
         return Traits.LATE;
     }
 
     /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
-        string[12] memory names = [
+        string[14] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "RegisterBackwards", "RegisterDiscontinuous",
             "EnergyAboveRegister", "EnergyIncomplete", "TimeBackwards", "FuseExceeded",
-            "KindUnexpected", "DeviceNotActive", "RegisterNotAgreed"
+            "KindUnexpected", "DeviceNotActive", "RegisterNotAgreed", "TimeAhead",
+            "LateCountersUnknown"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
 
     /// @inheritdoc IProduct
-    function open(bytes32 agreement, bytes32, bytes calldata terms) external onlyRail {
+    function open(bytes32 agreement, bytes32, uint40 start, bytes calldata terms)
+        external
+        onlyRail
+        returns (uint32)
+    {
         // resolve
-        (bool sound, Terms memory agreed) = _terms(terms);
+        (bool sound, Header memory head) = EnergyBytes.header(terms);
         // check
+        sound = sound && head.startedAt <= block.timestamp && start <= type(uint32).max;
         if (!sound) revert TermsMalformed(terms);
         // effect
-        termsOf[agreement] = agreed;
-        stateOf[agreement] = State(agreed.startRegister, 0, 0, 0, Stage.Open);
+        Terms storage agreed = termsOf[agreement];
+        (agreed.rolloverAt, agreed.fuseWatts) = (head.rolloverAt, head.fuseWatts);
+        (agreed.start, agreed.startedAt) = (uint32(start), head.startedAt);
+        (agreed.bands, agreed.prices, agreed.assurance) = (head.bands, head.prices, head.assurance);
+        (agreed.continuous, agreed.export_) = (head.continuous, head.export_);
+        if (!_keepPrices(agreement, agreed, terms)) revert TermsMalformed(terms);
+        return GRACE;
     }
 
     /// @inheritdoc IProduct
@@ -152,219 +136,147 @@ contract MeteredEnergy is IProduct {
         }
     }
 
+    /// @inheritdoc IProduct
+    /// @dev Only estimates are ever corrected: what was refunded before they began is forgotten.
+    function refunded(bytes32 agreement, uint48 amount) external onlyRail {
+        refundedOf[agreement] += amount;
+    }
+
+    /// @dev Prices in order of band and time, the first of each band from the beginning on; a total
+    /// and its parts are never charged together.
+    function _keepPrices(bytes32 agreement, Terms storage agreed, bytes calldata raw)
+        private
+        returns (bool)
+    {
+        (uint256 seen, uint72 previous) = (0, 0);
+        for (uint256 i; i < agreed.prices; ++i) {
+            uint72 entry = EnergyBytes.priceEntry(raw, agreed.bands, i);
+            uint8 band = uint8(entry >> 64);
+            if (i != 0 && entry >> 32 <= previous >> 32) return false;
+            if (i == 0 || band != uint8(previous >> 64)) {
+                if (uint32(entry >> 32) != 0 || seen == agreed.bands) return false;
+                if (band == 0 ? agreed.bands != 1 : !agreed.continuous) return false;
+                uint64 register = EnergyBytes.startRegister(raw, seen++);
+                if (agreed.rolloverAt != 0 && register >= agreed.rolloverAt) return false;
+                uint32 time = agreed.startedAt == 0 ? agreed.start : agreed.startedAt;
+                Stage stage = register == 0 ? Stage.Open : Stage.Anchored;
+                stateOf[agreement][band] = State(register, 0, 0, time, 0, stage);
+            }
+            if (agreed.prices == 1) (agreed.band, agreed.price) = (band, uint32(entry));
+            else pricesOf[agreement].push(entry);
+            previous = entry;
+        }
+        return seen == agreed.bands;
+    }
+
     function _price(Quote calldata quote) private returns (int48, Answer) {
         // resolve
-        (bool sound, Facts memory facts) = _facts(quote.facts);
-        if (!sound) return (0, Answer.FactsMalformed);
+        (bool sound, Facts memory facts) = EnergyBytes.facts(quote.facts);
         Terms memory terms = termsOf[quote.agreement];
-        State memory state = stateOf[quote.agreement];
+        if (!sound || facts.steps != terms.bands) return (0, Answer.FactsMalformed);
         // check
         if ((facts.kind == Kind.Late) != quote.late) return (0, Answer.KindUnexpected);
-        (Answer answer, int256 charged, int256 ahead) = _judge(terms, state, facts);
+        (bool open_, uint256 gaps, bool passes) = _gaps(quote);
+        if (!open_) return (0, Answer.LateCountersUnknown);
+        Answer answer = EnergyRules.times(terms, facts, quote.until);
         if (answer != Answer.Priced) return (0, answer);
-        if (!registry.activeAt(quote.device, facts.toTime)) return (0, Answer.DeviceNotActive);
-        int256 total = int256(uint256(state.total)) + charged;
-        if (total < 0 || total > int256(uint256(type(uint64).max)) || ahead != int80(ahead)) {
-            return (0, Answer.FactsMalformed);
-        }
-        int256 amount = _owed(uint256(total), terms) - _owed(state.total, terms);
+        State[] memory states = new State[](facts.steps);
+        uint8[] memory bands = new uint8[](facts.steps);
+        int256 amount;
+        int256 cut;
+        bool outstanding;
+        (answer, amount, cut, outstanding) = _steps(quote, terms, facts, states, bands);
+        if (answer != Answer.Priced) return (0, answer);
+        if (!registry.activeAt(quote.device, facts.to)) return (0, Answer.DeviceNotActive);
         if (amount != int48(amount) || amount > int256(uint256(quote.limit))) {
             return (0, Answer.OverLimit);
         }
         // effect
-        stateOf[quote.agreement] = _after(state, facts, uint64(uint256(total)), int80(ahead));
+        for (uint256 i; i < states.length; ++i) stateOf[quote.agreement][bands[i]] = states[i];
+        if (passes) gapsOf[quote.agreement] = gaps;
+        if (facts.kind == Kind.Estimated && !outstanding) _forget(quote.agreement);
+        if (amount < 0) amount += _offset(quote.agreement, amount);
         // event
-        if (charged < facts.energy) {
-            emit LateEnergyCut(quote.agreement, uint64(facts.energy), uint64(uint256(charged)));
+        if (cut > 0) {
+            int64 asked = EnergyBytes.step(quote.facts, 0).energy;
+            emit LateEnergyCut(quote.agreement, uint64(asked), uint64(uint256(asked - cut)));
         }
         return (int48(amount), Answer.Priced);
     }
 
-    function _after(State memory state, Facts memory facts, uint64 total, int80 ahead)
-        private pure returns (State memory)
+    /// @dev Whether the counters may be claimed, and the gaps that are open after the claim.
+    function _gaps(Quote calldata quote)
+        private view returns (bool open_, uint256 gaps, bool changed)
     {
-        if (facts.kind == Kind.Late) {
-            return State(state.register, total, state.time, ahead, state.stage);
+        if (quote.late) {
+            gaps = gapsOf[quote.agreement];
+            (open_, gaps) = CounterGaps.without(gaps, quote.firstCounter, quote.lastCounter);
+            return (open_, gaps, true);
         }
-        if (_ofOneSession(facts.register)) { // the register that runs on was not read
-            return State(state.register, total, facts.toTime, ahead, state.stage);
-        }
-        if (facts.kind == Kind.Estimated) {
-            return State(facts.fromRegister, total, facts.fromTime, ahead, Stage.Claimed);
-        }
-        return State(facts.toRegister, total, facts.toTime, ahead, Stage.Claimed);
+        if (uint256(quote.firstCounter) == uint256(quote.claimedTo) + 1) return (true, 0, false);
+        gaps = gapsOf[quote.agreement];
+        return (true, CounterGaps.passed(gaps, quote.claimedTo, quote.firstCounter), true);
     }
 
-    /// @dev What the claim charges (mWh, below zero for a debt), and what is charged ahead after it.
-    function _judge(Terms memory terms, State memory state, Facts memory facts)
-        private pure returns (Answer, int256 charged, int256 ahead)
+    /// @dev Judges the step of each band. `states` and `bands` get what is to be kept; `cut` is what
+    /// a late claim asked for in vain (mWh), `outstanding` whether an estimate waits for its
+    /// correction.
+    function _steps(
+        Quote calldata quote,
+        Terms memory terms,
+        Facts memory facts,
+        State[] memory states,
+        uint8[] memory bands
+    ) private view returns (Answer, int256 amount, int256 cut, bool outstanding) {
+        int256 flow;
+        for (uint256 i; i < states.length; ++i) {
+            Step memory step = EnergyBytes.step(quote.facts, i);
+            uint8 band = uint8(step.register >> 8); // group E
+            (bool priced, uint256 price_) = _priceAt(quote.agreement, terms, band, facts.from);
+            bool inOrder = i == 0 || band > bands[i - 1];
+            if (!priced || !inOrder || !EnergyRules.isAgreed(terms, step.register)) {
+                return (Answer.RegisterNotAgreed, 0, 0, false);
+            }
+            State memory state = stateOf[quote.agreement][band];
+            outstanding = outstanding || state.ahead > 0;
+            Charge memory charge = EnergyRules.judge(terms, state, facts, step);
+            if (charge.answer != Answer.Priced) return (charge.answer, 0, 0, false);
+            (bool fits, int256 owed) = EnergyRules.advance(state, facts, step, charge, price_);
+            if (!fits) return (Answer.FactsMalformed, 0, 0, false);
+            amount += owed;
+            flow += charge.flow;
+            cut += step.energy - charge.energy;
+            (states[i], bands[i]) = (state, band);
+        }
+        bool fused = EnergyRules.passes(terms, flow, facts.from, facts.to);
+        if (!fused) return (Answer.FuseExceeded, 0, 0, false);
+        return (Answer.Priced, amount, cut, outstanding);
+    }
+
+    /// @dev The price of a band that holds at a time. Prices are in order, so the last one counts.
+    function _priceAt(bytes32 agreement, Terms memory terms, uint8 band, uint32 time)
+        private view returns (bool known, uint256 price_)
     {
-        if (!_isAgreed(terms, facts.register)) return (Answer.RegisterNotAgreed, 0, 0);
-        uint256 end = terms.rolloverAt;
-        if (end != 0 && (facts.fromRegister >= end || facts.toRegister >= end)) {
-            return (Answer.FactsMalformed, 0, 0);
-        }
-        if (facts.toTime < facts.fromTime) return (Answer.TimeBackwards, 0, 0);
-        if (_ofOneSession(facts.register)) return _judgeOneSession(terms, state, facts);
-        if (facts.kind == Kind.Late) return _judgeLate(terms, state, facts);
-        if (terms.continuous) return _judgeContinuous(terms, state, facts);
-        if (facts.kind == Kind.Estimated) return (Answer.KindUnexpected, 0, 0);
-        return _judgeSessions(terms, state, facts);
-    }
-
-    /// @dev Every step of the register is charged, so the claim begins where the last one ended.
-    function _judgeContinuous(Terms memory terms, State memory state, Facts memory facts)
-        private pure returns (Answer, int256, int256)
-    {
-        if (_anchored(terms, state) && facts.fromRegister != state.register) {
-            if (facts.fromRegister < state.register) return (Answer.RegisterBackwards, 0, 0);
-            return (Answer.RegisterDiscontinuous, 0, 0);
-        }
-        (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
-        if (facts.kind == Kind.Exchanged) {
-            rise = facts.energy + state.ahead;
-            forwards = rise >= 0;
-        }
-        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
-        if (facts.energy > rise - state.ahead) return (Answer.EnergyAboveRegister, 0, 0);
-        if (facts.energy < rise - state.ahead) return (Answer.EnergyIncomplete, 0, 0);
-        if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
-        if (!_fits(terms, rise, facts.fromTime, facts.toTime)) return (Answer.FuseExceeded, 0, 0);
-        return (Answer.Priced, facts.energy, facts.kind == Kind.Estimated ? rise : int256(0));
-    }
-
-    /// @dev Only what lies between a begin and an end is charged; the rest passes by uncharged.
-    function _judgeSessions(Terms memory terms, State memory state, Facts memory facts)
-        private pure returns (Answer, int256, int256)
-    {
-        if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
-        uint64 last = _anchored(terms, state) ? state.register : facts.fromRegister;
-        (bool forwards, int256 gap) = _counted(terms, last, facts.fromRegister);
-        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
-        if (facts.fromRegister < last && !_fits(terms, gap, state.time, facts.fromTime)) {
-            return (Answer.RegisterBackwards, 0, 0);
-        }
-        int256 rise = facts.energy;
-        if (facts.kind != Kind.Exchanged) {
-            (forwards, rise) = _counted(terms, facts.fromRegister, facts.toRegister);
-        }
-        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
-        int256 passed = gap + rise - facts.energy;
-        return (_fair(terms, facts, rise), facts.energy, state.ahead - passed);
-    }
-
-    /// @dev A session of a register that begins with it. Late, nothing would bound it: no time order,
-    /// and no register that rose without a charge.
-    function _judgeOneSession(Terms memory terms, State memory state, Facts memory facts)
-        private pure returns (Answer, int256, int256)
-    {
-        if (facts.kind != Kind.Actual) return (Answer.KindUnexpected, 0, 0);
-        if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
-        if (facts.toRegister < facts.fromRegister) return (Answer.RegisterBackwards, 0, 0);
-        int256 rise = int256(uint256(facts.toRegister)) - int256(uint256(facts.fromRegister));
-        return (_fair(terms, facts, rise), facts.energy, int256(state.ahead) + facts.energy);
-    }
-
-    /// @dev Charged as far as the register rose by without a charge: the claims that followed may have
-    /// used that up, which no oracle can know beforehand, so it cuts and does not refuse.
-    function _judgeLate(Terms memory terms, State memory state, Facts memory facts)
-        private pure returns (Answer, int256 charged, int256)
-    {
-        (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
-        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
-        if (facts.toTime <= state.time && state.ahead < 0) charged = -int256(state.ahead);
-        if (facts.energy < charged) charged = facts.energy;
-        return (_fair(terms, facts, rise), charged, state.ahead + charged);
-    }
-
-    /// @dev No more than the register rose by, and no more than the fuse lets through.
-    function _fair(Terms memory terms, Facts memory facts, int256 rise)
-        private pure returns (Answer)
-    {
-        if (facts.energy < 0) return Answer.FactsMalformed;
-        if (facts.energy > rise) return Answer.EnergyAboveRegister;
-        if (!_fits(terms, facts.energy, facts.fromTime, facts.toTime)) return Answer.FuseExceeded;
-        return Answer.Priced;
-    }
-
-    /// @dev Whether it is a register of total active energy in the direction of the terms, and one
-    /// that runs on where they are continuous. OCMF, table 25; 98 and 9E are vendors' registers.
-    function _isAgreed(Terms memory terms, uint48 register) private pure returns (bool) {
-        uint48 last = register & 0xff; // group F: the present value, not a historical one
-        if (register >> 40 != 1 || (register >> 8) & 0xffff != ACTIVE_ENERGY) return false;
-        if (last != 0xff && last != 0) return false;
-        uint256 agreed = terms.export_ ? EXPORTS : IMPORTS;
-        if (terms.continuous) agreed &= ~OF_ONE_SESSION;
-        return (agreed >> _counts(register)) & 1 == 1;
-    }
-
-    /// @dev Whether it begins at zero with each session: groups C of B2, B3, C2 and C3.
-    function _ofOneSession(uint48 register) private pure returns (bool) {
-        return (OF_ONE_SESSION >> _counts(register)) & 1 == 1;
-    }
-
-    /// @dev Group C of the OBIS code: what the register counts.
-    function _counts(uint48 register) private pure returns (uint48) {
-        return (register >> 24) & 0xff;
-    }
-
-    /// @dev A start register of 0 says "not known": the first claim may begin anywhere.
-    function _anchored(Terms memory terms, State memory state) private pure returns (bool) {
-        return state.stage == Stage.Claimed || terms.startRegister != 0;
-    }
-
-    /// @dev What the register rose by between two readings, also where it passed its rollover.
-    function _counted(Terms memory terms, uint64 from, uint64 to)
-        private pure returns (bool forwards, int256)
-    {
-        unchecked { // 64 bits each
-            int256 rise = int256(uint256(to)) - int256(uint256(from));
-            if (rise < 0) rise += int256(uint256(terms.rolloverAt));
-            return (rise >= 0, rise);
+        if (terms.prices == 1) return (band == terms.band, terms.price);
+        uint72[] storage prices = pricesOf[agreement];
+        for (uint256 i; i < terms.prices; ++i) {
+            uint72 entry = prices[i];
+            if (uint8(entry >> 64) == band && uint32(entry >> 32) <= time) {
+                (known, price_) = (true, uint32(entry));
+            }
         }
     }
 
-    /// @dev One mWh is 3.6 watt-seconds; `rise` is not below zero.
-    function _fits(Terms memory terms, int256 rise, uint40 from, uint40 to)
-        private pure returns (bool)
-    {
-        unchecked { // `to` is not before `from`, and no factor has more than 81 bits
-            uint256 duration = uint256(to) - from + GRACE_SECONDS;
-            return uint256(rise) * 36 <= uint256(terms.fuseWatts) * duration * 10;
-        }
+    /// @dev What was refunded is not given back again: the part of a correction that it covers.
+    function _offset(bytes32 agreement, int256 amount) private returns (int256 part) {
+        int256 refund = int256(uint256(refundedOf[agreement]));
+        if (refund == 0) return 0;
+        part = -amount < refund ? -amount : refund;
+        refundedOf[agreement] = uint48(uint256(refund - part));
+        emit RefundOffset(agreement, uint48(uint256(part)));
     }
 
-    /// @dev Rounded down: what is left of a unit is charged once the unit is whole.
-    function _owed(uint256 total, Terms memory terms) private pure returns (int256) {
-        return int256(total * terms.pricePerKwh / MWH_PER_KWH);
-    }
-
-    function _terms(bytes calldata raw) private pure returns (bool, Terms memory terms) {
-        if (raw.length != 224) return (false, terms);
-        uint256[7] memory word = abi.decode(raw, (uint256[7]));
-        bool sound = (word[0] | word[3] | word[4]) <= type(uint64).max
-            && word[1] <= type(uint32).max && word[1] != 0 && word[2] <= 1
-            && (word[4] == 0 || word[3] < word[4]) && word[5] <= 1 && word[6] <= LEAST_ASSURANCE;
-        (terms.pricePerKwh, terms.fuseWatts) = (uint64(word[0]), uint32(word[1]));
-        (terms.continuous, terms.startRegister) = (word[2] == 1, uint64(word[3]));
-        terms.rolloverAt = uint64(word[4]);
-        (terms.export_, terms.assurance) = (word[5] == 1, uint8(word[6]));
-        return (sound, terms);
-    }
-
-    /// @dev Read word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
-    function _facts(bytes calldata raw) private pure returns (bool, Facts memory facts) {
-        if (raw.length != 224) return (false, facts);
-        uint256[7] memory word = abi.decode(raw, (uint256[7]));
-        bool sound = (word[0] | word[1]) <= type(uint64).max
-            && int64(int256(word[2])) == int256(word[2])
-            && (word[3] | word[4]) <= type(uint40).max && word[5] <= uint8(type(Kind).max)
-            && word[6] <= type(uint48).max;
-        if (!sound) return (false, facts);
-        (facts.fromRegister, facts.toRegister) = (uint64(word[0]), uint64(word[1]));
-        (facts.energy, facts.kind) = (int64(int256(word[2])), Kind(word[5]));
-        (facts.fromTime, facts.toTime) = (uint40(word[3]), uint40(word[4]));
-        facts.register = uint48(word[6]);
-        return (true, facts);
+    function _forget(bytes32 agreement) private {
+        if (refundedOf[agreement] != 0) refundedOf[agreement] = 0;
     }
 }

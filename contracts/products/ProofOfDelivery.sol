@@ -15,7 +15,9 @@ import {Traits} from "../libraries/Traits.sol";
 /// Lateness: lateBpsPerHour for each hour begun after dueAt, at most lateMaxBps, of the units that
 /// came so late. Breaches: breachBps for too cold, the same for too hot, shockBps for a shock, at
 /// most breachMaxBps, of the units received; what nobody measured costs as one breach until it is.
-/// A record signed after the deadline pays nothing; it may still give back.
+/// A record signed after the deadline pays nothing; it may still give back. One signed before the
+/// agreement's start, or later than now, is refused. What a dispute refunded, no withdrawal gives back
+/// again.
 /// Terms: abi.encode of Terms, facts: abi.encode of Facts. Temperatures are hundredths of a degree
 /// Celsius, shocks thousandths of standard gravity, times Unix seconds, shares basis points.
 /// Every claim brings a signature of the recipient's over a SHA-256 digest that no claim brought
@@ -72,16 +74,18 @@ contract ProofOfDelivery is IProduct {
 
     /// Sums over the statements that stand, and what was charged for them: two slots.
     struct State {
-        int64 received;
-        int64 accepted;
-        int80 lateness; // units x basis points
+        int56 received;
+        int56 accepted;
+        int64 lateness; // units x basis points
         uint48 charged;
+        uint32 start; // what was signed before it is refused
         int32 pickups;
         int32 thermometers; // statements with a temperature
         int32 accelerometers; // statements with a shock reading
         int32 cold;
         int32 hot;
         int32 shocks;
+        uint48 refunded; // by disputes, and not given back by a withdrawal since
     }
 
     /// 1 is IProduct's OVER_LIMIT; the order is what `refusalName` and the rail's 100 + n speak of.
@@ -93,7 +97,9 @@ contract ProofOfDelivery is IProduct {
         DeadlinePassed,
         DeviceNotActive,
         SignatureUsed,
-        SignatureInvalid
+        SignatureInvalid,
+        TimeBackwards, // signed before the agreement's start
+        TimeAhead // signed after the agreement's end, or later than now
     }
 
     /// @notice A record signed after the deadline would have earned more, which is not paid.
@@ -101,6 +107,12 @@ contract ProofOfDelivery is IProduct {
     /// @param amount what is not paid, token minor units
     event MilestoneCut(bytes32 indexed agreement, uint256 amount);
 
+    /// @notice A withdrawal gave back less, because a dispute had refunded the charge before.
+    /// @param agreement id of the agreement
+    /// @param amount what it did not give back, token minor units
+    event RefundOffset(bytes32 indexed agreement, uint48 amount);
+
+    uint32 private constant GRACE = 1 days; // claims after the agreement's end
     uint8 private constant TEMPERATURE = 1;
     uint8 private constant SHOCK = 2;
     uint256 private constant BPS = 10_000;
@@ -138,31 +150,42 @@ contract ProofOfDelivery is IProduct {
     }
 
     /// @inheritdoc IProduct
+    function version() external pure returns (uint8) {
+        return 2;
+    }
+
+    /// @inheritdoc IProduct
     function traits() external pure returns (uint8) {
         return Traits.SHARED;
     }
 
     /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
-        string[8] memory names = [
+        string[10] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "QuantityExceeded", "DeadlinePassed",
-            "DeviceNotActive", "SignatureUsed", "SignatureInvalid"
+            "DeviceNotActive", "SignatureUsed", "SignatureInvalid", "TimeBackwards", "TimeAhead"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
 
     /// @inheritdoc IProduct
-    function open(bytes32 agreement, bytes32 device, bytes calldata terms) external onlyRail {
+    function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
+        external
+        onlyRail
+        returns (uint32)
+    {
         // check
-        if (!_fits(terms, TERMS_BITS)) revert TermsMalformed(terms);
+        if (!_fits(terms, TERMS_BITS) || start > type(uint32).max) revert TermsMalformed(terms);
         // resolve
         Terms memory agreed = abi.decode(terms, (Terms));
         if (!_sound(agreed, device)) revert TermsMalformed(terms);
         // effect
         dealOf[agreement] = agreed.deal;
+        stateOf[agreement].start = uint32(start);
         // the one signature of this key that everybody has seen: its proof of possession
         address owner = registry.ownerOf(device);
         used[sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, device, owner))] = true;
+        return GRACE;
     }
 
     /// @inheritdoc IProduct
@@ -174,6 +197,11 @@ contract ProofOfDelivery is IProduct {
         }
     }
 
+    /// @inheritdoc IProduct
+    function refunded(bytes32 agreement, uint48 amount) external onlyRail {
+        stateOf[agreement].refunded += amount;
+    }
+
     function _price(Quote calldata quote) private returns (int48, Answer) {
         // resolve
         (bool sound, Facts memory facts) = _facts(quote.facts);
@@ -181,6 +209,8 @@ contract ProofOfDelivery is IProduct {
         Deal memory deal = dealOf[quote.agreement];
         State memory state = stateOf[quote.agreement];
         // check
+        if (facts.signedAt < state.start) return (0, Answer.TimeBackwards);
+        if (facts.signedAt > quote.until) return (0, Answer.TimeAhead);
         Answer answer = _judge(quote.device, deal, facts);
         if (answer != Answer.Priced) return (0, answer);
         bool changes = stands[quote.agreement][facts.statement] == facts.withdrawn;
@@ -193,9 +223,12 @@ contract ProofOfDelivery is IProduct {
         used[facts.digest] = true;
         if (changes) stands[quote.agreement][facts.statement] = !facts.withdrawn;
         state.charged = uint48(uint256(int256(uint256(state.charged)) + amount));
+        uint48 offset = amount < 0 ? uint48(_within(-amount, state.refunded)) : 0;
+        (state.refunded, amount) = (state.refunded - offset, amount + int256(uint256(offset)));
         stateOf[quote.agreement] = state;
         // event
         if (cut != 0) emit MilestoneCut(quote.agreement, cut);
+        if (offset != 0) emit RefundOffset(quote.agreement, offset);
         return (int48(amount), Answer.Priced);
     }
 
@@ -216,10 +249,10 @@ contract ProofOfDelivery is IProduct {
     /// @dev Adds a statement to the sums, or takes a withdrawn one out of them again.
     function _move(State memory state, Deal memory deal, Facts memory facts) private pure {
         int32 sign = facts.withdrawn ? -1 : int32(1);
-        state.received += int64(sign) * int64(uint64(facts.received));
-        state.accepted += int64(sign) * int64(uint64(facts.accepted));
+        state.received += int56(sign) * int56(uint56(facts.received));
+        state.accepted += int56(sign) * int56(uint56(facts.accepted));
         int256 late = int256(uint256(facts.received) * _lateBps(deal, facts.deliveredAt));
-        state.lateness += int80(int256(sign) * late);
+        state.lateness += int64(int256(sign) * late);
         if (facts.pickedUpAt != 0) state.pickups += sign;
         if (facts.sensed & TEMPERATURE != 0) {
             state.thermometers += sign;

@@ -7,28 +7,26 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {RailState} from "./RailState.sol";
 
-/// @title What payees owe to agreements: debts wait in a queue for the payee's next money.
-/// @notice Holds the queues, `repay` and `owed`. Nothing here looks at the pause.
+/// @title What payees owe to agreements: one debt per payee and agreement, the oldest first.
+/// @notice Holds the queues, `repay` and `owed`. Nothing here looks at the pause. However many
+/// debts there are, none shields another: what is owed never leaves the rail (RailPayouts).
 abstract contract RailDebts is RailState {
     using SafeERC20 for IERC20;
 
-    /// @notice The most debts that one call pays.
+    /// @notice The most agreements whose debts one call pays.
     uint256 public constant MAX_DEBTS = 32;
 
-    struct Debt {
-        bytes32 agreement;
-        uint48 amount;
-    }
-
-    /// One slot: the open debts are those numbered from `first` to `end`, `end` left out.
+    /// One slot: the agreements from `first` to `end`, `end` left out, may have open debts.
     struct Queue {
         uint64 owed;
         uint64 first;
         uint64 end;
     }
 
+    /// @inheritdoc IPaymentRail
+    mapping(address payee => mapping(bytes32 agreement => uint256)) public owedTo;
     mapping(address payee => Queue) private _queueOf;
-    mapping(address payee => mapping(uint256 number => Debt)) private _debts;
+    mapping(address payee => mapping(uint256 number => bytes32 agreement)) private _creditors;
 
     /// @inheritdoc IPaymentRail
     function repay(uint256 amount) external nonReentrant {
@@ -47,16 +45,32 @@ abstract contract RailDebts is RailState {
     }
 
     /// @inheritdoc IPaymentRail
-    function owed(address payee) external view returns (uint256) {
+    function owed(address payee) public view returns (uint256) {
         return _queueOf[payee].owed;
     }
 
-    function _owe(address payee, bytes32 agreement, uint48 amount) internal {
+    function _owe(address payee, bytes32 agreement, uint256 amount) internal {
+        if (amount == 0) return;
         Queue memory queue = _queueOf[payee];
-        _debts[payee][queue.end++] = Debt({agreement: agreement, amount: amount});
-        queue.owed += amount;
+        if (owedTo[payee][agreement] == 0) _creditors[payee][queue.end++] = agreement;
+        owedTo[payee][agreement] += amount;
+        queue.owed += uint64(amount);
         _queueOf[payee] = queue;
-        _paidTotals.owed += amount;
+        _paidTotals.owed += uint64(amount);
+    }
+
+    /// @dev Takes back up to `amount` of a debt that no longer stands.
+    function _cancelDebt(address payee, bytes32 agreement, uint256 amount)
+        internal
+        returns (uint256 cancelled)
+    {
+        uint256 debt = owedTo[payee][agreement];
+        cancelled = amount < debt ? amount : debt;
+        if (cancelled == 0) return 0;
+        owedTo[payee][agreement] = debt - cancelled; // its place in the queue may stay, empty
+        _queueOf[payee].owed -= uint64(cancelled);
+        _paidTotals.owed -= uint64(cancelled);
+        emit DebtCancelled(agreement, payee, cancelled);
     }
 
     /// @dev Puts up to `money` into the escrows that the payee owes to, oldest debt first. The
@@ -67,20 +81,25 @@ abstract contract RailDebts is RailState {
         uint256 stop = uint256(queue.first) + MAX_DEBTS;
         if (stop > queue.end) stop = queue.end;
         while (paid < money && queue.first < stop) {
-            Debt memory debt = _debts[payee][queue.first];
-            uint256 part = money - paid;
-            if (part < debt.amount) {
-                _debts[payee][queue.first].amount = debt.amount - uint48(part);
-            } else {
-                part = debt.amount;
-                delete _debts[payee][queue.first++];
-            }
+            bytes32 agreement = _creditors[payee][queue.first];
+            uint256 debt = owedTo[payee][agreement];
+            uint256 part = money - paid < debt ? money - paid : debt;
+            if (part != 0) _payBack(payee, agreement, debt - part, part);
             paid += part;
-            _addEscrow(_agreements[debt.agreement], part);
-            emit DebtPaid(debt.agreement, payee, part);
+            if (part == debt) delete _creditors[payee][queue.first++];
         }
         queue.owed -= uint64(paid);
         _queueOf[payee] = queue;
         _paidTotals.owed -= uint64(paid);
+    }
+
+    /// @dev Money that is back in the escrow can be charged again: the cap gets its room back.
+    function _payBack(address payee, bytes32 agreement, uint256 left, uint256 part) private {
+        Agreement storage agreement_ = _agreements[agreement];
+        uint256 spent = agreement_.live.spent;
+        owedTo[payee][agreement] = left;
+        agreement_.live.spent = spent > part ? uint48(spent - part) : 0;
+        _addEscrow(agreement_, part);
+        emit DebtPaid(agreement, payee, part);
     }
 }

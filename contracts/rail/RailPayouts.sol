@@ -8,23 +8,44 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IEuroToken} from "../interfaces/IEuroToken.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
+import {IProduct} from "../interfaces/IProduct.sol";
+import {Disputes} from "../Disputes.sol";
 import {Claims} from "../libraries/Claims.sol";
 import {RailDebts} from "./RailDebts.sol";
 
-/// @title How settled money leaves: the dispute window, releases and withdrawals.
-/// @notice Holds what happens to a payment after its settlement. Nothing here looks at the pause.
+/// @title How settled money leaves: releases, withdrawals, and payments that a dispute freezes.
+/// @notice Debts come first on every way out: what a payee owes stays in the rail until its debts
+/// are paid. Nothing here looks at the pause.
 abstract contract RailPayouts is RailDebts {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
+    /// One slot: how strangers may cause a payee's orders.
+    struct PayoutLimits {
+        uint48 minimum;
+        uint32 lastDay;
+    }
+
     uint256 private constant CENT = 10_000; // token minor units
 
     /// @inheritdoc IPaymentRail
-    function setPayoutAccount(bytes32 account) external {
+    address public immutable disputes;
+    /// @inheritdoc IPaymentRail
+    mapping(address payee => bytes32) public payoutAccount;
+    /// @inheritdoc IPaymentRail
+    mapping(address payee => PayoutLimits) public payoutLimits;
+
+    constructor() {
+        disputes = address(new Disputes(this, token, committee, registry, authority()));
+    }
+
+    /// @inheritdoc IPaymentRail
+    function setPayoutAccount(bytes32 account, uint48 minimum) external {
         // effect
         payoutAccount[msg.sender] = account;
+        payoutLimits[msg.sender].minimum = minimum;
         // event
-        emit PayoutAccountSet(msg.sender, account);
+        emit PayoutAccountSet(msg.sender, account, minimum);
     }
 
     /// @inheritdoc IPaymentRail
@@ -32,13 +53,14 @@ abstract contract RailPayouts is RailDebts {
         // resolve
         bytes32 account = payoutAccount[payee];
         uint256 matured = _takeMatured(payee, releaseTimes);
-        uint256 rest = matured - _payDebts(payee, matured);
-        uint256 whole = account == 0 ? 0 : _wholeCents(rest + withdrawable[payee]);
-        // check
-        if (matured == 0 && whole == 0) revert NothingDue(payee);
-        // effect
+        // effect: what matured may still be kept back for debts
         _totals.pending -= matured.toUint64();
-        _addWithdrawable(payee, rest);
+        _addWithdrawable(payee, matured);
+        uint256 paid = _payDebtsFirst(payee);
+        uint256 whole = account == 0 ? 0 : _orderable(payee);
+        // check
+        if (matured == 0 && whole == 0 && paid == 0) revert NothingDue(payee);
+        // effect
         if (whole != 0) {
             _takeWithdrawable(payee, whole);
             _paidTotals.redeemed += whole.toUint64();
@@ -51,11 +73,13 @@ abstract contract RailPayouts is RailDebts {
 
     /// @inheritdoc IPaymentRail
     function withdraw(address to, uint256 amount) external nonReentrant {
+        // effect, event
+        _payDebtsFirst(msg.sender);
         // resolve
-        uint256 have = withdrawable[msg.sender];
+        uint256 free = _free(msg.sender);
         // check
         if (amount == 0) revert NothingDue(msg.sender);
-        if (amount > have) revert BalanceShort(have, amount);
+        if (amount > free) revert BalanceShort(free, amount);
         // effect
         _takeWithdrawable(msg.sender, amount);
         // event
@@ -65,7 +89,7 @@ abstract contract RailPayouts is RailDebts {
     }
 
     /// @inheritdoc IPaymentRail
-    function dispute(
+    function freeze(
         bytes32 agreement,
         uint32 sequence,
         Outcome calldata outcome,
@@ -75,16 +99,13 @@ abstract contract RailPayouts is RailDebts {
         // resolve
         Agreement storage agreement_ = _existing(agreement);
         bytes32 payment = Claims.payment(agreement, sequence);
-        Dispute memory dispute_ = frozen[payment];
         uint48 amount = outcome.amount > 0 ? uint48(outcome.amount) : 0;
         // check
-        if (msg.sender != agreement_.payer && !_wardenMay(agreement_.device)) {
-            revert NotParty(msg.sender);
-        }
-        if (settledAt[root] == 0 || !MerkleProof.verify(proof, root, Claims.leaf(outcome))) {
+        _requireDisputes();
+        if (settledAt[root].time == 0 || !MerkleProof.verify(proof, root, Claims.leaf(outcome))) {
             revert ProofInvalid(root);
         }
-        if (outcome.payment != payment || amount == 0 || dispute_.agreement != 0) {
+        if (outcome.payment != payment || amount == 0 || frozen[payment].agreement != 0) {
             revert NotDisputable(payment);
         }
         if (block.timestamp >= outcome.releaseAt) revert WindowOver(outcome.releaseAt);
@@ -92,59 +113,39 @@ abstract contract RailPayouts is RailDebts {
         pending[outcome.payee][outcome.releaseAt] -= amount;
         _totals.pending -= amount;
         _paidTotals.frozen += amount;
-        frozen[payment] = Dispute({agreement: agreement, amount: amount, payee: outcome.payee});
+        frozen[payment] = Frozen({agreement: agreement, amount: amount, payee: outcome.payee});
         // event
         emit PaymentDisputed(payment, agreement_.payer, outcome.payee, amount);
     }
 
     /// @inheritdoc IPaymentRail
-    function concede(bytes32 payment) external nonReentrant {
-        // resolve, check
-        Agreement storage agreement_ = _disputed(payment);
-        if (msg.sender != frozen[payment].payee) revert NotParty(msg.sender);
-        // effect, event
-        _endDispute(payment, agreement_, true);
-    }
-
-    /// @inheritdoc IPaymentRail
-    function retract(bytes32 payment) external nonReentrant {
-        // resolve, check
-        Agreement storage agreement_ = _disputed(payment);
-        if (msg.sender != agreement_.payer) revert NotParty(msg.sender);
-        // effect, event
-        _endDispute(payment, agreement_, false);
-    }
-
-    /// @inheritdoc IPaymentRail
-    function rule(bytes32 payment, bool refund, bytes[] calldata signatures)
-        external
-        nonReentrant
-    {
-        // resolve, check
-        Agreement storage agreement_ = _disputed(payment);
-        committee.rulingQuorum(payment, refund, signatures);
-        // effect, event
-        _endDispute(payment, agreement_, refund);
-    }
-
-    function _disputed(bytes32 payment) private view returns (Agreement storage) {
-        Dispute memory dispute_ = frozen[payment];
-        if (dispute_.amount == 0) revert NotDisputed(payment);
-        return _agreements[dispute_.agreement];
-    }
-
-    function _endDispute(bytes32 payment, Agreement storage agreement_, bool refund) private {
-        Dispute memory dispute_ = frozen[payment];
-        uint48 amount = dispute_.amount;
+    function unfreeze(bytes32 payment, bool refund) external nonReentrant {
+        // resolve
+        Frozen memory frozen_ = frozen[payment];
+        // check
+        _requireDisputes();
+        if (frozen_.amount == 0) revert NotDisputed(payment);
+        // effect
         frozen[payment].amount = 0; // the agreement stays: a payment is disputed once
-        _paidTotals.frozen -= amount;
-        if (refund) _addEscrow(agreement_, amount);
-        else _addWithdrawable(dispute_.payee, amount);
-        emit DisputeEnded(payment, refund, amount);
+        _paidTotals.frozen -= frozen_.amount;
+        uint256 kept = refund ? _refund(frozen_) : frozen_.amount;
+        _addWithdrawable(frozen_.payee, kept);
+        // event
+        emit DisputeEnded(payment, refund, frozen_.amount, refund ? uint48(kept) : 0);
     }
 
-    function _wardenMay(bytes32 device) private view returns (bool) {
-        return msg.sender == registry.warden() && registry.compromisedSince(device) != 0;
+    /// @dev Gives back what the agreement charged and did not give back yet. What is beyond that was
+    /// corrected before: an open debt for it no longer stands, a paid one is the payee's again.
+    function _refund(Frozen memory frozen_) private returns (uint256 kept) {
+        Agreement storage agreement_ = _agreements[frozen_.agreement];
+        uint256 back = _charged(agreement_) - agreement_.givenBack;
+        if (back > frozen_.amount) back = frozen_.amount;
+        kept = frozen_.amount - back;
+        kept -= _cancelDebt(frozen_.payee, frozen_.agreement, kept);
+        agreement_.givenBack += uint64(back);
+        _addEscrow(agreement_, frozen_.amount - kept);
+        // interaction: a product that fails must not keep the payer's money
+        try IProduct(_productOf(agreement_)).refunded(frozen_.agreement, uint48(back)) {} catch {}
     }
 
     function _takeMatured(address payee, uint32[] calldata releaseTimes)
@@ -159,12 +160,29 @@ abstract contract RailPayouts is RailDebts {
         }
     }
 
-    function _takeWithdrawable(address payee, uint256 amount) private {
-        withdrawable[payee] -= amount;
-        _paidTotals.withdrawable -= amount.toUint64();
+    function _payDebtsFirst(address payee) private returns (uint256 paid) {
+        paid = _payDebts(payee, withdrawable[payee]);
+        if (paid != 0) _takeWithdrawable(payee, paid);
     }
 
-    function _wholeCents(uint256 amount) private pure returns (uint256) {
-        return amount - amount % CENT;
+    /// @dev What a payee has beyond its debts.
+    function _free(address payee) private view returns (uint256) {
+        (uint256 have, uint256 need) = (withdrawable[payee], owed(payee));
+        return have > need ? have - need : 0;
+    }
+
+    /// @dev The whole cents that this call may order; a stranger's order counts for the day.
+    function _orderable(address payee) private returns (uint256 whole) {
+        whole = _free(payee);
+        whole -= whole % CENT;
+        if (msg.sender == payee || whole == 0) return whole;
+        PayoutLimits storage limits = payoutLimits[payee];
+        uint32 today = uint32(block.timestamp / 1 days);
+        if (whole < limits.minimum || limits.lastDay == today) return 0;
+        limits.lastDay = today;
+    }
+
+    function _requireDisputes() private view {
+        if (msg.sender != disputes) revert NotDisputes(msg.sender);
     }
 }

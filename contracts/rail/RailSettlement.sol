@@ -17,6 +17,7 @@ abstract contract RailSettlement is RailDebts {
 
     /// @notice The most claims that a batch may hold.
     uint256 public constant MAX_CLAIMS = 256;
+    uint256 private constant CLOCK_GRACE = 10 minutes; // what a device's clock may be ahead
     uint8 private constant OVER_LIMIT = 1; // IProduct's
     uint8 private constant PRODUCT_REFUSALS = 100;
 
@@ -25,6 +26,8 @@ abstract contract RailSettlement is RailDebts {
         uint8 product;
         uint8 traits;
         uint256 domains;
+        uint216 signers;
+        uint256 applied; // claims that were
         bytes32[] claimHashes;
         uint8[] refusals;
         IProduct.Quote[] quotes; // of the claims with no refusal, in order
@@ -50,20 +53,24 @@ abstract contract RailSettlement is RailDebts {
         run.product = _products[batch.product].index;
         run.traits = _products[batch.product].traits;
         // check
-        if (_totals.paused) revert Paused();
+        if (paused()) revert Paused();
         if (count == 0) revert BatchEmpty();
         if (count > MAX_CLAIMS) revert BatchTooLarge(count, MAX_CLAIMS);
         if (run.product == 0) revert ProductNotAllowed(batch.product);
         run.claimHashes = _hashes(batch.claims);
-        run.domains = committee.requireQuorum(batch.product, run.claimHashes, signatures);
+        (run.domains, run.signers) =
+            committee.requireQuorum(batch.product, run.claimHashes, signatures);
         _screen(batch.claims, run);
         // interaction: in the middle, with a listed product and under the lock
         IProduct.Price[] memory prices = _price(batch.product, run);
         // effect
         bytes memory outcomes;
         (root, outcomes) = _apply(batch.claims, run, prices);
-        settledAt[root] = block.timestamp;
-        uint64 number = ++_totals.settlements;
+        uint64 number;
+        if (run.applied != 0) {
+            settledAt[root] = Settlement(uint40(block.timestamp), run.signers);
+            number = ++_totals.settlements;
+        }
         // event
         emit Settled(number, root, batch.product, uint32(block.timestamp), outcomes);
     }
@@ -92,7 +99,9 @@ abstract contract RailSettlement is RailDebts {
             previous = claim.agreement;
             Agreement storage agreement_ = _agreements[claim.agreement];
             uint256 mark = Scratch.mark();
-            (Refusal refusal, uint48 limit, bool late) = _judge(claim, agreement_, run);
+            (Refusal refusal, Live memory live, uint48 limit) = _judge(claim, agreement_, run);
+            uint40 claimedTo = live.lastCounter;
+            uint40 until = _until(live);
             Scratch.free(mark);
             if (refusal != Refusal.None) {
                 run.refusals[i] = uint8(refusal);
@@ -102,7 +111,11 @@ abstract contract RailSettlement is RailDebts {
             quote.agreement = claim.agreement;
             quote.device = agreement_.device;
             quote.limit = limit;
-            quote.late = late;
+            quote.late = claim.firstCounter <= claimedTo;
+            quote.until = until;
+            quote.claimedTo = claimedTo;
+            quote.firstCounter = claim.firstCounter;
+            quote.lastCounter = claim.lastCounter;
             quote.facts = claim.facts;
         }
         assembly ("memory-safe") {
@@ -114,12 +127,11 @@ abstract contract RailSettlement is RailDebts {
     function _judge(Claim calldata claim, Agreement storage agreement_, BatchRun memory run)
         private
         view
-        returns (Refusal refusal, uint48 limit, bool late)
+        returns (Refusal refusal, Live memory live, uint48 limit)
     {
-        Live memory live = agreement_.live;
-        late = claim.firstCounter <= live.lastCounter;
+        live = agreement_.live;
         refusal = _refusal(claim, agreement_, live, run);
-        if (refusal != Refusal.None) return (refusal, 0, late);
+        if (refusal != Refusal.None) return (refusal, live, 0);
         limit = _capLeft(live, agreement_.terms);
         if (live.escrow < limit) limit = live.escrow;
     }
@@ -133,7 +145,9 @@ abstract contract RailSettlement is RailDebts {
         if (live.status == Status.None) return Refusal.UnknownAgreement;
         if (live.product != run.product) return Refusal.WrongProduct;
         if (live.status != Status.Live) return Refusal.NotLive;
-        if (block.timestamp > live.expiry) return Refusal.Expired;
+        if (block.timestamp > live.expiry && block.timestamp > _endsAt(agreement_)) {
+            return Refusal.Expired;
+        }
         if (claim.sequence != uint256(live.sequence) + 1) return Refusal.SequenceUnexpected;
         if (claim.lastCounter < claim.firstCounter) return Refusal.CountersMalformed;
         if (claim.firstCounter <= live.lastCounter && !_mayBeLate(claim, agreement_, run)) {
@@ -142,6 +156,12 @@ abstract contract RailSettlement is RailDebts {
         uint256 wanted = live.requiredDomain;
         if (wanted != 0 && (run.domains >> wanted) & 1 == 0) return Refusal.DomainMissing;
         return Refusal.None;
+    }
+
+    /// @dev No facts from after the agreement's end, and none from the future.
+    function _until(Live memory live) private view returns (uint40) {
+        uint256 ahead = block.timestamp + CLOCK_GRACE;
+        return uint40(ahead < live.expiry ? ahead : live.expiry);
     }
 
     /// @dev Late counters are for the product to judge, but none from before the agreement.
@@ -196,6 +216,7 @@ abstract contract RailSettlement is RailDebts {
             outcome.claim = run.claimHashes[i];
             outcome.refusal = run.refusals[i];
             if (outcome.refusal == 0) _book(claims[i], prices[next++], outcome, net);
+            if (outcome.refusal == 0) ++run.applied;
             leaves[i] = Claims.leaf(outcome);
             uint256 word =
                 uint256(uint48(outcome.amount)) << 208 | uint256(outcome.refusal) << 200;
@@ -229,12 +250,12 @@ abstract contract RailSettlement is RailDebts {
             return;
         }
         outcome.payee = terms.payee == address(0) ? price.payee : terms.payee;
-        outcome.amount = price.amount;
         live.sequence = claim.sequence;
         if (claim.lastCounter > live.lastCounter) live.lastCounter = claim.lastCounter;
         if (price.amount < 0) {
-            _recordDebt(claim.agreement, live, outcome);
+            outcome.amount = _recordDebt(claim.agreement, price.amount, outcome.payee);
         } else {
+            outcome.amount = price.amount;
             outcome.releaseAt = uint32(block.timestamp) + terms.window;
             _charge(live, outcome, net);
         }
@@ -254,11 +275,19 @@ abstract contract RailSettlement is RailDebts {
         net.total += amount;
     }
 
-    /// @dev No token moves: the payee owes the amount, and the period's cap grows by it again.
-    function _recordDebt(bytes32 agreement, Live memory live, Outcome memory outcome) private {
-        uint48 amount = uint48(uint256(-int256(outcome.amount)));
-        live.spent = live.spent > amount ? live.spent - amount : 0;
-        _owe(outcome.payee, agreement, amount);
+    /// @dev No token moves: the payee owes the amount. What the agreement charged is given back
+    /// once, whether by a refund or by a correction; the cap gets room only when the debt is paid.
+    function _recordDebt(bytes32 agreement, int48 amount, address payee)
+        private
+        returns (int48 recorded)
+    {
+        Agreement storage agreement_ = _agreements[agreement];
+        uint256 debt = uint256(-int256(amount));
+        uint256 most = _charged(agreement_) - agreement_.givenBack;
+        if (debt > most) debt = most;
+        agreement_.givenBack += uint64(debt);
+        _owe(payee, agreement, debt);
+        return -int48(uint48(debt));
     }
 
     function _refusalCode(uint8 refusal, uint48 capLeft, uint48 escrow)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuardTransient} from
     "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
@@ -10,21 +12,23 @@ import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IOracleCommittee} from "../interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {Roles} from "../libraries/Roles.sol";
 
-/// @title What the rail stores: agreements, running sums, disputes, roles and the pause.
+/// @title What the rail stores: agreements, running sums, frozen payments, products and the pause.
 /// @notice Holds the storage that every part of the rail shares, the functions that read it, and
-/// those of the steward and the guardian. The queues of debts are in RailDebts.
-abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
+/// those of steward and guardian. The queues of debts are in RailDebts.
+abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTransient {
     using SafeCast for uint256;
+    using SafeERC20 for IERC20;
 
     /// One slot: all that a settlement changes in an agreement while it is live.
     struct Live {
         uint32 sequence;
         uint40 lastCounter;
         uint48 escrow;
-        uint48 spent; // in the current period
+        uint48 spent; // charges of the current period, less debts that were paid in it
         uint32 periodStart;
-        uint32 expiry;
+        uint32 expiry; // the last second of facts
         uint8 product; // index in the list of products
         uint8 requiredDomain;
         Status status;
@@ -41,9 +45,14 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
     struct Agreement {
         Live live;
         Terms terms;
-        address payer;
-        uint40 firstCounter; // only late claims need to look
+        address payer; // one slot with the next three: what late claims and ends look at
+        uint40 firstCounter;
+        uint32 pausedBefore; // length of all pauses before the opening
+        uint24 grace; // seconds
         bytes32 device;
+        uint64 cameIn; // funded, refunded or paid back, less reclaimed: the rest was charged
+        uint64 givenBack; // refunds and corrections
+        uint48 bond;
     }
 
     /// One slot, so that a settlement pays for its number, its sums and the pause at once.
@@ -51,7 +60,8 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
         uint64 escrow;
         uint64 pending;
         uint64 settlements;
-        bool paused;
+        uint32 pausedUntil;
+        uint32 pausedTotal; // of all pauses, the present one in full
     }
 
     /// The sums that charges do not touch.
@@ -68,16 +78,22 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
         bool allowed;
     }
 
-    struct Dispute {
+    struct Frozen {
         bytes32 agreement; // zero: never disputed
         uint48 amount; // zero: ended
         address payee;
     }
 
-    /// @notice Who lists products and lets the rail run again.
-    address public immutable steward;
-    /// @notice Who may stop `open` and `settle`.
-    address public immutable guardian;
+    struct Settlement {
+        uint40 time;
+        uint216 signers;
+    }
+
+    /// @notice The longest that a pause lasts, in seconds.
+    uint32 public constant MAX_PAUSE = 7 days;
+    /// @notice How long after a pause there is no other, in seconds.
+    uint32 public constant COOL_DOWN = 14 days;
+
     /// @notice The token that agreements are paid in.
     IERC20 public immutable token;
     /// @notice Whose quorum attests claims and rules on disputes.
@@ -97,32 +113,23 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
     /// @inheritdoc IPaymentRail
     mapping(address payee => uint256) public withdrawable;
     /// @inheritdoc IPaymentRail
-    mapping(address payee => bytes32) public payoutAccount;
+    mapping(bytes32 root => Settlement) public settledAt;
     /// @inheritdoc IPaymentRail
-    mapping(bytes32 root => uint256) public settledAt;
-    /// @inheritdoc IPaymentRail
-    mapping(bytes32 payment => Dispute) public frozen;
+    mapping(bytes32 payment => Frozen) public frozen;
 
-    constructor(
-        address steward_,
-        address guardian_,
-        address token_,
-        address committee_,
-        address registry_
-    ) {
-        steward = steward_;
-        guardian = guardian_;
+    constructor(address access_, address token_, address committee_, address registry_)
+        AccessManaged(access_)
+    {
         token = IERC20(token_);
         committee = IOracleCommittee(committee_);
         registry = IDeviceRegistry(registry_);
     }
 
     /// @inheritdoc IPaymentRail
-    function allowProduct(address product, bool allowed) external {
+    function allowProduct(address product) external restricted {
         // resolve
         Product storage product_ = _products[product];
         // check
-        if (msg.sender != steward) revert NotSteward(msg.sender);
         if (product.code.length == 0) revert ProductNotAllowed(product);
         // effect
         if (product_.index == 0) {
@@ -130,23 +137,59 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
             product_.index = _productList.length.toUint8();
             product_.traits = IProduct(product).traits();
         }
-        product_.allowed = allowed;
+        product_.allowed = true;
         // event
-        emit ProductAllowed(product, allowed);
+        emit ProductAllowed(product, true);
+    }
+
+    /// @inheritdoc IPaymentRail
+    function disallowProduct(address product) external {
+        // check
+        _requireRole(Roles.GUARDIAN);
+        if (_products[product].index == 0) revert ProductNotAllowed(product);
+        // effect
+        _products[product].allowed = false;
+        // event
+        emit ProductAllowed(product, false);
     }
 
     /// @inheritdoc IPaymentRail
     function pause() external {
-        if (msg.sender != guardian) revert NotGuardian(msg.sender);
-        _totals.paused = true;
-        emit PauseSet(true);
+        // resolve
+        uint256 due = _totals.pausedUntil == 0 ? 0 : uint256(_totals.pausedUntil) + COOL_DOWN;
+        // check
+        _requireRole(Roles.GUARDIAN);
+        if (block.timestamp < due) revert PausedLately(due);
+        // effect
+        _totals.pausedUntil = uint32(block.timestamp) + MAX_PAUSE;
+        _totals.pausedTotal += MAX_PAUSE;
+        // event
+        emit PauseSet(_totals.pausedUntil);
     }
 
     /// @inheritdoc IPaymentRail
-    function unpause() external {
-        if (msg.sender != steward) revert NotSteward(msg.sender);
-        _totals.paused = false;
-        emit PauseSet(false);
+    function unpause() external restricted {
+        // check
+        if (!paused()) revert NotYetDue(_totals.pausedUntil);
+        // effect
+        _totals.pausedTotal -= _totals.pausedUntil - uint32(block.timestamp);
+        _totals.pausedUntil = uint32(block.timestamp);
+        // event
+        emit PauseSet(uint32(block.timestamp));
+    }
+
+    /// @inheritdoc IPaymentRail
+    function sweep(address to) external restricted nonReentrant {
+        // resolve
+        uint256 claimed = uint256(_totals.escrow) + _totals.pending + _paidTotals.withdrawable
+            + _paidTotals.frozen;
+        uint256 amount = token.balanceOf(address(this)) - claimed;
+        // check
+        if (amount == 0) revert NothingDue(to);
+        // event
+        emit Swept(to, amount);
+        // interaction
+        token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IPaymentRail
@@ -191,11 +234,25 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
         payer = agreement_.payer;
         payee = terms.payee;
         device = agreement_.device;
-        product = _productList[agreement_.live.product - 1];
+        product = _productOf(agreement_);
         cap = terms.cap;
         periodDays = terms.periodDays;
         window = terms.window;
         requiredDomain = agreement_.live.requiredDomain;
+    }
+
+    /// @inheritdoc IPaymentRail
+    function agreementEnd(bytes32 agreement)
+        external
+        view
+        returns (uint256 endsAt, uint32 grace, uint48 bond, uint256 charged, uint256 givenBack)
+    {
+        Agreement storage agreement_ = _existing(agreement);
+        endsAt = _endsAt(agreement_);
+        grace = agreement_.grace;
+        bond = agreement_.bond;
+        charged = _charged(agreement_);
+        givenBack = agreement_.givenBack;
     }
 
     /// @inheritdoc IPaymentRail
@@ -221,13 +278,38 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IPaymentRail
-    function paused() external view returns (bool) {
-        return _totals.paused;
+    function paused() public view returns (bool) {
+        return block.timestamp < _totals.pausedUntil;
+    }
+
+    /// @inheritdoc IPaymentRail
+    function pauses() external view returns (uint32 until, uint32 total) {
+        return (_totals.pausedUntil, _totals.pausedTotal);
+    }
+
+    function _requireRole(uint64 role) internal view {
+        if (!Roles.holds(authority(), role, msg.sender)) revert NotInRole(msg.sender, role);
     }
 
     function _existing(bytes32 agreement) internal view returns (Agreement storage agreement_) {
         agreement_ = _agreements[agreement];
         if (agreement_.live.status == Status.None) revert UnknownAgreement(agreement);
+    }
+
+    function _productOf(Agreement storage agreement_) internal view returns (address) {
+        return _productList[agreement_.live.product - 1];
+    }
+
+    /// @dev The last second in which claims are taken: what was signed before the expiry has the
+    /// grace to settle, and each pause since the opening gives its length back.
+    function _endsAt(Agreement storage agreement_) internal view returns (uint256) {
+        uint256 paused_ = _totals.pausedTotal - agreement_.pausedBefore;
+        return uint256(agreement_.live.expiry) + agreement_.grace + paused_;
+    }
+
+    /// @dev All that was ever charged: what came in and is not in the escrow.
+    function _charged(Agreement storage agreement_) internal view returns (uint256) {
+        return agreement_.cameIn - agreement_.live.escrow;
     }
 
     /// @dev Writes the slot at once; member by member it would be written five times.
@@ -247,11 +329,17 @@ abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
         uint256 escrow = agreement_.live.escrow + amount;
         if (escrow > type(uint48).max) revert AmountTooLarge(amount);
         agreement_.live.escrow = uint48(escrow);
+        agreement_.cameIn += uint64(amount);
         _totals.escrow += uint64(amount);
     }
 
     function _addWithdrawable(address payee, uint256 amount) internal {
         withdrawable[payee] += amount;
         _paidTotals.withdrawable += amount.toUint64();
+    }
+
+    function _takeWithdrawable(address payee, uint256 amount) internal {
+        withdrawable[payee] -= amount;
+        _paidTotals.withdrawable -= amount.toUint64();
     }
 }

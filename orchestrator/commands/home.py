@@ -122,7 +122,8 @@ class Home:
             role: Sender(self.store, self.chain, self.role_account(role))
             for role in ("registrar", "sender", *warden)
         }
-        return AgreementOps(senders, lambda: int(time.time()), patience())
+        parties = keystore.keys_of(self.settings.keys / "parties")
+        return AgreementOps(senders, lambda: int(time.time()), patience(), parties)
 
     def role_account(self, name: str) -> LocalAccount:
         """Return the account of a role, checked as in `checked`."""

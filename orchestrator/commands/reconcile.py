@@ -172,6 +172,12 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
         "`proofrail breaks --all`)",
         soft_wrap=True,
     )
+    if view["unswept_micro"]:
+        console.print(
+            f"{decimal(view['unswept_micro'], 'tEUR/6')} were sent to the rail's contract and "
+            "belong to nobody there; the steward can send them back (PaymentRail.sweep)",
+            soft_wrap=True,
+        )
     if not view["asked_chain"]:
         console.print("No node was asked: what the rail never read of the chain stays unseen.")
 

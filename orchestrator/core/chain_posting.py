@@ -16,7 +16,8 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import unpack
 
-_PAYS_DEBTS = ("Released", "Repaid")
+# the logs that end a payment of debts: the `DebtPaid` before one of them were paid by it
+_PAYS_DEBTS = ("Released", "Repaid", "Withdrawn")
 
 
 class PostedLog(Protocol):
@@ -90,19 +91,26 @@ def entries(log: PostedLog, context: ChainContext) -> list[Entry]:
 def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
     """Return what a `Released` log left to its payee after debts were paid from it, in micro-euro.
 
+    It is never below zero: what the debts took beyond it was withdrawable before.
+
     Args:
         log: The `Released` log.
         around: All logs of its transaction, in order.
     """
+    return max(0, log.args["amount"] - _debts_before(log, log.args["payee"], around))
+
+
+def _debts_before(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> int:
+    """Return what the same call paid of a payee's debts before a log, in micro-euro."""
     paid = 0
     for other in around:
         if other.index >= log.index:
             break
-        if other.name in _PAYS_DEBTS and other.args["payee"] == log.args["payee"]:
+        if other.name in _PAYS_DEBTS and other.args["payee"] == payee:
             paid = 0
-        elif other.name == "DebtPaid" and other.args["payee"] == log.args["payee"]:
+        elif other.name == "DebtPaid" and other.args["payee"] == payee:
             paid += other.args["amount"]
-    return log.args["amount"] - paid
+    return paid
 
 
 def by_rail(log: PostedLog, rail: str) -> bool:
@@ -182,21 +190,31 @@ def _released(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 
 def _debt_paid(log: PostedLog, context: ChainContext) -> list[Entry]:
+    """Return the entry of a paid debt; the log that ends the call says which money paid it.
+
+    A release pays with what it releases, and then with what was withdrawable before; a withdrawal
+    with what is withdrawable; `repay` with tokens of the payee's own.
+    """
     agreement, payee, amount = (log.args[name] for name in ("agreement", "payee", "amount"))
-    source = ledger.pending(payee) if _of_release(log, context) else ledger.WALLETS
-    return [ledger.debt_paid(_ref(log), agreement, payee, source, amount)]
+    around, ref = context.around(log), _ref(log)
+    end = _paid_by(log, payee, around)
+    if end is not None and end.name == "Released":
+        matured = max(0, end.args["amount"] - _debts_before(log, payee, around))
+        beyond = max(0, amount - matured)
+        return [ledger.debt_paid(ref, agreement, payee, ledger.pending(payee), amount, beyond)]
+    taken_out = end is not None and end.name == "Withdrawn"
+    source = ledger.withdrawable(payee) if taken_out else ledger.WALLETS
+    return [ledger.debt_paid(ref, agreement, payee, source, amount)]
 
 
-def _of_release(log: PostedLog, context: ChainContext) -> bool:
-    """Return whether a debt was paid from pending money: `Released` follows, not `Repaid`."""
-    later = (
-        other.name
-        for other in context.around(log)
-        if other.index > log.index
-        and other.name in _PAYS_DEBTS
-        and other.args["payee"] == log.args["payee"]
+def _paid_by(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> PostedLog | None:
+    """Return the log that ends the call in which a debt was paid; None where it is missing."""
+    ends = (
+        other
+        for other in around
+        if other.index > log.index and other.name in _PAYS_DEBTS and other.args["payee"] == payee
     )
-    return next(later, "") == "Released"
+    return next(ends, None)
 
 
 def _redeemed(log: PostedLog, context: ChainContext) -> list[Entry]:
@@ -224,9 +242,16 @@ def _dispute_ended(log: PostedLog, context: ChainContext) -> list[Entry]:
     if settled is None:
         return []
     escrow, pending = (posting.account for posting in settled.postings)
+    agreement = escrow.removeprefix(ledger.escrow(""))
     payee = pending.removeprefix(ledger.pending(""))
-    account = escrow if log.args["refunded"] else ledger.withdrawable(payee)
-    return [ledger.dispute_ended(payment, account, amount)]
+    # contracts of version 1 know no part that is kept
+    kept = log.args.get("kept", 0) if log.args["refunded"] else amount
+    return [ledger.dispute_ended(payment, agreement, payee, amount - kept, kept)]
+
+
+def _debt_cancelled(log: PostedLog, context: ChainContext) -> list[Entry]:
+    agreement, payee, amount = (log.args[name] for name in ("agreement", "payee", "amount"))
+    return [ledger.debt_cancelled(_ref(log), agreement, payee, amount)]
 
 
 def _ref(log: PostedLog) -> str:
@@ -240,6 +265,7 @@ _RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
     "DebtPaid": _debt_paid,
+    "DebtCancelled": _debt_cancelled,
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "PaymentDisputed": _disputed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from eth_abi import encode
 
@@ -20,6 +21,26 @@ from orchestrator.core.identity import payment_id
 OUTCOME_BYTES = 7  # int48 amount (two's complement), uint8 refusal
 NOBODY = "0x" + "00" * 20  # a refused claim's leaf has no payee
 _LEAF = ("bytes32", "bytes32", "address", "int48", "uint8", "uint32")
+PRODUCT_REFUSALS = 100  # 100 + n is the product's own refusal n
+
+# IPaymentRail.Refusal in its order: the name of each refusal, and what it says to people
+REFUSALS: Mapping[str, str] = MappingProxyType(
+    {
+        "none": "applied",
+        "unknown_agreement": "the rail knows no such agreement",
+        "wrong_product": "the agreement is of another product than the batch",
+        "not_live": "the agreement has ended",
+        "expired": "the agreement ended, and its grace for claims is over",
+        "sequence_unexpected": "another claim of the agreement is next",
+        "counters_replayed": "its records are in a claim that was settled before",
+        "counters_malformed": "its last counter is below its first one",
+        "domain_missing": "no signer is of the trust domain that the agreement requires",
+        "cap_exceeded": "the cap of the period leaves too little; it is tried again",
+        "escrow_short": "the escrow holds too little; it is tried again when money comes in",
+        "unsorted": "the batch was not in ascending order of agreements",
+    }
+)
+_REFUSAL_NAMES = tuple(REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,13 @@ def unpack(packed: bytes) -> list[ClaimOutcome]:
     return [
         ClaimOutcome(int.from_bytes(chunk[:6], "big", signed=True), chunk[6]) for chunk in chunks
     ]
+
+
+def refusal_name(refusal: int) -> str:
+    """Return the name of a refusal code: the rail's own, or `product_n` for the product's n."""
+    if refusal < len(_REFUSAL_NAMES):
+        return _REFUSAL_NAMES[refusal]
+    return f"product_{refusal - PRODUCT_REFUSALS}"
 
 
 def pack(outcome: ClaimOutcome) -> bytes:

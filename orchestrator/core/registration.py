@@ -8,7 +8,8 @@ from typing import Any
 
 from device_adapters.types import Rejected
 from oracles.attest import checksummed
-from orchestrator.core.mandate import Mandate
+from orchestrator.core import schedule
+from orchestrator.core.mandate import FIELDS, VERSION, Mandate, attribute
 
 
 class RegistrationReason(StrEnum):
@@ -23,6 +24,8 @@ class RegistrationReason(StrEnum):
     TERMS_MALFORMED = "terms_malformed"
     PAYEE_UNEXPECTED = "payee_unexpected"
     MANDATE_MALFORMED = "mandate_malformed"
+    CONSENT_MISSING = "consent_missing"
+    CONSENT_INVALID = "consent_invalid"
     CONTRACT_REFUSES = "contract_refuses"
 
 
@@ -54,22 +57,23 @@ def document_json(document: Mapping[str, Any]) -> dict[str, Any]:
 def read_mandate(message: Mapping[str, Any]) -> Mandate:
     """Return the mandate of an EIP-712 document's `message`; the signature covers each value."""
     try:
-        device, salt = read_hex(message["device"], "device"), read_hex(message["salt"], "salt")
-        if len(device) != 32 or len(salt) != 32:
-            raise ValueError("device and salt have 32 bytes")
-        return Mandate(
-            payer=read_address(message["payer"]),
-            payee=read_address(message["payee"]),
-            device=device,
-            product=read_address(message["product"]),
-            cap=int(message["cap"]),
-            period_days=int(message["periodDays"]),
-            window=int(message["window"]),
-            expiry=int(message["expiry"]),
-            first_counter=int(message["firstCounter"]),
-            required_domain=int(message["requiredDomain"]),
-            salt=salt,
-            terms=read_hex(message["terms"], "terms"),
+        fields = FIELDS[VERSION]
+        mandate = Mandate(
+            **{attribute(name): _read_field(message[name], name, kind) for name, kind in fields}
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        mandate.agreement_id()  # each number fits its type
+        schedule.unpack(mandate.schedule)
+        return mandate
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise Rejected(RegistrationReason.MANDATE_MALFORMED, str(error)) from None
+
+
+def _read_field(value: Any, name: str, kind: str) -> Any:
+    if kind == "address":
+        return read_address(value)
+    if kind.startswith("uint"):
+        return int(value)
+    data = read_hex(value, name)
+    if kind == "bytes32" and len(data) != 32:
+        raise ValueError(f"{name} has 32 bytes")
+    return data

@@ -19,6 +19,7 @@ def typed_document(
     message: Mapping[str, Any],
     chain_id: int,
     contract: str,
+    version: str = "1",
 ) -> dict[str, Any]:
     """Return the document of one message.
 
@@ -28,6 +29,7 @@ def typed_document(
         message: Its values by name.
         chain_id: The chain that the signature is for.
         contract: The contract that checks it.
+        version: The version of that contract's signing domain.
     """
     return {
         "types": {
@@ -37,7 +39,7 @@ def typed_document(
         "primaryType": kind,
         "domain": {
             "name": "proofrail",
-            "version": "1",
+            "version": version,
             "chainId": chain_id,
             "verifyingContract": contract,
         },

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from oracles.types import Attestation, ClaimReason
 from oracles.wire import OracleAnswer, Request, read_answer, write_request
 from orchestrator.core.health import OracleState
 from orchestrator.errors import Retry
+
+_ANSWER_BYTES = 1 << 20  # far more than a refusal of every claim of a batch
 
 
 @dataclass(frozen=True)
@@ -100,15 +103,19 @@ class OracleClient:
                 f"{self.url}/attest",
                 data=write_request(request),
                 timeout=self.timeout_s,
+                stream=True,
                 **self.tls.options(),
                 headers={
                     "Authorization": f"Bearer {self.token}",
                     "Content-Type": "application/json",
                 },
             )
+            with reply:
+                body = _bounded(reply)
             if reply.status_code != 200:
-                raise Retry(f"oracle {self.name} answered {reply.status_code}: {reply.text[:200]}")
-            return _consistent(read_answer(reply.content), len(request.claims))
+                said = body[:200].decode(errors="replace")
+                raise Retry(f"oracle {self.name} answered {reply.status_code}: {said}")
+            return _consistent(read_answer(body), len(request.claims))
         except requests.RequestException as error:
             raise Retry(f"oracle {self.name} cannot be reached: {type(error).__name__}") from error
         except Rejected as error:
@@ -125,6 +132,16 @@ class OracleClient:
         return Attestation(signer, answer.signature) if signer == self.address else None
 
 
+def _bounded(reply: requests.Response) -> bytes:
+    """Return an answer's body; one that is longer than any answer is refused unread."""
+    body = bytearray()
+    for chunk in reply.iter_content(1 << 16):
+        body += chunk
+        if len(body) > _ANSWER_BYTES:
+            raise Rejected(Reason.MALFORMED, f"the answer has more than {_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
 def _consistent(answer: OracleAnswer, claims: int) -> OracleAnswer:
     """Check that an answer is a signature, or refusals of claims that were asked about."""
     if bool(answer.refusals) == (answer.signature is not None):
@@ -136,23 +153,88 @@ def _consistent(answer: OracleAnswer, claims: int) -> OracleAnswer:
     return answer
 
 
-def ask_all(
-    oracles: Sequence[OracleClient], requests: Sequence[Request]
-) -> list[OracleAnswer | Retry]:
-    """Send each oracle its own request, all at the same time.
+class OracleCalls:
+    """Asks oracles at the same time, and lets none of them hold up the others.
 
-    Returns:
-        The answers in the order of the oracles; a Retry for each that gave none.
+    No call is waited for longer than `round_s`, however slowly its answer drips in. Once the
+    answers are enough, the rest is waited for `grace_s` more, and not at all if they were late
+    the last time too. An oracle has one open call at most.
     """
 
-    def ask(oracle: OracleClient, request: Request) -> OracleAnswer | Retry:
-        try:
-            return oracle.ask(request)
-        except Retry as error:
-            return error
+    def __init__(self, round_s: float = 30, grace_s: float = 5) -> None:
+        self._round_s, self._grace_s = round_s, grace_s
+        self._open: dict[str, Future[OracleAnswer | Retry]] = {}  # calls that nobody waits for
+        self._late: set[str] = set()
 
-    with ThreadPoolExecutor(max_workers=max(len(oracles), 1)) as pool:
-        return list(pool.map(ask, oracles, requests))
+    def ask_all(
+        self,
+        oracles: Sequence[OracleClient],
+        requests: Sequence[Request],
+        enough: Callable[[Sequence[OracleAnswer | Retry]], bool] = lambda answers: False,
+    ) -> list[OracleAnswer | Retry]:
+        """Send each oracle its own request, all at the same time.
+
+        Args:
+            oracles: Whom to ask.
+            requests: One for each.
+            enough: Whether these answers, in the order of the oracles, need no more.
+
+        Returns:
+            The answers in the order of the oracles; a Retry for each that gave none in time.
+        """
+        calls = [
+            self._start(oracle, request) for oracle, request in zip(oracles, requests, strict=True)
+        ]
+        began = time.monotonic()
+        deadline, counted = began + self._round_s, -1
+        while pending := {call for call in calls if not call.done()}:
+            finished = len(calls) - len(pending)
+            if finished > counted and enough([_answer(call) for call in calls]):
+                deadline = min(deadline, time.monotonic() + self._patience(oracles, calls))
+            counted = finished
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            wait(pending, timeout=left, return_when=FIRST_COMPLETED)
+        for oracle, call in zip(oracles, calls, strict=True):
+            if call.done():
+                self._late.discard(oracle.name)
+            else:
+                self._late.add(oracle.name)
+                self._open[oracle.name] = call
+        return [_answer(call) for call in calls]
+
+    def _patience(
+        self, oracles: Sequence[OracleClient], calls: Sequence[Future[OracleAnswer | Retry]]
+    ) -> float:
+        """Return how long the missing answers are waited for: seconds."""
+        missing = {o.name for o, call in zip(oracles, calls, strict=True) if not call.done()}
+        return 0 if missing <= self._late else self._grace_s
+
+    def _start(self, oracle: OracleClient, request: Request) -> Future[OracleAnswer | Retry]:
+        """Ask in a thread that ends with the process, since an oracle may never answer."""
+        call: Future[OracleAnswer | Retry] = Future()
+        former = self._open.get(oracle.name)
+        if former is not None and not former.done():
+            call.set_result(Retry(f"oracle {oracle.name} still has an earlier question"))
+            self._late.add(oracle.name)
+            return call
+        self._open.pop(oracle.name, None)
+        threading.Thread(target=_ask_into, args=(call, oracle, request), daemon=True).start()
+        return call
+
+
+def _ask_into(call: Future[OracleAnswer | Retry], oracle: OracleClient, request: Request) -> None:
+    try:
+        call.set_result(oracle.ask(request))
+    except Retry as error:
+        call.set_result(error)
+    except BaseException as error:  # a bug: it is raised where the answer is read
+        call.set_exception(error)
+
+
+def _answer(call: Future[OracleAnswer | Retry]) -> OracleAnswer | Retry:
+    return call.result() if call.done() else Retry("it has not answered in time")
 
 
 def lacking(answer: OracleAnswer | Retry) -> set[int]:

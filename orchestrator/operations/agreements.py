@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from device_adapters.types import Rejected, device_id
 from oracles.types import ClaimReason
 from orchestrator.core.identity import enrolment_digest, payout_account
 from orchestrator.core.mandate import Mandate
-from orchestrator.core.references import funding_reference
+from orchestrator.core.owner_consent import OwnerConsent
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.ethereum import LocalAccount, encode_typed_data
+from orchestrator.edges.chain.ethereum import LocalAccount, sign_document
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
-from orchestrator.errors import Retry
+from orchestrator.errors import Halt, Retry
+from orchestrator.operations import consents
 from orchestrator.operations.devices import DeviceOps, Enrolment, Rotation
 from orchestrator.steps.refund import PURPOSE, times
 
-__all__ = ["NOBODY", "AgreementOps", "Enrolment", "Rotation", "enrolment_digest", "mandate_of"]
+__all__ = ["NOBODY", "AgreementOps", "Enrolment", "Rotation", "enrolment_digest"]
 
 _ANY_PAYEE = 4  # ANY_PAYEE of contracts/libraries/Traits.sol
 _CLOSED = 2  # IPaymentRail.Status
 NOBODY = "0x" + "00" * 20  # payee of a mandate whose claims name their payee
+DEFAULT_BOND_MICRO = 10_000_000  # 10.00 EUR: dear enough for a payer not to dispute for fun
 
 
 class AgreementOps(DeviceOps):
-    """Operations on one rail: parties and agreements, and those of DeviceOps."""
+    """Operations on one rail: parties and agreements, and those of DeviceOps.
+
+    Args:
+        senders: Role to Sender, as for DeviceOps.
+        now: Returns Unix seconds.
+        wait: Called while a transaction waits for its block; may raise Retry.
+        key_of: Address -> its key, where this home holds it: a device owner's signs its consents.
+    """
+
+    def __init__(
+        self,
+        senders: Mapping[str, Sender],
+        now: Callable[[], int],
+        wait: Callable[[], None],
+        key_of: consents.KeyOf = lambda address: None,
+    ) -> None:
+        super().__init__(senders, now, wait)
+        self._key_of = key_of
 
     def save_parties(self, parties: Sequence[agreements.PartyRow]) -> None:
         """Store payers and payees with their bank accounts; new values replace older ones."""
@@ -36,15 +55,19 @@ class AgreementOps(DeviceOps):
                 session.merge(_with_account(party))
 
     def pay_to_bank(self, payee: LocalAccount, iban: str) -> None:
-        """Store the hash of the payee's IBAN on chain, so that releases go to that account."""
+        """Store the hash of the payee's IBAN on chain, so that releases go to that account.
+
+        The payee's minimum for a payout stays as it is.
+        """
         account = payout_account(iban)
         if self._chain.view("PaymentRail", "payoutAccount", payee.address) == account:
             return
+        minimum, _ = self._chain.view("PaymentRail", "payoutLimits", payee.address)
         sender = Sender(self._store, self._chain, payee)
         # the nonce is the same after an interruption, and new after another change
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
         chain_call = ChainCall(
-            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
+            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account, minimum))
         )
         send_and_wait(sender, [chain_call], self._now(), self._wait)
 
@@ -57,7 +80,8 @@ class AgreementOps(DeviceOps):
             payee: Address of the payee, or NOBODY.
             product: The product module.
             terms: cap_micro, window_s, expiry (Unix seconds) and terms (the product's, encoded);
-                optional: period_days, first_counter, required_domain, salt.
+                optional: period_days, start, first_counter, required_domain, bond_micro, schedule,
+                fleet, cites, salt.
         """
         return Mandate(
             payer=payer,
@@ -67,9 +91,14 @@ class AgreementOps(DeviceOps):
             cap=terms["cap_micro"],
             period_days=terms.get("period_days", 30),
             window=terms["window_s"],
+            start=terms.get("start", 0),
             expiry=terms["expiry"],
             first_counter=terms.get("first_counter", 0),
             required_domain=terms.get("required_domain", 0),
+            bond=terms.get("bond_micro", DEFAULT_BOND_MICRO),
+            schedule=terms.get("schedule", 0),
+            fleet=terms.get("fleet", bytes(32)),
+            cites=terms.get("cites", bytes(32)),
             salt=terms.get("salt") or secrets.token_bytes(32),
             terms=terms["terms"],
         )
@@ -78,7 +107,7 @@ class AgreementOps(DeviceOps):
         """Return the payer's EIP-712 signature over the mandate (65 bytes)."""
         deployment = self._chain.deployment
         document = mandate.typed_data(deployment.chain_id, deployment.addresses["PaymentRail"])
-        return bytes(payer.sign_message(encode_typed_data(full_message=document)).signature)
+        return sign_document(document, payer)
 
     def open(self, signed: Sequence[tuple[str, str, Mandate, bytes]]) -> list[str]:
         """Open agreements on chain; the store has them first, so that it knows each log.
@@ -88,18 +117,97 @@ class AgreementOps(DeviceOps):
 
         Returns:
             The agreement ids, 0x-hex.
+
+        Raises:
+            ConsentMissing: A device's owner has not consented; the mandates are stored.
+            Halt: The contracts of this deployment are of an earlier release.
         """
-        rows = [_agreement_row(*item) for item in signed]
+        self._require_present_contracts()
+        rows = [agreements.row_of(*item) for item in signed]
         with self._store.write() as session:
             add_new(session, rows)
-        calls = [
-            ChainCall(
-                "open", row.agreement_id, Call("PaymentRail", "open", (item[2].as_tuple(), item[3]))
+        self._open([agreements.row_of(*item) for item in signed])
+        return ["0x" + item[2].agreement_id().hex() for item in signed]
+
+    def open_stored(self, agreement: str) -> None:
+        """Open an agreement whose signed mandate is stored; agreement: its id, 0x-hex.
+
+        Raises:
+            ConsentMissing: The device's owner has not consented.
+        """
+        with self._store.read() as session:
+            row = agreements.get(session, agreement)
+        if row is not None and row.stage == agreements.Stage.SIGNED:
+            self._open([row])
+
+    def _open(self, rows: Sequence[agreements.AgreementRow]) -> None:
+        calls = []
+        for row, consent in zip(rows, self._consents(rows), strict=True):
+            mandate, signature = agreements.mandate_of(row), bytes.fromhex(row.signature[2:])
+            arguments = (mandate.as_tuple(), signature, consent)
+            calls.append(
+                ChainCall("open", row.agreement_id, Call("PaymentRail", "open", arguments))
             )
-            for row, item in zip(rows, signed, strict=True)
-        ]
         send_and_wait(self._sender, calls, self._now(), self._wait)
-        return [row.agreement_id for row in rows]
+
+    def _require_present_contracts(self) -> None:
+        if self._chain.deployment.version < 2:
+            raise Halt(
+                "The contracts of this deployment are of an earlier release: mandates of today "
+                "cannot be opened there. Nothing was sent. Next: move the rail to the new "
+                "contracts."
+            )
+
+    def consent_needed(self, mandate: Mandate) -> tuple[str, OwnerConsent] | None:
+        """Return (the device's owner, the consent that it signs); None if none is needed."""
+        owner, wanted = consents.needed(
+            self._chain, mandate.device, mandate.product, mandate.agreement_id()
+        )
+        here = (mandate.payer.lower(), self._sender.account.address.lower())
+        return None if owner.lower() in here else (owner, wanted)
+
+    def save_consent(self, wanted: OwnerConsent, owner: str, signature: bytes) -> None:
+        """Check and store an owner's consent.
+
+        Raises:
+            Halt: Another key signed, or another document.
+        """
+        consents.require_signed(self._chain, wanted, owner, signature)
+        with self._store.write() as session:
+            consents.store(session, wanted, owner, signature, self._now())
+
+    def _consents(self, rows: Sequence[agreements.AgreementRow]) -> list[bytes]:
+        """Return the consent of each agreement, b"" where none is needed.
+
+        Where this home holds the owner's key, it signs.
+        """
+        keys: dict[str, LocalAccount | None] = {}  # a keystore is slow to open by design
+        signatures, missing = [], []
+        for row in rows:
+            need = self.consent_needed(agreements.mandate_of(row))
+            if need is None:
+                signatures.append(b"")
+                continue
+            owner, wanted = need
+            with self._store.read() as session:
+                signature = consents.stored(session, wanted, owner)
+            if signature is None:
+                if owner not in keys:
+                    keys[owner] = self._key_of(owner)
+                if (key := keys[owner]) is None:
+                    missing.append((row, owner))
+                    continue
+                signature = consents.sign(wanted, self._chain.deployment, key)
+            signatures.append(signature)
+        if missing:
+            row, owner = missing[0]
+            raise consents.ConsentMissing(
+                f"{owner}, the owner of {row.device}, has not consented to agreement "
+                f"{row.agreement_id}. Nothing was sent; the signed mandate is stored. Next: have "
+                f"the owner sign `proofrail agreement consent {row.agreement_id} --document`, and "
+                "give its signature with --signature: that opens the agreement."
+            )
+        return signatures
 
     def names_payee(self, product: Any) -> bool:
         """Return whether the mandate of a product names the payee.
@@ -134,7 +242,7 @@ class AgreementOps(DeviceOps):
 
     def _takes(self, product: Any, terms: bytes) -> bool:
         """Return whether the product's contract would open an agreement with these terms."""
-        call = Call(product.CONTRACT, "open", (bytes(32), bytes(32), terms))
+        call = Call(product.CONTRACT, "open", (bytes(32), bytes(32), self._now(), terms))
         try:
             self._chain.quote(self._chain.deployment.addresses["PaymentRail"], call)
         except Retry as refusal:
@@ -181,48 +289,3 @@ def _with_account(party: agreements.PartyRow) -> agreements.PartyRow:
         return party
     values = party.model_dump() | {"account": "0x" + payout_account(party.iban).hex()}
     return agreements.PartyRow(**values)
-
-
-def _agreement_row(
-    device: str, product: str, mandate: Mandate, signature: bytes
-) -> agreements.AgreementRow:
-    identity = mandate.agreement_id()
-    return agreements.AgreementRow(
-        agreement_id="0x" + identity.hex(),
-        device_id="0x" + mandate.device.hex(),
-        device=device,
-        product=product,
-        product_address=mandate.product,
-        payer=mandate.payer,
-        payee=mandate.payee,
-        cap_micro=mandate.cap,
-        period_days=mandate.period_days,
-        window_s=mandate.window,
-        expiry=mandate.expiry,
-        first_counter=mandate.first_counter,
-        required_domain=mandate.required_domain,
-        salt="0x" + mandate.salt.hex(),
-        terms="0x" + mandate.terms.hex(),
-        signature="0x" + signature.hex(),
-        reference=funding_reference(identity),
-        last_counter=mandate.first_counter,
-    )
-
-
-def mandate_of(row: agreements.AgreementRow) -> Mandate:
-    """Return the signed mandate of a stored agreement."""
-    raw = {k: bytes.fromhex(getattr(row, k)[2:]) for k in ("device_id", "salt", "terms")}
-    return Mandate(
-        payer=row.payer,
-        payee=row.payee,
-        device=raw["device_id"],
-        product=row.product_address,
-        cap=row.cap_micro,
-        period_days=row.period_days,
-        window=row.window_s,
-        expiry=row.expiry,
-        first_counter=row.first_counter,
-        required_domain=row.required_domain,
-        salt=raw["salt"],
-        terms=raw["terms"],
-    )

@@ -12,7 +12,6 @@ from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.store import Session, Store, agreements, all_rows, blocks, ledger
-from orchestrator.operations.agreements import mandate_of
 from orchestrator.products import deployed, products
 from orchestrator.rebuild import decided, journal
 from orchestrator.rebuild.bank import check_rows
@@ -121,7 +120,7 @@ def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, i
     stored under: the payer signed that id."""
     mandates = {}
     for row in all_rows(session, agreements.AgreementRow):
-        identity = mandate_of(row).agreement_id()
+        identity = agreements.mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
             findings.add(
                 "agreement",

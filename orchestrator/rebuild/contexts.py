@@ -22,6 +22,7 @@ from orchestrator.core.bank_context import (
     questions,
 )
 from orchestrator.core.ledger import Entry, entry_id
+from orchestrator.core.mandate import opened_mandate
 from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
@@ -90,7 +91,7 @@ class RawChain:
             return None
         if opened["payee"] != _NOBODY:
             return opened["payee"]
-        product = self._products.get(opened["product"].lower())
+        product = self._products.get(opened_mandate(opened)["product"].lower())
         return product.payee(facts) if product else None
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:

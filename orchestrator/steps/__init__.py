@@ -13,29 +13,15 @@ from typing import Any
 
 from device_adapters.registry import protocols
 from device_adapters.types import Assurance, Event
+from orchestrator.core.committee import Committee
 from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleClient
+from orchestrator.edges.oracles import OracleCalls, OracleClient
 from orchestrator.edges.store import Store
 from orchestrator.products import Product
 from orchestrator.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Committee:
-    """The oracles that may attest, as the contract has them.
-
-    Attributes:
-        members: Checksummed address -> trust domain.
-        need: How many signatures make a quorum.
-        min_domains: How many trust domains they must span.
-    """
-
-    members: Mapping[str, int]
-    need: int
-    min_domains: int
 
 
 @dataclass(slots=True)
@@ -56,6 +42,19 @@ class RefundMemory:
 
 
 @dataclass(slots=True)
+class SignerMemory:
+    """Whose signatures did not count in a settlement, so that the next one does not need them.
+
+    Attributes:
+        failed: Checksummed address -> when its signature was found not to count, Unix seconds.
+        lost_quorum_at: When a settlement last lacked its quorum, Unix seconds; 0: never.
+    """
+
+    failed: dict[str, int] = field(default_factory=dict)
+    lost_quorum_at: int = 0
+
+
+@dataclass(slots=True)
 class WorkerMemory:
     """What one worker remembers between its turns.
 
@@ -70,6 +69,8 @@ class WorkerMemory:
     break_causes: tuple[int, ...] | None = None  # what the newest reconciliation stood on
     files_taken: int = 0  # files of the bank that this worker stored
     refunds: RefundMemory = field(default_factory=RefundMemory)
+    calls: OracleCalls = field(default_factory=OracleCalls)
+    signers: SignerMemory = field(default_factory=SignerMemory)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class StepContext:
     minter: Sender  # the bank's minting key: mints tokens for booked credits
     warden: Sender  # may suspend devices and dispute their payments, nothing else
     oracles: list[OracleClient]
-    committee: Committee
+    committee: Callable[[], Committee]  # as of the newest block that the store has
     rules: Mapping[str, Product]  # product name -> rules, for every product that is deployed
     bank: Channel
     safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address

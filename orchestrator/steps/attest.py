@@ -7,7 +7,7 @@ no longer sign is rejected with the oracles' reason, and never blocks its neighb
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,9 +17,10 @@ from oracles.attest import batch_digest
 from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
+from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.oracles import OracleClient, ask_all, lacking
+from orchestrator.edges.oracles import OracleClient, lacking
 from orchestrator.edges.store import (
     Session,
     Store,
@@ -31,9 +32,9 @@ from orchestrator.edges.store import (
 )
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, WorkerMemory
+from orchestrator.steps import WorkerMemory
 from orchestrator.steps.collect import anchor_of
-from orchestrator.steps.signatures import equivocators
+from orchestrator.steps.signatures import doubtful, equivocators
 
 # refusals that time or evidence may cure; every other one is final
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
@@ -48,7 +49,7 @@ class AttestContext(Protocol):
     store: Store
     chain: Chain
     oracles: Sequence[OracleClient]
-    committee: Committee
+    committee: Callable[[], Committee]
     now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory
@@ -61,6 +62,7 @@ _Row = tuple[payments.PaymentRow, agreements.AgreementRow]
 class _Round:
     """One question to all oracles, with their answers."""
 
+    committee: Committee
     batch: Batch
     digest: bytes
     answers: list[OracleAnswer | Retry]
@@ -95,7 +97,7 @@ def _attest(context: AttestContext, product: str, rows: list[_Row]) -> int:
     if isinstance(round_.result, Reached):
         _keep(context, rows, round_)
         return len(rows)
-    refused = {r.index for a in round_.answers if isinstance(a, OracleAnswer) for r in a.refusals}
+    refused = _refused(context.oracles, round_)
     unsigned = round_.result.required_domains
     blocked = {
         index for index, (_, agreement) in enumerate(rows) if agreement.required_domain in unsigned
@@ -110,11 +112,32 @@ def _attest(context: AttestContext, product: str, rows: list[_Row]) -> int:
     return signed + sum(_attest(context, product, [rows[index]]) for index in sorted(refused))
 
 
+def _refused(oracles: Sequence[OracleClient], round_: _Round) -> set[int]:
+    """Return the claims to ask about alone.
+
+    Those are the claims that more members refuse than may be dishonest. Only where there is none,
+    the word of a single member counts: else one that refuses everything makes batches of one.
+    """
+    refusals = Counter(
+        index
+        for oracle, answer in zip(oracles, round_.answers, strict=True)
+        if isinstance(answer, OracleAnswer) and oracle.address in round_.committee.members
+        for index in {refusal.index for refusal in answer.refusals}
+    )
+    tolerated = round_.committee.tolerated
+    return {index for index, count in refusals.items() if count > tolerated} or set(refusals)
+
+
 def _ask(context: AttestContext, product: str, rows: list[_Row]) -> _Round:
     """Ask all oracles; ask again, with the evidence, only those that lack it and are needed."""
     request = Request(product, tuple(claim_of_row(row) for row, _ in rows))
-    answers = ask_all(context.oracles, [request] * len(context.oracles))
-    round_ = _counted(context, rows, request, answers)
+    tally = _Tally(context, rows, request)
+    answers = context.memory.calls.ask_all(
+        context.oracles,
+        [request] * len(context.oracles),
+        lambda answers: isinstance(tally.result(tally.signed(answers)), Reached),
+    )
+    round_ = tally.round(answers)
     lacking_evidence = [index for index, answer in enumerate(answers) if lacking(answer)]
     if isinstance(round_.result, Reached) or not lacking_evidence:
         return round_
@@ -127,33 +150,58 @@ def _ask(context: AttestContext, product: str, rows: list[_Row]) -> _Round:
         )
         for index in lacking_evidence
     ]
-    second_answers = ask_all([context.oracles[index] for index in lacking_evidence], requests)
+    second_answers = context.memory.calls.ask_all(
+        [context.oracles[index] for index in lacking_evidence], requests
+    )
     for index, answer in zip(lacking_evidence, second_answers, strict=True):
         answers[index] = answer
-    return _counted(context, rows, request, answers)
+    return tally.round(answers)
 
 
-def _counted(
-    context: AttestContext, rows: list[_Row], request: Request, answers: list[OracleAnswer | Retry]
-) -> _Round:
-    deployment = context.chain.deployment
-    batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, request.claims)
-    digest = batch_digest(batch, deployment.chain_id, deployment.addresses["OracleCommittee"])
-    signed = {
-        oracle.name: attestation
-        for oracle, answer in zip(context.oracles, answers, strict=True)
-        if isinstance(answer, OracleAnswer) and (attestation := oracle.attestation(answer, digest))
-    }
-    committee = context.committee
-    untrusted = equivocators(context, batch, digest, signed.values())
-    result = reached(
-        signed.values(),
-        {member: domain for member, domain in committee.members.items() if member not in untrusted},
-        committee.need,
-        committee.min_domains,
-        {agreement.required_domain for _, agreement in rows},
-    )
-    return _Round(batch, digest, list(answers), result, signed)
+class _Tally:
+    """Counts the answers to one question by the committee as it was when it was asked."""
+
+    def __init__(self, context: AttestContext, rows: list[_Row], request: Request) -> None:
+        deployment = context.chain.deployment
+        rail, product = deployment.addresses["PaymentRail"], rows[0][1].product_address
+        self._context, self._committee = context, context.committee()
+        self._batch = Batch(rail, product, request.claims)
+        committee = deployment.addresses["OracleCommittee"]
+        self._digest = batch_digest(self._batch, deployment.chain_id, committee)
+        self._required = {agreement.required_domain for _, agreement in rows}
+
+    def signed(self, answers: Sequence[OracleAnswer | Retry]) -> dict[str, Attestation]:
+        """Return {oracle's name: its valid attestation}."""
+        return {
+            oracle.name: attestation
+            for oracle, answer in zip(self._context.oracles, answers, strict=True)
+            if isinstance(answer, OracleAnswer)
+            and (attestation := oracle.attestation(answer, self._digest))
+        }
+
+    def result(
+        self, signed: Mapping[str, Attestation], untrusted: Collection[str] = ()
+    ) -> Reached | Missing:
+        """Return whether these are a quorum without the untrusted oracles, and which to send."""
+        committee = self._committee
+        members = {at: domain for at, domain in committee.members.items() if at not in untrusted}
+        last, spare = doubtful(self._context.memory.signers, self._context.now())
+        return reached(
+            signed.values(),
+            members,
+            committee.need,
+            committee.min_domains,
+            self._required,
+            last,
+            spare,
+        )
+
+    def round(self, answers: Sequence[OracleAnswer | Retry]) -> _Round:
+        """Store the signatures and return the answers with their result."""
+        signed = self.signed(answers)
+        untrusted = equivocators(self._context, self._batch, self._digest, signed.values())
+        result = self.result(signed, untrusted)
+        return _Round(self._committee, self._batch, self._digest, list(answers), result, signed)
 
 
 def claim_of_row(row: payments.PaymentRow) -> Claim:
@@ -262,13 +310,15 @@ def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
 def _give_up(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
     """Postpone the claims, or reject one that too many oracles refuse for good."""
     now, ids = context.now(), [row.payment_id for row, _ in rows]
+    members = round_.committee.members
     reasons = Counter(
-        reason for answer in round_.answers if (reason := _last_word(answer)) is not None
+        reason
+        for oracle, answer in zip(context.oracles, round_.answers, strict=True)
+        if oracle.address in members and (reason := _last_word(answer)) is not None
     )
-    spare = len(context.committee.members) - context.committee.need
     detail = _detail(context.oracles, round_)
     with context.store.write() as session:
-        if len(rows) == 1 and reasons.total() > spare:
+        if len(rows) == 1 and reasons.total() > round_.committee.tolerated:
             reason, _ = reasons.most_common(1)[0]
             fact = Fact.LAPSED if reason == ClaimReason.AGREEMENT_NOT_LIVE else Fact.DOUBTED
             new_fact = payments.NewFact(ids[0], fact, "", detail, {"reason": str(reason)})

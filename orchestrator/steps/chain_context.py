@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from oracles.types import Claim
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
+from orchestrator.core.mandate import opened_mandate
 from orchestrator.core.outcome import NOBODY
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.stored import log_of
@@ -77,8 +78,10 @@ class StoredChain:
     def _opened(self, agreement: str) -> tuple[str, str]:
         """Return (product, payee) of an agreement that was not opened through this rail."""
         rows = blocks.logs_about(self._session, ("AgreementOpened",), agreement)
-        args = log_of(rows[0]).args if rows else {"product": "", "payee": ""}
-        return args["product"], args["payee"]
+        if not rows:
+            return "", ""
+        args = log_of(rows[0]).args
+        return opened_mandate(args)["product"], args["payee"]
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
         """Return the logs of the same transaction, in order."""

@@ -10,28 +10,21 @@ from typing import Any, Protocol
 from oracles.merkle import root
 from oracles.types import Claim
 from orchestrator.core.identity import payment_id
-from orchestrator.core.outcome import ClaimOutcome, leaf_of, leaves_of, release_time, unpack
+from orchestrator.core.outcome import (
+    ClaimOutcome,
+    leaf_of,
+    leaves_of,
+    refusal_name,
+    release_time,
+    unpack,
+)
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.store import Session, Store, agreements, batches, blocks, payments
 
-# IPaymentRail.Refusal, in its order; 100 + n is the product's own refusal n
-REFUSALS = (
-    "none",
-    "unknown_agreement",
-    "wrong_product",
-    "not_live",
-    "expired",
-    "sequence_unexpected",
-    "counters_replayed",
-    "counters_malformed",
-    "domain_missing",
-    "cap_exceeded",
-    "escrow_short",
-    "unsorted",
-)
 _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
+_ATTEST_AGAIN_S = 15
 _NEVER = 1 << 40
 
 
@@ -60,7 +53,7 @@ def read_outcomes(claims: Sequence[dict], packed: str) -> list[PaymentOutcome]:
             "0x" + payment_id(claim["agreement"], claim["sequence"]).hex(),
             "0x" + claim["agreement"].hex(),
             outcome.amount_micro,
-            _named(outcome.refusal),
+            refusal_name(outcome.refusal),
         )
         for claim, outcome in zip(claims, _unpacked(packed), strict=False)
     ]
@@ -78,10 +71,6 @@ def settled_claims(log: DecodedLog, claims: Sequence[Claim]) -> list[Claim]:
     """Return those of a Settled log's claims that it applied."""
     outcomes = _unpacked(log.args["outcomes"])
     return [claim for claim, outcome in zip(claims, outcomes, strict=False) if not outcome.refusal]
-
-
-def _named(refusal: int) -> str:
-    return REFUSALS[refusal] if refusal < len(REFUSALS) else f"product_{refusal - 100}"
 
 
 def _unpacked(packed: str) -> list[ClaimOutcome]:
@@ -249,5 +238,8 @@ def _fact(
         due_at = now + _CAP_RETRY_S if outcome.refusal == "cap_exceeded" else _NEVER
     elif outcome.refusal == "expired":
         fact = Fact.LAPSED
+    elif outcome.refusal == "domain_missing":
+        # a signer of that domain lost its seat after it had signed: others sign again
+        fact, due_at = Fact.STALE, now + _ATTEST_AGAIN_S
     sets = {"reason": outcome.refusal}
     return payments.NewFact(outcome.payment_id, fact, key, outcome.refusal, sets, due_at)

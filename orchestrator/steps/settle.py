@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
 from typing import Any, Protocol
 
 from orchestrator.core.anchors import suffix
+from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.sender import Sender
@@ -14,19 +14,25 @@ from orchestrator.edges.store import Store, ledger, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
+from orchestrator.steps.signatures import note_lost_quorum
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
 # errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ATTEST_AGAIN_S = 15
+_PAUSED = (
+    "Paused: a guardian stopped settlement for at most seven days; it goes on by itself when the "
+    "pause ends (`proofrail status` shows when)"
+)
 
 
 class SettleContext(Protocol):
-    """What settle and release_matured need of the rail."""
+    """What settle needs of the rail."""
 
     settings: Settings
     store: Store
     sender: Sender
+    committee: Callable[[], Committee]
     now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory
@@ -54,7 +60,7 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
     # a stranger may have settled some of it in an older batch: those stay as they are
     ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
-        quote = None if open_send else _quote(context, settle_call(batch, signatures))
+        quote = None if open_send else quote_with_anchor(context, settle_call(batch, signatures))
     except Retry as error:
         context.log.warning("settlement waits", batch=digest, reason=str(error))
         if TOO_MUCH_GAS in str(error) and len(batch) > 1:
@@ -62,10 +68,12 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
             context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
             _attest_again(context, [row for row, _ in batch], str(error), now, wait_s=0)
         elif any(name in str(error) for name in _STALE):
+            note_lost_quorum(context, digest)
             _attest_again(context, [row for row, _ in batch], str(error), now)
         else:
+            reason = _PAUSED if "Paused" in str(error) else str(error)
             with context.store.write() as session:
-                payments.postpone(session, ids, _later(now, batch[0][0]), str(error))
+                payments.postpone(session, ids, later(now, batch[0][0]), reason)
         return 0
     with context.store.write() as session:
         tx_hash = (
@@ -80,7 +88,14 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
     return 1
 
 
-def _quote(context: SettleContext, call: Call) -> Quote:
+class AnchoringContext(Protocol):
+    """What a call that carries an anchor needs of the rail."""
+
+    store: Store
+    sender: Sender
+
+
+def quote_with_anchor(context: AnchoringContext, call: Call) -> Quote:
     """Return a quote for a call that carries the journal's newest hash, so the chain keeps it."""
     with context.store.read() as session:
         head = ledger.head(session)
@@ -107,7 +122,8 @@ def _attest_again(
         payments.record_facts(session, facts, now)
 
 
-def _later(now: int, row: payments.PaymentRow) -> int:
+def later(now: int, row: payments.PaymentRow) -> int:
+    """Return when a call that would revert now is tried again: later, the more often it failed."""
     return now + _PATIENCE_S[min(row.attempts, len(_PATIENCE_S) - 1)]
 
 
@@ -128,57 +144,3 @@ def settle_call(
     ]
     product = batch[0][1].product_address
     return Call("PaymentRail", "settle", ((product, claims), [s.signature for s in signatures]))
-
-
-def release_matured(context: SettleContext) -> int:
-    """Release payments whose dispute window is over, one call per payee; return how many.
-
-    A payment of zero leaves no money pending, so it cannot be released by itself: it goes with the
-    next one of its payee.
-    """
-    now = context.now()
-    with context.store.read() as session:
-        waiting = payments.due(session, NextStep.RELEASE, now + _PATIENCE_S[-1], 5_000)
-        open_refs = sends.open_refs(session, "release")
-    due = sorted(((payments.payee_of(*item), item[0]) for item in waiting), key=lambda i: i[0])
-    by_payee = groupby(due, key=lambda item: item[0])
-    sent = 0
-    for payee, items in by_payee:
-        rows = [row for _, row in items if row.due_at <= now or _goes_along(row, now)]
-        if not any(row.due_at <= now for row in rows):
-            continue
-        times = sorted({row.release_at for row in rows})[:200]
-        ref = f"{payee}:{times[0]}-{times[-1]}:{len(times)}"
-        if ref not in open_refs:
-            sent += _release(context, payee, times, ref, rows, now)
-    if sent:
-        context.sender.broadcast()
-    return sent
-
-
-def _goes_along(row: payments.PaymentRow, now: int) -> bool:
-    return row.amount_micro == 0 and row.release_at < now
-
-
-def _release(
-    context: SettleContext,
-    payee: str,
-    times: list[int],
-    ref: str,
-    rows: list[payments.PaymentRow],
-    now: int,
-) -> int:
-    ids = [row.payment_id for row in rows if row.release_at in times]
-    try:
-        quote = _quote(context, Call("PaymentRail", "release", (payee, times)))
-    except Retry as error:  # chain time is a little behind ours, or nothing is left to release
-        with context.store.write() as session:
-            payments.postpone(session, ids, _later(now, rows[0]), str(error))
-        return 0
-    with context.store.write() as session:
-        tx_hash = context.sender.prepare(session, "release", ref, quote, now)
-        payments.set_many(
-            session, [{"payment_id": i, "next_step": None, "reason": None} for i in ids]
-        )
-    context.log.info("release signed", payee=payee, tx=tx_hash, payments=ids)
-    return 1

@@ -100,7 +100,8 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
         supporting=[(protocol, body) for _, body, protocol in supporting],
         anchor=_anchor(session, row),
         product=agreement.product,
-        mandate=_mandate(agreement),
+        mandate_version=agreement.mandate_version,
+        mandate=agreements.mandate_of(agreement).values(),
         mandate_signature=_raw(agreement.signature),
         opened=_opened(session, agreement),
         settlement=settlement,
@@ -206,23 +207,6 @@ def _anchor_record(session: Session, row: payments.PaymentRow) -> evidence.Recor
     if last is None or row.first_counter <= last:
         return None
     return evidence.at_counter(session, row.agreement_id, last)
-
-
-def _mandate(row: agreements.AgreementRow) -> dict[str, Any]:
-    return {
-        "payer": row.payer,
-        "payee": row.payee,
-        "device": row.device_id,
-        "product": row.product_address,
-        "cap": row.cap_micro,
-        "periodDays": row.period_days,
-        "window": row.window_s,
-        "expiry": row.expiry,
-        "firstCounter": row.first_counter,
-        "requiredDomain": row.required_domain,
-        "salt": row.salt,
-        "terms": row.terms,
-    }
 
 
 def _parties(session: Session, row: payments.PaymentRow) -> dict[bytes, tuple[str, int]]:

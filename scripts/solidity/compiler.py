@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestrator.edges.chain.artifacts import Artifact
+from orchestrator.edges.chain.artifacts import Artifact, masked_hash
 from orchestrator.errors import Halt
 from scripts.solidity.sources import (
     CONTRACTS,
@@ -26,7 +26,12 @@ from scripts.solidity.sources import (
     reached_sources,
 )
 
-OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
+OUTPUTS = [
+    "abi",
+    "evm.bytecode.object",
+    "evm.deployedBytecode.object",
+    "evm.deployedBytecode.immutableReferences",
+]
 MAX_CODE_BYTES = 24_576  # EIP-170
 _log = logging.getLogger(__name__)
 
@@ -188,9 +193,15 @@ def _artifacts(contracts: dict[str, Any]) -> list[Artifact]:
     artifacts = []
     for name, compiled in contracts.items():
         code = compiled["evm"]["bytecode"]["object"]
-        size = len(compiled["evm"]["deployedBytecode"]["object"]) // 2
+        deployed = compiled["evm"]["deployedBytecode"]
+        size = len(deployed["object"]) // 2
         if size > MAX_CODE_BYTES:
             raise Halt(f"{name} is {size} bytes, more than a chain takes ({MAX_CODE_BYTES}).")
         if code:
-            artifacts.append(Artifact(name, compiled["abi"], f"0x{code}", size))
+            references = deployed["immutableReferences"].values()
+            immutables = sorted(
+                [at["start"], at["length"]] for places in references for at in places
+            )
+            digest = masked_hash(bytes.fromhex(deployed["object"]), immutables)
+            artifacts.append(Artifact(name, compiled["abi"], f"0x{code}", size, digest, immutables))
     return artifacts

@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.edges.chain.artifacts import SHIPPED, read_records
 from orchestrator.errors import Halt
-from scripts.solidity.compiler import build_file, build_files
+from scripts.solidity.compiler import OUTPUTS, build_file, build_files
 from scripts.solidity.sources import (
     CONTRACTS,
     ROOT,
@@ -88,6 +88,8 @@ def compiled_records(
             "abi": artifact.abi,
             "bytecode": artifact.bytecode,
             "deployedSize": artifact.deployed_size,
+            "codeHash": artifact.code_hash,
+            "immutables": artifact.immutables,
             "source": source,
             "madeFrom": _made_from(root, source),
         }
@@ -107,7 +109,7 @@ def _made_from(root: Path, source: str) -> dict[str, Any]:
     libraries = sorted({"/".join(name.split("/")[:2]) for name in names if name.startswith("@")})
     return {
         "compiler": VERSION,
-        "settings": _digest(json.dumps(SETTINGS, sort_keys=True)),
+        "settings": _settings_digest(),
         "sources": {
             name: _digest(text) for name, text in names.items() if not name.startswith("@")
         },
@@ -123,10 +125,15 @@ def _is_current(root: Path, made_from: dict[str, Any]) -> bool:
     """
     return (
         made_from["compiler"] == VERSION
-        and made_from["settings"] == _digest(json.dumps(SETTINGS, sort_keys=True))
+        and made_from["settings"] == _settings_digest()
         and all(_hash(root / name) == digest for name, digest in made_from["sources"].items())
         and all(_pinned(root, name) == pin for name, pin in made_from["libraries"].items())
     )
+
+
+def _settings_digest() -> str:
+    """Return a digest of what the compiler is asked for: how it compiles, and its outputs."""
+    return _digest(json.dumps([SETTINGS, OUTPUTS], sort_keys=True))
 
 
 def _pinned(root: Path, library: str) -> str:

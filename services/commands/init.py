@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.node_plan import NodePlan
 
 _PROFILES = ("dev", "server")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _ORACLE = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9-]*):(?P<domain>[0-9]{1,3}):(?P<address>0x[0-9a-fA-F]{40}):"
     r"(?P<url>https?://.+)"
@@ -49,6 +50,13 @@ _Oracles = Annotated[
     list[str] | None,
     typer.Option(help="name:domain:address:url of an oracle elsewhere; once for each."),
 ]
+_Officers = Annotated[
+    list[str] | None,
+    typer.Option(help="Address of an officer, who approves large payouts; once for each."),
+]
+_Delay = Annotated[
+    int, typer.Option(help="Hours that each of the steward's actions waits; at least 24.")
+]
 _Channel = Annotated[
     str, typer.Option(help="sftp://user@host/out?in=/in; left out: a pair of folders.")
 ]
@@ -66,6 +74,8 @@ def init(
     rpc: _Rpc = None,
     attach: _Attach = None,
     oracle: _Oracles = None,
+    officer: _Officers = None,
+    delay_hours: _Delay = 48,
     bank_channel: _Channel = "",
     name: _Name = None,
     iban: _Iban = None,
@@ -101,6 +111,8 @@ def init(
                 [_oracle(text) for text in oracle or _ask_oracles(yes)],
                 {**_account(account, yes), "bic": bic},
                 bank_channel,
+                officers=[_officer(text) for text in officer or ()],
+                delay_hours=delay_hours,
             )
         notes = plan.notes
         settings = new_home.make(plan)
@@ -178,6 +190,15 @@ def _oracle(text: str) -> dict[str, Any]:
     return {**match.groupdict(), "domain": int(match["domain"])}
 
 
+def _officer(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise Halt(
+            f"{text!r} is no address, such as 0x0000000000000000000000000000000000000001. Nothing "
+            "was written. Correct it."
+        )
+    return text
+
+
 def _refuse_changes(settings: Settings, profile: str | None, rpc: str | None) -> None:
     """Refuse flags that differ from the home's configuration: nothing is ever overwritten."""
     given = {"profile": profile, "rpc_url": rpc}
@@ -204,6 +225,8 @@ def _contracts(settings: Settings, attach: Path | None, yes: bool, as_json: bool
     node = node_plan.plan_deployment(settings, plan)
     if not as_json:
         _print_plan(settings, node)
+        if node.signers:
+            output.console().print(plain("\n".join(plan.lines())))
     if node.signers and not (yes or as_json):
         typer.confirm("Deploy them now?", abort=True)
     elif node.signers and not yes:

@@ -71,7 +71,7 @@ class ApiChain:
                 device_id=device,
                 product="metered_energy",
                 terms=b"",
-                opened_at=0,
+                start=0,
                 expires_at=2**32,
                 first_counter=0,
             )

@@ -14,12 +14,12 @@ from device_adapters.types import device_id
 from oracles.attest import address_of, batch_digest, sign
 from oracles.types import Batch, ClaimReason
 from oracles.wire import ClaimRefusal, OracleAnswer, Request
+from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee
 from orchestrator.steps.collect import collect, verify
 from tests.support.rail_builder import context_of_stand_ins, file_log
 from tests.support.small_intake import SmallIntake
@@ -74,7 +74,7 @@ def agreement_of(name: str) -> bytes:
 class BareRail:
     """Charge points cp-0001 to cp-0004 with agreements, and four oracles of three domains."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
+    def __init__(self, home: Path, domains: tuple[int, ...] = DOMAINS, **settings: Any) -> None:
         self.place = SmallIntake(home)
         self.names = [f"cp-{n:04d}" for n in range(1, 5)]
         for name in self.names[1:]:
@@ -83,12 +83,13 @@ class BareRail:
             self.place.agree(name)
         self.oracles = [
             StandInOracle(f"o{n}", address_of(bytes([n]) * 32), domain, "", "", key=bytes([n]) * 32)
-            for n, domain in enumerate(DOMAINS, 1)
+            for n, domain in enumerate(domains, 1)
         ]
         deployment = SimpleNamespace(
             chain_id=CHAIN_ID, addresses={"PaymentRail": RAIL, "OracleCommittee": COMMITTEE}
         )
         members = {oracle.address: oracle.domain for oracle in self.oracles}
+        self.committee = Committee(members, len(members), 2)
         chosen = Settings(home=home, **settings)
         self.rail = context_of_stand_ins(
             chosen,
@@ -97,7 +98,7 @@ class BareRail:
             chain=SimpleNamespace(deployment=deployment),
             registry=self.place.chain,
             oracles=self.oracles,
-            committee=Committee(members, 3, 2),
+            committee=lambda: self.committee,
             log=file_log(chosen),
         )
 

@@ -64,7 +64,7 @@ def agreement(device: str = "M1", first_counter: int = 0, **fields) -> Agreement
         "device_id": device_id(device),
         "product": "metered_energy",
         "terms": TERMS,
-        "opened_at": 0,
+        "start": 0,
         "expires_at": 2**32 - 1,
         "first_counter": first_counter,
     }

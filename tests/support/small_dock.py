@@ -104,7 +104,7 @@ class SmallDock:
             device_id=device_id(device),
             product=product.NAME,
             terms=raw,
-            opened_at=0,
+            start=0,
             expires_at=expires_at,
             first_counter=0,
             subject=product.subject(raw),

@@ -79,7 +79,7 @@ class SmallIntake:
             "device_id": device_id(name),
             "product": "metered_energy",
             "terms": TERMS,
-            "opened_at": 0,
+            "start": 0,
             "expires_at": START + 10**7,
             "first_counter": first_counter,
         }

@@ -14,7 +14,7 @@ from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import leaves_of, release_time, unpack
 
 from .blocks import Header, proven, receipt_logs, unproven
-from .bundle import MANDATE, VERSION, sealed
+from .bundle import MANDATES, VERSION, sealed
 from .logs import events
 from .reading import unhex
 from .settlement import settle_call
@@ -57,6 +57,7 @@ class Parts:
     supporting: Sequence[tuple[str, bytes]]
     anchor: tuple[str, bytes] | None
     product: str
+    mandate_version: int
     mandate: Mapping[str, Any]
     mandate_signature: bytes
     opened: Proof
@@ -106,7 +107,10 @@ def assemble(parts: Parts) -> dict[str, Any]:
                 "signatures": [_hex(signature) for signature in signatures],
             },
             "mandate": {
-                "fields": {name: _plain(parts.mandate[name]) for name in MANDATE},
+                "version": parts.mandate_version,
+                "fields": {
+                    name: _plain(parts.mandate[name]) for name in MANDATES[parts.mandate_version]
+                },
                 "signature": _hex(parts.mandate_signature),
                 "opened": _receipt(parts.opened),
             },

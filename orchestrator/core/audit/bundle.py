@@ -11,11 +11,15 @@ from hashlib import sha256
 from typing import Any
 
 from orchestrator.core.ledger import plain_name
+from orchestrator.core.mandate import FIELDS
 
 from .blocks import unproven
 
-VERSION = 4
-READS = (3, VERSION)  # 3: of 0.3.0, with the ledger words of that release
+VERSION = 5
+# 3: of 0.3.0, with the ledger words of that release; 4: of 0.4.0 and 0.5.0; both have mandates of
+# version 1 alone, and do not name it
+_WITH_FORMER_MANDATES = (3, 4)
+READS = (*_WITH_FORMER_MANDATES, VERSION)
 
 # A proof: block hash, RLP of the header, position in the block, receipt trie nodes from the root.
 RECEIPT = {"block": str, "header": str, "index": int, "receipt": [str]}
@@ -28,19 +32,10 @@ CLAIM = {
     "evidence": str,
     "facts": str,
 }
-MANDATE = {
-    "payer": str,
-    "payee": str,
-    "device": str,
-    "product": str,
-    "cap": int,
-    "periodDays": int,
-    "window": int,
-    "expiry": int,
-    "firstCounter": int,
-    "requiredDomain": int,
-    "salt": str,
-    "terms": str,
+# version of a mandate -> the shape of its fields
+MANDATES = {
+    version: {name: int if kind.startswith("uint") else str for name, kind in fields}
+    for version, fields in FIELDS.items()
 }
 POSTING = {"account": str, "asset": str, "amount_minor": int}
 ENTRY = {
@@ -78,7 +73,8 @@ SHAPE: dict[str, Any] = {
     "product": str,  # the product's folder name: its rules derive the facts
     # the claims as the oracles signed them; `position` is that of this payment's claim
     "batch": {"claims": [CLAIM], "position": int, "signatures": [str]},
-    "mandate": {"fields": MANDATE, "signature": str, "opened": RECEIPT},
+    # version: of the mandate, which decides about its fields
+    "mandate": {"version": int, "fields": MANDATES[2], "signature": str, "opened": RECEIPT},
     # receipts with the committee's seating logs, in chain order
     "committee": [RECEIPT],
     # the settlement; path: siblings from this payment's outcome up to the root of Settled
@@ -107,7 +103,9 @@ LATER_PARTS = ("ledger", "payout", "bank_file", "bank_line")
 
 def check_shape(bundle: Any) -> None:
     """Raise Rejected if a field is missing, unknown or of another type."""
-    _check(bundle, SHAPE, "bundle")
+    _check(bundle, _shape_of(bundle), "bundle")
+    if bundle["mandate"].get("version", 1) not in MANDATES:
+        raise unproven(f"mandates of version {bundle['mandate']['version']} are not known")
     if bundle["version"] not in READS:
         versions = ", ".join(map(str, READS))
         raise unproven(f"version {bundle['version']} is not known; this verifier reads {versions}")
@@ -116,8 +114,26 @@ def check_shape(bundle: Any) -> None:
         raise unproven(f"of {', '.join(LATER_PARTS)} only the last ones may be null")
 
 
-def in_plain_names(bundle: dict[str, Any]) -> dict[str, Any]:
-    """Return a bundle of version 3 with the ledger words of version 4; its shape is checked."""
+def _shape_of(bundle: Any) -> dict[str, Any]:
+    """Return the shape that a bundle of its version, with a mandate of its version, has to have."""
+    fields = bundle if isinstance(bundle, dict) else {}
+    if fields.get("version") in _WITH_FORMER_MANDATES:
+        mandate = {**SHAPE["mandate"], "fields": MANDATES[1]}
+        del mandate["version"]
+        return {**SHAPE, "mandate": mandate}
+    mandate = fields.get("mandate")
+    version = mandate.get("version") if isinstance(mandate, dict) else None
+    known = MANDATES.get(version, MANDATES[2]) if isinstance(version, int) else MANDATES[2]
+    return {**SHAPE, "mandate": {**SHAPE["mandate"], "fields": known}}
+
+
+def in_present_form(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return a bundle of an earlier version in the form of this one; its shape is checked.
+
+    Version 3 has other ledger words; versions 3 and 4 do not say which version their mandate has.
+    """
+    if bundle["version"] in _WITH_FORMER_MANDATES:
+        bundle = {**bundle, "mandate": {**bundle["mandate"], "version": 1}}
     if bundle["version"] != 3 or bundle["ledger"] is None:
         return bundle
     return {**bundle, "ledger": [_entry_in_plain_names(entry) for entry in bundle["ledger"]]}

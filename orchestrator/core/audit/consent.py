@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from eth_abi import encode
-from eth_abi.exceptions import EncodingError
 
 from device_adapters.types import Rejected
 from oracles.attest import batch_digest, claim_hash, recover
@@ -15,34 +14,20 @@ from oracles.merkle import evidence_root
 from oracles.rules import derive_claim
 from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.identity import payment_id
+from orchestrator.core.mandate import FIELDS, mandate_hash
 from orchestrator.core.outcome import NOBODY
 
 from .blocks import keccak, unproven
 from .case import Case, Rules
 from .reading import unhex, whole
 
-_MANDATE_TYPES = {
-    "payer": "address",
-    "payee": "address",
-    "device": "bytes32",
-    "product": "address",
-    "cap": "uint48",
-    "periodDays": "uint16",
-    "window": "uint32",
-    "expiry": "uint32",
-    "firstCounter": "uint40",
-    "requiredDomain": "uint8",
-    "salt": "bytes32",
-    "terms": "bytes",
-}
-_MANDATE_TYPE = keccak(
-    f"Mandate({','.join(f'{kind} {name}' for name, kind in _MANDATE_TYPES.items())})".encode()
-)
 _DOMAIN_TYPE = keccak(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
 _SEATING = ("MemberSeated", "MemberUnseated", "MemberBarred")
 _SIZES = {"address": 20, "bytes32": 32, "bytes": None}
+# version of a mandate -> the event by which the rail opened it
+_OPENED = {1: "FormerAgreementOpened", 2: "AgreementOpened"}
 
 
 def claim(case: Case) -> str:
@@ -65,7 +50,7 @@ def mandate(case: Case) -> str:
     """Check that the payer signed the agreement's terms and that the rail opened it."""
     mandate = case.bundle["mandate"]
     fields = mandate["fields"]
-    agreement = mandate_hash(fields)
+    agreement = _agreement_id(case)
     if agreement != case.claim.agreement:
         raise unproven("the mandate's hash is not the claim's agreement")
     if unhex(fields["device"], "mandate.device") != case.device_id:
@@ -73,22 +58,33 @@ def mandate(case: Case) -> str:
     if (fields["payee"] == NOBODY) != (case.payee != ""):
         raise unproven("the payee is named by both the mandate and the claim, or by neither")
     case.payee = case.payee or fields["payee"]
-    digest = keccak(b"\x19\x01" + _domain(case, "proofrail", "rail") + agreement)
+    version = mandate["version"]
+    digest = keccak(b"\x19\x01" + _domain(case, version) + agreement)
     signature = unhex(mandate["signature"], "mandate.signature", 65)
     if recover(digest, signature).lower() != fields["payer"]:
         raise unproven("the mandate is not signed by its payer")
     opened = [
         arguments[1:]
         for name, arguments in case.events_of(mandate["opened"], "rail", "mandate.opened")
-        if name == "AgreementOpened" and arguments[0] == agreement
+        if name == _OPENED[version] and arguments[0] == agreement
     ]
-    agreed = (
-        *(fields["payer"], fields["payee"], case.device_id, fields["product"]),
-        *(fields["expiry"], fields["firstCounter"], unhex(fields["terms"], "mandate.terms")),
-    )
-    if opened != [agreed]:
+    if len(opened) != 1 or not _opens(opened[0], fields, version):
         raise unproven("the rail did not open this agreement in that transaction")
     return f"agreement 0x{agreement.hex()} signed by {fields['payer']}"
+
+
+def _opens(arguments: tuple[Any, ...], fields: dict[str, Any], version: int) -> bool:
+    """Return whether an event's arguments, without the agreement's id, are those of the mandate."""
+    values = _values(fields, version)
+    if version == 1:
+        names = ("payer", "payee", "device", "product", "expiry", "firstCounter", "terms")
+        return arguments == tuple(values[name] for name in names)
+    payer, payee, start, _, opened = arguments
+    begins = values["start"] in (0, start)  # 0: at the opening, which the event names
+    return begins and (payer, payee, opened) == (
+        *(values["payer"], values["payee"]),
+        tuple(values.values()),
+    )
 
 
 def attestation(case: Case) -> str:
@@ -96,7 +92,8 @@ def attestation(case: Case) -> str:
     seats = _seats(case)
     batch = case.bundle["batch"]
     chain = case.bundle["chain"]
-    digest = batch_digest(_batch(case), chain["id"], chain["committee"])
+    version = str(case.bundle["mandate"]["version"])  # committee and rail are of one release
+    digest = batch_digest(_batch(case), chain["id"], chain["committee"], version)
     case.signers = [
         recover(digest, unhex(signature, "an oracle's signature", 65)).lower()
         for signature in batch["signatures"]
@@ -172,7 +169,7 @@ def _derived(case: Case, rules: Rules) -> Claim:
 
 def _terms_are_agreed(case: Case) -> bool:
     try:
-        return mandate_hash(case.bundle["mandate"]["fields"]) == case.claim.agreement
+        return _agreement_id(case) == case.claim.agreement
     except Rejected:
         return False
 
@@ -182,15 +179,17 @@ def read_claims(case: Case) -> list[Claim]:
     return [_claim(fields) for fields in case.bundle["batch"]["claims"]]
 
 
-def mandate_hash(fields: dict[str, Any]) -> bytes:
-    """Return the EIP-712 struct hash of a mandate: the agreement's id."""
-    values = [_value(fields[name], kind, name) for name, kind in _MANDATE_TYPES.items()]
-    kinds = ["bytes32" if kind == "bytes" else kind for kind in _MANDATE_TYPES.values()]
-    values[-1] = keccak(values[-1])
+def _agreement_id(case: Case) -> bytes:
+    """Return the EIP-712 struct hash of the bundle's mandate: the agreement's id."""
+    version = case.bundle["mandate"]["version"]
     try:
-        return keccak(encode(["bytes32", *kinds], [_MANDATE_TYPE, *values]))
-    except EncodingError as error:
+        return mandate_hash(_values(case.bundle["mandate"]["fields"], version), version)
+    except OverflowError as error:
         raise unproven("a number of the mandate does not fit its type") from error
+
+
+def _values(fields: dict[str, Any], version: int) -> dict[str, Any]:
+    return {name: _value(fields[name], kind, name) for name, kind in FIELDS[version]}
 
 
 def _value(value: Any, kind: str, name: str) -> Any:
@@ -200,10 +199,11 @@ def _value(value: Any, kind: str, name: str) -> Any:
     return value if kind == "address" else data
 
 
-def _domain(case: Case, name: str, contract: str) -> bytes:
-    names = [keccak(name.encode()), keccak(b"1")]
+def _domain(case: Case, version: int) -> bytes:
+    """Return the hash of the rail's EIP-712 domain."""
+    names = [keccak(b"proofrail"), keccak(str(version).encode())]
     chain_id = whole(case.bundle["chain"]["id"], 256, "chain.id")
-    values = [_DOMAIN_TYPE, *names, chain_id, case.address(contract)]
+    values = [_DOMAIN_TYPE, *names, chain_id, case.address("rail")]
     return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
 
 
@@ -227,7 +227,7 @@ def _agreement(case: Case, rules: Rules) -> Agreement:
         device_id=case.device_id,
         product=case.bundle["product"],
         terms=terms,
-        opened_at=0,
+        start=0,  # whether its facts were in time was the rules' to judge when they were attested
         expires_at=fields["expiry"],
         first_counter=fields["firstCounter"],
         subject=rules.subject(terms),

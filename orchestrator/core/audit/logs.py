@@ -8,6 +8,8 @@ from typing import Any
 from eth_abi import decode
 from eth_abi.exceptions import DecodingError
 
+from orchestrator.core.mandate import FIELDS
+
 from .blocks import ReceiptLog, keccak, unproven
 
 # name: (indexed arguments, the others), in the order of the declaration: indexed ones come first
@@ -27,6 +29,11 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "MemberBarred": (("address", "bytes32"), ("uint32",)),
     "AgreementOpened": (
         ("bytes32", "address", "address"),
+        ("uint32", "uint32", f"({','.join(kind for _, kind in FIELDS[2])})"),
+    ),
+    # of contracts of 0.3.0 to 0.5.0; its name there is AgreementOpened as well
+    "FormerAgreementOpened": (
+        ("bytes32", "address", "address"),
         ("bytes32", "address", "uint32", "uint40", "bytes"),
     ),
     "Settled": (("uint256", "bytes32", "address"), ("uint32", "bytes")),
@@ -37,6 +44,7 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 # contracts of 0.3.0 emit these events under their former names
 FORMER_NAMES = {"DebtPaid": "CreditPaid"}
+_CONTRACT_NAMES = {"FormerAgreementOpened": "AgreementOpened"}
 
 
 def _topic(name: str, declared_as: str) -> bytes:
@@ -44,7 +52,7 @@ def _topic(name: str, declared_as: str) -> bytes:
     return keccak(f"{name}({','.join(indexed + others)})".encode())
 
 
-TOPICS = {_topic(name, name): name for name in EVENTS}
+TOPICS = {_topic(_CONTRACT_NAMES.get(name, name), name): name for name in EVENTS}
 TOPICS |= {_topic(former, name): name for name, former in FORMER_NAMES.items()}
 
 

@@ -14,7 +14,7 @@ from oracles.types import ProductRules
 
 from . import bank, consent, device, settlement
 from .blocks import ProofReason, unproven
-from .bundle import check_shape, digest, in_plain_names
+from .bundle import check_shape, digest, in_present_form
 from .case import Anchors, Case
 
 
@@ -142,7 +142,7 @@ def _step(stage: AuditStage, check: Callable[[Case], str], case: Case) -> AuditS
 
 def _format(case: Case) -> str:
     check_shape(case.bundle)
-    case.bundle = in_plain_names(case.bundle)
+    case.bundle = in_present_form(case.bundle)
     return f"version {case.bundle['version']}"
 
 

@@ -21,6 +21,7 @@ from orchestrator.core.reconcile.ledgers import (
     compare_bank_account,
     compare_ledger,
     compare_totals,
+    unswept,
 )
 from orchestrator.core.reconcile.lines import distinct
 from orchestrator.core.reconcile.payouts import match_payouts, name_charges
@@ -209,6 +210,7 @@ def _conclude(
         tuple(item for item in breaks if item.closed),
         reserves(chain, findings.flows, findings.coverage),
         tuple(sorted(findings.waiting, key=lambda item: item.reason)),
+        max(0, unswept(chain.totals)) if chain.totals else 0,
     )
 
 

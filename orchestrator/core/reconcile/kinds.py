@@ -112,7 +112,7 @@ _BY_KIND = {
     ),
     BreakKind.DEBT_UNPAID: Duty(
         TREASURY,
-        "Ask the payee to pay it back (PaymentRail.repay); its next money does so by itself.",
+        "Ask the payee to pay it back (`proofrail party repay`); its next money does so by itself.",
     ),
 }
 _BY_LEG = {

@@ -144,6 +144,8 @@ class Reconciliation:
         closed: Differences that a later record explains.
         reserves: The proof of reserves at each statement, oldest first.
         waiting: Events that are in no payment yet.
+        unswept_micro: Tokens that somebody sent to the rail beyond its sums; 0 where no node was
+            asked.
     """
 
     matches: tuple[Match, ...]
@@ -155,3 +157,4 @@ class Reconciliation:
     closed: tuple[Break, ...] = ()
     reserves: Sequence[Reserve] = ()
     waiting: tuple[Waiting, ...] = ()
+    unswept_micro: int = 0

@@ -17,6 +17,26 @@ from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-a
 
 # contracts of 0.3.0 emit these events under their former names
 FORMER_NAMES = {"DebtPaid": "CreditPaid"}
+# contracts of 0.3.0 to 0.5.0 emit these events with other arguments: (name, type, indexed) of each
+FORMER_ARGUMENTS = {
+    "AgreementOpened": (
+        ("agreement", "bytes32", True),
+        ("payer", "address", True),
+        ("payee", "address", True),
+        ("device", "bytes32", False),
+        ("product", "address", False),
+        ("expiry", "uint32", False),
+        ("firstCounter", "uint40", False),
+        ("terms", "bytes", False),
+    ),
+    "PayoutAccountSet": (("payee", "address", True), ("account", "bytes32", False)),
+    "PauseSet": (("paused", "bool", False),),
+    "DisputeEnded": (
+        ("payment", "bytes32", True),
+        ("refunded", "bool", False),
+        ("amount", "uint48", False),
+    ),
+}
 _KEPT_LOGS = 4_096  # decoded logs in memory: far more than the blocks hold that are read again
 _PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
@@ -44,13 +64,22 @@ def _signature(abi: dict[str, Any]) -> str:
 
 
 def event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Yield (topic 0, event ABI) of each event, and of each former name that an event had."""
+    """Yield (topic 0, event ABI) of each event, and of each former form that an event had."""
     for item in abi:
         if item["type"] != "event":
             continue
-        former = FORMER_NAMES.get(item["name"])
-        for declared in (item, {**item, "name": former}) if former else (item,):
+        for declared in (item, *_former(item)):
             yield Web3.keccak(text=_signature(declared)).to_0x_hex(), declared
+
+
+def _former(item: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    if name := FORMER_NAMES.get(item["name"]):
+        yield {**item, "name": name}
+    if arguments := FORMER_ARGUMENTS.get(item["name"]):
+        inputs = [
+            {"name": name, "type": kind, "indexed": indexed} for name, kind, indexed in arguments
+        ]
+        yield {**item, "inputs": inputs}
 
 
 def error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
@@ -72,6 +101,8 @@ def _typed(raw: dict[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return "0x" + value.hex()
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

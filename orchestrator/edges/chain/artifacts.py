@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,47 @@ _PRODUCTS = "contracts/products/"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One compiled contract: ABI, creation code (0x hex), size of the deployed code in bytes."""
+    """One compiled contract.
+
+    Attributes:
+        name: The contract's name.
+        abi: Its interface.
+        bytecode: Its creation code, 0x-hex.
+        deployed_size: Bytes of its deployed code.
+        code_hash: SHA-256 of its deployed code with zeros for the immutables, hex.
+        immutables: (start, length) in bytes of each place of an immutable in the deployed code.
+    """
 
     name: str
     abi: list[dict[str, Any]]
     bytecode: str
     deployed_size: int
+    code_hash: str
+    immutables: list[list[int]]
+
+    def is_code(self, code: bytes) -> bool:
+        """Return whether this is the contract's deployed code; immutables may have any value."""
+        return self.code_hash == masked_hash(code, self.immutables)
+
+
+def masked_hash(code: bytes, immutables: list[list[int]]) -> str:
+    """Return SHA-256 (hex) of deployed code with zeros for (start, length) of each immutable."""
+    masked = bytearray(code)
+    for start, length in immutables:
+        masked[start : start + length] = bytes(length)
+    return hashlib.sha256(masked).hexdigest()
 
 
 def load_artifacts() -> dict[str, Artifact]:
     """Return every deployable contract by name."""
     return {
         record["name"]: Artifact(
-            record["name"], record["abi"], record["bytecode"], record["deployedSize"]
+            record["name"],
+            record["abi"],
+            record["bytecode"],
+            record["deployedSize"],
+            record["codeHash"],
+            record["immutables"],
         )
         for record in read_records(SHIPPED)
     }

@@ -15,19 +15,15 @@ from web3 import Web3
 from web3.exceptions import Web3Exception
 
 from orchestrator.edges.chain.artifacts import Artifact
+from orchestrator.edges.chain.deployment_check import check_deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.chain.keystore import (
-    LOCAL_CHAIN,
-    development_account,
-    write_private,
-)
-from orchestrator.edges.chain.plan import DeploymentPlan
+from orchestrator.edges.chain.keystore import write_private
+from orchestrator.edges.chain.plan import RAIL_PARTS, DeploymentPlan, Role, refuse_unsafe
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
 TIP_WEI = 10**9
 RECEIPT_SECONDS = 120.0
-_PUBLIC_KEYS = 40  # of the development mnemonic; as many as our own chains give ether to
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,11 @@ class Deployment:
     addresses: dict[str, str]
     blocks: dict[str, int]
     p256_precompile: bool
+
+    @property
+    def version(self) -> int:
+        """Return 2, or 1 for contracts of releases before RailAccess."""
+        return 2 if "RailAccess" in self.addresses else 1
 
     @property
     def block_number(self) -> int:
@@ -125,8 +126,8 @@ def deploy(
         watch: Called with "signed NAME", "sent NAME" and "done NAME".
 
     Raises:
-        Halt: The journal is of another chain or plan, development keys are used elsewhere than on
-            the development chain, or a step reverted.
+        Halt: The journal is of another chain or plan, the plan is unsafe (development keys, a
+            short delay), a step reverted, or the contracts are not what the plan says at the end.
         Retry: The node does not answer.
     """
     try:
@@ -146,7 +147,7 @@ def _begin(
     watch: Callable[[str], None],
 ) -> DeploymentRun:
     chain_id, genesis = web3.eth.chain_id, Web3.to_hex(web3.eth.get_block(0)["hash"])
-    _refuse_development_keys(plan, chain_id)
+    refuse_unsafe(plan, chain_id)
     fresh = {"chain_id": chain_id, "genesis": genesis, "plan": _digest(artifacts, plan)}
     journal = _read(path) or {**fresh, "steps": {}}
     if (journal["chain_id"], journal["genesis"]) != (chain_id, genesis):
@@ -163,40 +164,34 @@ def _begin(
     return DeploymentRun(web3, artifacts, path, journal, watch)
 
 
-def _refuse_development_keys(plan: DeploymentPlan, chain_id: int) -> None:
-    if chain_id == LOCAL_CHAIN:
-        return
-    development = {development_account(index).address for index in range(_PUBLIC_KEYS)}
-    public = sorted(set(plan.addresses()) & development)
-    if public:
-        raise Halt(
-            f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
-            f"{', '.join(public)} are known to everybody. Nothing was sent. Use keys of your own."
-        )
-
-
 def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
     """Return what a journal is bound to: code and roles, so that a resumed run means the same."""
-    names = ["DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", *plan.products]
-    codes = [artifacts[name].bytecode for name in names]
-    content = json.dumps([names, codes, plan.addresses(), plan.members, plan.min_domains])
+    codes = [artifacts[name].bytecode for name in plan.contracts]
+    numbers = [plan.members, plan.min_domains, plan.delay_s]
+    content = json.dumps([plan.contracts, codes, plan.addresses(), *numbers])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentStep]:
     """Yield the steps in order; each is made only when the addresses that it needs are known."""
-    deployer, steward = plan.deployer, plan.steward.address
+    deployer = plan.deployer
     members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
-    yield _creation(deployer, "DeviceRegistry", plan.registrar, plan.warden)
-    yield _creation(deployer, "OracleCommittee", steward, members, domains, plan.min_domains)
-    yield _creation(deployer, "EuroToken", plan.minter)
+    holders = (plan.steward, plan.guardian, plan.minter, plan.registrar, plan.warden)
+    yield _creation(deployer, "RailAccess", deployer.address, plan.delay_s, holders)
+    access = at["RailAccess"]
+    yield _creation(deployer, "OracleCommittee", access, members, domains, plan.min_domains)
+    yield _creation(deployer, "DeviceRegistry", access, at["OracleCommittee"])
+    yield _creation(deployer, "EuroToken", access)
     parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
-    yield _creation(deployer, "PaymentRail", steward, plan.guardian, *parts)
+    yield _creation(deployer, "PaymentRail", access, *parts)
     for product in plan.products:
         yield _creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
         yield DeploymentStep(
-            f"allow {product}", plan.steward, "PaymentRail", "allowProduct", (at[product], True)
+            f"allow {product}", deployer, "PaymentRail", "allowProduct", (at[product],)
         )
+    yield _creation(deployer, "OfficerRegistry", access, plan.officers)
+    renounced = (Role.STEWARD, deployer.address)
+    yield DeploymentStep("close set-up", deployer, "RailAccess", "renounceRole", renounced)
 
 
 def _creation(deployer: LocalAccount, contract: str, *args: Any) -> DeploymentStep:
@@ -299,20 +294,26 @@ def _receipt(web3: Web3, digest: str) -> Any:
 
 def _finish(run: DeploymentRun, plan: DeploymentPlan) -> Deployment:
     if "deployment" not in run.journal:
-        registry = run.web3.eth.contract(
-            address=run.addresses["DeviceRegistry"], abi=run.artifacts["DeviceRegistry"].abi
-        )
         blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
+        rail, addresses = _contract(run, "PaymentRail"), dict(run.addresses)
+        for name, function in RAIL_PARTS.items():
+            addresses[name] = rail.functions[function]().call()
+            blocks[name] = blocks["PaymentRail"]  # the rail's constructor made it
         deployment = Deployment(
             run.journal["chain_id"],
             run.journal["genesis"],
-            run.addresses,
+            addresses,
             blocks,
-            registry.functions.hasPrecompile().call(),
+            _contract(run, "DeviceRegistry").functions.hasPrecompile().call(),
         )
+        check_deployment(run.web3, run.artifacts, addresses, plan, deployment.block_number)
         run.journal["deployment"] = asdict(deployment)
         _write(run.path, run.journal)
     return Deployment(**run.journal["deployment"])
+
+
+def _contract(run: DeploymentRun, name: str) -> Any:
+    return run.web3.eth.contract(address=run.addresses[name], abi=run.artifacts[name].abi)
 
 
 def _read(path: Path) -> dict[str, Any]:

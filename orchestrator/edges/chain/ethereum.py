@@ -9,6 +9,8 @@ imports this module as well; tests/style/test_ethereum.py holds the project to b
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from eth_account import Account
 from eth_account.messages import encode_typed_data
@@ -17,4 +19,26 @@ from eth_account.signers.local import LocalAccount
 RECURSION_LIMIT = 1_000  # CPython's own
 sys.setrecursionlimit(RECURSION_LIMIT)
 
-__all__ = ["RECURSION_LIMIT", "Account", "LocalAccount", "encode_typed_data"]
+__all__ = [
+    "RECURSION_LIMIT",
+    "Account",
+    "LocalAccount",
+    "encode_typed_data",
+    "sign_document",
+    "signer_of",
+]
+
+
+def sign_document(document: Mapping[str, Any], account: LocalAccount) -> bytes:
+    """Return the account's signature over an EIP-712 document, 65 bytes."""
+    return bytes(account.sign_message(encode_typed_data(full_message=dict(document))).signature)
+
+
+def signer_of(document: Mapping[str, Any], signature: bytes) -> str:
+    """Return the address whose key signed an EIP-712 document; "" if no key can have signed it."""
+    try:
+        return Account.recover_message(
+            encode_typed_data(full_message=dict(document)), signature=signature
+        )
+    except Exception:  # eth-keys has its own errors for malformed signatures
+        return ""

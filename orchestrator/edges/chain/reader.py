@@ -12,6 +12,7 @@ from typing import Protocol
 
 from device_adapters.types import Curve, DeviceKey, Rejected
 from oracles.types import Agreement, ClaimReason, ProductRules
+from orchestrator.core.mandate import opened_mandate
 from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 
 # what devices and agreements are made of: contract -> its events
@@ -212,18 +213,20 @@ class Registry:
             view.devices[device] = _with(view.devices.get(device) or DeviceHistory(), log)
 
     def _opened(self, log: DecodedLog) -> Agreement:
-        raw = bytes.fromhex(log.args["terms"][2:])
-        product, rules = self._products.get(log.args["product"].lower(), ("", None))
+        mandate = opened_mandate(log.args)
+        raw = bytes.fromhex(mandate["terms"][2:])
+        product, rules = self._products.get(mandate["product"].lower(), ("", None))
         return Agreement(
             agreement=bytes.fromhex(log.args["agreement"][2:]),
             device="",
-            device_id=bytes.fromhex(log.args["device"][2:]),
+            device_id=bytes.fromhex(mandate["device"][2:]),
             product=product,
             terms=raw,
-            opened_at=0,
-            expires_at=log.args["expiry"],
-            first_counter=log.args["firstCounter"],
+            start=log.args.get("start", 0),
+            expires_at=mandate["expiry"],
+            first_counter=mandate["firstCounter"],
             subject=_subject(rules, raw),
+            grace=log.args.get("grace", 0),
         )
 
     def forget(self, above: int = 0) -> None:

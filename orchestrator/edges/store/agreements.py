@@ -7,9 +7,25 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlmodel import Session, and_, func, or_, select, update
 
 from orchestrator.core.agreement import MACHINE, Fact, Stage
-from orchestrator.edges.store.tables import AgreementRow, DeviceRow, PartyRow, PaymentRow
+from orchestrator.core.mandate import Mandate
+from orchestrator.core.references import funding_reference
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    DeviceRow,
+    OwnerConsentRow,
+    PartyRow,
+    PaymentRow,
+)
 
-__all__ = ["AgreementRow", "DeviceRow", "Fact", "PartyRow", "Stage", "record_fact"]
+__all__ = [
+    "AgreementRow",
+    "DeviceRow",
+    "Fact",
+    "OwnerConsentRow",
+    "PartyRow",
+    "Stage",
+    "record_fact",
+]
 
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
@@ -17,6 +33,73 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 def get(session: Session, agreement: str) -> AgreementRow | None:
     """Return an agreement by its id (0x-hex); None if it was not signed through this rail."""
     return session.get(AgreementRow, agreement)
+
+
+def row_of(device: str, product: str, mandate: Mandate, signature: bytes) -> AgreementRow:
+    """Return the row of a signed mandate.
+
+    Args:
+        device: The device's name.
+        product: The product's name.
+        mandate: What the payer signed.
+        signature: The payer's, 65 bytes.
+    """
+    identity = mandate.agreement_id()
+    return AgreementRow(
+        agreement_id="0x" + identity.hex(),
+        device_id="0x" + mandate.device.hex(),
+        device=device,
+        product=product,
+        product_address=mandate.product,
+        payer=mandate.payer,
+        payee=mandate.payee,
+        cap_micro=mandate.cap,
+        period_days=mandate.period_days,
+        window_s=mandate.window,
+        expiry=mandate.expiry,
+        first_counter=mandate.first_counter,
+        required_domain=mandate.required_domain,
+        salt="0x" + mandate.salt.hex(),
+        terms="0x" + mandate.terms.hex(),
+        signature="0x" + signature.hex(),
+        reference=funding_reference(identity),
+        mandate_version=mandate.version,
+        start=mandate.start,
+        bond_micro=mandate.bond,
+        schedule=mandate.schedule,
+        fleet="0x" + mandate.fleet.hex(),
+        cites="0x" + mandate.cites.hex(),
+        ends_at=mandate.expiry,
+        last_counter=mandate.first_counter,
+    )
+
+
+def mandate_of(row: AgreementRow) -> Mandate:
+    """Return the signed mandate of a stored agreement."""
+    raw = {
+        name: bytes.fromhex(getattr(row, name)[2:])
+        for name in ("device_id", "fleet", "cites", "salt", "terms")
+    }
+    return Mandate(
+        payer=row.payer,
+        payee=row.payee,
+        device=raw["device_id"],
+        product=row.product_address,
+        cap=row.cap_micro,
+        period_days=row.period_days,
+        window=row.window_s,
+        start=row.start,
+        expiry=row.expiry,
+        first_counter=row.first_counter,
+        required_domain=row.required_domain,
+        bond=row.bond_micro,
+        schedule=row.schedule,
+        fleet=raw["fleet"],
+        cites=raw["cites"],
+        salt=raw["salt"],
+        terms=raw["terms"],
+        version=row.mandate_version,
+    )
 
 
 def by_ids(session: Session, ids: Iterable[str]) -> dict[str, AgreementRow]:
@@ -116,6 +199,22 @@ def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
     session.add(row)
 
 
+def payment_at(session: Session, agreement: str, sequence: int) -> PaymentRow | None:
+    """Return the payment that was made for a claim of an agreement."""
+    return session.exec(
+        select(PaymentRow).where(
+            PaymentRow.agreement_id == agreement, PaymentRow.sequence == sequence
+        )
+    ).first()
+
+
+def consent(
+    session: Session, device_id: str, product_address: str, agreement: str
+) -> OwnerConsentRow | None:
+    """Return the stored consent of a device's owner; ids and addresses are 0x-hex."""
+    return session.get(OwnerConsentRow, (device_id, product_address, agreement))
+
+
 def device(session: Session, device_id: str) -> DeviceRow | None:
     """Return a device by its id (0x-hex)."""
     return session.get(DeviceRow, device_id)
@@ -178,22 +277,22 @@ def compromised(session: Session) -> dict[str, int]:
 
 
 def ended(session: Session, now: int, since: int = 0) -> list[str]:
-    """Return the ids of agreements past their end that may have money in escrow.
+    """Return the ids of agreements past end and grace that may have money in escrow.
 
-    They are those that are not reclaimed yet, and those into which money came back since.
+    A pause of the rail may have moved their end on chain. They are those that are not reclaimed
+    yet, and those into which money came back since.
 
     Args:
         session: A session of the store.
         now: Unix seconds.
         since: Leave out those that ended before this time (Unix seconds) and were not reclaimed.
     """
-    live, first_close = AgreementRow.stage == Stage.LIVE, max(since, 1)
+    live = AgreementRow.stage == Stage.LIVE
     return list(
         session.exec(
             select(AgreementRow.agreement_id).where(
                 or_(  # each part has an index
-                    and_(live, AgreementRow.expiry >= since, AgreementRow.expiry < now),
-                    and_(live, AgreementRow.closes_at >= first_close, AgreementRow.closes_at < now),
+                    and_(live, AgreementRow.ends_at >= since, AgreementRow.ends_at < now),
                     AgreementRow.stage == Stage.REFUND_DUE,
                 )
             )
@@ -202,17 +301,14 @@ def ended(session: Session, now: int, since: int = 0) -> list[str]:
 
 
 def ended_among(session: Session, ids: Collection[str], now: int) -> list[str]:
-    """Return those of these agreements that are live and past their end at `now` (Unix seconds)."""
-    past = or_(
-        AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
-    )
+    """Return those of these agreements that are live and past end and grace at `now`."""
     return [
         row.agreement_id
         for start in range(0, len(ids), _CHUNK)
         for row in session.exec(
             select(AgreementRow)
             .where(AgreementRow.agreement_id.in_(sorted(ids)[start : start + _CHUNK]))
-            .where(AgreementRow.stage == Stage.LIVE, past)
+            .where(AgreementRow.stage == Stage.LIVE, AgreementRow.ends_at < now)
         )
     ]
 

@@ -239,6 +239,20 @@ def released(session: Session, payee: str) -> list[str]:
     return [p.payment_id for p in _posted(session, payee, PaymentRow.release_tx.is_not(None))]
 
 
+def matured(session: Session, payee: str, now: int) -> Sequence[PaymentRow]:
+    """Return a payee's posted payments that wait for a payout, and whose dispute window is over.
+
+    Some may be released already, and wait only for the order of their payout.
+    """
+    waiting = PaymentRow.next_step == NextStep.RELEASE, PaymentRow.release_at < now
+    return _posted(session, payee, *waiting)
+
+
+def unreleased(session: Session, payee: str, now: int) -> Sequence[PaymentRow]:
+    """Return a payee's posted payments whose dispute window is over, and that nobody released."""
+    return _posted(session, payee, PaymentRow.release_tx.is_(None), PaymentRow.release_at < now)
+
+
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
     """Return the payee of a payment: the one that the claim names, or else the agreement's."""
     return row.payee or agreement.payee

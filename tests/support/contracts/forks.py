@@ -62,7 +62,7 @@ class Fork:
         artifact = self.artifacts[name]
         factory = self.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
         data = factory.constructor(*args).data_in_transaction
-        receipt = self._mined({"from": sender or self.plan.steward.address, "data": data})
+        receipt = self._mined({"from": sender or self.plan.steward, "data": data})
         assert receipt["status"] == 1, f"{name} was not created"
         return self.contract(name, receipt["contractAddress"])
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from oracles.node import OracleNode
+from oracles.rulings import Ruling, RulingMemory
 from oracles.server import Listen, OracleServer
 from oracles.types import ClaimReason
-from oracles.wire import MAX_BODY_BYTES, Request, read_answer, write_request
+from oracles.wire import MAX_BODY_BYTES, Request, read_answer, read_rulings, write_request
 from orchestrator.products.metered_energy import product
 from tests.support.meter_streams import message, session_record
 from tests.support.oracle_at import claim_of, oracle
@@ -125,3 +126,16 @@ def test_open__a_port_that_is_taken__is_named():
             Listen("127.0.0.1", port).open()
     finally:
         taken.close()
+
+
+def test_rulings__with_the_token__are_those_that_people_decided(served):
+    node, server = served
+    ruling = Ruling(node.identity.rail, b"\x07" * 32, True)
+    memory = RulingMemory(node.memory.path)
+    signed = memory.sign(ruling, node.identity.address, lambda _: b"\x01" * 65, "Mia", "", 5)
+    memory.sign(
+        Ruling("0x" + "9" * 40, b"\x07" * 32, False), "0x", lambda _: b"\x01" * 65, "", "", 5
+    )
+    status, body = _call(server, "GET", "/rulings")
+    assert status == 200 and read_rulings(body) == (signed,)
+    assert _call(server, "GET", "/rulings", token="another token of sixteen")[0] == 401

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
+from orchestrator.core.committee import Committee
 from orchestrator.core.health import STALE_S, ChainState, OracleState
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.store import Store, add_all, tables
@@ -20,7 +21,6 @@ from orchestrator.health_monitor import HealthMonitor, WatchedParts
 from orchestrator.home_lock import hold
 from orchestrator.settings import Settings
 from orchestrator.status_file import LOCK_FILE, STATUS_FILE, read_nodes, read_status
-from orchestrator.steps import Committee
 from orchestrator.worker import StepWait
 from tests.support.rail_builder import context_of_stand_ins
 
@@ -36,6 +36,10 @@ class WatchedOracleStandIn:
     domain: int
     error: str = ""
 
+    @property
+    def address(self) -> str:
+        return f"0x{self.domain:040x}"
+
     def probe(self) -> OracleState:
         return OracleState(self.name, self.domain, self.error)
 
@@ -48,6 +52,7 @@ class WatchedRail:
     node: ChainState = field(default_factory=lambda: ChainState(number=5, block_time=NOW))
     now: float = NOW
     monotonic: float = 1_000
+    paused_until: int = 0
     broker: str = ""
     halts: list = field(default_factory=list)
     waits: dict = field(default_factory=dict)
@@ -62,13 +67,17 @@ class WatchedRail:
             folder.mkdir(parents=True)
         self.store = Store(settings.database)
         self.oracles = [WatchedOracleStandIn(f"o{n}", n) for n in range(1, 5)]
+        members = {oracle.address: oracle.domain for oracle in self.oracles}
+        self.committee = Committee(members, 4, 2)
         self.context = context_of_stand_ins(
             settings,
             self.store,
             lambda: int(self.now),
-            chain=SimpleNamespace(urls=("http://node",), deployment=None),
+            chain=SimpleNamespace(
+                urls=("http://node",), deployment=None, view=lambda *_: (self.paused_until, 0)
+            ),
             oracles=self.oracles,
-            committee=Committee({}, 3, 2),
+            committee=lambda: self.committee,
             bank=Folder(settings.to_bank, settings.from_bank),
             safeguarding={"iban": IBAN},
             log=structlog.wrap_logger(structlog.ReturnLogger()),
@@ -115,6 +124,13 @@ def test_look__at_a_well_rail__writes_a_status_without_problems(rail):
     with hold(rail.home / LOCK_FILE):
         assert read_status(rail.home, NOW + STALE_S) == []
         assert [p.name for p in read_status(rail.home, NOW + STALE_S + 1)] == ["status_stale"]
+
+
+def test_look__at_a_paused_rail__says_until_when_and_forgets_it_then(rail):
+    rail.paused_until = NOW + 60
+    assert rail.look() == ["rail_paused"]
+    rail.pass_time(60)
+    assert rail.look() == []
 
 
 def test_look__at_two_nodes__shows_each_and_works_with_the_one_that_answers(rail, monkeypatch):

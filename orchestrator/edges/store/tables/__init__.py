@@ -11,7 +11,12 @@ from orchestrator.edges.store.tables.access import (
     IdempotencyRow,
     OfficerRow,
 )
-from orchestrator.edges.store.tables.agreements import AgreementRow, DeviceRow, PartyRow
+from orchestrator.edges.store.tables.agreements import (
+    AgreementRow,
+    DeviceRow,
+    OwnerConsentRow,
+    PartyRow,
+)
 from orchestrator.edges.store.tables.bank import (
     BankFileRow,
     BankLineRow,
@@ -21,6 +26,7 @@ from orchestrator.edges.store.tables.bank import (
     PayoutRow,
 )
 from orchestrator.edges.store.tables.chain import BlockRow, ChainLogRow, ChainSendRow, ProofRow
+from orchestrator.edges.store.tables.disputes import RulingRow
 from orchestrator.edges.store.tables.evidence import (
     CitationRow,
     ConflictRow,
@@ -79,6 +85,7 @@ __all__ = [
     "OfficerRow",
     "OracleSignatureRow",
     "OutcomeDeliveryRow",
+    "OwnerConsentRow",
     "PartyRow",
     "PaymentFactRow",
     "PaymentRow",
@@ -86,6 +93,7 @@ __all__ = [
     "PendingEntryRow",
     "ProofRow",
     "RejectionRow",
+    "RulingRow",
     "SQLModel",
     "SignedBatchRow",
     "SignedClaimRow",

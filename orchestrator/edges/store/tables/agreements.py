@@ -7,6 +7,8 @@ from sqlmodel import Field, SQLModel
 
 from orchestrator.core.agreement import Stage
 
+ZERO = "0x" + "00" * 32
+
 
 class DeviceRow(SQLModel, table=True):
     """A device enrolled in the registry on chain (the chain is the authority; this is a copy)."""
@@ -41,6 +43,21 @@ class PartyRow(SQLModel, table=True):
     post_code: str = ""
     town: str = ""
     country: str = ""
+    payout_minimum_micro: int = Field(default=0, sa_type=BigInteger)  # as set on chain
+
+
+class OwnerConsentRow(SQLModel, table=True):
+    """The newest consent of a device's owner to an agreement, or to all agreements of a product."""
+
+    __tablename__ = "ownerconsent"
+
+    device_id: str = Field(primary_key=True)
+    product_address: str = Field(primary_key=True)
+    agreement_id: str = Field(primary_key=True)  # 32 zero bytes: any agreement of the product
+    number: int = Field(sa_type=BigInteger)  # how often the owner had revoked its consents
+    owner: str
+    signature: str
+    at: int = Field(sa_type=BigInteger)
 
 
 class AgreementRow(SQLModel, table=True):
@@ -65,12 +82,18 @@ class AgreementRow(SQLModel, table=True):
     terms: str
     signature: str
     reference: str = Field(unique=True)
+    mandate_version: int = 1
+    start: int = Field(default=0, sa_type=BigInteger)  # as signed; 0: the opening
+    bond_micro: int = Field(default=0, sa_type=BigInteger)
+    schedule: int = Field(default=0, sa_type=BigInteger)
+    fleet: str = ZERO
+    cites: str = ZERO
+    begins_at: int = Field(default=0, sa_type=BigInteger)  # the first second of facts, as opened
+    grace_s: int = 0  # after the last second of facts; then no claim is taken
+    ends_at: int = Field(default=0, sa_type=BigInteger)  # the last second of claims, without pauses
     stage: str = Stage.SIGNED
     opened_at: int = Field(default=0, sa_type=BigInteger)
     closes_at: int = Field(default=0, sa_type=BigInteger)  # where its end was brought forward
     sequence: int = 0  # the last sequence a payment was made for
     last_counter: int = Field(default=0, sa_type=BigInteger)  # the last counter in a payment
-    __table_args__ = (
-        Index("agreement_ends", "stage", "expiry"),
-        Index("agreement_closes", "stage", "closes_at"),
-    )
+    __table_args__ = (Index("agreement_over", "stage", "ends_at"),)

@@ -165,6 +165,45 @@ def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
     )
 
 
+def test_attack__debts_beyond_what_matured__take_what_the_payee_could_withdraw():
+    """On 0.3.0 withdrawable money never paid debts: a payee kept it and owed for ever. A release
+    now pays with what matured, and the rest of the debts with what was withdrawable before."""
+    context = DictContext()
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)
+    context.add("DebtPaid", agreement=STRANGE, payee=PAYEE, amount=5)
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=2)
+    context.add("Released", payee=PAYEE, amount=10, releaseTimes=[1])
+    pending, free = ledger.pending(PAYEE), ledger.withdrawable(PAYEE)
+    booked = context.book()
+    assert booked == dated(
+        ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, pending, 7),
+        ledger.debt_paid("0xt:1", STRANGE, PAYEE, pending, 5, 2),
+        ledger.debt_paid("0xt:2", AGREEMENT, PAYEE, free, 2),
+        ledger.released("0xt:3", PAYEE, 0),
+    )
+    sums = ledger.balances(posting for entry in booked for posting in entry.postings)
+    assert (sums[pending, ledger.TEUR], sums[free, ledger.TEUR]) == (10, 4)  # both went down
+
+
+def test_attack__withdrawal_by_a_payee_that_owes__pays_its_debts_from_the_same_money():
+    """On 0.3.0 a payee without a payout account withdrew all, and its debts stayed unpaid."""
+    context = DictContext()
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)
+    context.add("DebtPaid", agreement=STRANGE, payee=OTHER, amount=1)  # of another payee's release
+    context.add("Withdrawn", payee=PAYEE, to=HOLDER, amount=3)
+    context.add("Released", payee=OTHER, amount=1, releaseTimes=[1])
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=2)
+    context.add("Released", payee=PAYEE, amount=6, releaseTimes=[2])
+    assert context.book() == dated(
+        ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, ledger.withdrawable(PAYEE), 7),
+        ledger.debt_paid("0xt:1", STRANGE, OTHER, ledger.pending(OTHER), 1),
+        ledger.withdrawn("0xt:2", PAYEE, 3),
+        ledger.released("0xt:3", OTHER, 0),
+        ledger.debt_paid("0xt:4", AGREEMENT, PAYEE, ledger.pending(PAYEE), 2),
+        ledger.released("0xt:5", PAYEE, 4),
+    )
+
+
 def test_redeemed__by_a_holder_of_its_own__comes_from_the_wallets():
     context = DictContext()
     context.add("Redeemed", order=ORDER, holder=HOLDER, beneficiary=PAYEE, account="0x", cents=2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from eth_abi import encode
 from hypothesis import given
@@ -10,10 +13,12 @@ from hypothesis import strategies as st
 from oracles.merkle import keccak
 from orchestrator.core.outcome import (
     NOBODY,
+    REFUSALS,
     ClaimOutcome,
     leaf_of,
     outcome_leaf,
     pack,
+    refusal_name,
     release_time,
     unpack,
 )
@@ -54,3 +59,13 @@ def test_leaf__of_a_credit__has_its_payee_and_no_release_time():
 def test_leaf__of_a_refused_claim__has_no_payee_and_no_amount():
     own = leaf_of(b"\1" * 32, b"\2" * 32, ClaimOutcome(0, 10), (PAYEE, 60), 1_000)
     assert own == outcome_leaf(b"\1" * 32, b"\2" * 32, NOBODY, ClaimOutcome(0, 10), 0)
+
+
+def test_refusals__of_the_interface__all_have_their_name_and_a_sentence_in_its_order():
+    source = Path("contracts/interfaces/IPaymentRail.sol").read_text()
+    [body] = re.findall(r"enum Refusal \{(.*?)\}", source, re.DOTALL)
+    declared = re.findall(r"^\s*(\w+),?(?:\s*//.*)?$", body, re.MULTILINE)
+    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in declared]
+    assert [refusal_name(code) for code in range(len(names))] == list(REFUSALS) == names
+    assert all(REFUSALS.values())
+    assert refusal_name(103) == "product_3"

@@ -45,17 +45,32 @@ def test_totals__that_agree__are_no_break():
     ("field", "named"),
     [
         ("supply_micro", {"total:supply", "total:supply_of_logs"}),
-        ("rail_micro", {"total:rail_balance"}),
-        ("escrow_micro", {"total:escrow", "total:rail_balance"}),
-        ("pending_micro", {"total:pending", "total:rail_balance"}),
-        ("withdrawable_micro", {"total:withdrawable", "total:rail_balance"}),
-        ("frozen_micro", {"total:frozen", "total:rail_balance"}),
+        ("rail_micro", set()),
+        ("escrow_micro", {"total:escrow"}),
+        ("pending_micro", {"total:pending"}),
+        ("withdrawable_micro", {"total:withdrawable"}),
+        ("frozen_micro", {"total:frozen"}),
         ("owed_micro", {"total:owed", "total:owed_by_logs"}),
     ],
 )
 def test_totals__number_of_the_node_that_changed__is_a_break(field, named, change):
     changed = replace(TOTALS, **{field: getattr(TOTALS, field) + change})
-    assert totals_that_differ(replace(CHAIN, totals=changed), LEDGER) == named
+    held = {"escrow_micro", "pending_micro", "withdrawable_micro", "frozen_micro"}
+    # tokens that are missing: the rail holds less than it owes
+    missing = (field in held and change > 0) or (field == "rail_micro" and change < 0)
+    wanted = named | ({"total:rail_balance"} if missing else set())
+    assert totals_that_differ(replace(CHAIN, totals=changed), LEDGER) == wanted
+
+
+def test_attack__tokens_sent_to_the_rail_by_a_stranger__are_named_and_no_break():
+    """On 0.3.0 one token sent to the rail was stuck, and an open break for ever: anyone could keep
+    `reconcile` and `reserves` from ever holding again. Now it waits for the steward's sweep."""
+    donated = replace(TOTALS, rail_micro=TOTALS.rail_micro + 17)
+    result = reconcile(replace(CHAIN, totals=donated), LEDGER, BankFacts("DE0"))
+    assert result.unswept_micro == 17
+    assert totals_that_differ(replace(CHAIN, totals=donated), LEDGER) == set()
+    assert reconcile(CHAIN, LEDGER, BankFacts("DE0")).unswept_micro == 0
+    assert reconcile(ChainFacts(100), LEDGER, BankFacts("DE0")).unswept_micro == 0
 
 
 @pytest.mark.parametrize("name", TOKENS)

@@ -34,7 +34,7 @@ def scanner(rail):
             device_id=device_id("recipient"),
             product="proof_of_delivery",
             terms=b"",
-            opened_at=0,
+            start=0,
             expires_at=2**32,
             first_counter=0,
             subject=subject,

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Answer, Charge, Facts, Kind, Stage, State, Step, Terms} from "./EnergyTypes.sol";
+
+/// @title What a claim about one band does: whether its readings may follow those before, what it
+/// charges in mWh, and the state after it. Nothing here reads or writes storage.
+library EnergyRules {
+    int256 private constant MWH_PER_KWH = 1_000_000;
+    uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
+    uint48 private constant ACTIVE_ENERGY = 8; // group D: a register that counts up
+    // sets of groups C, a bit for each
+    uint256 private constant OF_ONE_SESSION = (3 << 0xb2) | (3 << 0xc2);
+    uint256 private constant IMPORTS = (1 << 0x01) | (1 << 0x98) | (1 << 0x9e) | (0xf << 0xb0);
+    uint256 private constant EXPORTS = (1 << 0x02) | (0xf << 0xc0);
+
+    /// @dev Nothing before the start counts, but for the energy since the start register was read,
+    /// and nothing that has not happened yet.
+    function times(Terms memory terms, Facts memory facts, uint40 until)
+        internal pure returns (Answer)
+    {
+        bool began = facts.from >= terms.start
+            || (terms.continuous && facts.from == terms.startedAt && facts.to >= terms.start);
+        if (facts.to < facts.from || !began) return Answer.TimeBackwards;
+        return facts.to > until ? Answer.TimeAhead : Answer.Priced;
+    }
+
+    /// @dev Moves a band on, and says what it owes: rounded down, and what is left of a minor unit
+    /// is charged once the unit is whole.
+    function advance(
+        State memory state,
+        Facts memory facts,
+        Step memory step,
+        Charge memory charge,
+        uint256 price_
+    ) internal pure returns (bool fits, int256 owed) {
+        int256 total = int256(uint256(state.total)) + charge.energy;
+        fits = total >= 0 && total <= int256(uint256(type(uint64).max))
+            && charge.ahead == int64(charge.ahead);
+        int256 exact = int256(uint256(state.remainder)) + charge.energy * int256(price_);
+        owed = exact / MWH_PER_KWH;
+        if (exact < owed * MWH_PER_KWH) --owed;
+        state.remainder = uint24(uint256(exact - owed * MWH_PER_KWH));
+        state.total = uint64(uint256(total));
+        state.ahead = int64(charge.ahead);
+        if (facts.kind == Kind.Late) return (fits, owed);
+        bool estimated = facts.kind == Kind.Estimated;
+        state.time = estimated ? facts.from : facts.to;
+        if (_ofOneSession(step.register)) return (fits, owed); // the one that runs on was not read
+        (state.register, state.stage) = (estimated ? step.from : step.to, Stage.Anchored);
+    }
+
+    function judge(
+        Terms memory terms,
+        State memory state,
+        Facts memory facts,
+        Step memory step
+    ) internal pure returns (Charge memory) {
+        uint256 end = terms.rolloverAt;
+        if (end != 0 && (step.from >= end || step.to >= end)) return _no(Answer.FactsMalformed);
+        if (_ofOneSession(step.register)) return _judgeOneSession(state, facts, step);
+        if (facts.kind == Kind.Late) return _judgeLate(terms, state, facts, step);
+        if (terms.continuous) return _judgeContinuous(terms, state, facts, step);
+        if (facts.kind == Kind.Estimated) return _no(Answer.KindUnexpected);
+        return _judgeSessions(terms, state, facts, step);
+    }
+
+    /// @dev Every step of the register is charged, so the claim begins where the last one ended. A
+    /// correction also begins when its estimates did: it counts at their price.
+    function _judgeContinuous(
+        Terms memory terms,
+        State memory state,
+        Facts memory facts,
+        Step memory step
+    ) private pure returns (Charge memory) {
+        if (state.stage == Stage.Anchored && step.from != state.register) {
+            bool back = step.from < state.register;
+            return _no(back ? Answer.RegisterBackwards : Answer.RegisterDiscontinuous);
+        }
+        (bool forwards, int256 rise) = _counted(terms, step.from, step.to);
+        if (facts.kind == Kind.Exchanged) {
+            rise = int256(step.energy) + state.ahead;
+            forwards = rise >= 0;
+        }
+        if (!forwards) return _no(Answer.RegisterBackwards);
+        if (step.energy > rise - state.ahead) return _no(Answer.EnergyAboveRegister);
+        if (step.energy < rise - state.ahead) return _no(Answer.EnergyIncomplete);
+        if (facts.from < state.time) return _no(Answer.TimeBackwards);
+        if (state.ahead != 0 && facts.from != state.time) return _no(Answer.RegisterDiscontinuous);
+        bool estimated = facts.kind == Kind.Estimated;
+        return Charge(Answer.Priced, step.energy, rise, estimated ? rise : int256(0));
+    }
+
+    /// @dev Only what lies between a begin and an end is charged; the rest passes by uncharged.
+    function _judgeSessions(
+        Terms memory terms,
+        State memory state,
+        Facts memory facts,
+        Step memory step
+    ) private pure returns (Charge memory) {
+        if (facts.from < state.time) return _no(Answer.TimeBackwards);
+        uint64 last = state.stage == Stage.Anchored ? state.register : step.from;
+        (bool forwards, int256 gap) = _counted(terms, last, step.from);
+        if (!forwards) return _no(Answer.RegisterBackwards);
+        if (step.from < last && !passes(terms, gap, state.time, facts.from)) {
+            return _no(Answer.RegisterBackwards);
+        }
+        int256 rise = step.energy;
+        if (facts.kind != Kind.Exchanged) {
+            (forwards, rise) = _counted(terms, step.from, step.to);
+        }
+        if (!forwards) return _no(Answer.RegisterBackwards);
+        int256 passed = gap + rise - step.energy;
+        return Charge(_fair(step, rise), step.energy, step.energy, state.ahead - passed);
+    }
+
+    /// @dev A session of a register that begins with it. Late, nothing would bound it: no time
+    /// order, and no register that rose without a charge.
+    function _judgeOneSession(
+        State memory state, Facts memory facts, Step memory step
+    ) private pure returns (Charge memory) {
+        if (facts.kind != Kind.Actual) return _no(Answer.KindUnexpected);
+        if (facts.from < state.time) return _no(Answer.TimeBackwards);
+        if (step.to < step.from) return _no(Answer.RegisterBackwards);
+        int256 ahead = int256(state.ahead) + step.energy;
+        Answer answer = _fair(step, int256(uint256(step.to - step.from)));
+        return Charge(answer, step.energy, step.energy, ahead);
+    }
+
+    /// @dev Charged as far as the register rose by without a charge: the claims that followed may
+    /// have used that up, which no oracle can know beforehand, so it cuts and does not refuse.
+    function _judgeLate(
+        Terms memory terms,
+        State memory state,
+        Facts memory facts,
+        Step memory step
+    ) private pure returns (Charge memory) {
+        (bool forwards, int256 rise) = _counted(terms, step.from, step.to);
+        if (!forwards) return _no(Answer.RegisterBackwards);
+        int256 charged;
+        if (facts.to <= state.time && state.ahead < 0) charged = -int256(state.ahead);
+        if (step.energy < charged) charged = step.energy;
+        return Charge(_fair(step, rise), charged, step.energy, state.ahead + charged);
+    }
+
+    /// @dev No more than the register rose by.
+    function _fair(Step memory step, int256 rise) private pure returns (Answer) {
+        if (step.energy < 0) return Answer.FactsMalformed;
+        return step.energy > rise ? Answer.EnergyAboveRegister : Answer.Priced;
+    }
+
+    function _no(Answer answer) private pure returns (Charge memory charge) {
+        charge.answer = answer;
+    }
+
+    /// @dev Whether it is a register of active energy in the direction of the terms, and one that
+    /// runs on where they are continuous. OCMF, table 25; 98 and 9E are vendors' registers.
+    function isAgreed(Terms memory terms, uint48 register) internal pure returns (bool) {
+        uint48 last = register & 0xff; // group F: the present value, not a historical one
+        if (register >> 40 != 1 || (register >> 16) & 0xff != ACTIVE_ENERGY) return false;
+        if (last != 0xff && last != 0) return false;
+        uint256 agreed = terms.export_ ? EXPORTS : IMPORTS;
+        if (terms.continuous) agreed &= ~OF_ONE_SESSION;
+        return (agreed >> _counts(register)) & 1 == 1;
+    }
+
+    /// @dev Whether it begins at zero with each session: groups C of B2, B3, C2 and C3.
+    function _ofOneSession(uint48 register) private pure returns (bool) {
+        return (OF_ONE_SESSION >> _counts(register)) & 1 == 1;
+    }
+
+    /// @dev Group C of the OBIS code: what the register counts.
+    function _counts(uint48 register) private pure returns (uint48) {
+        return (register >> 24) & 0xff;
+    }
+
+    /// @dev What the register rose by between two readings, also where it passed its rollover.
+    function _counted(Terms memory terms, uint64 from, uint64 to)
+        private pure returns (bool forwards, int256)
+    {
+        unchecked { // 64 bits each
+            int256 rise = int256(uint256(to)) - int256(uint256(from));
+            if (rise < 0) rise += int256(uint256(terms.rolloverAt));
+            return (rise >= 0, rise);
+        }
+    }
+
+    /// @dev Whether the fuse lets that much through. One mWh is 3.6 watt-seconds; `flow` is not
+    /// below zero.
+    function passes(Terms memory terms, int256 flow, uint32 from, uint32 to)
+        internal pure returns (bool)
+    {
+        unchecked { // `to` is not before `from`, and no factor has more than 81 bits
+            uint256 duration = uint256(to) - from + GRACE_SECONDS;
+            return uint256(flow) * 36 <= uint256(terms.fuseWatts) * duration * 10;
+        }
+    }
+}

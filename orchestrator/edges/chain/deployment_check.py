@@ -1,0 +1,213 @@
+"""Checks deployed contracts: code, roles, delay, wiring, seats, products and the precompile.
+
+It asks the node and believes no journal: what a deployment says of itself proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import requests
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from web3 import Web3
+from web3.contract import Contract
+from web3.exceptions import Web3Exception
+
+from orchestrator.edges.chain.artifacts import Artifact
+from orchestrator.edges.chain.plan import DeploymentPlan, Role
+from orchestrator.errors import Halt, Retry
+
+_PRECOMPILE = Web3.to_checksum_address("0x" + "100".zfill(40))  # EIP-7951
+# contract -> its functions that name another contract -> that one
+_WIRING = {
+    "OracleCommittee": {"authority": "RailAccess"},
+    "DeviceRegistry": {"authority": "RailAccess", "committee": "OracleCommittee"},
+    "EuroToken": {"authority": "RailAccess"},
+    "OfficerRegistry": {"authority": "RailAccess"},
+    "PaymentRail": {
+        "authority": "RailAccess",
+        "token": "EuroToken",
+        "committee": "OracleCommittee",
+        "registry": "DeviceRegistry",
+        "disputes": "Disputes",
+        "consents": "Consents",
+    },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
+    "Disputes": {
+        "access": "RailAccess",
+        "rail": "PaymentRail",
+        "token": "EuroToken",
+        "committee": "OracleCommittee",
+        "registry": "DeviceRegistry",
+    },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
+}
+_PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
+
+
+class DeployedContracts:
+    """Contracts at their addresses on a node."""
+
+    def __init__(
+        self, web3: Web3, artifacts: Mapping[str, Artifact], addresses: Mapping[str, str]
+    ) -> None:
+        self.web3, self.artifacts, self.addresses = web3, artifacts, addresses
+
+    def contract(self, name: str) -> Contract:
+        """Return a contract by name."""
+        return self.web3.eth.contract(address=self.addresses[name], abi=self.artifacts[name].abi)
+
+    def view(self, name: str, function: str, *args: Any) -> Any:
+        """Return what a view function answers now."""
+        return self.contract(name).functions[function](*args).call()
+
+    def logs(self, name: str, event: str, first_block: int) -> list[dict[str, Any]]:
+        """Return the arguments of all logs of an event, in order."""
+        found = self.contract(name).events[event]().get_logs(from_block=first_block)
+        return [dict(log["args"]) for log in found]
+
+
+def check_contracts(
+    url: str, artifacts: Mapping[str, Artifact], addresses: Mapping[str, str]
+) -> None:
+    """Raise Halt unless contracts are those of this release, wired to each other and closed.
+
+    Args:
+        url: The node.
+        artifacts: The compiled contracts by name.
+        addresses: Contract name -> address; version 2 of `Deployment`.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    deployed = DeployedContracts(Web3(Web3.HTTPProvider(url)), artifacts, addresses)
+    try:
+        _halt(_contract_problems(deployed))
+    except (Web3Exception, requests.RequestException) as error:
+        raise Retry(f"the node at {url} gave no usable answer: {error}") from error
+
+
+def _contract_problems(deployed: DeployedContracts) -> list[str]:
+    """Return what is wrong, the code first: other code may answer anything."""
+    return [*_code(deployed)] or [
+        *_wiring(deployed),
+        *_closed(deployed),
+        *_precompile(deployed),
+    ]
+
+
+def check_deployment(
+    web3: Web3,
+    artifacts: Mapping[str, Artifact],
+    addresses: Mapping[str, str],
+    plan: DeploymentPlan,
+    first_block: int,
+) -> None:
+    """Raise Halt unless the contracts are what the plan says, and nothing more.
+
+    Args:
+        addresses: Contract name -> address.
+        first_block: The block of the first contract, where logs begin.
+    """
+    deployed = DeployedContracts(web3, artifacts, addresses)
+    _halt(_contract_problems(deployed))
+    problems = [*_roles(deployed, plan, first_block), *_seats(deployed, plan)]
+    _halt([*problems, *_products(deployed, plan, first_block)])
+
+
+def _halt(problems: list[str]) -> None:
+    if problems:
+        raise Halt(
+            f"The contracts are not what they should be: {'; '.join(problems)}. They are not used. "
+            "Next: find out who changed them; deploy again with another journal and keys that "
+            "nobody else has."
+        )
+
+
+def _code(deployed: DeployedContracts) -> Iterator[str]:
+    for name, address in deployed.addresses.items():
+        if not deployed.artifacts[name].is_code(bytes(deployed.web3.eth.get_code(address))):
+            yield f"the code at {name} {address} is not that of this release"
+
+
+def _wiring(deployed: DeployedContracts) -> Iterator[str]:
+    for name in deployed.addresses:
+        if name != "RailAccess":
+            for function, other in _WIRING.get(name, _PRODUCT).items():
+                actual, wanted = deployed.view(name, function), deployed.addresses[other]
+                if actual != wanted:
+                    yield f"{function} of {name} is {actual}, not {other} {wanted}"
+
+
+def _closed(deployed: DeployedContracts) -> Iterator[str]:
+    if deployed.view("RailAccess", "setUpOpen"):
+        deployer = deployed.view("RailAccess", "deployer")
+        yield f"the set-up is open: the deployer {deployer} still acts as steward without delay"
+
+
+def _precompile(deployed: DeployedContracts) -> Iterator[str]:
+    recorded = deployed.view("DeviceRegistry", "hasPrecompile")
+    if recorded != precompile_answers(deployed.web3):
+        yield (
+            f"the registry {'uses' if recorded else 'does not use'} the P-256 precompile, and the "
+            f"chain {'has none that answers rightly' if recorded else 'has it'}"
+        )
+
+
+def precompile_answers(web3: Web3) -> bool:
+    """Return whether 0x100 says yes to a good P-256 signature and nothing to a bad one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    digest = bytes(range(32))
+    signature = key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+    public = key.public_key().public_numbers()
+    numbers = [*utils.decode_dss_signature(signature), public.x, public.y]
+    rest = b"".join(number.to_bytes(32, "big") for number in numbers)
+    good = web3.eth.call({"to": _PRECOMPILE, "data": digest + rest})
+    bad = web3.eth.call({"to": _PRECOMPILE, "data": bytes(32) + rest})
+    return bytes(good) == (1).to_bytes(32, "big") and bytes(bad) != bytes(good)
+
+
+def _roles(deployed: DeployedContracts, plan: DeploymentPlan, first_block: int) -> Iterator[str]:
+    delay = deployed.view("RailAccess", "delay")
+    if delay != plan.delay_s:
+        yield f"the steward's delay is {delay} s, not {plan.delay_s} s"
+    granted = deployed.logs("RailAccess", "RoleGranted", first_block)
+    given = {(int(log["roleId"]), log["account"]) for log in granted}
+    holders = {pair for pair in given if deployed.view("RailAccess", "hasRole", *pair)[0]}
+    wanted = {(int(role), account) for role, account in plan.holders().items()}
+    for role, account in sorted(holders - wanted):
+        yield f"{account} holds the role {Role(role).name}, which the plan does not give it"
+    for role, account in sorted(wanted - holders):
+        yield f"{account} does not hold the role {Role(role).name}"
+    for role in (Role.ADMIN, Role.STEWARD):
+        wait = deployed.view("RailAccess", "hasRole", role, plan.steward)[1]
+        if wait != plan.delay_s:
+            yield f"the steward's role {role.name} waits {wait} s, not {plan.delay_s} s"
+
+
+def _seats(deployed: DeployedContracts, plan: DeploymentPlan) -> Iterator[str]:
+    count = deployed.view("OracleCommittee", "memberCount")
+    members = [deployed.view("OracleCommittee", "memberAt", index) for index in range(count)]
+    seats = {}
+    for member in members:
+        domain, seated, barred, silenced, _ = deployed.view("OracleCommittee", "memberOf", member)
+        seats[member] = domain if seated and not barred and not silenced else 0
+    if seats != dict(plan.members):
+        yield f"the committee is {seats}, not {dict(plan.members)}"
+    least = deployed.view("OracleCommittee", "minDomains")
+    if least != plan.min_domains:
+        yield f"a quorum comes from {least} trust domains, not {plan.min_domains}"
+    officers = set(deployed.view("OfficerRegistry", "officers"))
+    if officers != set(plan.officers):
+        yield f"the officers are {sorted(officers)}, not {sorted(plan.officers)}"
+
+
+def _products(deployed: DeployedContracts, plan: DeploymentPlan, first_block: int) -> Iterator[str]:
+    logs = deployed.logs("PaymentRail", "ProductAllowed", first_block)
+    last = {log["product"]: log["allowed"] for log in logs}
+    listed = {product for product, allowed in last.items() if allowed}
+    wanted = {deployed.addresses[product] for product in plan.products}
+    if listed != wanted:
+        yield f"the rail lists the products {sorted(listed)}, not {sorted(wanted)}"

@@ -1,0 +1,67 @@
+"""Reads disputes from the chain: which payments were disputed, and what is open now.
+
+The contract `Disputes` belongs to one rail, which names it; deployments before version 2 of the
+contracts have none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.edges.chain.client import Chain
+
+CONTRACT = "Disputes"
+_NOBODY = "0x" + "00" * 20
+_BLOCKS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeState:
+    """An open dispute as the contract has it.
+
+    Attributes:
+        challenger: Checksummed address of who disputes.
+        bond_micro: What it left, in token minor units.
+        deadline: Unix seconds, pauses so far included; after it anyone may end the dispute.
+        required_domain: Trust domain that a ruling needs; 0: none.
+        signers: Members that attested the payment: bit n for the member with index n.
+    """
+
+    challenger: str
+    bond_micro: int
+    deadline: int
+    required_domain: int
+    signers: int
+
+
+def has_disputes(chain: Chain) -> bool:
+    """Return whether this deployment has the contract."""
+    return CONTRACT in chain.deployment.addresses
+
+
+def dispute_of(chain: Chain, payment: str) -> DisputeState | None:
+    """Return the open dispute of a payment (0x-hex); None if there is none.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    state = DisputeState(*chain.view(CONTRACT, "disputeOf", bytes.fromhex(payment[2:])))
+    return None if state.challenger == _NOBODY else state
+
+
+def disputed_since(chain: Chain, above: int, head: int) -> list[tuple[bytes, int]]:
+    """Return (payment, block) of each dispute that began in the blocks above one, oldest first.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    disputed: list[tuple[bytes, int]] = []
+    first = max(above + 1, chain.deployment.blocks[CONTRACT])
+    while first <= head:
+        last = min(first + _BLOCKS_AT_ONCE - 1, head)
+        disputed += [
+            (bytes.fromhex(log.args["payment"][2:]), log.block_number)
+            for log in chain.logs_named({CONTRACT: ("DisputeOpened",)}, first, last)
+        ]
+        first = last + 1
+    return disputed
