@@ -14,6 +14,8 @@ pause
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, HOUR, NONE, PRICE
 
 
