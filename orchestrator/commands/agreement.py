@@ -92,7 +92,7 @@ def open_(
     payer_party, payee_party = party_of(home, payer), party_of(home, payee) if payee else None
     account = keystore_of(home, payer_party)
     agreements = home.agreement_ops()
-    terms = agreements.parse_terms(product_rules, _term_values(term or []))
+    terms = product_rules.parse_terms(_term_values(term or []))
     _require_payee(agreements, product_rules, payee_party)
     _require_active(home, device)
     mandate = agreements.mandate(
