@@ -82,6 +82,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {
+        "payment": ("payment_dispute:app", "Dispute a payment, and end disputes."),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),
@@ -114,8 +115,13 @@ _REVERTS = {  # a contract's error: the next step for the user
     "DeviceNotActive": "`proofrail device list` shows its status.",
     "DeviceHasAgreement": "The device has a live agreement; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
-    "NotRegistrar": "The local key `registrar` is not the one that the registry was deployed with.",
-    "NotInCharge": "Only the registrar and the device's owner may do this.",
+    "NotInCharge": "Only a registrar and the device's owner may do this.",
+    "RotationTooSoon": "A key may follow another after an hour, four a day. `proofrail device show` "
+    "says when the next may.",
+    "AssignmentTooSoon": "A device may have 32 assignments of gateways within 90 days. Give a later "
+    "--from.",
+    "CompromiseNeedsRuling": "A compromise is declared for seven days back at most. `proofrail "
+    "device compromise --dry-run` shows the earliest date; the committee rules on earlier ones.",
     "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
     "`proofrail device digest --new-key` with the old key.",
     "AssignmentUnsigned": "The owner did not sign this assignment, or another one came first. Sign "
@@ -130,6 +136,11 @@ _REVERTS = {  # a contract's error: the next step for the user
     "TermsMalformed": "The product's contract rejects these terms; `proofrail agreement terms` "
     "explains each term and shows the contract.",
     "NotYetDue": "The agreement has not ended; `proofrail agreement list` shows its end.",
+    "NotDisputed": "The payment is not under dispute (any more); `proofrail trace` shows it.",
+    "NotDisputable": "The payment was disputed before, or it is no payment of this rail.",
+    "WindowOver": "The dispute window is over. Ask the payee for a correction.",
+    "NotExpired": "The dispute can still be ruled on; `proofrail trace` shows its deadline.",
+    "NotParty": "Only a party of the agreement may do this; the view names both.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 

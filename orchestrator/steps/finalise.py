@@ -52,6 +52,7 @@ _PROVEN = (
     "DeviceResumed",
     "DeviceRevoked",
     "CompromiseDeclared",
+    "CompromiseRuled",
     "GatewayAssigned",
     "MemberSeated",
     "MemberUnseated",
@@ -70,6 +71,12 @@ class FinaliseContext(Protocol):
     log: Any
 
 
+# a log: the status of its device from then on
+_STATUSES = {
+    "DeviceSuspended": "suspended",
+    "DeviceResumed": "active",
+    "DeviceRevoked": "retired",
+}
 _Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
 
 
@@ -349,13 +356,35 @@ def _rotated(context: FinaliseContext, session: Session, log: DecodedLog, at: in
 
 def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.device(session, log.args["device"])
-    if row is not None:  # an earlier date may follow, a later one never
+    if row is not None:  # an earlier date may follow; a later one, or none, is a ruling's
         row.status, row.compromised_since = "compromised", log.args["since"]
 
 
+def _compromise_ruled(
+    context: FinaliseContext, session: Session, log: DecodedLog, at: int
+) -> None:
+    if log.args["since"]:
+        return _compromised(context, session, log, at)
+    row = agreements.device(session, log.args["device"])
+    if row is not None:  # what it was before: nothing else changes it while it is compromised
+        row.status, row.compromised_since = _status_before(session, log), None
+    return None
+
+
+def _status_before(session: Session, log: DecodedLog) -> str:
+    """Return a device's status by the logs up to this one, compromises left out."""
+    changes = blocks.logs_about(session, tuple(_STATUSES), log.args["device"])
+    earlier = [row for row in changes if row.block_number <= log.block_number]
+    return _STATUSES[earlier[-1].name] if earlier else "active"
+
+
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    member, agreement = log.args["member"], log.args["agreement"]
-    equivocations.mark_barred(session, member, agreement, log.args["sequence"], at)
+    slots = [(log.args.get("agreement"), log.args.get("sequence"))]
+    if log.name == "MemberBarredForRulings":
+        rows = payments.by_ids(session, [log.args["payment"]])
+        slots = [(row.agreement_id, row.sequence) for row in rows]
+    for agreement, sequence in slots:
+        equivocations.mark_barred(session, log.args["member"], agreement, sequence, at)
 
 
 _HANDLERS: dict[str, _Handler] = {
@@ -372,12 +401,12 @@ _HANDLERS: dict[str, _Handler] = {
     "ClaimSkipped": _skipped,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
-    "DeviceSuspended": _device("suspended"),
-    "DeviceResumed": _device("active"),
-    "DeviceRevoked": _device("retired"),
+    **{name: _device(status) for name, status in _STATUSES.items()},
     "KeyRotated": _rotated,
     "CompromiseDeclared": _compromised,
+    "CompromiseRuled": _compromise_ruled,
     "MemberBarred": _barred,
+    "MemberBarredForRulings": _barred,
 }
 
 
