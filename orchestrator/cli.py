@@ -76,7 +76,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": (
-            "agreement:app agreement_consent:app agreement_life:app",
+            "agreement_open:app agreement_consent:app agreement_life:app agreement:app",
             "Open, close, fund, skip, list and refund agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),

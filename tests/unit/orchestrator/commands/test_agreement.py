@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from device_adapters.types import Rejected
-from orchestrator.commands import agreement as command
+from orchestrator.commands import agreement_open as command
 from orchestrator.commands import home as homes
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
