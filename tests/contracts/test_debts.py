@@ -168,6 +168,7 @@ def test_release__all_of_it_owed__pays_the_debt_and_nothing_else(plain):
 
 
 def test_release__money_of_another_payee__pays_no_debt_of_this_one(plain):
+    settle(plain, EURO)
     settle(plain, -EURO)
     device = b"\x0b" * 32
     plain.enrol(device, plain.key.p256(77))
@@ -225,6 +226,7 @@ def test_attack__retracted_money__pays_debts_before_it_can_leave(plain):
 
 
 def test_repay__own_tokens__pays_oldest_debts_up_to_what_is_owed(plain):
+    settle(plain, 3 * EURO, 2 * EURO)
     settle(plain, -2 * EURO, -EURO)
     rail, token, payee = plain.rail, plain.token, plain.payee
     plain.mint(9 * EURO, to=payee)
@@ -238,7 +240,7 @@ def test_repay__own_tokens__pays_oldest_debts_up_to_what_is_owed(plain):
         (plain.mine[1], EURO),
     ]
     assert token.balanceOf(payee) == 6 * EURO
-    assert (escrow(plain, 0), escrow(plain, 1)) == (12 * EURO, 11 * EURO)
+    assert (escrow(plain, 0), escrow(plain, 1)) == (9 * EURO, 9 * EURO)
     assert plain.refusal(rail.repay, EURO, sender=payee) == "NothingDue"
     plain.assert_conserved()
 

@@ -89,7 +89,8 @@ def test_release__payout_account__redeems_whole_cents_and_keeps_the_rest(contrac
 
 
 def _energy(row: bytes, energy: int) -> bytes:
-    return row[:32] + energy.to_bytes(32, "big") * 2 + row[96:]
+    """Return facts with another reading at the end, all of it charged."""
+    return row[:24] + energy.to_bytes(8, "big") * 2
 
 
 def test_release__account_set_later__takes_the_older_rest_along(contracts):

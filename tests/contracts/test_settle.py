@@ -112,7 +112,7 @@ def test_settle__after_the_reclaim__refuses_not_live(contracts):
 
 
 def test_settle__product_of_another_agreement__refuses_wrong_product(contracts):
-    rogue = contracts.add_product("RogueProduct")
+    rogue = contracts.allow(contracts.deploy("RogueProduct"))
     batch = contracts.batch(contracts.claim(), product=rogue)
     receipt = contracts.rail.settle(
         arguments(batch), contracts.attest(batch), sender=contracts.stranger
@@ -246,7 +246,7 @@ def test_settle__product_calls_back_into_the_rail__reverts(contracts):
 
 
 def _rogue(contracts):
-    rogue = contracts.add_product("RogueProduct")
+    rogue = contracts.allow(contracts.deploy("RogueProduct"))
     (contracts.rogue_agreement,) = contracts.agreements(1, product=rogue.address)
     return rogue
 
@@ -261,7 +261,7 @@ def test_settle__tiny_readings__charge_what_one_large_reading_would(contracts):
     assert paid == at * PRICE // KWH
 
 
-NOW = 0  # seconds from two days before the test's clock
+NOW = HOUR  # seconds from two days before the test's clock
 
 
 def shifted(row: bytes, by: int) -> bytes:
@@ -305,16 +305,17 @@ def test_metered_energy__facts__are_priced_or_refused_by_name(contracts, agreed,
 
 def test_metered_energy__second_claim__must_not_run_back_nor_leave_a_gap(contracts):
     (mine,) = contracts.agreements(1, terms=STARTED)
-    contracts.settle(contracts.claim(mine, 1, facts=facts(5 * KWH, 6 * KWH, NOW, NOW + HOUR)))
+    begin = contracts.now0 - DAY
+    contracts.settle(contracts.claim(mine, 1, facts=facts(5 * KWH, 6 * KWH, begin, begin + HOUR)))
     cases = {
-        "TimeBackwards": facts(6 * KWH, 7 * KWH, NOW + HOUR - 1, NOW + 2 * HOUR),
-        "RegisterBackwards": facts(5 * KWH, 7 * KWH, NOW + HOUR, NOW + 2 * HOUR),
-        "RegisterDiscontinuous": facts(6 * KWH + 1, 7 * KWH, NOW + HOUR, NOW + 2 * HOUR),
+        "TimeBackwards": facts(6 * KWH, 7 * KWH, begin + HOUR - 1, begin + 2 * HOUR),
+        "RegisterBackwards": facts(5 * KWH, 7 * KWH, begin + HOUR, begin + 2 * HOUR),
+        "RegisterDiscontinuous": facts(6 * KWH + 1, 7 * KWH, begin + HOUR, begin + 2 * HOUR),
     }
     for name, row in cases.items():
         settlement = contracts.settle(contracts.claim(mine, 2, facts=row))
         assert contracts.product.refusalName(settlement.refusals[0] - 100) == name
-    last = facts(6 * KWH, 7 * KWH, NOW + HOUR, NOW + 2 * HOUR)
+    last = facts(6 * KWH, 7 * KWH, begin + HOUR, begin + 2 * HOUR)
     assert contracts.settle(contracts.claim(mine, 2, facts=last)).named == ["None"]
 
 

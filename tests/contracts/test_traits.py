@@ -47,10 +47,10 @@ def quoted(settlement):
 
 
 def open_refusal(contracts, **changes):
+    """The owner calls, so it needs to sign no consent."""
     mandate = contracts.mandate(**changes)
-    return contracts.refusal(
-        contracts.rail.open, *contracts.opening(mandate), sender=contracts.stranger
-    )
+    opening = (mandate.as_tuple(), contracts.signed(mandate), b"")
+    return contracts.refusal(contracts.rail.open, *opening, sender=contracts.owner)
 
 
 def test_quote__of_every_claim__names_the_agreement_s_device_and_limit(contracts, product):
@@ -223,7 +223,7 @@ def test_refused_claim__with_any_payee__is_refused_and_pays_nobody(contracts, pr
 
 
 def test_traits__changed_after_the_listing__are_not_read_again(contracts):
-    shifty = contracts.add_product("ShiftyProduct")
+    shifty = contracts.allow(contracts.deploy("ShiftyProduct"))
     shifty.become(ANY_PAYEE | SHARED, sender=contracts.stranger)
     contracts.rail.allowProduct(shifty, sender=contracts.steward)
     assert open_refusal(contracts, product=shifty.address, payee=NOBODY) == "PayeeMissing"

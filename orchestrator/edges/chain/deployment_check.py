@@ -42,7 +42,6 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
     },
-    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 

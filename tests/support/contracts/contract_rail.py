@@ -112,6 +112,9 @@ class ContractRail:
     def add_product(self, name: str, *args: Any) -> Any:
         """Deploy a product and allow it as the steward."""
         product = self.deploy(name, self.rail, self.registry, *args)
+        return self.allow(product)
+
+    def allow(self, product: Any) -> Any:
         self.rail.allowProduct(product, sender=self.steward)
         return product
 
