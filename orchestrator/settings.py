@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     four_eyes_cents: int = Field(
         default=1_000_000, ge=0, description="payouts above it need two officers' approval"
     )
+    approval_days: int = Field(
+        default=7, ge=1, le=365, description="an approval that is not executed by then expires"
+    )
     steward_delay_hours: int = Field(
         default=48,
         ge=0,

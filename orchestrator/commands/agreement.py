@@ -1,7 +1,4 @@
-"""`proofrail agreement`: signs a payer's mandate, opens agreements, lists and refunds them.
-
-The product defines, parses and formats its terms; this file knows no product.
-"""
+"""`proofrail agreement terms | list | refund`; the other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -12,13 +9,11 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.home import Home, home_of
-from orchestrator.commands.output import Json, parse_euro, plain, table, when
-from orchestrator.commands.party import keystore_of, party_of
+from orchestrator.commands.output import Json, plain, table, when
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
-    from orchestrator.edges.store.agreements import AgreementRow, PartyRow
-    from orchestrator.operations.agreements import AgreementOps
+    from orchestrator.edges.store.agreements import AgreementRow
 
 app = typer.Typer(
     name="agreement",
@@ -27,202 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _DAY_S = 86_400
-
-
-@app.command("open")
-def open_(
-    context: typer.Context,
-    device: Annotated[str, typer.Option(help="The device's name.")],
-    payer: Annotated[str, typer.Option(help="The payer: name or address.")],
-    cap: Annotated[str, typer.Option(help="The most to pay per period, in euro, as in 500.00.")],
-    product: Annotated[str, typer.Option(help="`agreement terms` lists the products.")],
-    term: Annotated[
-        list[str] | None, typer.Option(help="name=value, once per term; see `agreement terms`.")
-    ] = None,
-    payee: Annotated[
-        str | None,
-        typer.Option(
-            help="The payee: name or address. Leave it out if each claim names its payee."
-        ),
-    ] = None,
-    period: Annotated[
-        int, typer.Option(min=1, max=65_535, help="Length of the cap's period, in days.")
-    ] = 30,
-    window: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in seconds.")
-    ] = _DAY_S,
-    days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until it ends.")] = 365,
-    fiscal: Annotated[
-        bool,
-        typer.Option("--fiscal", help="Use an OCMF meter's F records, not a charger's T records."),
-    ] = False,
-    after: Annotated[
-        int, typer.Option(min=0, help="Counter of the last record before the agreement begins.")
-    ] = 0,
-    required_domain: Annotated[
-        int, typer.Option(min=0, max=255, help="A trust domain that must sign; 0: any.")
-    ] = 0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the result, send nothing.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Open an agreement on chain. Signs the mandate with the payer's key."""
-    home = home_of(context)
-    product_rules = _product(product)
-    payer_party, payee_party = party_of(home, payer), party_of(home, payee) if payee else None
-    account = keystore_of(home, payer_party)
-    agreements = home.agreement_ops()
-    terms = agreements.parse_terms(product_rules, _term_values(term or []))
-    _require_payee(agreements, product_rules, payee_party)
-    mandate = _mandate(
-        home,
-        device,
-        payer_party.address,
-        payee_party,
-        product_rules,
-        cap=parse_euro(cap, "The cap"),
-        period_days=period,
-        window=window,
-        expiry=int(time.time()) + days * _DAY_S,
-        first_counter=after + (1 << 39 if fiscal else 0),
-        required_domain=required_domain,
-        terms=terms,
-    )
-    view = _mandate_view(home, mandate, device, payer_party, payee_party, product_rules, dry_run)
-    if not dry_run:
-        signature = agreements.sign(mandate, account)
-        agreements.open([(device, product, mandate, signature)])
-    output.show(view, as_json, lambda console: _print_opened(console, view))
-
-
-def _product(name: str) -> Any:
-    from orchestrator.products import products
-
-    all_products = products()
-    if name not in all_products:
-        raise Halt(
-            f"There is no product {name!r}, only {', '.join(all_products)}. Nothing was sent."
-        )
-    return all_products[name]
-
-
-def _term_values(terms: list[str]) -> dict[str, str]:
-    """Return {name: value} of the --term options; each name may occur once."""
-    values: dict[str, str] = {}
-    for text in terms:
-        name, equals, value = text.partition("=")
-        if not equals or name in values:
-            what = "is given twice" if equals else "is not name=value"
-            raise Halt(f"--term {text!r} {what}. Nothing was sent.")
-        values[name] = value
-    return values
-
-
-def _require_payee(agreements: AgreementOps, product: Any, payee: PartyRow | None) -> None:
-    if agreements.names_payee(product) == (payee is not None):
-        return
-    if payee is None:
-        raise Halt(f"Agreements of {product.NAME} need a payee: give --payee. Nothing was sent.")
-    raise Halt(
-        f"Agreements of {product.NAME} have no payee: each claim names its payee. Leave "
-        "--payee out. Nothing was sent."
-    )
-
-
-def _mandate(
-    home: Home, device: str, payer: str, payee: PartyRow | None, product: Any, **terms: Any
-) -> Any:
-    import secrets
-
-    from device_adapters.types import device_id
-    from orchestrator.core.mandate import Mandate
-    from orchestrator.edges.store import agreements
-    from orchestrator.operations.agreements import NOBODY
-
-    with home.store.read() as session:
-        enrolled = agreements.device_by_name(session, device)
-    if enrolled is None or enrolled.status != "active":
-        state = f"is {enrolled.status}" if enrolled else "is not enrolled"
-        raise Halt(
-            f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
-            "device add` enrols one. Nothing was sent."
-        )
-    return Mandate(
-        payer=payer,
-        payee=payee.address if payee else NOBODY,
-        device=device_id(device),
-        product=home.deployment.addresses[product.CONTRACT],
-        salt=secrets.token_bytes(32),
-        **terms,
-    )
-
-
-def _mandate_view(
-    home: Home,
-    mandate: Any,
-    device: str,
-    payer: PartyRow,
-    payee: PartyRow | None,
-    product: Any,
-    dry: bool,
-) -> dict[str, Any]:
-    from orchestrator.core.references import funding_reference
-
-    identity = mandate.agreement_id()
-    return {
-        "sent": not dry,
-        "agreement_id": "0x" + identity.hex(),
-        "device": device,
-        "payer": {"name": payer.name, "address": payer.address},
-        "payee": {"name": payee.name, "address": payee.address, "iban": payee.iban}
-        if payee
-        else None,
-        "product": product.NAME,
-        "product_address": mandate.product,
-        "terms": product.format_terms(mandate.terms),
-        "terms_hex": "0x" + mandate.terms.hex(),
-        "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"},
-        "period_days": mandate.period_days,
-        "window_s": mandate.window,
-        "expiry": mandate.expiry,
-        "first_counter": mandate.first_counter,
-        "required_domain": mandate.required_domain,
-        "salt": "0x" + mandate.salt.hex(),
-        "funding_reference": funding_reference(identity),
-        "pay_to": home.rail_file.get("safeguarding", {}).get("iban"),
-    }
-
-
-def _print_opened(console: Any, view: dict[str, Any]) -> None:
-    payee = view["payee"]
-    rows = [
-        ("agreement", view["agreement_id"]),
-        ("device", view["device"]),
-        ("payer", f"{view['payer']['name']}  {view['payer']['address']}"),
-        ("payee", f"{payee['name']}  {payee['address']}" if payee else "named by each claim"),
-        ("product", f"{view['product']}  {view['product_address']}"),
-        *view["terms"].items(),
-        ("at most", f"{output.money(view['cap'])} in {view['period_days']} days"),
-        ("dispute window", f"{view['window_s']} s"),
-        ("ends (UTC)", when(view["expiry"])),
-        ("records after", view["first_counter"]),
-        ("funding reference", view["funding_reference"]),
-    ]
-    console.print(table("mandate", ("field", "value"), rows))
-    if not view["sent"]:
-        console.print(
-            "nothing was sent (--dry-run); the salt, and with it the id, is new each time"
-        )
-        return
-    account = view["pay_to"] or "the rail's safeguarding account"
-    console.print(
-        plain(
-            f"the agreement is open; next: the payer transfers money to {account} with reference "
-            f"{view['funding_reference']}"
-        ),
-        soft_wrap=True,
-    )
+_MAX_BOND_MICRO = 100_000_000  # MAX_BOND of contracts/Consents.sol
 
 
 @app.command()
@@ -234,7 +34,7 @@ def terms(
     """List the terms of a product. `agreement open` takes them as --term name=value."""
     from orchestrator.products import products
 
-    chosen = [_product(product)] if product else list(products().values())
+    chosen = [product_of(product)] if product else list(products().values())
     home = home_of(context)
     deployed = home.deployment.addresses if home.settings.deployment.is_file() else {}
     product_views = [
@@ -270,11 +70,11 @@ def refund(
 ) -> None:
     """Refund an expired agreement. Sends the rest of its escrow back to the payer."""
     home = home_of(context)
-    row = _agreement(home, agreement)
-    if not dry_run and row.expiry >= time.time():
+    row = agreement_of(home, agreement)
+    if not dry_run and row.ends_at >= time.time():
         raise Halt(
-            f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow can "
-            "be refunded after that. Nothing was sent."
+            f"Claims of agreement {row.agreement_id} are taken until {when(row.ends_at)} UTC; its "
+            "escrow can be refunded after that. Nothing was sent."
         )
     amount = home.agreement_ops().refund(row.agreement_id) if not dry_run else 0
     view = {
@@ -282,6 +82,7 @@ def refund(
         "agreement_id": row.agreement_id,
         "payer": row.payer,
         "expiry": row.expiry,
+        "ends_at": row.ends_at,
         "amount": {"amount": str(amount), "asset": "tEUR/6"},
     }
     sentence = (
@@ -291,12 +92,25 @@ def refund(
     )
     if dry_run:
         sentence = (
-            f"nothing was sent (--dry-run); the refund is possible after {when(row.expiry)} UTC"
+            f"nothing was sent (--dry-run); the refund is possible after {when(row.ends_at)} UTC"
         )
     output.show(view, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
 
 
-def _agreement(home: Home, text: str) -> AgreementRow:
+def product_of(name: str) -> Any:
+    """Return the product of a name; raises Halt for an unknown one."""
+    from orchestrator.products import products
+
+    all_products = products()
+    if name not in all_products:
+        raise Halt(
+            f"There is no product {name!r}, only {', '.join(all_products)}. Nothing was sent."
+        )
+    return all_products[name]
+
+
+def agreement_of(home: Home, text: str) -> AgreementRow:
+    """Return the stored agreement whose id begins with a text; raises Halt for none or several."""
     from orchestrator.edges.store import agreements
 
     with home.store.read() as session:
@@ -316,6 +130,7 @@ def _agreement(home: Home, text: str) -> AgreementRow:
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the agreements."""
+    from orchestrator.core import schedule
     from orchestrator.edges.store import agreements
 
     with home_of(context).store.read() as session:
@@ -330,7 +145,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
                 "terms_hex": a.terms,
                 "stage": a.stage,
                 "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
-                "expiry": a.expiry,
+                "expiry": a.closes_at or a.expiry,
+                "ends_at": a.ends_at,
+                "bond": {"amount": str(a.bond_micro), "asset": "tEUR/6"},
+                "settles": schedule.describe(a.schedule),
+                "mandate_version": a.mandate_version,
                 "sequence": a.sequence,
                 "funding_reference": a.reference,
             }

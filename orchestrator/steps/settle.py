@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.core.anchors import suffix
+from orchestrator.core.batch_size import after_fit, after_overflow
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
+from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, ledger, payments, sends
@@ -20,6 +22,10 @@ _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert 
 # errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ATTEST_AGAIN_S = 15
+_PAUSED = (
+    "Paused: a guardian stopped settlement for at most seven days; it goes on by itself when the "
+    "pause ends (`proofrail status` shows when)"
+)
 
 
 class SettleContext(Protocol):
@@ -61,14 +67,15 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         context.log.warning("settlement waits", batch=digest, reason=str(error))
         if TOO_MUCH_GAS in str(error) and len(batch) > 1:
             # signatures are over the whole batch, so each half is signed again
-            context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
+            context.memory.claims_that_fit[batch[0][1].product] = after_overflow(len(batch))
             _attest_again(context, [row for row, _ in batch], str(error), now, wait_s=0)
         elif any(name in str(error) for name in _STALE):
             note_lost_quorum(context, digest)
             _attest_again(context, [row for row, _ in batch], str(error), now)
         else:
+            reason = _PAUSED if "Paused" in str(error) else str(error)
             with context.store.write() as session:
-                payments.postpone(session, ids, later(now, batch[0][0]), str(error))
+                payments.postpone(session, ids, later(now, batch[0][0]), reason)
         return 0
     with context.store.write() as session:
         tx_hash = (
@@ -79,8 +86,19 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
         )
+    if quote is not None:
+        _note_that_it_fits(context, batch[0][1].product, len(batch), quote)
     context.log.info("settlement signed", batch=digest, tx=tx_hash, payments=ids)
     return 1
+
+
+def _note_that_it_fits(context: SettleContext, product: str, size: int, quote: Quote) -> None:
+    """Let the batches of a product grow again after one that was too large."""
+    limits = context.memory.claims_that_fit
+    most = context.settings.batch_claims
+    limit = after_fit(limits.pop(product, None), size, quote.gas, client.GAS_LIMIT, most)
+    if limit is not None:
+        limits[product] = limit
 
 
 class AnchoringContext(Protocol):

@@ -64,27 +64,30 @@ class GasRail(Fork):
         self.post(
             "DeviceRegistry",
             "enrol",
-            *self.enrolment(device, key, payee),
+            *self.enrolment(device, key, self.payer.address),  # an owner that pays consents
             sender=self.plan.registrar,
         )
         mandate = Mandate(
-            self.payer.address,
-            payee,
-            device,
-            self.at[product].address,
-            50 * EURO,
-            30,
-            DAY,
-            self.start + 90 * DAY,
-            0,
-            0,
-            device,
-            terms(),
+            payer=self.payer.address,
+            payee=payee,
+            device=device,
+            product=self.at[product].address,
+            cap=50 * EURO,
+            period_days=30,
+            window=DAY,
+            start=self.start,
+            expiry=self.start + 90 * DAY,
+            first_counter=0,
+            required_domain=0,
+            bond=EURO,
+            salt=device,
+            terms=terms() if product == "MeteredEnergy" else b"",
         )
         rail = self.at["PaymentRail"].address
         document = mandate.typed_data(CHAIN_ID, rail)
-        consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
-        self.post("PaymentRail", "open", mandate.as_tuple(), consent, sender=self.payer.address)
+        signed = Account.sign_typed_data(self.payer.key, full_message=document).signature
+        opening = (mandate.as_tuple(), signed, b"")
+        self.post("PaymentRail", "open", *opening, sender=self.payer.address)
         self.post(
             "EuroToken",
             "mintToEscrow",
@@ -159,14 +162,13 @@ def plain(rail):
     """The plain product is listed; agreements of it, each with a payee of its own but the last."""
     product = rail.create("PlainProduct", rail.at["PaymentRail"].address, stranger(0), 0)
     rail.at["PlainProduct"] = product
-    rail.send(
-        "PaymentRail", "allowProduct", product.address, True, sender=rail.plan.steward.address
-    )
+    rail.send("PaymentRail", "allowProduct", product.address, sender=rail.plan.steward)
     payees = [stranger(1_000 + index) for index in range(DEBTS)]
     return sorted(rail.add(1_000 + i, payee, "PlainProduct") for i, payee in enumerate(payees))
 
 
 def test_settle__debts_of_128_payees__fit(rail, plain):
+    rail.settle(plain, 2)
     first, next_ = rail.settle(plain, -1), rail.settle(plain, -1)
     print("\ngas of 128 debts of 128 payees:", first, "and again:", next_)
     assert next_ < first < TX_GAS_LIMIT
@@ -176,7 +178,7 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
     agreements = sorted(
         rail.add(2_000 + index, rail.payee.address, "PlainProduct") for index in range(40)
     )
-    rail.settle(agreements[:1], EURO)
+    rail.settle(agreements, EURO)
     due = rail.clock + DAY
     rail.settle(agreements[1:], -1)
     rail.chain.rpc("evm_setNextBlockTimestamp", due)

@@ -32,7 +32,9 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
         "disputes": "Disputes",
+        "consents": "Consents",
     },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
     "Disputes": {
         "access": "RailAccess",
         "rail": "PaymentRail",

@@ -186,3 +186,10 @@ def test_settlement__that_takes_too_much_gas__is_split_until_each_part_fits(rail
     sent = {rail.payment(name).settlement_tx for name in names}
     assert None not in sent and len(sent) > 1
     assert rail.rail.memory.claims_that_fit["metered_energy"] < len(names)
+    monkeypatch.undo()  # claims are as cheap again as before: so are the batches
+    rail.rail.settings.batch_claims = len(names)
+    for _ in range(3):
+        for name in names:
+            rail.charge(name, "2")
+        rail.work(5)
+    assert rail.rail.memory.claims_that_fit == {}
