@@ -341,7 +341,9 @@ def test_version_1__its_agreement__gets_facts_of_version_1_and_prices_no_others(
     events = [event(1, ("", 12_600_000, SOME_DAY + 900))]
     raw = product.derive(RELEASED_TERMS, None, events, {})
     assert len(raw) == len(RELEASED_FACTS) == 192
-    newer = product.encode_facts(product.decode_facts(raw)._replace(version=3, register=IMPORT_NUMBER))
+    newer = product.encode_facts(
+        product.decode_facts(raw)._replace(version=3, register=IMPORT_NUMBER)
+    )
     state = product.open(RELEASED_TERMS)
     assert product.price(state, RELEASED_TERMS, raw, LIMIT)[1] == 0
     assert product.price(state, RELEASED_TERMS, newer, LIMIT) == (0, 2)
