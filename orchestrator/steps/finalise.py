@@ -377,8 +377,12 @@ def _status_before(session: Session, log: DecodedLog) -> str:
 
 
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    member, agreement = log.args["member"], log.args["agreement"]
-    equivocations.mark_barred(session, member, agreement, log.args["sequence"], at)
+    slots = [(log.args.get("agreement"), log.args.get("sequence"))]
+    if log.name == "MemberBarredForRulings":
+        rows = payments.by_ids(session, [log.args["payment"]])
+        slots = [(row.agreement_id, row.sequence) for row in rows]
+    for agreement, sequence in slots:
+        equivocations.mark_barred(session, log.args["member"], agreement, sequence, at)
 
 
 _HANDLERS: dict[str, _Handler] = {
@@ -400,6 +404,7 @@ _HANDLERS: dict[str, _Handler] = {
     "CompromiseDeclared": _compromised,
     "CompromiseRuled": _compromise_ruled,
     "MemberBarred": _barred,
+    "MemberBarredForRulings": _barred,
 }
 
 

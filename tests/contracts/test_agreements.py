@@ -6,7 +6,7 @@ open
 ├── given an unknown, suspended or revoked device, or one in use: it should revert by name
 └── given consent: it should be known, by the id that Python computes, with what was agreed
 close: the payer or the device's owner; it should end the facts now, and leave claims the grace
-reclaim: anyone, after expiry and grace; it should return the escrow to the payer and free the device
+reclaim: anyone, after expiry and grace; it should return the escrow and free the device
 fund, onMint: it should book what arrived, and no more than the slot holds
 """
 
@@ -136,8 +136,8 @@ def test_open__product_no_longer_allowed__reverts(contracts, fresh):
 
 def test_open__device_of_an_expired_agreement__is_free_again(contracts):
     contracts.wait(92 * DAY)
-    again = contracts.mandate(start=0)
-    overlapping = contracts.mandate(start=contracts.now - 2 * DAY)
+    again = contracts.mandate(start=0, expiry=contracts.now + DAY)
+    overlapping = contracts.mandate(start=contracts.now - 3 * DAY)
     assert refusal(contracts, overlapping) == "StartOutOfRange"  # its facts are the old one's
     assert contracts.rail.agreementOf(DEVICE) == contracts.agreement
     agreement = contracts.open(again)

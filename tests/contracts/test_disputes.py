@@ -16,7 +16,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.contracts.contract_rail import DAY, EURO, PRICE
-from tests.support.contracts.settled import payment_id, plain_facts
+from tests.support.contracts.settled import NOBODY, payment_id, plain_facts
 
 
 def settled(contracts, kwh=10):
@@ -86,9 +86,13 @@ def test_dispute__bad_callers_and_proofs__revert_by_name(contracts):
 
 
 def test_dispute__refused_claim__is_not_disputable(contracts):
-    settlement = contracts.settle(contracts.claim(sequence=5))
+    (other,) = contracts.agreements(1)
+    claims = [contracts.claim(other), contracts.claim(sequence=5)]
+    claims.sort(key=lambda claim: claim.agreement)
+    settlement = contracts.settle(*claims)
+    refused = settlement.named.index("SequenceUnexpected")
     refusal = contracts.refusal(
-        contracts.disputes.dispute, *settlement.dispute(), sender=contracts.payer
+        contracts.disputes.dispute, *settlement.dispute(refused), sender=contracts.payer
     )
     assert refusal == "NotDisputable"
 
@@ -214,10 +218,11 @@ def test_correction_then_refund__debt_already_paid__the_payee_keeps_that_part(pl
 
 def test_refund__product__hears_of_it_and_cannot_stop_it(contracts):
     for name, heard in (("PlainProduct", 1), ("RogueProduct", 0)):
-        product = contracts.add_product(name, *([0] if name == "PlainProduct" else []))
+        args = (contracts.rail, contracts.registry, 0) if heard else ()
+        product = contracts.allow(contracts.deploy(name, *args))
         (mine,) = contracts.agreements(1, product=product.address)
         if name == "RogueProduct":
-            product.answerWith(5 * EURO, False, contracts.rail.address, b"", sender=contracts.payer)
+            product.answerWith(5 * EURO, False, NOBODY, b"", sender=contracts.payer)
         row = contracts.claim(mine, facts=plain_facts(5 * EURO))
         payment = contracts.dispute(contracts.settle(row, product=product))
         receipt = contracts.disputes.concede(payment, sender=contracts.payee)

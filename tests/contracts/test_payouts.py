@@ -14,7 +14,9 @@ pause
 
 from __future__ import annotations
 
-from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, NONE, PRICE
+import pytest
+
+from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, HOUR, NONE, PRICE
 
 
 def settled(contracts, kwh=10):
@@ -87,7 +89,8 @@ def test_release__payout_account__redeems_whole_cents_and_keeps_the_rest(contrac
 
 
 def _energy(row: bytes, energy: int) -> bytes:
-    return row[:32] + energy.to_bytes(32, "big") * 2 + row[96:]
+    """Return facts with another reading at the end, all of it charged."""
+    return row[:24] + energy.to_bytes(8, "big") * 2
 
 
 def test_release__account_set_later__takes_the_older_rest_along(contracts):
@@ -144,3 +147,93 @@ def test_unpause__by_the_steward__settling_goes_on(contracts):
     contracts.rail.pause(sender=contracts.guardian)
     contracts.rail.unpause(sender=contracts.steward)
     assert settled(contracts).named == ["None"]
+
+
+def test_attack__guardian_pauses_for_ever__a_pause_ends_by_itself_and_cools_down(contracts):
+    """On 0.3.0 one key could stop every settlement without end."""
+    rail, guardian = contracts.rail, contracts.guardian
+    rail.pause(sender=guardian)
+    assert contracts.refusal(rail.pause, sender=guardian) == "PausedLately"
+    contracts.wait(7 * DAY)
+    assert not rail.paused()
+    assert settled(contracts).named == ["None"]
+    contracts.wait(13 * DAY)
+    assert contracts.refusal(rail.pause, sender=guardian) == "PausedLately"
+    contracts.wait(DAY)
+    assert contracts.refusal(rail.pause, sender=guardian) == ""
+    for other in (contracts.steward, contracts.payer, contracts.stranger):
+        assert contracts.refusal(rail.pause, sender=other) == "NotInRole"
+
+
+@pytest.mark.parametrize("window", [0, DAY])
+def test_attack__pause_close_and_reclaim__attested_money_settles_first(contracts, window):
+    """On 0.3.0 a payer closed during a pause and took what was attested and could not settle."""
+    (mine,) = contracts.agreements(1, window=window)
+    contracts.rail.pause(sender=contracts.guardian)
+    contracts.rail.close(mine, sender=contracts.payer)
+    contracts.wait(7 * DAY)
+    early = contracts.refusal(contracts.rail.reclaim, mine, sender=contracts.payer)
+    assert early == "NotYetDue"
+    assert contracts.settle(contracts.claim(mine)).named == ["None"]
+    contracts.wait(DAY)
+    contracts.rail.reclaim(mine, sender=contracts.stranger)
+    assert contracts.token.balanceOf(contracts.payer) == 10 * EURO - 10 * PRICE
+
+
+def test_unpause__early__gives_only_the_pause_s_length(contracts):
+    ends_at = contracts.rail.agreementEnd(contracts.agreement)[0]
+    contracts.rail.pause(sender=contracts.guardian)
+    begun = contracts.now
+    contracts.wait(DAY)
+    contracts.rail.unpause(sender=contracts.steward)
+    paused = contracts.now - begun
+    assert contracts.rail.agreementEnd(contracts.agreement)[0] == ends_at + paused
+    assert contracts.rail.pauses() == (contracts.now, paused)
+    again = contracts.refusal(contracts.rail.unpause, sender=contracts.steward)
+    assert again == "NotYetDue"
+
+
+def test_attack__stranger_turns_cents_into_orders__one_a_day_and_none_below_the_minimum(contracts):
+    """On 0.3.0 a stranger turned 20 cents into 20 bank payouts."""
+    rail, payee = contracts.rail, contracts.payee
+    rail.setPayoutAccount(ACCOUNT, EURO, sender=payee)
+    releases = []
+    for sequence in range(1, 5):
+        releases.append(contracts.settle(contracts.claim(sequence=sequence, kwh=1)).release_at)
+        contracts.wait(HOUR)
+    contracts.wait(DAY)
+
+    def orders(times, sender):
+        receipt = rail.release(payee, times, sender=sender)
+        return [log.cents for log in receipt.events if log.event_name == "Redeemed"]
+
+    stranger = contracts.stranger
+    assert orders(releases[:3], stranger) == []  # 0.90 euro: below the payee's minimum
+    assert orders(releases[3:], stranger) == [120]
+    releases = [contracts.settle(contracts.claim(sequence=5, kwh=10)).release_at]
+    contracts.wait(DAY)
+    assert orders(releases, stranger) == [300]
+
+
+def test_payee__releases_as_often_and_as_little_as_it_likes(contracts):
+    rail, payee = contracts.rail, contracts.payee
+    rail.setPayoutAccount(ACCOUNT, 99 * EURO, sender=payee)
+    releases = [contracts.settle(contracts.claim(sequence=n, kwh=1)).release_at for n in (1, 2)]
+    contracts.wait(DAY)
+    for release in releases:
+        receipt = rail.release(payee, [release], sender=payee)
+        assert "Redeemed" in [log.event_name for log in receipt.events]
+    assert rail.payoutLimits(payee) == (99 * EURO, 0)
+
+
+def test_sweep__donations__leave_and_nothing_else_does(contracts):
+    rail, token = contracts.rail, contracts.token
+    assert contracts.refusal(rail.sweep, contracts.payer, sender=contracts.steward) == "NothingDue"
+    contracts.mint(3 * EURO)
+    token.transfer(rail, 3 * EURO, sender=contracts.payer)
+    for other in (contracts.guardian, contracts.payer, contracts.stranger):
+        refusal = contracts.refusal(rail.sweep, other, sender=other)
+        assert refusal == "AccessManagedUnauthorized"
+    rail.sweep(contracts.stranger, sender=contracts.steward)
+    assert token.balanceOf(contracts.stranger) == 3 * EURO
+    contracts.assert_conserved()

@@ -34,6 +34,7 @@ DEVICE = Web3.keccak(text="EVSE-1")
 MORE = [Web3.keccak(text=f"more-{index}") for index in range(8)]
 ACCOUNT = Web3.keccak(text="account of the payee")
 NONE = bytes(32)
+SHARED = 2  # libraries/Traits.sol
 IMPORT = 0x0100_0108_00FF  # 1-0:1.8.0*255, the total consumption
 
 
@@ -111,6 +112,9 @@ class ContractRail:
     def add_product(self, name: str, *args: Any) -> Any:
         """Deploy a product and allow it as the steward."""
         product = self.deploy(name, self.rail, self.registry, *args)
+        return self.allow(product)
+
+    def allow(self, product: Any) -> Any:
         self.rail.allowProduct(product, sender=self.steward)
         return product
 
@@ -192,7 +196,7 @@ class ContractRail:
     ) -> bytes:
         """Return a signature over a mandate, of the payer unless another signs."""
         document = mandate.typed_data(chain_id or CHAIN_ID, (rail or self.rail).address)
-        return self._sign(document, account or self.payer)
+        return self.sign_document(document, account or self.payer)
 
     def consent(
         self, mandate: Mandate, account: Any = None, shared: bool = False, number: int = 0
@@ -200,18 +204,21 @@ class ContractRail:
         """Return the device owner's consent to a mandate, or to its product."""
         named = bytes(32) if shared else mandate.agreement_id()
         asked = OwnerConsent(mandate.device, mandate.product, named, number)
-        return self._sign(asked.typed_data(CHAIN_ID, self.rail.address), account or self.owner)
+        return self.sign_document(
+            asked.typed_data(CHAIN_ID, self.rail.address), account or self.owner
+        )
 
-    def opening(self, mandate: Mandate, shared: bool = False) -> list[Any]:
+    def opening(self, mandate: Mandate) -> list[Any]:
         """Return the arguments of `open`, signed by payer and owner."""
+        shared = bool(self.at("MeteredEnergy", mandate.product).traits() & SHARED)
         return [mandate.as_tuple(), self.signed(mandate), self.consent(mandate, shared=shared)]
 
-    def open(self, mandate: Mandate, shared: bool = False) -> bytes:
-        self.rail.open(*self.opening(mandate, shared), sender=self.stranger)
+    def open(self, mandate: Mandate) -> bytes:
+        self.rail.open(*self.opening(mandate), sender=self.stranger)
         return mandate.agreement_id()
 
     @staticmethod
-    def _sign(document: dict[str, Any], account: Any) -> bytes:
+    def sign_document(document: dict[str, Any], account: Any) -> bytes:
         key = account.private_key
         return bytes(ethereum.Account.sign_typed_data(key, full_message=document).signature)
 

@@ -21,7 +21,7 @@ from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork
 
 EURO, DAY = 1_000_000, 86_400
-MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABC"}
+MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABCDEF12"}
 LIMIT = 2**48 - 1
 END = 2**40 - 1  # of an agreement without an end
 SOURCES = ("contracts/products/WearableVoucher.sol", "tests/contracts/sources/NextVoucher.sol")
@@ -93,6 +93,10 @@ class VoucherContract:
             max_age=3 * DAY,
         )
         return plain._replace(**changes)
+
+    def link(self, function: str, contract: str) -> None:
+        """Name predecessor or successor, as the steward."""
+        self.fork.send(self.contract, function, contract, sender=self.fork.plan.steward)
 
     def at(self, time: int) -> None:
         """Mine a block of that time (Unix seconds), unless the chain is past it."""
