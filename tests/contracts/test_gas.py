@@ -1,7 +1,7 @@
 """Gas of settlements: within the block rule always, and per claim within what was measured.
 
 settle
-├── given 256 claims of distinct agreements (the most a batch may hold)
+├── given 224 claims of distinct agreements (the most a batch may hold)
 │   └── it should stay below 16,777,216 gas (EIP-7825), first claims and later ones
 ├── given 128 debts of distinct payees
 │   └── it should stay below it too
@@ -33,7 +33,7 @@ from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
 from tests.support.contracts.settled import arguments, plain_facts
 
-LIMITS = {1: 163_500, 10: 54_500, 100: 43_500}  # gas per claim: measured plus slack
+LIMITS = {1: 171_000, 10: 60_000, 100: 49_000}  # gas per claim: measured plus slack
 DEBTS = 128
 
 
@@ -124,7 +124,7 @@ class GasRail(Fork):
     def claim(self, agreement: bytes, amount: int | None) -> Claim:
         self.sequence[agreement] += 1
         n = self.sequence[agreement]
-        begin = self.start + n * HOUR  # all were enrolled within the first hour
+        begin = self.start + (n - 1) * HOUR  # no reading lies ahead of its block
         row = plain_facts(amount or 0)
         if amount is None:
             row = facts(n * KWH, (n + 1) * KWH, begin, begin + HOUR)
@@ -139,7 +139,7 @@ def stranger(index: int) -> str:
 def rail(artifacts, tmp_path_factory):
     journal = tmp_path_factory.mktemp("gas") / "journal.json"
     with Testnet() as chain:
-        yield GasRail(chain, artifacts, journal, 100, 256)
+        yield GasRail(chain, artifacts, journal, 100, 224)
 
 
 @pytest.mark.long
@@ -153,7 +153,7 @@ def test_settle__batches_of_1_to_100_claims__cost_less_per_claim(rail):
 
 def test_settle__every_claim_of_another_payee__a_full_batch_still_fits(rail):
     gas = rail.settle(rail.lone)
-    print("\ngas of 256 claims of 256 payees:", gas)
+    print("\ngas of 224 claims of 224 payees:", gas)
     assert gas < TX_GAS_LIMIT
 
 
@@ -188,4 +188,4 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
     )
     paid = rail.at["PaymentRail"].events.DebtPaid().process_receipt(receipt, errors=DISCARD)
     print("\ngas of a release with 32 debts:", receipt["gasUsed"])
-    assert len(paid) == 32 and receipt["gasUsed"] < 600_000
+    assert len(paid) == 32 and receipt["gasUsed"] < 700_000

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core import ledger
 from orchestrator.core.payment import NextStep
@@ -26,7 +27,13 @@ _HELD = ("escrow", "pending", "withdrawable", "frozen")
 class OpenRail(SmallRail):
     """The small rail with strangers on its chain and more devices when a test wants one."""
 
-    def join(self, name: str, cents: int = 0, kind: DeviceKind = DeviceKind.CHARGE_POINT) -> str:
+    def join(
+        self,
+        name: str,
+        cents: int = 0,
+        kind: DeviceKind = DeviceKind.CHARGE_POINT,
+        **agreed: Any,
+    ) -> str:
         """A new device with an agreement, funded or not; returns the agreement."""
         device, at = self.fleet.add(name, kind), self.chain.deployment
         owner = self.payee.address
@@ -34,7 +41,7 @@ class OpenRail(SmallRail):
         self.agreement_ops.enrol(
             [Enrolment(name, device.public, owner, *device.sign_digest(digest))]
         )
-        identity = self.agree(name)
+        identity = self.agree(name, **agreed)
         if cents:
             self.fund(name, cents)
         self.work(6)
