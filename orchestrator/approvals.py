@@ -1,69 +1,93 @@
 """Four-eyes approvals: one officer proposes, another approves, and a step executes.
 
-Signatures are verified when they are given and again when the approval is executed, so a row that
-was changed in the store moves nothing.
+Officers are those of the chain's OfficerRegistry: a row in the store seats nobody. Signatures are
+verified when they are given and again when the approval is executed, each time against the officers
+that the chain has then; so a row that was changed in the store moves nothing.
 """
 
 from __future__ import annotations
 
 from device_adapters.types import Rejected
-from oracles.attest import checksummed, sign
-from orchestrator.core.approval import APPROVE, PROPOSE, Approval, ApprovalReason, check_both
+from oracles.attest import sign
+from orchestrator.core.approval import (
+    APPROVE,
+    PROPOSE,
+    WITHDRAW,
+    Approval,
+    ApprovalReason,
+    Office,
+    check_both,
+)
 from orchestrator.edges.store import Session, Store, approvals
 from orchestrator.errors import Halt
 
-ADD_OFFICER, REMOVE_OFFICER = "add_officer", "remove_officer"
-_FOUNDERS = 2  # the first officers: nobody can approve them yet
+_LIST = "`proofrail approval list` shows all"
 
 
-def propose(store: Store, chain_id: int, approval: Approval, key: bytes) -> str:
+def propose(store: Store, office: Office, approval: Approval, key: bytes) -> str:
     """Sign and store a proposal; return its id.
 
     Raises:
         Rejected: The key is no officer's, or an approval of this kind about the same subject is
-            open. One that was approved with other details does not count.
+            open. One that expired, was withdrawn, or was approved with other details is not.
     """
-    return propose_signed(
-        store, chain_id, approval, "0x" + sign(approval.digest(PROPOSE, chain_id), key).hex()
-    )
+    signature = sign(approval.digest(PROPOSE, office.chain_id), key)
+    return propose_signed(store, office, approval, "0x" + signature.hex())
 
 
-def propose_signed(store: Store, chain_id: int, approval: Approval, signature: str) -> str:
+def propose_signed(store: Store, office: Office, approval: Approval, signature: str) -> str:
     """Store a proposal like `propose`, for a signature made elsewhere (0x-hex, 65 bytes)."""
     approval_id = approval.approval_id
+    proposer = approval.signer(PROPOSE, office.chain_id, signature, office.officers)
     with store.write() as session:
-        proposer = approval.signer(PROPOSE, chain_id, signature, approvals.officers(session))
-        earlier = [
+        about = approvals.about(session, approval.kind, approval.subject)
+        blocking = [
             row
-            for row in approvals.about(session, approval.kind, approval.subject)
-            if row.executed_at is None
-            and row.approval_id != approval_id
-            and (row.approved_at is None or row.detail == approval.detail_text)
+            for row in about
+            if row.approval_id != approval_id and _blocks(office, row, approval)
         ]
-        if earlier:
+        if blocking:
             raise Rejected(
                 ApprovalReason.APPROVAL_OPEN,
-                f"approval {earlier[0].approval_id} about {approval.subject} is open. "
-                "Next: approve it; `proofrail approval list` shows it",
+                f"approval {blocking[0].approval_id} about {approval.subject} is open. "
+                "Next: approve it, or withdraw it (`proofrail approval withdraw`)",
             )
         approvals.add(session, approval, proposer, signature)
     return approval_id
 
 
-def approve(store: Store, chain_id: int, approval_id: str, key: bytes, now: int) -> Approval:
+def _blocks(office: Office, row: approvals.ApprovalRow, approval: Approval) -> bool:
+    """Return whether an earlier approval about the same subject can still be executed."""
+    if is_over(office, row):
+        return False
+    if row.approved_at is None:
+        return row.proposer in office.officers
+    return row.detail == approval.detail_text and counts(office, row)
+
+
+def is_over(office: Office, row: approvals.ApprovalRow) -> bool:
+    """Return whether nothing will come of an approval any more."""
+    is_ended = row.executed_at is not None or row.withdrawn_at is not None
+    return is_ended or office.has_expired(row.proposed_at)
+
+
+def counts(office: Office, row: approvals.ApprovalRow) -> bool:
+    """Return whether both signers are officers now."""
+    return {row.proposer, row.approver} <= office.officers
+
+
+def approve(store: Store, office: Office, approval_id: str, key: bytes) -> Approval:
     """Sign a proposal as the second officer; raises Rejected as `approve_signed` does."""
-    approval = _find(store, approval_id)
-    signature = "0x" + sign(approval.digest(APPROVE, chain_id), key).hex()
-    return approve_signed(store, chain_id, approval_id, signature, now)
+    signature = sign(_find(store, approval_id).digest(APPROVE, office.chain_id), key)
+    return approve_signed(store, office, approval_id, "0x" + signature.hex())
 
 
-def approve_signed(
-    store: Store, chain_id: int, approval_id: str, signature: str, now: int
-) -> Approval:
+def approve_signed(store: Store, office: Office, approval_id: str, signature: str) -> Approval:
     """Approve a proposal with a signature made elsewhere (0x-hex, 65 bytes).
 
     Raises:
-        Rejected: The signer is no officer, has proposed it, or it is approved already.
+        Rejected: The signer is no officer, has proposed it, it is approved already, it was
+            withdrawn or has expired, or its proposer is no officer any more.
     """
     with store.write() as session:
         row = approvals.get(session, approval_id)
@@ -72,70 +96,111 @@ def approve_signed(
         approval = approvals.content_of(row)
         if row.approved_at is not None:
             raise Rejected(ApprovalReason.APPROVAL_APPROVED, f"{row.approver} approved it before")
-        officers = approvals.officers(session)
-        _, approver = check_both(approval, chain_id, row.proposer_signature, signature, officers)
-        approvals.mark_approved(session, approval_id, approver, signature, now)
-        _change_officers(session, approval, now)
+        _require_open(office, row)
+        signatures = row.proposer_signature, signature
+        _, approver = check_both(approval, office.chain_id, *signatures, office.officers)
+        approvals.mark_approved(session, approval_id, approver, signature, office.now)
     return approval
 
 
-def ready(session: Session, chain_id: int, kind: str) -> list[tuple[str, Approval]]:
+def withdraw(store: Store, office: Office, approval_id: str, key: bytes) -> Approval:
+    """Sign the end of an approval as any officer; raises Rejected as `withdraw_signed` does."""
+    signature = sign(_find(store, approval_id).digest(WITHDRAW, office.chain_id), key)
+    return withdraw_signed(store, office, approval_id, "0x" + signature.hex())
+
+
+def withdraw_signed(store: Store, office: Office, approval_id: str, signature: str) -> Approval:
+    """End an approval that is not executed, with a signature made elsewhere (0x-hex, 65 bytes).
+
+    One officer is enough, since it moves nothing.
+
+    Raises:
+        Rejected: The signer is no officer, or the approval is executed, withdrawn or expired.
+    """
+    with store.write() as session:
+        row = approvals.get(session, approval_id)
+        if row is None:
+            raise _unknown(approval_id)
+        approval = approvals.content_of(row)
+        _require_open(office, row)
+        officer = approval.signer(WITHDRAW, office.chain_id, signature, office.officers)
+        approvals.mark_withdrawn(session, approval_id, officer, signature, office.now)
+    return approval
+
+
+def _require_open(office: Office, row: approvals.ApprovalRow) -> None:
+    if row.executed_at is not None:
+        raise Rejected(ApprovalReason.APPROVAL_EXECUTED, "it was executed; nothing was changed")
+    if row.withdrawn_at is not None:
+        raise Rejected(ApprovalReason.APPROVAL_WITHDRAWN, f"{row.withdrawn_by} withdrew it")
+    if office.has_expired(row.proposed_at):
+        raise Rejected(
+            ApprovalReason.APPROVAL_EXPIRED, "it has expired. Next: propose the same again"
+        )
+
+
+def ready(session: Session, office: Office, kind: str) -> list[tuple[str, Approval]]:
     """Return (id, approval) of a kind, approved and not executed yet.
+
+    An approval counts only while both signers are officers, and until it expires.
 
     Raises:
         Halt: A stored signature does not hold: the store was changed by hand.
     """
     signed = []
     for row in approvals.approved(session, kind):
-        verify(session, chain_id, row)
-        signed.append((row.approval_id, approvals.content_of(row)))
+        if takes_effect(session, office, row):
+            signed.append((row.approval_id, approvals.content_of(row)))
     return signed
 
 
+def takes_effect(session: Session, office: Office, row: approvals.ApprovalRow) -> bool:
+    """Return whether an approval took effect, or does so now.
+
+    Raises:
+        Halt: A stored signature does not hold.
+    """
+    if row.executed_at is not None:
+        verify(session, office.chain_id, row)
+        return True
+    _signed_by_both(office.chain_id, row)
+    return not is_over(office, row) and counts(office, row)
+
+
 def verify(session: Session, chain_id: int, row: approvals.ApprovalRow) -> tuple[str, str]:
-    """Return (proposer, approver) of an approval; both were officers when it was approved.
+    """Return (proposer, approver) of an approval; both were officers at some time.
 
     Raises:
         Halt: One of its signatures does not hold.
     """
+    _signed_by_both(chain_id, row)
+    former = approvals.former_officers(session, row.approved_at or row.proposed_at)
+    strangers = {row.proposer, row.approver} - former
+    if strangers:
+        raise _broken(row, f"{strangers.pop()} never was an officer", ApprovalReason.NOT_AN_OFFICER)
+    return row.proposer, row.approver or ""
+
+
+def _signed_by_both(chain_id: int, row: approvals.ApprovalRow) -> Approval:
+    """Return a stored approval whose two signatures are those of the stored signers."""
     approval = approvals.content_of(row)
+    signers = frozenset({row.proposer, row.approver or ""})
     try:
         if approval.approval_id != row.approval_id:
             raise Rejected(ApprovalReason.DETAIL_CHANGED, "its content has another id")
-        officers = approvals.officers(session, row.approved_at)
-        return check_both(
-            approval, chain_id, row.proposer_signature, row.approver_signature or "", officers
-        )
+        both = row.proposer_signature, row.approver_signature or ""
+        if check_both(approval, chain_id, *both, signers) != (row.proposer, row.approver):
+            raise Rejected(ApprovalReason.DETAIL_CHANGED, "its signers are stored the wrong way")
     except Rejected as refusal:
-        raise Halt(
-            f"approval {row.approval_id} does not hold: {refusal.detail} ({refusal.reason}). It "
-            "was not executed. Next: compare the store with the newest backup."
-        ) from refusal
+        raise _broken(row, refusal.detail, refusal.reason) from refusal
+    return approval
 
 
-def found_officer(store: Store, address: str, name: str, now: int) -> bool:
-    """Add one of the first two officers; return False if there are two: then officers decide."""
-    with store.write() as session:
-        officers = approvals.all_officers(session)
-        if any(row.address == address for row in officers):
-            return True
-        if len(officers) >= _FOUNDERS:
-            return False
-        approvals.add_officer(session, address, name, now)
-    return True
-
-
-def _change_officers(session: Session, approval: Approval, now: int) -> None:
-    """Add or remove an officer at once; every other kind is executed by its step."""
-    if approval.kind == ADD_OFFICER:
-        address = checksummed(bytes.fromhex(approval.subject[2:]))
-        approvals.add_officer(session, address, str(approval.detail["name"]), now)
-    elif approval.kind == REMOVE_OFFICER:
-        address = checksummed(bytes.fromhex(approval.subject[2:]))
-        approvals.remove_officer(session, address, now)
-    else:
-        return
-    approvals.mark_executed(session, approval.approval_id, now)
+def _broken(row: approvals.ApprovalRow, detail: str, reason: str) -> Halt:
+    return Halt(
+        f"approval {row.approval_id} does not hold: {detail} ({reason}). It "
+        "was not executed. Next: compare the store with the newest backup."
+    )
 
 
 def _find(store: Store, approval_id: str) -> Approval:
@@ -147,7 +212,4 @@ def _find(store: Store, approval_id: str) -> Approval:
 
 
 def _unknown(approval_id: str) -> Rejected:
-    return Rejected(
-        ApprovalReason.APPROVAL_UNKNOWN,
-        f"no approval {approval_id}; `proofrail approval list` shows all",
-    )
+    return Rejected(ApprovalReason.APPROVAL_UNKNOWN, f"no approval {approval_id}; {_LIST}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.addresses import read_addresses
 from orchestrator.core import committee
+from orchestrator.core.approval import Office
 from orchestrator.core.committee import Committee
 from orchestrator.edges.bank.channel import Channel, open_channel
 from orchestrator.edges.chain import keystore
@@ -20,7 +21,7 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleClient, OracleTls
-from orchestrator.edges.store import Store, blocks
+from orchestrator.edges.store import Store, approvals, blocks
 from orchestrator.errors import Halt
 from orchestrator.products import deployed
 from orchestrator.secret_file import read_secret
@@ -70,6 +71,7 @@ def assemble(parts: RailParts) -> StepContext:
         chain=chain,
         registry=Registry(chain, products, **depth),
         oracles=list(parts.oracles),
+        office=follow_office(store, chain, parts.settings, parts.now),
         committee=follow_committee(store, chain.view("OracleCommittee", "minDomains")),
         rules={name: product for name, (_, product) in products.items()},
         bank=parts.bank,
@@ -136,6 +138,38 @@ def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleClie
     tls = OracleTls(settings.oracle_tls_ca, settings.oracle_tls_cert, settings.oracle_tls_key)
     name, address, domain, url = (oracle[key] for key in ("name", "address", "domain", "url"))
     return OracleClient(name, address, domain, url, token, tls=tls)
+
+
+def follow_office(
+    store: Store, chain: Chain, settings: Settings, now: Callable[[], int]
+) -> Callable[[], Office]:
+    """Return what asks the chain who its officers are, and only if an approval waits for it."""
+
+    def current() -> Office:
+        with store.read() as session:
+            is_needed = approvals.has_approved(session)
+        officers = read_officers(chain) if is_needed else frozenset()
+        return office_of(chain.deployment, settings, officers, now())
+
+    return current
+
+
+def read_officers(chain: Chain) -> frozenset[str]:
+    """Return the officers that the chain has now; none where it has no registry of officers.
+
+    Raises:
+        Retry: the node does not answer.
+    """
+    if "OfficerRegistry" not in chain.deployment.addresses:  # contracts of 0.5.0 and before
+        return frozenset()
+    return frozenset(chain.view("OfficerRegistry", "officers"))
+
+
+def office_of(
+    deployment: Deployment, settings: Settings, officers: frozenset[str], now: int
+) -> Office:
+    """Return the office with these officers at a time (Unix seconds)."""
+    return Office(deployment.chain_id, officers, now, settings.approval_days * 86_400)
 
 
 def follow_committee(store: Store, min_domains: int) -> Callable[[], Committee]:

@@ -69,6 +69,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "tls": ("tls:app", "Make certificates for the API, the broker, oracles and devices."),
         "oracle": ("oracle:app", "List oracles, and admit those of other organisations."),
     },
+    "Powers on chain": {
+        "chain": ("chain:app", "Pause the rail; list, execute and cancel scheduled calls."),
+        "committee": ("committee:app", "Seat, unseat and silence oracles on chain."),
+        "product": ("product:app", "List products for new agreements, add and remove them."),
+        "officer": ("officer:app", "People who may sign approvals."),
+    },
     "Devices, parties, agreements": {
         "device": (
             "device:app device_life:app device_risk:app device_gateway:app",
@@ -87,7 +93,6 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),
         "approval": ("approval:app", "Four-eyes approvals."),
-        "officer": ("approval:officers", "People who may sign approvals."),
     },
     "Books and proofs": {
         "reconcile": ("reconcile:reconcile", "Compare devices, chain, ledger and bank."),
@@ -150,6 +155,11 @@ _REVERTS = {  # a contract's error: the next step for the user
     "WindowOver": "The dispute window is over. Ask the payee for a correction.",
     "NotExpired": "The dispute can still be ruled on; `proofrail trace` shows its deadline.",
     "NotParty": "Only a party of the agreement may do this; the view names both.",
+    "PausedLately": "The rail was paused lately. After each pause it cannot be paused for a while.",
+    "TooManySilent": "The oracles that are left could be no quorum. Seat others first "
+    "(`proofrail committee seat`).",
+    "AccessManagerNotReady": "Its time has not come; `proofrail chain scheduled` shows it.",
+    "AccessManagerExpired": "Its time is over. Run the command again: it is scheduled again.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 

@@ -1,9 +1,10 @@
-"""`proofrail officer` and `proofrail approval`: four-eyes approvals and who may sign them."""
+"""`proofrail approval`: four-eyes approvals. `proofrail officer` says who may sign them."""
 
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from orchestrator.commands.output import Json, plain, short, table, when
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
-    from orchestrator.core.approval import Approval
+    from orchestrator.core.approval import Approval, Office
     from orchestrator.edges.chain.ethereum import LocalAccount
     from orchestrator.edges.store import approvals as rows
 
@@ -24,96 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-officers = typer.Typer(
-    name="officer",
-    help="People who may sign approvals.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 As = Annotated[str, typer.Option("--as", help="Name of the officer who signs.")]
 _ApprovalId = Annotated[str, typer.Argument(help="The approval's id, or its beginning.")]
-
-
-@officers.command("add")
-def add_officer(
-    context: typer.Context,
-    name: str,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Address of a key held elsewhere; default: create a keystore."),
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option("--as", help="The proposing officer; needed once there are two.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Add an officer. The first two need no approval; each later one does."""
-    from oracles.attest import checksummed
-    from orchestrator import approvals
-    from orchestrator.core.approval import Approval
-    from orchestrator.edges.chain import keystore
-
-    home = home_of(context)
-    store = home.store  # opened first, so that no key is created without a rail
-    if address is None:
-        address = home.checked(keystore.create(_folder(home), _file(name))).address
-    address = checksummed(bytes.fromhex(address.removeprefix("0x")))
-    view = {"name": name, "address": address, "seated": True, "approval": None}
-    if not approvals.found_officer(store, address, name, int(time.time())):
-        if by is None:
-            raise Halt(
-                f"There are two officers, so adding {name} needs an approval. Give the proposing "
-                "officer with --as."
-            )
-        approval = Approval(approvals.ADD_OFFICER, address, {"name": name}, int(time.time()))
-        view |= {"seated": False, "approval": propose(home, approval, by)}
-    output.show(
-        view,
-        as_json,
-        lambda console: console.print(
-            plain(
-                f"{name} is an officer: {address}"
-                if view["seated"]
-                else _next_step(view["approval"])
-            ),
-            soft_wrap=True,
-        ),
-    )
-
-
-@officers.command("remove")
-def remove_officer(context: typer.Context, name: str, by: As, as_json: Json = False) -> None:
-    """Propose to remove an officer."""
-    from orchestrator import approvals
-    from orchestrator.core.approval import Approval
-
-    home = home_of(context)
-    address = _address(home, name)
-    approval = Approval(approvals.REMOVE_OFFICER, address, {"name": name}, int(time.time()))
-    proposed(propose(home, approval, by), as_json)
-
-
-@officers.command("list")
-def list_officers(context: typer.Context, as_json: Json = False) -> None:
-    """List current and former officers."""
-    from orchestrator.edges.store import approvals
-
-    with home_of(context).store.read() as session:
-        officer_views = [row.model_dump() for row in approvals.all_officers(session)]
-    lines = [
-        (t["name"], t["address"], when(t["added_at"]), when(t["removed_at"])) for t in officer_views
-    ]
-    output.show(
-        officer_views,
-        as_json,
-        lambda console: console.print(
-            table(
-                f"{len(officer_views)} officers",
-                ("name", "address", "since (UTC)", "until (UTC)"),
-                lines,
-            )
-        ),
-    )
 
 
 @app.command("list")
@@ -123,13 +36,17 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List open approvals, oldest first."""
+    from orchestrator.approvals import is_over
     from orchestrator.edges.store import approvals
 
-    with home_of(context).store.read() as session:
-        names = {row.address: row.name for row in approvals.all_officers(session)}
-        approval_views = [
-            _approval_view(row, names) for row in approvals.listed(session, only_open=not every)
-        ]
+    home = home_of(context)
+    with home.store.read() as session:
+        names = approvals.officer_names(session)
+        rows = approvals.listed(session, only_open=not every)
+    office = home.office(online=bool(rows))
+    approval_views = [
+        _approval_view(row, names, office) for row in rows if every or not is_over(office, row)
+    ]
     lines = [
         (
             short(t["approval_id"], 14),
@@ -157,21 +74,24 @@ def show(
     typed_data: Annotated[
         bool, typer.Option(help="Print the EIP-712 document for a wallet to sign.")
     ] = False,
+    to_withdraw: Annotated[
+        bool, typer.Option("--to-withdraw", help="Print the document that withdraws it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show all that an approval's signatures cover."""
-    from orchestrator.core.approval import APPROVE
+    from orchestrator.core.approval import APPROVE, WITHDRAW
     from orchestrator.edges.store import approvals
 
     home = home_of(context)
     with home.store.read() as session:
         row = _row(session, approval)
-        names = {officer.address: officer.name for officer in approvals.all_officers(session)}
-    if typed_data:
-        document = approvals.content_of(row).typed_data(APPROVE, home.deployment.chain_id)
-        output.print_json(document)
+        names = approvals.officer_names(session)
+    if typed_data or to_withdraw:
+        step = WITHDRAW if to_withdraw else APPROVE
+        output.print_json(approvals.content_of(row).typed_data(step, home.deployment.chain_id))
         return
-    view = _approval_view(row, names)
+    view = _approval_view(row, names, home.office())
     lines = [
         (key, json.dumps(value) if isinstance(value, dict) else value)
         for key, value in view.items()
@@ -179,55 +99,80 @@ def show(
     output.show(view, as_json, lambda console: console.print(table("", ("", ""), lines)))
 
 
+_By = Annotated[str | None, typer.Option("--as", help="The officer who signs.")]
+_Signature = Annotated[
+    str | None,
+    typer.Option(
+        help="A signature of `approval show --typed-data` (or --to-withdraw), made elsewhere: 65 "
+        "bytes, 0x-hex."
+    ),
+]
+
+
 @app.command()
 def approve(
     context: typer.Context,
     approval: _ApprovalId,
-    by: Annotated[str | None, typer.Option("--as", help="The officer who signs.")] = None,
-    signature: Annotated[
-        str | None,
-        typer.Option(
-            help="A signature of `approval show --typed-data`, made elsewhere: 65 bytes, 0x-hex."
-        ),
-    ] = None,
+    by: _By = None,
+    signature: _Signature = None,
     as_json: Json = False,
 ) -> None:
     """Approve another officer's proposal. The rail then executes it."""
     from orchestrator import approvals
 
-    home, now = home_of(context), int(time.time())
+    home = home_of(context)
+    ended = _sign(home, approval, by, signature, approvals.approve, approvals.approve_signed)
+    view = {**ended, "approved": True}
+    text = f"{ended['kind']} of {ended['subject']} is approved; the rail executes it"
+    output.show(view, as_json, lambda console: console.print(plain(text), soft_wrap=True))
+
+
+@app.command()
+def withdraw(
+    context: typer.Context,
+    approval: _ApprovalId,
+    by: _By = None,
+    signature: _Signature = None,
+    as_json: Json = False,
+) -> None:
+    """Withdraw an approval that is not executed. One officer is enough."""
+    from orchestrator import approvals
+
+    home = home_of(context)
+    ended = _sign(home, approval, by, signature, approvals.withdraw, approvals.withdraw_signed)
+    view = {**ended, "withdrawn": True}
+    text = f"{ended['kind']} of {ended['subject']} is withdrawn; another may be proposed"
+    output.show(view, as_json, lambda console: console.print(plain(text), soft_wrap=True))
+
+
+def _sign(
+    home: Home,
+    start: str,
+    by: str | None,
+    signature: str | None,
+    with_key: Callable[..., Approval],
+    with_signature: Callable[..., Approval],
+) -> dict[str, Any]:
+    """Sign an approval with a local key, or take a signature made elsewhere."""
     if (by is None) == (signature is None):
         raise Halt(
             "Give the officer who signs with --as, or a --signature made elsewhere, not both."
         )
     with home.store.read() as session:
-        identity = _row(session, approval).approval_id
-    chain_id = home.deployment.chain_id
+        identity = _row(session, start).approval_id
+    office = home.office()
     if signature is not None:
-        approved = approvals.approve_signed(home.store, chain_id, identity, signature, now)
+        approval = with_signature(home.store, office, identity, signature)
     else:
-        approved = approvals.approve(home.store, chain_id, identity, _key(home, by), now)
-    view = {
-        "approval": identity,
-        "kind": approved.kind,
-        "subject": approved.subject,
-        "approved": True,
-    }
-    output.show(
-        view,
-        as_json,
-        lambda console: console.print(
-            plain(f"{approved.kind} of {approved.subject} is approved; the rail executes it"),
-            soft_wrap=True,
-        ),
-    )
+        approval = with_key(home.store, office, identity, _key(home, by or ""))
+    return {"approval": identity, "kind": approval.kind, "subject": approval.subject}
 
 
 def propose(home: Home, approval: Approval, by: str) -> str:
     """Sign a proposal with an officer's local keystore; return the approval's id."""
     from orchestrator import approvals
 
-    return approvals.propose(home.store, home.deployment.chain_id, approval, _key(home, by))
+    return approvals.propose(home.store, home.office(), approval, _key(home, by))
 
 
 def proposed(identity: str, as_json: bool) -> None:
@@ -246,19 +191,35 @@ def _next_step(identity: str) -> str:
     )
 
 
-def _approval_view(row: rows.ApprovalRow, names: dict[str, str]) -> dict[str, Any]:
-    stage = "executed" if row.executed_at else "approved" if row.approved_at else "proposed"
+def _stage(row: rows.ApprovalRow, office: Office) -> str:
+    from orchestrator.approvals import counts
+
+    if row.executed_at:
+        return "executed"
+    if row.withdrawn_at:
+        return "withdrawn"
+    if office.has_expired(row.proposed_at):
+        return "expired"
+    if row.approved_at:
+        return "approved" if counts(office, row) else "approved by a former officer"
+    return "proposed" if row.proposer in office.officers else "proposed by a former officer"
+
+
+def _approval_view(row: rows.ApprovalRow, names: dict[str, str], office: Office) -> dict[str, Any]:
     return {
         "approval_id": row.approval_id,
         "kind": row.kind,
         "subject": row.subject,
-        "stage": stage,
+        "stage": _stage(row, office),
         "detail": json.loads(row.detail),
         "proposed_at": row.proposed_at,
         "proposed_by": names.get(row.proposer, row.proposer),
         "approved_by": names.get(row.approver or "", row.approver),
         "approved_at": row.approved_at,
         "executed_at": row.executed_at,
+        "withdrawn_by": names.get(row.withdrawn_by or "", row.withdrawn_by),
+        "withdrawn_at": row.withdrawn_at,
+        "expires_at": office.expires_at(row.proposed_at),
     }
 
 
@@ -272,11 +233,13 @@ def _row(session: Any, start: str) -> rows.ApprovalRow:
     return matches[0]
 
 
-def _address(home: Home, name: str) -> str:
+def officer_address(home: Home, name: str) -> str:
+    """Return the address of an officer, by the name that this home has for it."""
     from orchestrator.edges.store import approvals
 
     with home.store.read() as session:
-        addresses = {officer: address for address, officer in approvals.officers(session).items()}
+        names = approvals.officer_names(session)
+    addresses = {officer: address for address, officer in names.items()}
     if name not in addresses:
         raise Halt(f"No officer is named {name!r}; `proofrail officer list` shows all.")
     return addresses[name]
@@ -285,13 +248,13 @@ def _address(home: Home, name: str) -> str:
 def _key(home: Home, name: str) -> bytes:
     from orchestrator.edges.chain import keystore
 
-    address, folder = _address(home, name), _folder(home)
-    if _file(name) not in keystore.names(folder):
+    address, folder = officer_address(home, name), officer_folder(home)
+    if officer_file(name) not in keystore.names(folder):
         raise Halt(
             f"{name}'s key is not in {folder}. Let {name} sign the output of `proofrail "
             "approval show --typed-data`, and pass the result with --signature."
         )
-    account: LocalAccount = home.checked(keystore.load(folder, _file(name)))
+    account: LocalAccount = home.checked(keystore.load(folder, officer_file(name)))
     if account.address != address:
         raise Halt(
             f"The keystore of {name} holds {account.address}, but the officer {name} is "
@@ -300,9 +263,11 @@ def _key(home: Home, name: str) -> bytes:
     return bytes(account.key)
 
 
-def _folder(home: Home) -> Any:
+def officer_folder(home: Home) -> Path:
+    """Return the folder of the officers' keystores."""
     return home.settings.keys / "officers"
 
 
-def _file(name: str) -> str:
+def officer_file(name: str) -> str:
+    """Return the name of an officer's keystore."""
     return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-") or "officer"

@@ -193,7 +193,11 @@ def _credit_view(session: Session, row: FundingRow) -> dict[str, Any]:
 def _open_approvals(session: Session, kind: str, credit: str) -> list[Any]:
     from orchestrator.edges.store import approvals
 
-    return [row for row in approvals.about(session, kind, credit) if row.executed_at is None]
+    return [
+        row
+        for row in approvals.about(session, kind, credit)
+        if row.executed_at is None and row.withdrawn_at is None
+    ]
 
 
 def _why(session: Session, line: StatementLine | None) -> str:

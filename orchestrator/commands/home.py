@@ -13,6 +13,7 @@ import typer
 from orchestrator.errors import Halt, Retry
 
 if TYPE_CHECKING:
+    from orchestrator.core.approval import Office
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.deployment import Deployment
     from orchestrator.edges.chain.ethereum import LocalAccount
@@ -124,6 +125,17 @@ class Home:
         }
         parties = keystore.keys_of(self.settings.keys / "parties")
         return AgreementOps(senders, lambda: int(time.time()), patience(), parties)
+
+    def office(self, *, online: bool = True) -> Office:
+        """Return whose approvals count now, as the chain says.
+
+        Args:
+            online: whether to ask the chain; without it nobody is an officer.
+        """
+        from orchestrator.assembly import office_of, read_officers
+
+        officers = read_officers(self.chain) if online else frozenset()
+        return office_of(self.deployment, self.settings, officers, int(time.time()))
 
     def role_account(self, name: str) -> LocalAccount:
         """Return the account of a role, checked as in `checked`."""

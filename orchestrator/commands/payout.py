@@ -115,6 +115,7 @@ def order_again(
 @app.command()
 def preview(context: typer.Context, as_json: Json = False) -> None:
     """Show the next pain.001 file. Nothing is sent or stored."""
+    from orchestrator.edges.store import approvals
     from orchestrator.steps.payouts import draft_file
 
     home, now = home_of(context), int(time.time())
@@ -125,9 +126,8 @@ def preview(context: typer.Context, as_json: Json = False) -> None:
             "order needs one. Start the rail first."
         )
     with store.read() as session:
-        draft = draft_file(
-            session, home.settings, home.rail_file["safeguarding"], home.deployment.chain_id, now
-        )
+        office = home.office(online=approvals.has_approved(session))
+        draft = draft_file(session, home.settings, home.rail_file["safeguarding"], office, now)
     output.show(_draft_view(draft), as_json, lambda console: _print_draft(console, draft))
 
 

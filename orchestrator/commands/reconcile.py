@@ -72,10 +72,10 @@ def reconcile_now(
 
     newest = blocks.newest(session)
     reconciliation = reconcile_store(session, iban, read_totals=totals_reader(home, offline))
-    signed = breaks.resolutions(session)
-    chain_id = home.deployment.chain_id if signed else 0  # only signatures need the deployment
+    has_open = any(row.executed_at is None for row in breaks.resolutions(session))
+    office = home.office(online=has_open and not offline)
     return reconciliation, standing(
-        session, chain_id, reconciliation, newest.timestamp if newest else 0
+        session, office, reconciliation, newest.timestamp if newest else 0
     )
 
 

@@ -17,7 +17,7 @@ import sha3
 from device_adapters.types import Rejected
 from oracles.attest import recover
 
-PROPOSE, APPROVE = "propose", "approve"
+PROPOSE, APPROVE, WITHDRAW = "propose", "approve", "withdraw"
 
 _FIELDS = [
     ("step", "string"),
@@ -39,7 +39,35 @@ class ApprovalReason(StrEnum):
     APPROVAL_UNKNOWN = "approval_unknown"
     APPROVAL_APPROVED = "approval_approved"
     APPROVAL_OPEN = "approval_open"
+    APPROVAL_EXECUTED = "approval_executed"
+    APPROVAL_EXPIRED = "approval_expired"
+    APPROVAL_WITHDRAWN = "approval_withdrawn"
     DETAIL_CHANGED = "detail_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Who may sign approvals now, and how long a proposal stands.
+
+    Attributes:
+        chain_id: The chain's id, for which approvals are signed.
+        officers: Checksummed addresses of the officers that the chain has now.
+        now: Unix seconds.
+        expiry_s: A proposal that is not executed this long after it was made has expired.
+    """
+
+    chain_id: int
+    officers: frozenset[str]
+    now: int
+    expiry_s: int
+
+    def expires_at(self, proposed_at: int) -> int:
+        """Return when a proposal of that time expires: Unix seconds."""
+        return proposed_at + self.expiry_s
+
+    def has_expired(self, proposed_at: int) -> bool:
+        """Return whether a proposal of that time, which is part of what is signed, has expired."""
+        return self.now >= self.expires_at(proposed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +98,7 @@ class Approval:
         return "0x" + self.digest(PROPOSE, 0).hex()
 
     def digest(self, step: str, chain_id: int) -> bytes:
-        """Return what the officer of a step (PROPOSE or APPROVE) signs: EIP-712, 32 bytes."""
+        """Return what the officer of a step (PROPOSE, APPROVE, WITHDRAW) signs: EIP-712 digest."""
         struct = _struct(
             _TYPE,
             _FIELDS,

@@ -13,6 +13,7 @@ from typing import Any
 
 from device_adapters.registry import protocols
 from device_adapters.types import Assurance, Event
+from orchestrator.core.approval import Office
 from orchestrator.core.committee import Committee
 from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.chain.client import Chain
@@ -86,6 +87,7 @@ class StepContext:
     minter: Sender  # the bank's minting key: mints tokens for booked credits
     warden: Sender  # may suspend devices and dispute their payments, nothing else
     oracles: list[OracleClient]
+    office: Callable[[], Office]  # who may sign approvals now
     committee: Callable[[], Committee]  # as of the newest block that the store has
     rules: Mapping[str, Product]  # product name -> rules, for every product that is deployed
     bank: Channel

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from orchestrator.approvals import verify
-from orchestrator.core.approval import Approval
+from orchestrator.approvals import takes_effect
+from orchestrator.core.approval import Approval, Office
 from orchestrator.core.reconcile import Break, Reconciliation
 from orchestrator.core.reconcile.register import break_ids, covers, facts
 from orchestrator.edges.chain.client import Chain
@@ -32,6 +32,7 @@ class BreaksContext(Protocol):
 
     store: Store
     chain: Chain
+    office: Callable[[], Office]
     safeguarding: Mapping[str, Any]
     now: Callable[[], int]  # Unix seconds
     log: Any
@@ -65,6 +66,7 @@ def register_breaks(context: BreaksContext) -> int:
     Raises:
         Retry: The node does not answer.
     """
+    office = context.office()
     with context.store.read() as session:
         has_final = blocks.newest_final(session) > 0
         causes = (context.memory.files_taken, *register.causes(session), has_final)
@@ -76,13 +78,13 @@ def register_breaks(context: BreaksContext) -> int:
             context.now(),
             partial(contract_totals, context.chain),
         )
-        standings = standing(session, context.chain.deployment.chain_id, result, context.now())
-    changed = _record(context, standings)
+        standings = standing(session, office, result, context.now())
+    changed = _record(context, office, standings)
     context.memory.break_causes = causes
     return changed
 
 
-def _record(context: BreaksContext, standings: list[Standing]) -> int:
+def _record(context: BreaksContext, office: Office, standings: list[Standing]) -> int:
     now = context.now()
     with context.store.write() as session:
         registered = {row.break_id for row in register.listed(session)}
@@ -98,19 +100,19 @@ def _record(context: BreaksContext, standings: list[Standing]) -> int:
                 )
         gone = register.leave(session, {item.break_id for item in standings}, _GONE)
         for row in register.resolutions(session):
-            if row.executed_at is None:
+            if row.executed_at is None and takes_effect(session, office, row):
                 approvals.mark_executed(session, row.approval_id, now)
     return len({item.break_id for item in standings} - registered) + gone
 
 
-def standing(session: Session, chain_id: int, result: Reconciliation, now: int) -> list[Standing]:
+def standing(session: Session, office: Office, result: Reconciliation, now: int) -> list[Standing]:
     """Return every break of a reconciliation, the oldest first.
 
     Raises:
         Halt: A stored resolution does not hold.
     """
     since = {row.break_id: row.first_seen for row in register.listed(session)}
-    signed = _signed(session, chain_id)
+    signed = _signed(session, office)
     standings = []
     for break_id, item in break_ids((*result.breaks, *result.closed)).items():
         resolution = signed.get(break_id)
@@ -123,12 +125,12 @@ def standing(session: Session, chain_id: int, result: Reconciliation, now: int) 
     return sorted(standings, key=lambda s: (s.since, s.difference.kind, s.break_id))
 
 
-def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str, Any]]]:
+def _signed(session: Session, office: Office) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return {break id: (approval id, detail)}: the newest resolution of each, verified."""
     signed = {}
     for row in register.resolutions(session):
-        verify(session, chain_id, row)
-        signed[row.subject] = (row.approval_id, approvals.content_of(row).detail)
+        if takes_effect(session, office, row):
+            signed[row.subject] = (row.approval_id, approvals.content_of(row).detail)
     return signed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from orchestrator.approvals import ready
 from orchestrator.core import ledger
-from orchestrator.core.approval import Approval
+from orchestrator.core.approval import Approval, Office
 from orchestrator.core.chart import euro_text
 from orchestrator.core.identity import payout_account
 from orchestrator.core.payout import FAILED, Fact, Stage
@@ -43,13 +43,13 @@ def to_order_again(row: payouts.PayoutRow, cents: int, iban: str, now: int) -> A
     return Approval(AGAIN, row.end_to_end_id, _covers(row, cents) | {"iban": iban}, now)
 
 
-def approved(session: Session, chain_id: int) -> list[tuple[str, payouts.PayoutRow]]:
+def approved(session: Session, office: Office) -> list[tuple[str, payouts.PayoutRow]]:
     """Return (approval id, payout) of the payouts above the limit that have both signatures.
 
     Raises:
         Halt: A payout differs from what was signed.
     """
-    signed = ready(session, chain_id, ABOVE_LIMIT)
+    signed = ready(session, office, ABOVE_LIMIT)
     references = [approval.subject for _, approval in signed]
     rows = payouts.with_references(session, references, (Stage.WAITING_FOR_APPROVAL,))
     covered = []
@@ -60,13 +60,13 @@ def approved(session: Session, chain_id: int) -> list[tuple[str, payouts.PayoutR
     return covered
 
 
-def order_again(session: Session, chain_id: int, now: int) -> int:
+def order_again(session: Session, office: Office) -> int:
     """Carry out the approvals to order again; return how many.
 
     The references of the failed order are never used again. An approval about an order that has
     not failed stays open.
     """
-    signed = ready(session, chain_id, AGAIN)
+    signed = ready(session, office, AGAIN)
     references = [approval.subject for _, approval in signed]
     rows = payouts.with_references(session, references, FAILED)
     done = 0
@@ -76,8 +76,8 @@ def order_again(session: Session, chain_id: int, now: int) -> int:
         _must_cover(approval_id, approval, row, approval.detail["cents"])
         if approval.detail["cents"] != owed(session, row):
             continue  # more came back since they signed: they have to sign again
-        _order_again(session, rows.pop(approval.subject), approval, approval_id, now)
-        approvals.mark_executed(session, approval_id, now)
+        _order_again(session, rows.pop(approval.subject), approval, approval_id, office.now)
+        approvals.mark_executed(session, approval_id, office.now)
         done += 1
     return done
 

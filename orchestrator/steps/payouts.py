@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from device_adapters.types import Rejected
 from orchestrator.core import bank_file
+from orchestrator.core.approval import Office
 from orchestrator.core.chart import euro_text
 from orchestrator.core.payout import MACHINE, Fact, Stage
 from orchestrator.core.references import attempted, uetr
@@ -20,7 +21,6 @@ from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.calendar import execution_day
 from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
-from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.store import Session, Store, agreements, approvals, bank_files, payouts
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
@@ -34,7 +34,7 @@ class PayoutsContext(Protocol):
 
     settings: Settings
     store: Store
-    chain: Chain  # only its id, which the approvals are signed for
+    office: Callable[[], Office]
     bank: Channel
     safeguarding: Mapping[str, Any]
     now: Callable[[], int]  # Unix seconds
@@ -72,16 +72,15 @@ class DraftFile:
 
 def order_payouts(context: PayoutsContext) -> int:
     """Order what is due, in files of bounded size; return how many files were sent."""
-    chain_id = context.chain.deployment.chain_id
     for _ in range(_FILES_A_TURN):
-        now = context.now()
+        now, office = context.now(), context.office()
         with context.store.write() as session:
-            order_again(session, chain_id, now)
+            order_again(session, office)
             draft = draft_file(
                 session,
                 context.settings,
                 context.safeguarding,
-                chain_id,
+                office,
                 now,
                 context.memory.last_payout,
             )
@@ -99,7 +98,7 @@ def draft_file(
     session: Session,
     settings: Settings,
     safeguarding: Mapping[str, Any],
-    chain_id: int,
+    office: Office,
     now: int,
     after: str = "",
 ) -> DraftFile:
@@ -109,12 +108,12 @@ def draft_file(
         session: A session of the store.
         settings: The rail's settings.
         safeguarding: The rail's own bank account.
-        chain_id: The chain's id, which approvals are signed for.
+        office: Whose approvals count.
         now: Unix seconds.
         after: Payouts that wait come in the order of their ids, those behind this id first.
     """
     draft, rest_cents = DraftFile(last=after), settings.file_cents
-    by_payout = {row.payout_id: (row, signed) for signed, row in approved(session, chain_id)}
+    by_payout = {row.payout_id: (row, signed) for signed, row in approved(session, office)}
     due = [row for row, _ in by_payout.values()]
     due += payouts.due(session, settings.payouts_per_file, after)
     for row in due:

@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 from orchestrator.approvals import ready
 from orchestrator.core import ledger
-from orchestrator.core.approval import Approval
+from orchestrator.core.approval import Approval, Office
 from orchestrator.core.funding import Fact, Stage
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
-from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.store import (
     Session,
     Store,
@@ -36,7 +35,7 @@ class CreditsContext(Protocol):
     """What deciding about credits needs of the rail."""
 
     store: Store
-    chain: Chain  # only its id, which the approvals are signed for
+    office: Callable[[], Office]
     now: Callable[[], int]  # Unix seconds
 
 
@@ -64,10 +63,10 @@ def to_send_back(credit: fundings.FundingRow, payer: Mapping[str, str], now: int
 
 def decide_credits(context: CreditsContext) -> int:
     """Execute what two officers decided about credits; return how many."""
-    chain_id, now, done = context.chain.deployment.chain_id, context.now(), 0
+    office, now, done = context.office(), context.now(), 0
     with context.store.write() as session:
         for kind, carry_out in _KINDS.items():
-            for approval_id, approval in ready(session, chain_id, kind):
+            for approval_id, approval in ready(session, office, kind):
                 credit = fundings.get(session, approval.subject)
                 if credit is None or credit.stage != WAITING or not _is_about(approval, credit):
                     continue

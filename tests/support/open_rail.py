@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core import ledger
+from orchestrator.core.payment import NextStep
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import ledger as store_ledger
@@ -19,6 +20,7 @@ from orchestrator.steps.settle import settle_call
 from services.simulated_devices.device import DeviceKind
 from tests.support.small_rail import SmallRail
 
+_LONG_S = 600  # longer than a dispute window of these rails
 _HELD = ("escrow", "pending", "withdrawable", "frozen")
 
 
@@ -75,11 +77,15 @@ class OpenRail(SmallRail):
             return settle_call(batch, payments.attestations_of(session, digest))
 
     def until(self, name: str, stage: str, turns: int = 30) -> None:
+        """Work until a payment is at a stage; days in which it only waits for its payout go by."""
         for _ in range(turns):
-            if self.payment(name).stage == stage:
+            row = self.payment(name)
+            if row.stage == stage:
                 return
+            if row.next_step == NextStep.RELEASE and row.due_at > self.clock + _LONG_S:
+                self.clock = row.due_at
             self.work(1)
-        raise AssertionError(f"{name} is {self.payment(name).stage}, not {stage}")
+        raise AssertionError(f"{name} is {row.stage} ({row.reason}), not {stage}")
 
     def oracles_down(self) -> None:
         self.with_oracles_down("utility-a", "utility-b", "bank", "auditor")

@@ -280,6 +280,8 @@ class SmallRail:
 
     def take(self, *records: bytes) -> list[str]:
         """What each record is answered."""
+        # no fact may be ahead of its block
+        self.clock = max([self.clock, *(device.now for device in self.fleet.devices.values())])
         messages = [Message("ocmf", "", record, source="file") for record in records]
         return [o.outcome for outcomes in self.intake.take(messages) for o in outcomes]
 

@@ -19,6 +19,7 @@ from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_no
 from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
+from orchestrator.edges.chain.calls import Call, CallCodec
 from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
@@ -43,15 +44,6 @@ class SeenBlock:
     hash: str
     parent: str
     timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call to one of our contracts, by name."""
-
-    contract: str
-    function: str
-    args: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +91,7 @@ class Chain:
             name: self.web3.eth.contract(address=address, abi=artifacts[name].abi)
             for name, address in deployment.addresses.items()
         }
+        self.calls = CallCodec(self._contracts)
         self._decoder = LogDecoder(
             self.web3.codec,
             {at: artifacts[name].abi for name, at in deployment.addresses.items()},

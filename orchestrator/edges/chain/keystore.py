@@ -16,6 +16,9 @@ _SCRYPT_N = 2**13  # low on purpose: keys of a local chain, opened at every star
 # accounts of the mnemonic that every local node ships with; anyone can sign for them
 DEVELOPMENT_MNEMONIC = "test test test test test test test test test test test junk"
 LOCAL_CHAIN = 31337
+# roles whose keys no process of the rail needs: each has a folder and a password of its own, so
+# that it can be kept on another machine (the registrar's stays where the API registers devices)
+APART = ("steward", "guardian", "registrar")
 _FORMER_NAMES = {"minter": "gateway"}  # homes made by 0.3.0 keep the key under its former name
 
 
@@ -46,11 +49,15 @@ def password(folder: Path) -> str:
 
 
 def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
-    """Return the account of a keystore; create it (from `key`, or at random) if it is missing."""
+    """Return the account of a keystore; create it (from `key`, or at random) if it is missing.
+
+    A role of `APART` has a folder and a password of its own.
+    """
     path = _path(folder, name)
     if not path.exists():
         account = Account.from_key(key) if key else Account.create()
-        store = Account.encrypt(account.key, password(folder), kdf="scrypt", iterations=_SCRYPT_N)
+        secret = password(path.parent)
+        store = Account.encrypt(account.key, secret, kdf="scrypt", iterations=_SCRYPT_N)
         write_private(path, json.dumps(store).encode())
         return account
     return load(folder, name)
@@ -68,15 +75,30 @@ def load(folder: Path, name: str) -> LocalAccount:
             f"no key {name!r} in {folder}. Nothing was sent. Next: restore it from a backup; "
             "docs/KEYS.md says what to do where there is none (`proofrail key rotate`)."
         )
+    return unlock(path, password(path.parent))
+
+
+def unlock(path: Path, secret: str) -> LocalAccount:
+    """Return the account of a keystore file.
+
+    Raises:
+        Halt: The file cannot be read, is no keystore, or does not open with this password.
+    """
     try:
-        return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
-    except ValueError as error:
-        raise Halt(f"{path} does not open with the password in {folder}: {error}") from error
+        return Account.from_key(Account.decrypt(json.loads(path.read_text()), secret))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Halt(f"{path} does not open with the password given for it: {error}") from error
 
 
 def _path(folder: Path, name: str) -> Path:
-    """Return the file of a keystore, under the name that 0.3.0 gave it where only that exists."""
-    path, former = folder / f"{name}.json", folder / f"{_FORMER_NAMES.get(name)}.json"
+    """Return the file of a keystore.
+
+    Homes of earlier releases keep it under a former name, or with the password of all others.
+    """
+    path = folder / f"{name}.json"
+    if name in APART:
+        return path if path.exists() else folder / name / path.name
+    former = folder / f"{_FORMER_NAMES.get(name)}.json"
     return former if name in _FORMER_NAMES and not path.exists() and former.exists() else path
 
 
@@ -85,12 +107,17 @@ def address(folder: Path, name: str) -> str | None:
 
     None if there is no such keystore.
     """
+    return address_in(_path(folder, name))
+
+
+def address_in(path: Path) -> str | None:
+    """Return the address that a keystore file names (0x-hex); None if there is no such file."""
     try:
-        return "0x" + json.loads(_path(folder, name).read_text())["address"]
+        return "0x" + json.loads(path.read_text())["address"]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise Halt(f"{folder / name}.json is not a keystore: {error}") from error
+        raise Halt(f"{path} is not a keystore: {error}") from error
 
 
 def prepare_next(folder: Path, name: str) -> LocalAccount:

@@ -1,4 +1,4 @@
-"""Officers, and the approvals that two of them sign; each is executed once."""
+"""Names of officers, and the approvals that two of them sign; each is executed once."""
 
 from __future__ import annotations
 
@@ -7,44 +7,70 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, select, update
 
+from oracles.attest import checksummed
 from orchestrator.core.approval import Approval
 from orchestrator.edges.store import add_all, add_new
-from orchestrator.edges.store.tables import ApprovalRow, OfficerRow
+from orchestrator.edges.store.tables import ApprovalRow, BlockRow, ChainLogRow, OfficerRow
+from orchestrator.errors import Halt
 
 __all__ = ["ApprovalRow", "OfficerRow"]
 
+NAMED_ONLY = 0  # added_at of an officer that has a name here; its seat is on chain alone
 
-def officers(session: Session, at: int | None = None) -> dict[str, str]:
-    """Return {address: name} of all who may sign now, or who could sign at a time.
 
-    Args:
-        session: A session of the store.
-        at: Unix seconds; None for now.
+def officer_names(session: Session) -> dict[str, str]:
+    """Return {address: name}; a name gives no right, the chain's OfficerRegistry does."""
+    return {row.address: row.name for row in session.exec(select(OfficerRow))}
+
+
+def name_officer(session: Session, address: str, name: str) -> None:
+    """Store the name of an officer; the address may have had another one.
+
+    Raises:
+        Halt: Another address has this name.
     """
-    return {
-        row.address: row.name
-        for row in all_officers(session)
-        if (
-            row.removed_at is None
-            if at is None
-            else row.added_at <= at and (row.removed_at is None or at <= row.removed_at)
+    row = session.exec(select(OfficerRow).where(OfficerRow.name == name)).first()
+    if row is not None and row.address != address:
+        raise Halt(
+            f"The officer {row.address} is named {name!r}. Nothing was changed. Give another name."
         )
+    former = session.get(OfficerRow, address)
+    if former is not None:
+        former.name = name
+        session.flush()
+    else:
+        add_all(session, [OfficerRow(address=address, name=name, added_at=NAMED_ONLY)])
+
+
+def former_officers(session: Session, at: int) -> set[str]:
+    """Return the addresses that can have signed an approval of that time (Unix seconds).
+
+    Those are all that ever had a seat on chain. Before the first seat, releases up to 0.5.0 had
+    their officers in the store alone.
+    """
+    logs = session.exec(
+        select(ChainLogRow.args, BlockRow.timestamp)
+        .join(BlockRow, BlockRow.hash == ChainLogRow.block_hash)
+        .where(ChainLogRow.name == "OfficerSeated")
+    ).all()
+    seated = {checksummed(bytes.fromhex(json.loads(args)["officer"][2:])) for args, _ in logs}
+    if any(timestamp <= at for _, timestamp in logs):
+        return seated
+    return seated | {
+        row.address
+        for row in session.exec(select(OfficerRow).where(OfficerRow.added_at != NAMED_ONLY))
+        if row.added_at <= at and (row.removed_at is None or at <= row.removed_at)
     }
 
 
-def all_officers(session: Session) -> Sequence[OfficerRow]:
-    """Return all officers, removed ones too, in the order in which they were added."""
-    return session.exec(select(OfficerRow).order_by(OfficerRow.added_at, OfficerRow.name)).all()
-
-
-def add_officer(session: Session, address: str, name: str, at: int) -> None:
-    """Store an officer. at: Unix seconds."""
-    add_all(session, [OfficerRow(address=address, name=name, added_at=at)])
-
-
-def remove_officer(session: Session, address: str, at: int) -> None:
-    """End the right of an officer to sign. at: Unix seconds."""
-    session.exec(update(OfficerRow).where(OfficerRow.address == address).values(removed_at=at))
+def has_approved(session: Session) -> bool:
+    """Return whether an approval waits for its execution."""
+    query = select(ApprovalRow.approval_id).where(
+        ApprovalRow.approved_at.is_not(None),
+        ApprovalRow.executed_at.is_(None),
+        ApprovalRow.withdrawn_at.is_(None),
+    )
+    return session.exec(query.limit(1)).first() is not None
 
 
 def add(session: Session, approval: Approval, proposer: str, signature: str) -> None:
@@ -76,10 +102,10 @@ def content_of(row: ApprovalRow) -> Approval:
 
 
 def listed(session: Session, *, only_open: bool = False) -> Sequence[ApprovalRow]:
-    """Return all approvals, or those that are not executed yet, oldest first."""
+    """Return all approvals, or those that are neither executed nor withdrawn, oldest first."""
     query = select(ApprovalRow).order_by(ApprovalRow.proposed_at, ApprovalRow.approval_id)
     if only_open:
-        query = query.where(ApprovalRow.executed_at.is_(None))
+        query = query.where(ApprovalRow.executed_at.is_(None), ApprovalRow.withdrawn_at.is_(None))
     return session.exec(query).all()
 
 
@@ -97,7 +123,7 @@ def approved(session: Session, kind: str) -> Sequence[ApprovalRow]:
     return session.exec(
         select(ApprovalRow)
         .where(ApprovalRow.kind == kind, ApprovalRow.approved_at.is_not(None))
-        .where(ApprovalRow.executed_at.is_(None))
+        .where(ApprovalRow.executed_at.is_(None), ApprovalRow.withdrawn_at.is_(None))
         .order_by(ApprovalRow.approved_at, ApprovalRow.approval_id)
     ).all()
 
@@ -110,6 +136,17 @@ def mark_approved(
         update(ApprovalRow)
         .where(ApprovalRow.approval_id == approval_id, ApprovalRow.approved_at.is_(None))
         .values(approver=approver, approver_signature=signature, approved_at=at)
+    )
+
+
+def mark_withdrawn(
+    session: Session, approval_id: str, officer: str, signature: str, at: int
+) -> None:
+    """Store the signature that ends an approval. at: Unix seconds."""
+    session.exec(
+        update(ApprovalRow)
+        .where(ApprovalRow.approval_id == approval_id)
+        .values(withdrawn_by=officer, withdrawal_signature=signature, withdrawn_at=at)
     )
 
 

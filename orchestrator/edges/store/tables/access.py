@@ -7,7 +7,10 @@ from sqlmodel import Field, SQLModel
 
 
 class OfficerRow(SQLModel, table=True):
-    """A person who may propose or approve approvals, with the key that signs for them."""
+    """The name of an officer; who is one now is on chain.
+
+    Rows of releases up to 0.5.0 have the time of a seat too: they vouch for approvals of that time.
+    """
 
     __tablename__ = "officer"
 
@@ -18,7 +21,7 @@ class OfficerRow(SQLModel, table=True):
 
 
 class ApprovalRow(SQLModel, table=True):
-    """What two officers signed; executed once."""
+    """What two officers signed; executed once, or withdrawn by one of them."""
 
     __tablename__ = "approval"
 
@@ -33,6 +36,9 @@ class ApprovalRow(SQLModel, table=True):
     approver_signature: str | None = None
     approved_at: int | None = Field(default=None, sa_type=BigInteger)
     executed_at: int | None = Field(default=None, sa_type=BigInteger)
+    withdrawn_by: str | None = None
+    withdrawal_signature: str | None = None
+    withdrawn_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class BreakRow(SQLModel, table=True):

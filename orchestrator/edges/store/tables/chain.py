@@ -54,7 +54,7 @@ class ChainLogRow(SQLModel, table=True):
     log_index: int = Field(primary_key=True)
     block_number: int = Field(index=True)
     tx_hash: str = Field(index=True)
-    name: str
+    name: str = Field(index=True)
     args: str  # JSON
 
 

@@ -1,0 +1,182 @@
+"""`proofrail committee`: who attests on chain."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.output import Json, table
+from orchestrator.commands.role_calls import (
+    CallOptions,
+    DryRun,
+    Keystore,
+    PasswordFile,
+    Yes,
+    make_call,
+)
+from orchestrator.errors import Halt
+
+app = typer.Typer(
+    name="committee",
+    help="Seat, unseat and silence oracles on chain.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_Oracle = Annotated[
+    str, typer.Argument(metavar="ORACLE", help="Name of a configured oracle, or an address.")
+]
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """List the members that the contract has or had, in the order of their index."""
+    home = home_of(context)
+    names = {entry.address.lower(): entry.name for entry in home.settings.oracles}
+    chain = home.chain
+    members = []
+    for index in range(chain.view("OracleCommittee", "memberCount")):
+        address = chain.view("OracleCommittee", "memberAt", index)
+        domain, seated, barred, silenced, _ = chain.view("OracleCommittee", "memberOf", address)
+        members.append(
+            {
+                "index": index,
+                "name": names.get(address.lower()),
+                "address": address,
+                "domain": domain,
+                "state": _state(seated, barred, silenced),
+            }
+        )
+    view = {
+        "quorum": chain.view("OracleCommittee", "quorum") if members else None,
+        "seats": chain.view("OracleCommittee", "seatedCount"),
+        "min_domains": chain.view("OracleCommittee", "minDomains"),
+        "members": members,
+    }
+    columns = ("index", "name", "address", "domain", "state")
+    lines = [
+        tuple(
+            str(member[name] or "-") if name != "index" else str(member[name]) for name in columns
+        )
+        for member in members
+    ]
+    title = (
+        f"{view['quorum']} of {view['seats']} members of {view['min_domains']} domains are a quorum"
+    )
+    output.show(view, as_json, lambda console: console.print(table(title, columns, lines)))
+
+
+def _state(seated: bool, barred: bool, silenced: bool) -> str:
+    if barred:
+        return "barred" if seated else "barred, unseated"
+    if not seated:
+        return "unseated"
+    return "silenced" if silenced else "seated"
+
+
+@app.command()
+def seat(
+    context: typer.Context,
+    oracle: _Oracle,
+    domain: Annotated[
+        int | None,
+        typer.Option(min=1, max=255, help="Trust domain. Default: the configured oracle's."),
+    ] = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Give an oracle a seat, or end its silence. The steward's call: it waits for the delay."""
+    from orchestrator.edges.chain.calls import Call
+    from orchestrator.edges.chain.plan import Role
+
+    home = home_of(context)
+    address, configured = _found(home, oracle)
+    domain = domain or configured
+    if domain is None:
+        raise Halt(
+            f"{oracle} is no configured oracle, so its trust domain is not known. Nothing was "
+            "sent. Give --domain."
+        )
+    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
+    has, seated, _, silenced, _ = home.chain.view("OracleCommittee", "memberOf", address)
+    if seated and not silenced and has != domain:
+        raise Halt(
+            f"{address} has a seat in domain {has}. Nothing was sent. To change its domain, "
+            "unseat it first (`proofrail committee unseat`)."
+        )
+    call = Call("OracleCommittee", "seat", (address, domain))
+    make_call(home, call, Role.STEWARD, options, is_done=seated and not silenced)
+
+
+@app.command()
+def unseat(
+    context: typer.Context,
+    oracle: _Oracle,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Take an oracle's seat away. The steward's call: it waits for the delay."""
+    from orchestrator.edges.chain.calls import Call
+    from orchestrator.edges.chain.plan import Role
+
+    home = home_of(context)
+    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
+    address, _ = _found(home, oracle)
+    seated = home.chain.view("OracleCommittee", "memberOf", address)[1]
+    call = Call("OracleCommittee", "unseat", (address,))
+    make_call(home, call, Role.STEWARD, options, is_done=not seated)
+
+
+@app.command()
+def silence(
+    context: typer.Context,
+    oracle: _Oracle,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make an oracle's signatures worth nothing, at once. The guardian's call."""
+    from orchestrator.edges.chain.calls import Call
+    from orchestrator.edges.chain.plan import Role
+
+    home = home_of(context)
+    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
+    address, _ = _found(home, oracle)
+    _, seated, barred, silenced, _ = home.chain.view("OracleCommittee", "memberOf", address)
+    is_done = seated and (barred or silenced)
+    call = Call("OracleCommittee", "silence", (address,))
+    make_call(home, call, Role.GUARDIAN, options, is_done=is_done)
+
+
+def _found(home: Home, oracle: str) -> tuple[str, int | None]:
+    """Return (checksummed address, trust domain if it is configured) of an oracle."""
+    from orchestrator.edges.chain.plan import checksum
+
+    for entry in home.settings.oracles:
+        if oracle in (entry.name, entry.address) or oracle.lower() == entry.address.lower():
+            return checksum(entry.address), entry.domain
+    return address_of(oracle, "`proofrail oracle list` shows the configured oracles."), None
+
+
+def address_of(text: str, known: str) -> str:
+    """Return an address in its checksummed form. known: where names are found.
+
+    Raises:
+        Halt: It is none.
+    """
+    from orchestrator.edges.chain.plan import checksum
+
+    try:
+        return checksum(text)
+    except ValueError as error:
+        raise Halt(f"{text!r} is no address and no name here. Nothing was sent. {known}") from error

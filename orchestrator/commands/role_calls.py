@@ -1,0 +1,155 @@
+"""What the commands of roles share: the plan with the decoded call, the key, and the result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, patience, read_secret
+from orchestrator.commands.output import plain, when
+from orchestrator.errors import Halt
+
+if TYPE_CHECKING:
+    from orchestrator.edges.chain.calls import Call
+    from orchestrator.edges.chain.ethereum import LocalAccount
+    from orchestrator.edges.chain.plan import Role
+    from orchestrator.operations.role_calls import RoleCall, RoleCalls
+
+Keystore = Annotated[
+    Path | None, typer.Option(help="Keystore file of the role. Default: the one in the home.")
+]
+PasswordFile = Annotated[
+    str | None, typer.Option(help="File with the password of --keystore; - for standard input.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the call, send nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+_NEXT = {
+    "done": "Nothing is left to do.",
+    "at_once": "It is sent at once.",
+    "to_schedule": "It is scheduled now. It can be made from {at} UTC on: run the same command "
+    "again then.",
+    "waiting": "It is scheduled, and can be made from {at} UTC on: run the same command "
+    "again then.",
+    "due": "It was scheduled, and its time has come. It is sent now.",
+}
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """How a role's call is made."""
+
+    keystore: Path | None
+    password_file: str | None
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+def calls_of(home: Home) -> RoleCalls:
+    """Return the operations on calls of roles."""
+    from orchestrator.operations.role_calls import RoleCalls
+
+    return RoleCalls(home.store, home.chain, lambda: int(time.time()), patience())
+
+
+def caller_of(home: Home, role: Role, options: CallOptions) -> str:
+    """Return the address that a role's keystore names; the password is not needed for it."""
+    from orchestrator.edges.chain import keystore
+    from orchestrator.edges.chain.plan import checksum
+
+    name, folder = role.name.lower(), home.settings.keys
+    if options.keystore is not None:
+        name, folder = options.keystore.stem, options.keystore.parent
+        address = keystore.address_in(options.keystore)
+    else:
+        address = keystore.address(folder, name)
+    if address is None:
+        raise Halt(
+            f"There is no keystore {name} in {folder}. Nothing was sent. Give the keystore of the "
+            f"{role.name.lower()} with --keystore."
+        )
+    return checksum(address)
+
+
+def make_call(
+    home: Home, call: Call, role: Role, options: CallOptions, *, is_done: bool = False
+) -> None:
+    """Show a role's call, then make the next part of it, unless the chain is so already."""
+    from orchestrator.operations.role_calls import CallState, RoleCall
+
+    calls, caller = calls_of(home), caller_of(home, role, options)
+    if is_done:
+        role_call = RoleCall(call, role, caller, CallState.DONE)
+    else:
+        role_call = calls.look(call, role, caller)
+    finish(home, calls, role_call, options)
+
+
+def finish(home: Home, calls: RoleCalls, role_call: RoleCall, options: CallOptions) -> None:
+    """Show the plan of a role's call; send it if that was asked for."""
+    from orchestrator.operations.role_calls import CallState
+
+    calls.check(role_call)
+    is_idle = role_call.state in (CallState.DONE, CallState.WAITING)
+    sent = False
+    if not (is_idle or options.dry_run):
+        if not options.yes:
+            _print(output.console(errors=True), call_view(home, role_call, sent=False))
+            typer.confirm("Send it?", abort=True, err=True)
+        account = _account(home, role_call.role, options)
+        role_call, sent = calls.make(role_call, calls.sender(account)), True
+    view = call_view(home, role_call, sent=sent)
+    output.show(view, options.as_json, lambda console: _print(console, view))
+
+
+def call_view(home: Home, role_call: RoleCall, *, sent: bool) -> dict[str, Any]:
+    """Return the JSON view of a role's call: decoded, encoded, and where it stands."""
+    to, data = home.chain.calls.encode(role_call.call)
+    return {
+        "contract": role_call.call.contract,
+        "function": role_call.call.function,
+        "arguments": home.chain.calls.arguments(role_call.call),
+        "to": to,
+        "data": "0x" + data.hex(),
+        "role": role_call.role.name.lower(),
+        "caller": role_call.caller,
+        "state": str(role_call.state),
+        "operation": role_call.operation or None,
+        "at": role_call.at or None,
+        "sent": sent,
+    }
+
+
+def _account(home: Home, role: Role, options: CallOptions) -> LocalAccount:
+    """Open the role's keystore."""
+    from orchestrator.edges.chain import keystore
+
+    if options.keystore is None:
+        return home.role_account(role.name.lower())
+    if options.password_file is None:
+        raise Halt("Give the password of the keystore with --password-file. Nothing was sent.")
+    secret = read_secret(options.password_file)
+    return home.checked(keystore.unlock(options.keystore, secret))
+
+
+def call_text(contract: str, function: str, arguments: dict[str, Any]) -> str:
+    """Return a decoded call as one line."""
+    given = ", ".join(f"{name}: {value}" for name, value in arguments.items())
+    return f"{contract}.{function}({given})"
+
+
+def _print(console: Any, view: dict[str, Any]) -> None:
+    text = call_text(view["contract"], view["function"], view["arguments"])
+    console.print(plain(text), soft_wrap=True)
+    console.print(plain(f"to {view['to']}, data {view['data']}"), soft_wrap=True)
+    console.print(plain(f"by the {view['role']} {view['caller']}"), soft_wrap=True)
+    if view["operation"]:
+        console.print(plain(f"operation {view['operation']}"), soft_wrap=True)
+    step = _NEXT["waiting" if view["sent"] and view["at"] else view["state"]]
+    console.print(plain(step.format(at=when(view["at"]))), soft_wrap=True)
