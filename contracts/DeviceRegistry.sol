@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
-import {ICompromiseRulings} from "./interfaces/ICompromiseRulings.sol";
 import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
+import {IOracleCommittee} from "./interfaces/IOracleCommittee.sol";
 import {Assignments} from "./libraries/Assignments.sol";
 import {DeviceKeys} from "./libraries/DeviceKeys.sol";
 import {Roles} from "./libraries/Roles.sol";
@@ -230,7 +230,7 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
         // check
         if (latest.status == Status.None) revert DeviceUnknown(device);
         if (since > _now()) revert CompromiseDateInvalid(since);
-        ICompromiseRulings(committee).compromiseQuorum(device, since, number, signatures);
+        IOracleCommittee(committee).compromiseQuorum(device, since, number, signatures);
         // effect
         latest.compromisedSince = since;
         latest.ruledAt = _now();

@@ -202,8 +202,10 @@ _DIGESTS["keccak256"] = ec.ECDSA(Prehashed(hashes.SHA256()))
 @lru_cache(maxsize=16_384)
 def _loaded(key: DeviceKey) -> ec.EllipticCurvePublicKey:
     try:
-        return ec.EllipticCurvePublicNumbers(key.x, key.y, _CURVES[key.curve]).public_key()
-    except (ValueError, KeyError):
+        # as an encoded point: of plain numbers the library takes x + p for x, and no contract does
+        point = PublicKey.from_device_key(key).point
+        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[key.curve], point)
+    except (ValueError, KeyError, OverflowError):
         raise Rejected(Reason.KEY_OFF_CURVE, f"the point is not on {key.curve}") from None
 
 

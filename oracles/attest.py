@@ -27,7 +27,8 @@ _ATTESTATION_TYPE = keccak(b"Attestation(address rail,address product,Claim[] cl
 _DOMAIN_TYPE = keccak(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
-_NAME, _VERSION = keccak(b"proofrail-oracles"), keccak(b"1")
+_NAME = keccak(b"proofrail-oracles")
+DOMAIN_VERSION = "2"  # of the committee's signing domain; "1": committees of 0.3.0 to 0.5.0
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -53,18 +54,27 @@ def claim_hash(claim: Claim) -> bytes:
     ).digest()
 
 
-def batch_digest(batch: Batch, chain_id: int, committee: str) -> bytes:
+def batch_digest(
+    batch: Batch, chain_id: int, committee: str, version: str = DOMAIN_VERSION
+) -> bytes:
     """Return what an oracle signs: the EIP-712 digest (32 bytes) for one committee on one chain."""
-    return digest_of(batch, [claim_hash(claim) for claim in batch.claims], chain_id, committee)
+    hashes = [claim_hash(claim) for claim in batch.claims]
+    return digest_of(batch, hashes, chain_id, committee, version)
 
 
-def digest_of(batch: Batch, claim_hashes: Sequence[bytes], chain_id: int, committee: str) -> bytes:
+def digest_of(
+    batch: Batch,
+    claim_hashes: Sequence[bytes],
+    chain_id: int,
+    committee: str,
+    version: str = DOMAIN_VERSION,
+) -> bytes:
     """Return the same as `batch_digest`, from claim hashes in the batch's order."""
     claims = keccak(b"".join(claim_hashes))
     struct = keccak(
         _ATTESTATION_TYPE + address_word(batch.rail) + address_word(batch.product) + claims
     )
-    return keccak(b"\x19\x01" + separator(chain_id, committee) + struct)
+    return keccak(b"\x19\x01" + separator(chain_id, committee, version) + struct)
 
 
 def sign(digest: bytes, private_key: bytes) -> bytes:
@@ -137,9 +147,7 @@ def address_word(address: str) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def separator(chain_id: int, committee: str) -> bytes:
+def separator(chain_id: int, committee: str, version: str = DOMAIN_VERSION) -> bytes:
     """Return the EIP-712 domain separator of a committee (32 bytes)."""
-    packed = (
-        _DOMAIN_TYPE + _NAME + _VERSION + chain_id.to_bytes(32, "big") + address_word(committee)
-    )
-    return keccak(packed)
+    names = _NAME + keccak(version.encode())
+    return keccak(_DOMAIN_TYPE + names + chain_id.to_bytes(32, "big") + address_word(committee))

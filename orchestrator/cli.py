@@ -80,11 +80,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "device:app device_life:app device_risk:app device_gateway:app",
             "Enrol, show, rotate, suspend and retire devices.",
         ),
-        "party": ("party:app party_statement:app", "Payers and payees."),
-        "agreement": ("agreement:app", "Open, list and refund agreements."),
+        "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
+        "agreement": (
+            "agreement:app agreement_consent:app agreement_life:app",
+            "Open, close, fund, skip, list and refund agreements.",
+        ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {
+        "payment": ("payment_dispute:app", "Dispute a payment, and end disputes."),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),
@@ -116,8 +120,13 @@ _REVERTS = {  # a contract's error: the next step for the user
     "DeviceNotActive": "`proofrail device list` shows its status.",
     "DeviceHasAgreement": "The device has a live agreement; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
-    "NotRegistrar": "The local key `registrar` is not the one that the registry was deployed with.",
-    "NotInCharge": "Only the registrar and the device's owner may do this.",
+    "NotInCharge": "Only a registrar and the device's owner may do this.",
+    "RotationTooSoon": "A key may follow another after an hour, four a day. `proofrail device show` "
+    "says when the next may.",
+    "AssignmentTooSoon": "A device may have 32 assignments of gateways within 90 days. Give a later "
+    "--from.",
+    "CompromiseNeedsRuling": "A compromise is declared for seven days back at most. `proofrail "
+    "device compromise --dry-run` shows the earliest date; the committee rules on earlier ones.",
     "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
     "`proofrail device digest --new-key` with the old key.",
     "AssignmentUnsigned": "The owner did not sign this assignment, or another one came first. Sign "
@@ -137,6 +146,11 @@ _REVERTS = {  # a contract's error: the next step for the user
     "(`proofrail committee seat`).",
     "AccessManagerNotReady": "Its time has not come; `proofrail chain scheduled` shows it.",
     "AccessManagerExpired": "Its time is over. Run the command again: it is scheduled again.",
+    "NotDisputed": "The payment is not under dispute (any more); `proofrail trace` shows it.",
+    "NotDisputable": "The payment was disputed before, or it is no payment of this rail.",
+    "WindowOver": "The dispute window is over. Ask the payee for a correction.",
+    "NotExpired": "The dispute can still be ruled on; `proofrail trace` shows its deadline.",
+    "NotParty": "Only a party of the agreement may do this; the view names both.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 

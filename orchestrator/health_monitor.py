@@ -173,7 +173,9 @@ class HealthMonitor:
     def _observe(self) -> Observations:
         context, now = self._context, int(self._parts.clock())
         committee = context.committee()
+        paused = self._pool.submit(self._paused_until)
         nodes, oracles = self._probe(committee)
+        wait([paused], timeout=_PATIENCE_S)
         chain = next((node for node in nodes if not (node.error or node.other)), nodes[0])
         with context.store.read() as session:
             newest = blocks.newest(session)
@@ -201,8 +203,16 @@ class HealthMonitor:
             disks=[DiskState(str(context.settings.home), usage.free, usage.total)],
             clock_jump_s=self._clock_jump(),
             dead_processes=dead_processes(context.settings.home),
+            paused_until=_result(paused, 0),
             **self._of_worker(),
         )
+
+    def _paused_until(self) -> int:
+        """Return when the rail's newest pause ends; 0 if there was none or no node answers."""
+        try:
+            return self._context.chain.view("PaymentRail", "pauses")[0]
+        except Retry:
+            return 0
 
     def _probe(self, committee: Committee) -> tuple[list[ChainState], list[OracleState]]:
         """Ask all nodes and all oracles at the same time."""

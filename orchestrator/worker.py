@@ -31,6 +31,7 @@ from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
 from orchestrator.steps.release import release_matured
+from orchestrator.steps.rulings import expire_disputes, rule_disputes
 from orchestrator.steps.settle import settle
 from orchestrator.steps.unallocated_credits import decide_credits
 
@@ -41,6 +42,8 @@ STEPS: tuple[Step, ...] = (
     finalise,
     quarantine,
     dispute_compromised,
+    rule_disputes,
+    expire_disputes,
     collect,
     verify,
     attest,

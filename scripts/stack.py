@@ -138,7 +138,8 @@ class Stack:
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        self.agreement_ops = AgreementOps(senders, self.now, lambda: time.sleep(0.02))
+        parties = keystore.keys_of(self.settings.keys / "parties")
+        self.agreement_ops = AgreementOps(senders, self.now, lambda: time.sleep(0.02), parties)
         return deployment
 
     def start_broker(self) -> None:

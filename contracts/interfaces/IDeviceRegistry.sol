@@ -284,11 +284,11 @@ interface IDeviceRegistry {
 
     /// @notice Sets or takes back since when a device's key is stolen, as the committee's quorum
     /// decided. Anyone may call.
-    /// @dev The committee checks (device, since, number, signatures) for this contract, `number`
-    /// being `compromiseRulings`: a ruling counts once.
+    /// @dev Oracles sign EIP-712 "Compromise(address registry,bytes32 device,uint40 since,uint256
+    /// number)" of the committee, `number` being `compromiseRulings`: a ruling counts once.
     /// @param device keccak256 of the device's name
     /// @param since Unix seconds, not in the future; 0: the key is not stolen
-    /// @param signatures of oracles over the ruling, in ascending signer order
+    /// @param signatures of oracles over the ruling, in any order
     function ruleCompromise(bytes32 device, uint40 since, bytes[] calldata signatures) external;
 
     /// @notice Reads the status of a device at a time, and its key then. The key may sign only

@@ -255,7 +255,9 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         if (run.cut != Cut.None) return;
         run.amount = run.owed;
         _narrow(run, _less(voucher.cap, run.state.paid), Cut.CapSpent);
-        if (terms.perDay != 0) _narrow(run, run.state.room(terms, voucher), Cut.DaySpent);
+        if (terms.perDay != 0) {
+            _narrow(run, run.state.room(terms, voucher, run.taps), Cut.DaySpent);
+        }
         _narrow(run, _less(terms.offlineAmount, run.lost.paid), Cut.OfflineAmount);
         uint256 taps = _less(terms.offlineTaps, run.lost.taps);
         _narrow(run, run.owed * taps / run.taps, Cut.OfflineTaps);
@@ -292,7 +294,7 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         uint256 taps = run.taps * run.amount;
         run.account.paid += uint48(run.amount);
         run.account.taps += uint32(taps / run.owed);
-        run.state.spend(terms, voucher, run.amount);
+        run.state.spend(terms, voucher, run.taps, run.amount);
         run.state.lost = run.isLost;
         accountOf[voucher.wearable][voucher.payee] = run.account;
         stateOf[voucher.wearable] = run.state;

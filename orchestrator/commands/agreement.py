@@ -6,6 +6,7 @@ The product defines, parses and formats its terms; this file knows no product.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _DAY_S = 86_400
+_MAX_BOND_MICRO = 100_000_000  # MAX_BOND of contracts/Consents.sol
 
 
 @app.command("open")
@@ -62,31 +64,51 @@ def open_(
     required_domain: Annotated[
         int, typer.Option(min=0, max=255, help="A trust domain that must sign; 0: any.")
     ] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Records before this UTC time are refused. Default: the opening."),
+    ] = None,
+    bond: Annotated[str, typer.Option(help="What a dispute costs, at most 100.00 euro.")] = "10.00",
+    settle_after: Annotated[
+        str,
+        typer.Option(
+            help="When it settles: records=N,minutes=N,amount=EURO,session,day; whichever is "
+            "first. Default: at once."
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the result, send nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Open an agreement on chain. Signs the mandate with the payer's key."""
+    """Open an agreement on chain. Signs the mandate with the payer's key.
+
+    The device's owner has to consent, unless it is the payer; where its keystore is here, it signs.
+    """
+    from orchestrator.operations.agreements import NOBODY
+
     home = home_of(context)
-    product_rules = _product(product)
+    product_rules = product_of(product)
     payer_party, payee_party = party_of(home, payer), party_of(home, payee) if payee else None
     account = keystore_of(home, payer_party)
     agreements = home.agreement_ops()
     terms = agreements.parse_terms(product_rules, _term_values(term or []))
     _require_payee(agreements, product_rules, payee_party)
-    mandate = _mandate(
-        home,
+    _require_active(home, device)
+    mandate = agreements.mandate(
         device,
         payer_party.address,
-        payee_party,
+        payee_party.address if payee_party else NOBODY,
         product_rules,
-        cap=parse_euro(cap, "The cap"),
+        cap_micro=parse_euro(cap, "The cap"),
         period_days=period,
-        window=window,
+        window_s=window,
+        start=_moment(start) if start else 0,
         expiry=int(time.time()) + days * _DAY_S,
         first_counter=after + (1 << 39 if fiscal else 0),
         required_domain=required_domain,
+        bond_micro=_bond(bond),
+        schedule=_schedule(settle_after),
         terms=terms,
     )
     view = _mandate_view(home, mandate, device, payer_party, payee_party, product_rules, dry_run)
@@ -96,7 +118,8 @@ def open_(
     output.show(view, as_json, lambda console: _print_opened(console, view))
 
 
-def _product(name: str) -> Any:
+def product_of(name: str) -> Any:
+    """Return the product of a name; raises Halt for an unknown one."""
     from orchestrator.products import products
 
     all_products = products()
@@ -130,15 +153,8 @@ def _require_payee(agreements: AgreementOps, product: Any, payee: PartyRow | Non
     )
 
 
-def _mandate(
-    home: Home, device: str, payer: str, payee: PartyRow | None, product: Any, **terms: Any
-) -> Any:
-    import secrets
-
-    from device_adapters.types import device_id
-    from orchestrator.core.mandate import Mandate
+def _require_active(home: Home, device: str) -> None:
     from orchestrator.edges.store import agreements
-    from orchestrator.operations.agreements import NOBODY
 
     with home.store.read() as session:
         enrolled = agreements.device_by_name(session, device)
@@ -148,14 +164,36 @@ def _mandate(
             f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
             "device add` enrols one. Nothing was sent."
         )
-    return Mandate(
-        payer=payer,
-        payee=payee.address if payee else NOBODY,
-        device=device_id(device),
-        product=home.deployment.addresses[product.CONTRACT],
-        salt=secrets.token_bytes(32),
-        **terms,
-    )
+
+
+def _moment(text: str) -> int:
+    """Return the Unix seconds of a typed UTC time, as in 2026-11-30T12:00:00Z."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Halt(
+            f"--start {text!r} is no time such as 2026-11-30T12:00:00Z. Nothing was sent."
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _bond(text: str) -> int:
+    micro = parse_euro(text, "The bond")
+    if micro > _MAX_BOND_MICRO:
+        raise Halt(
+            f"The bond is {output.decimal(micro, 'EUR/6')}, and the rail takes at most "
+            f"{output.decimal(_MAX_BOND_MICRO, 'EUR/6')}. Nothing was sent."
+        )
+    return micro
+
+
+def _schedule(text: str) -> int:
+    from orchestrator.core import schedule
+
+    try:
+        return schedule.parse(text)
+    except ValueError as error:
+        raise Halt(f"--settle-after: {error}. Nothing was sent.") from error
 
 
 def _mandate_view(
@@ -167,6 +205,7 @@ def _mandate_view(
     product: Any,
     dry: bool,
 ) -> dict[str, Any]:
+    from orchestrator.core import schedule
     from orchestrator.core.references import funding_reference
 
     identity = mandate.agreement_id()
@@ -185,7 +224,12 @@ def _mandate_view(
         "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"},
         "period_days": mandate.period_days,
         "window_s": mandate.window,
+        "start": mandate.start or None,
         "expiry": mandate.expiry,
+        "bond": {"amount": str(mandate.bond), "asset": "tEUR/6"},
+        "settles": schedule.describe(mandate.schedule),
+        "schedule": mandate.schedule,
+        "version": mandate.version,
         "first_counter": mandate.first_counter,
         "required_domain": mandate.required_domain,
         "salt": "0x" + mandate.salt.hex(),
@@ -205,7 +249,10 @@ def _print_opened(console: Any, view: dict[str, Any]) -> None:
         *view["terms"].items(),
         ("at most", f"{output.money(view['cap'])} in {view['period_days']} days"),
         ("dispute window", f"{view['window_s']} s"),
+        ("begins (UTC)", when(view["start"]) if view["start"] else "with its opening"),
         ("ends (UTC)", when(view["expiry"])),
+        ("a dispute costs", f"{output.money(view['bond'])} at most"),
+        ("settles", view["settles"]),
         ("records after", view["first_counter"]),
         ("funding reference", view["funding_reference"]),
     ]
@@ -234,7 +281,7 @@ def terms(
     """List the terms of a product. `agreement open` takes them as --term name=value."""
     from orchestrator.products import products
 
-    chosen = [_product(product)] if product else list(products().values())
+    chosen = [product_of(product)] if product else list(products().values())
     home = home_of(context)
     deployed = home.deployment.addresses if home.settings.deployment.is_file() else {}
     product_views = [
@@ -270,11 +317,11 @@ def refund(
 ) -> None:
     """Refund an expired agreement. Sends the rest of its escrow back to the payer."""
     home = home_of(context)
-    row = _agreement(home, agreement)
-    if not dry_run and row.expiry >= time.time():
+    row = agreement_of(home, agreement)
+    if not dry_run and row.ends_at >= time.time():
         raise Halt(
-            f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow can "
-            "be refunded after that. Nothing was sent."
+            f"Claims of agreement {row.agreement_id} are taken until {when(row.ends_at)} UTC; its "
+            "escrow can be refunded after that. Nothing was sent."
         )
     amount = home.agreement_ops().refund(row.agreement_id) if not dry_run else 0
     view = {
@@ -282,6 +329,7 @@ def refund(
         "agreement_id": row.agreement_id,
         "payer": row.payer,
         "expiry": row.expiry,
+        "ends_at": row.ends_at,
         "amount": {"amount": str(amount), "asset": "tEUR/6"},
     }
     sentence = (
@@ -291,12 +339,13 @@ def refund(
     )
     if dry_run:
         sentence = (
-            f"nothing was sent (--dry-run); the refund is possible after {when(row.expiry)} UTC"
+            f"nothing was sent (--dry-run); the refund is possible after {when(row.ends_at)} UTC"
         )
     output.show(view, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
 
 
-def _agreement(home: Home, text: str) -> AgreementRow:
+def agreement_of(home: Home, text: str) -> AgreementRow:
+    """Return the stored agreement whose id begins with a text; raises Halt for none or several."""
     from orchestrator.edges.store import agreements
 
     with home.store.read() as session:
@@ -316,6 +365,7 @@ def _agreement(home: Home, text: str) -> AgreementRow:
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the agreements."""
+    from orchestrator.core import schedule
     from orchestrator.edges.store import agreements
 
     with home_of(context).store.read() as session:
@@ -330,7 +380,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
                 "terms_hex": a.terms,
                 "stage": a.stage,
                 "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
-                "expiry": a.expiry,
+                "expiry": a.closes_at or a.expiry,
+                "ends_at": a.ends_at,
+                "bond": {"amount": str(a.bond_micro), "asset": "tEUR/6"},
+                "settles": schedule.describe(a.schedule),
+                "mandate_version": a.mandate_version,
                 "sequence": a.sequence,
                 "funding_reference": a.reference,
             }

@@ -11,6 +11,7 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import Home
 from orchestrator.commands.output import plain, when
+from orchestrator.commands.signature import parse_signature
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -114,13 +115,7 @@ def _consent(home: Home, wanted: GatewayAssignment, owner: str, signature: str |
 
     if signature is None:
         return gateways.sign(wanted, home.deployment, keystore_of(home, party_of(home, owner)))
-    try:
-        raw = bytes.fromhex(signature.removeprefix("0x"))
-    except ValueError:
-        raw = b""
-    if len(raw) != 65:
-        raise Halt("A signature of the owner has 65 bytes in hex. Nothing was sent.")
-    return raw
+    return parse_signature(signature, "owner")
 
 
 def _print_assigned(console: Any, view: dict[str, Any]) -> None:

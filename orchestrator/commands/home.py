@@ -123,7 +123,8 @@ class Home:
             role: Sender(self.store, self.chain, self.role_account(role))
             for role in ("registrar", "sender", *warden)
         }
-        return AgreementOps(senders, lambda: int(time.time()), patience())
+        parties = keystore.keys_of(self.settings.keys / "parties")
+        return AgreementOps(senders, lambda: int(time.time()), patience(), parties)
 
     def office(self, *, online: bool = True) -> Office:
         """Return whose approvals count now, as the chain says.

@@ -107,6 +107,7 @@ def tree(life: dict[str, Any]) -> Any:
         _add_claim,
         _add_attestation,
         _add_settlement,
+        _add_dispute,
         _add_debt,
         _add_ledger,
         _add_payout,
@@ -247,10 +248,44 @@ def _moved(settlement: dict[str, Any]) -> str:
     return f"{money(settlement)} moved from escrow"
 
 
+def _add_dispute(root: Any, life: dict[str, Any]) -> None:
+    dispute = life["dispute"]
+    if dispute is None:
+        return
+    title = f"disputed by {_name(dispute['challenger'])} with a bond of {money(dispute['bond'])}"
+    branch = _add_branch(root, dispute["opened_at"], title)
+    _add_leaves(
+        branch,
+        *(
+            f"{ruling['oracle']} rules {ruling['answer']}, decided by {ruling['decided_by']}"
+            for ruling in dispute["rulings"]
+        ),
+    )
+    if dispute["ended_at"]:
+        _add_branch(root, dispute["ended_at"], _dispute_end(dispute))
+        return
+    for move in dispute["next"]:
+        who = _name(move["who"]) if move["who"] else "anyone"
+        times = [f"{word} {when(move[word])}" for word in ("until", "after") if word in move]
+        _add_leaves(branch, ", ".join([f"next: {who} may `{move['command']}`", *times]))
+
+
+def _dispute_end(dispute: dict[str, Any]) -> str:
+    """Format how a dispute ended, and what became of its bond."""
+    kept = f", {money(dispute['kept'])} of it kept" if int(dispute["kept"]["amount"]) else ""
+    end = f"refunded to the escrow{kept}" if dispute["refunded"] else "the payment stands"
+    if dispute["bond_to"] is None:
+        return f"dispute ended: {end}"
+    fate = "returned to" if dispute["bond_returned"] else "forfeited to"
+    return f"dispute ended: {end}; the bond was {fate} {_name(dispute['bond_to'])}"
+
+
 def _add_debt(root: Any, life: dict[str, Any]) -> None:
     debt = life["debt"]
     if debt is not None:
         title = f"debt of {money(debt['owed'])}, {money(debt['paid'])} of it paid"
+        if int(debt["cancelled"]["amount"]):
+            title += f", {money(debt['cancelled'])} cancelled by a refund"
         _add_branch(root, debt["noted_at"], title)
 
 

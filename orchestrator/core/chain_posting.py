@@ -242,9 +242,16 @@ def _dispute_ended(log: PostedLog, context: ChainContext) -> list[Entry]:
     if settled is None:
         return []
     escrow, pending = (posting.account for posting in settled.postings)
+    agreement = escrow.removeprefix(ledger.escrow(""))
     payee = pending.removeprefix(ledger.pending(""))
-    account = escrow if log.args["refunded"] else ledger.withdrawable(payee)
-    return [ledger.dispute_ended(payment, account, amount)]
+    # contracts of version 1 know no part that is kept
+    kept = log.args.get("kept", 0) if log.args["refunded"] else amount
+    return [ledger.dispute_ended(payment, agreement, payee, amount - kept, kept)]
+
+
+def _debt_cancelled(log: PostedLog, context: ChainContext) -> list[Entry]:
+    agreement, payee, amount = (log.args[name] for name in ("agreement", "payee", "amount"))
+    return [ledger.debt_cancelled(_ref(log), agreement, payee, amount)]
 
 
 def _ref(log: PostedLog) -> str:
@@ -258,6 +265,7 @@ _RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
     "DebtPaid": _debt_paid,
+    "DebtCancelled": _debt_cancelled,
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "PaymentDisputed": _disputed,

@@ -147,6 +147,7 @@ class Observations:
         dead_threads: Names of threads that ended by themselves.
         clock_jump_s: How far the clock moved against a clock that never jumps.
         dead_processes: process -> what its supervisor says about it.
+        paused_until: When the newest pause of the rail ends or ended, Unix seconds; 0: none.
     """
 
     at: int
@@ -166,6 +167,7 @@ class Observations:
     dead_threads: Sequence[str] = ()
     clock_jump_s: int = 0
     dead_processes: Mapping[str, str] = field(default_factory=dict)
+    paused_until: int = 0
 
 
 def dated(

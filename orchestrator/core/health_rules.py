@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from orchestrator.core.health import (
     DiskState,
     HealthLimits,
@@ -17,6 +19,7 @@ def problems_of(seen: Observations, limits: HealthLimits) -> list[HealthProblem]
         *_worker(seen, limits),
         *_chain(seen, limits),
         *_nodes(seen, limits),
+        *_pause(seen),
         *_oracles(seen),
         *_outside(seen),
         *_sends(seen, limits),
@@ -164,6 +167,23 @@ def _chain(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
             )
         )
     return problems
+
+
+def _pause(seen: Observations) -> list[HealthProblem]:
+    """Return the pause of the rail; it ends by itself."""
+    if seen.paused_until <= seen.at:
+        return []
+    until = f"{datetime.fromtimestamp(seen.paused_until, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return [
+        HealthProblem(
+            "rail_paused",
+            "",
+            f"A guardian stopped settlement and new agreements until {until}.",
+            "Ask the guardian why. Payouts go on, no deadline is lost, and settlement goes on by "
+            "itself then; the steward can end the pause earlier.",
+            Severity.WARNING,
+        )
+    ]
 
 
 def _nodes(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:

@@ -30,7 +30,7 @@ MAX_DETAIL = 400  # characters of the sentence that a message has; the store kee
 MAX_IDS = 1_000  # of one acknowledgement
 FIRST_PAUSE_S, LAST_PAUSE_S = 30, 6 * 3_600
 # ends of a payment that leave its records unpaid
-UNPAID = (*STOPPING, Stage.REFUNDED)
+UNPAID = (*STOPPING, Stage.REFUNDED, Stage.SKIPPED)
 _ID = re.compile(r"[0-9a-f]{64}")
 _FIELDS = {"id", "device", "evidence", "event", "counter", "outcome", "detail", "payment", "at"}
 

@@ -212,6 +212,21 @@ def debt_paid(
     )
 
 
+def debt_cancelled(ref: str, agreement: str, payee: str, amount_micro: int) -> Entry:
+    """Return the entry: a debt, or a part of it, no longer stands, and no token moves.
+
+    The payment that was corrected is refunded as a whole: the memo of the debt is reversed.
+    """
+    return entry(
+        "debt_cancelled",
+        ref,
+        [
+            (debt_due(agreement), TEUR, amount_micro),
+            (receivable(payee), TEUR, -amount_micro),
+        ],
+    )
+
+
 def released(ref: str, payee: str, amount_micro: int) -> Entry:
     """Return the entry: the dispute window of some payments ended.
 
@@ -259,14 +274,26 @@ def disputed(payment: str, payee: str, amount_micro: int) -> Entry:
     )
 
 
-def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
-    """Return the entry: a frozen payment went back to escrow, or to the payee."""
+def dispute_ended(
+    payment: str, agreement: str, payee: str, refunded_micro: int, kept_micro: int
+) -> Entry:
+    """Return the entry: a frozen payment went back to escrow, or to the payee, or to both.
+
+    Args:
+        payment: The payment's id.
+        agreement: Its agreement.
+        payee: Its payee.
+        refunded_micro: What went back to the escrow.
+        kept_micro: What is the payee's: all of a payment that stands; of a refunded one what a
+            correction that is paid gave back before.
+    """
     return entry(
         "dispute_ended",
         payment,
         [
-            (FROZEN, TEUR, amount_micro),
-            (to_account, TEUR, -amount_micro),
+            (FROZEN, TEUR, refunded_micro + kept_micro),
+            (escrow(agreement), TEUR, -refunded_micro),
+            (withdrawable(payee), TEUR, -kept_micro),
         ],
     )
 

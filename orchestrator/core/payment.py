@@ -32,6 +32,7 @@ class Stage(StrEnum):
     WAITING_FOR_FUNDS = "waiting_for_funds"  # escrow or cap leaves too little; it is tried again
     DISPUTED = "disputed"  # frozen until the dispute ends
     REFUNDED = "refunded"  # the dispute ended in the payer's favour
+    SKIPPED = "skipped"  # payer and payee passed over its claim: it counts as settled, for nothing
 
 
 class NextStep(StrEnum):
@@ -65,6 +66,7 @@ class Fact(StrEnum):
     UPHELD = "upheld"  # dispute ended in the payee's favour
     REDEEMED = "redeemed"  # a payout that holds it was ordered, on a final block
     BOOKED = "booked"  # the bank reports that payout as booked, in any kind of file
+    SKIPPED = "skipped"  # payer and payee passed over it together, on a final block
     ON_STATEMENT = "on_statement"  # an end-of-day statement (camt.053, MT940) shows that booking
 
 
@@ -116,6 +118,14 @@ _MOVES: dict[tuple[Stage, Fact], Stage] = {
     (Stage.DISPUTED, Fact.ORPHANED): Stage.ATTESTED,
     (Stage.PAID_OUT, Fact.BOOKED): Stage.BOOKED,
     (Stage.BOOKED, Fact.ON_STATEMENT): Stage.RECONCILED,
+    # the sequence on chain is used up, wherever the payment stands before its settlement
+    (Stage.RECEIVED, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.VERIFIED, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.ATTESTED, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.WAITING_FOR_FUNDS, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.REJECTED, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.REFUSED, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.EXPIRED, Fact.SKIPPED): Stage.SKIPPED,
 }
 
 _MAIN = (
@@ -128,7 +138,7 @@ _MAIN = (
     Stage.BOOKED,
     Stage.RECONCILED,
 )
-_ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED)
+_ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED, Stage.SKIPPED)
 # ends that leave the agreement's sequence on chain unused: nothing later of it could settle
 STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 _AT_BANK = _MAIN[5:]
@@ -141,7 +151,7 @@ _NOT_IN_A_BATCH = (Stage.RECEIVED, Stage.VERIFIED, Stage.REJECTED)
 # Stages at which a fact is already known or comes too late: it changes nothing.
 _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.DERIVED: _BEYOND_CLAIM,
-    Fact.UNDERIVABLE: (Stage.REJECTED, Stage.EXPIRED),
+    Fact.UNDERIVABLE: (Stage.REJECTED, Stage.EXPIRED, Stage.SKIPPED),
     Fact.ATTESTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
     Fact.DOUBTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
     # a refusal in an old batch, which anyone may submit again
@@ -159,11 +169,15 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
         *_BEYOND_CHAIN,
         Stage.EXPIRED,
         Stage.REFUSED,
+        Stage.SKIPPED,
     ),
     Fact.FUNDED: (*_MAIN, *_ENDED, Stage.DISPUTED),
-    Fact.REFUSED: (*_NOT_IN_A_BATCH, Stage.REFUSED, *_BEYOND_CHAIN, Stage.EXPIRED),
+    Fact.REFUSED: (
+        *(*_NOT_IN_A_BATCH, Stage.REFUSED, *_BEYOND_CHAIN),
+        *(Stage.EXPIRED, Stage.SKIPPED),
+    ),
     # an orphaned block is noticed for all its payments; those tried again already stay as they are
-    Fact.ORPHANED: (*_NOT_IN_A_BATCH, Stage.ATTESTED, Stage.EXPIRED),
+    Fact.ORPHANED: (*_NOT_IN_A_BATCH, Stage.ATTESTED, Stage.EXPIRED, Stage.SKIPPED),
     Fact.FINAL: (*_MAIN[4:], Stage.DISPUTED, Stage.REFUNDED),
     Fact.OWED: (Stage.POSTED, Stage.RECONCILED),
     Fact.SET_OFF: (Stage.RECONCILED,),
@@ -175,6 +189,7 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.BOOKED: (Stage.BOOKED, Stage.RECONCILED),
     # a part of the payout is on a statement, and the rest is not booked yet
     Fact.ON_STATEMENT: (Stage.PAID_OUT, Stage.RECONCILED),
+    Fact.SKIPPED: (Stage.SKIPPED,),
 }
 
 

@@ -24,6 +24,8 @@ class RegistrationReason(StrEnum):
     TERMS_MALFORMED = "terms_malformed"
     PAYEE_UNEXPECTED = "payee_unexpected"
     MANDATE_MALFORMED = "mandate_malformed"
+    CONSENT_MISSING = "consent_missing"
+    CONSENT_INVALID = "consent_invalid"
     CONTRACT_REFUSES = "contract_refuses"
 
 

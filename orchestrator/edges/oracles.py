@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +15,9 @@ import requests
 
 from device_adapters.types import Reason, Rejected
 from oracles.attest import recover
+from oracles.rulings import SignedRuling
 from oracles.types import Attestation, ClaimReason
-from oracles.wire import OracleAnswer, Request, read_answer, write_request
+from oracles.wire import OracleAnswer, Request, read_answer, read_rulings, write_request
 from orchestrator.core.health import OracleState
 from orchestrator.errors import Retry
 
@@ -97,6 +99,31 @@ class OracleClient:
         except (ValueError, AttributeError, TypeError):
             return replace(state, error="its answer is no JSON object")
 
+    def rulings(self, timeout_s: int = 3) -> tuple[SignedRuling, ...]:
+        """Return the rulings that this oracle signed, as it says: their signatures are unchecked.
+
+        Raises:
+            Retry: the oracle is down, or slow, or its answer makes no sense.
+        """
+        deadline = time.monotonic() + 2 * timeout_s
+        try:
+            reply = requests.get(
+                f"{self.url}/rulings",
+                timeout=timeout_s,
+                stream=True,
+                **self.tls.options(),
+                headers={"Authorization": f"Bearer {self.token}"},
+            )
+            with reply:
+                body = _bounded(reply, deadline)
+            if reply.status_code != 200:
+                raise Retry(f"oracle {self.name} answered {reply.status_code}")
+            return read_rulings(body)
+        except requests.RequestException as error:
+            raise Retry(f"oracle {self.name} cannot be reached: {type(error).__name__}") from error
+        except Rejected as error:
+            raise Retry(f"oracle {self.name} answered in an unusable form: {error}") from error
+
     def _ask(self, request: Request) -> OracleAnswer:
         try:
             reply = requests.post(
@@ -132,13 +159,20 @@ class OracleClient:
         return Attestation(signer, answer.signature) if signer == self.address else None
 
 
-def _bounded(reply: requests.Response) -> bytes:
-    """Return an answer's body; one that is longer than any answer is refused unread."""
+def _bounded(reply: requests.Response, deadline: float = math.inf) -> bytes:
+    """Return an answer's body; one that is longer than any answer is refused unread.
+
+    Args:
+        reply: The answer, whose body is not read yet.
+        deadline: When `time.monotonic` reaches it, an answer that still drips in is given up.
+    """
     body = bytearray()
     for chunk in reply.iter_content(1 << 16):
         body += chunk
         if len(body) > _ANSWER_BYTES:
             raise Rejected(Reason.MALFORMED, f"the answer has more than {_ANSWER_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise Rejected(Reason.TRUNCATED, "the answer drips in too slowly")
     return bytes(body)
 
 

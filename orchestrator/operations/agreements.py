@@ -55,15 +55,19 @@ class AgreementOps(DeviceOps):
                 session.merge(_with_account(party))
 
     def pay_to_bank(self, payee: LocalAccount, iban: str) -> None:
-        """Store the hash of the payee's IBAN on chain, so that releases go to that account."""
+        """Store the hash of the payee's IBAN on chain, so that releases go to that account.
+
+        The payee's minimum for a payout stays as it is.
+        """
         account = payout_account(iban)
         if self._chain.view("PaymentRail", "payoutAccount", payee.address) == account:
             return
+        minimum, _ = self._chain.view("PaymentRail", "payoutLimits", payee.address)
         sender = Sender(self._store, self._chain, payee)
         # the nonce is the same after an interruption, and new after another change
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
         chain_call = ChainCall(
-            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
+            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account, minimum))
         )
         send_and_wait(sender, [chain_call], self._now(), self._wait)
 
@@ -147,26 +151,19 @@ class AgreementOps(DeviceOps):
         send_and_wait(self._sender, calls, self._now(), self._wait)
 
     def _require_present_contracts(self) -> None:
-        if getattr(self._chain.deployment, "version", 2) < 2:
+        if self._chain.deployment.version < 2:
             raise Halt(
                 "The contracts of this deployment are of an earlier release: mandates of today "
                 "cannot be opened there. Nothing was sent. Next: move the rail to the new "
                 "contracts."
             )
 
-    def consent_needed(
-        self, device: bytes, product: str, payer: str, agreement: bytes
-    ) -> tuple[str, OwnerConsent] | None:
-        """Return (the device's owner, the consent that it signs); None if none is needed.
-
-        Args:
-            device: The device's id.
-            product: Address of the product's contract.
-            payer: Address of the payer.
-            agreement: The agreement's id.
-        """
-        owner, wanted = consents.needed(self._chain, device, product, agreement)
-        here = (payer.lower(), self._sender.account.address.lower())
+    def consent_needed(self, mandate: Mandate) -> tuple[str, OwnerConsent] | None:
+        """Return (the device's owner, the consent that it signs); None if none is needed."""
+        owner, wanted = consents.needed(
+            self._chain, mandate.device, mandate.product, mandate.agreement_id()
+        )
+        here = (mandate.payer.lower(), self._sender.account.address.lower())
         return None if owner.lower() in here else (owner, wanted)
 
     def save_consent(self, wanted: OwnerConsent, owner: str, signature: bytes) -> None:
@@ -187,10 +184,7 @@ class AgreementOps(DeviceOps):
         keys: dict[str, LocalAccount | None] = {}  # a keystore is slow to open by design
         signatures, missing = [], []
         for row in rows:
-            device, agreement = (
-                bytes.fromhex(text[2:]) for text in (row.device_id, row.agreement_id)
-            )
-            need = self.consent_needed(device, row.product_address, row.payer, agreement)
+            need = self.consent_needed(agreements.mandate_of(row))
             if need is None:
                 signatures.append(b"")
                 continue
@@ -204,7 +198,6 @@ class AgreementOps(DeviceOps):
                     missing.append((row, owner))
                     continue
                 signature = consents.sign(wanted, self._chain.deployment, key)
-                self.save_consent(wanted, owner, signature)
             signatures.append(signature)
         if missing:
             row, owner = missing[0]

@@ -47,7 +47,7 @@ def needed(chain: Chain, device: bytes, product: str, agreement: bytes) -> tuple
             "add` enrols it."
         )
     shared = chain.view(contract, "traits") & SHARED
-    number = chain.view("PaymentRail", "consentNumber", device)
+    number = chain.view("Consents", "consentNumber", device)
     return owner, OwnerConsent(device, product, bytes(32) if shared else agreement, number)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from device_adapters.keys import normalise_low_s
@@ -105,11 +106,13 @@ class DeviceOps:
         """Give a device its new key; records signed with the old key until then stay valid.
 
         Raises:
+            Halt: the key was replaced a moment ago, or too often within a day.
             Retry: a signature is not of its key, with the name of the contract's error.
         """
         name, key = rotation.name, rotation.key
         self._require_endorsed(name, key, rotation.endorsement)
         if self.key_of(name) != (key.x, key.y):
+            self._require_rested(name)
             count = self.keys_so_far(name)
             call = Call("DeviceRegistry", "rotate", _rotate_arguments(rotation))
             self._send(self._sender, ChainCall("rotate", f"{name}:{count}", call))
@@ -152,14 +155,38 @@ class DeviceOps:
 
         Returns:
             The time in force: the earlier one, if one was declared before.
+
+        Raises:
+            Halt: only a ruling of the committee reaches so far back.
         """
         declared = self.compromised_since(name)
         if declared == 0 or since < declared:
+            self._require_declarable(name, since)
             call = Call("DeviceRegistry", "declareCompromised", (device_id(name), since))
             self._send(self._registrar, ChainCall("compromise", f"{name}:{since}", call))
             declared = since
         self._note(name, status="compromised", compromised_since=declared)
         return declared
+
+    def rule_compromise(self, name: str, since: int, signatures: Sequence[bytes]) -> None:
+        """Send the committee's ruling on since when a device's key is stolen; safe to repeat.
+
+        Args:
+            name: The device's name.
+            since: Unix seconds; 0: it is not stolen.
+            signatures: Of oracles over `ruling_document`, 65 bytes each.
+
+        Raises:
+            Retry: The signatures are no quorum of this ruling, with the contract's error.
+        """
+        number = self.rulings_so_far(name)
+        arguments = (device_id(name), since, list(signatures))
+        call = Call("DeviceRegistry", "ruleCompromise", arguments)
+        self._send(self._sender, ChainCall("compromise_ruling", f"{name}:{number}:{since}", call))
+        if since:
+            self._note(name, status="compromised", compromised_since=since)
+        else:
+            self._note(name, status=self.status(name), compromised_since=None)
 
     def dispute(self, disputes: Sequence[ChainCall]) -> dict[str, str]:
         """Send the warden's disputes; return {payment: error} of those that were refused."""
@@ -195,9 +222,24 @@ class DeviceOps:
         """Return the declared time in Unix seconds; 0 if none is declared."""
         return self._view("compromisedSince", name)
 
+    def declarable_from(self, name: str) -> int:
+        """Return the earliest time of a compromise that needs no ruling, in Unix seconds."""
+        return self._view("declarableFrom", name)
+
+    def rulings_so_far(self, name: str) -> int:
+        """Return how many rulings on a compromise the device has had."""
+        return self._view("compromiseRulings", name)
+
+    def next_rotation(self, name: str) -> int:
+        """Return from when on the key may be replaced, in Unix seconds; 0: at once."""
+        return self._view("nextRotation", name)
+
     def _newest(self, name: str) -> Any:
+        return self._view("keyAt", name, self._clock())
+
+    def _clock(self) -> int:
         head = self._chain.blocks([self._chain.head()])[0]  # its clock may be ahead of ours
-        return self._view("keyAt", name, max(self._now(), head.timestamp))
+        return max(self._now(), head.timestamp)
 
     def _view(self, function: str, name: str, *more: int) -> Any:
         return self._chain.view("DeviceRegistry", function, device_id(name), *more)
@@ -217,6 +259,25 @@ class DeviceOps:
             raise Halt(
                 f"The endorsement is for {endorsement.device} with another name or key, not for "
                 f"{name}. Nothing was sent. Give the endorsement of {name}."
+            )
+
+    def _require_rested(self, name: str) -> None:
+        next_at = self.next_rotation(name)
+        if self._clock() < next_at:
+            raise Halt(
+                f"The key of {name} was replaced a short while ago: a key may follow another after "
+                f"an hour, and four times a day. Nothing was sent. It may be replaced from "
+                f"{_utc(next_at)} on; `proofrail device suspend {name}` stops it at once."
+            )
+
+    def _require_declarable(self, name: str, since: int) -> None:
+        earliest = self.declarable_from(name)
+        if since < earliest:
+            raise Halt(
+                f"A compromise of {name} cannot be declared for {_utc(since)}: without a ruling of "
+                f"the committee it reaches back to {_utc(earliest)}, so that payees of longer ago "
+                f"keep what they earned. Nothing was sent. Next: declare it for {_utc(earliest)} "
+                "now, and ask the oracles for a ruling on the earlier time."
             )
 
     def _require_same_keys(self, enrolments: Sequence[Enrolment]) -> None:
@@ -250,6 +311,10 @@ class DeviceOps:
             row = agreements.device_by_name(session, name)
             for column, value in columns.items() if row else ():
                 setattr(row, column, value)
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _key_columns(key: DeviceKey, endorsement: Endorsement | None) -> dict[str, Any]:

@@ -61,13 +61,12 @@ def next_assignment(
     try:
         number = chain.view("DeviceRegistry", "assignmentCount", device_id(device))
     except Retry as error:
-        if chain.view("DeviceRegistry", "registrar"):  # the node answers: the function is missing
-            raise Halt(
-                "The registry of this deployment has no gateways: an earlier release deployed it. "
-                "Nothing was sent. Next: enrol each device with its own key, or deploy a new rail. "
-                f"Cause: {error}"
-            ) from error
-        raise
+        owner_of(chain, device)  # raises where the node does not answer
+        raise Halt(
+            "The registry of this deployment has no gateways: an earlier release deployed it. "
+            "Nothing was sent. Next: enrol each device with its own key, or deploy a new rail. "
+            f"Cause: {error}"
+        ) from error
     gateway_id = device_id(gateway) if gateway else bytes(32)
     return GatewayAssignment(device_id(device), gateway_id, since, until, number)
 

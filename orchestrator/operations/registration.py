@@ -5,12 +5,12 @@ A device or its maker signs the enrolment digest, a payer signs the mandate: the
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from device_adapters.keys import load_public_key, raw_to_der, read_der
 from device_adapters.types import Rejected, device_id
+from orchestrator.core import schedule
 from orchestrator.core.identity import enrolment_digest
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.references import funding_reference
@@ -27,8 +27,9 @@ from orchestrator.edges.broker.access import CredentialRole, is_valid_name
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.store import Store, agreements
-from orchestrator.errors import Retry
-from orchestrator.operations.agreements import NOBODY, AgreementOps
+from orchestrator.errors import Halt, Retry
+from orchestrator.operations import consents
+from orchestrator.operations.agreements import DEFAULT_BOND_MICRO, NOBODY, AgreementOps
 from orchestrator.operations.devices import Enrolment
 from orchestrator.operations.trust import DevelopmentCa, check_endorsement, save_endorsement
 from orchestrator.products import products
@@ -117,7 +118,12 @@ class Registration:
 
         Args:
             request: device, product, payer, payee (or None), terms ({name: value}), cap_micro,
-                period_days, window_s, expiry, first_counter, required_domain.
+                period_days, window_s, expiry, first_counter, required_domain; optional: start,
+                bond_micro, settle_after.
+
+        Returns:
+            The agreement's id, where to pay to, the document; and `consent`: the owner of the
+            device with the document that it signs, None where no consent is needed.
         """
         product = _product(request["product"])
         with self._store.read() as session:
@@ -129,27 +135,44 @@ class Registration:
         if ops.names_payee(product) != (payee is not None):
             detail = "the product needs a payee" if payee is None else "each claim names its payee"
             raise Rejected(RegistrationReason.PAYEE_UNEXPECTED, detail)
-        mandate = Mandate(
-            payer=read_address(request["payer"]),
-            payee=read_address(payee) if payee else NOBODY,
-            device=device_id(request["device"]),
-            product=self._deployment.addresses[product.CONTRACT],
-            cap=request["cap_micro"],
+        mandate = ops.mandate(
+            request["device"],
+            read_address(request["payer"]),
+            read_address(payee) if payee else NOBODY,
+            product,
+            cap_micro=request["cap_micro"],
             period_days=request["period_days"],
-            window=request["window_s"],
+            window_s=request["window_s"],
+            start=request.get("start", 0),
             expiry=request["expiry"],
             first_counter=request["first_counter"],
             required_domain=request["required_domain"],
-            salt=secrets.token_bytes(32),
+            bond_micro=request.get("bond_micro", DEFAULT_BOND_MICRO),
+            schedule=_schedule(request.get("settle_after", "")),
             terms=_terms(ops, product, request["terms"]),
         )
-        return self._view(mandate) | {"typed_data": document_json(self._typed_data(mandate))}
+        return self._view(mandate) | {
+            "typed_data": document_json(self._typed_data(mandate)),
+            "consent": self._consent(ops, mandate),
+        }
+
+    def _consent(self, ops: AgreementOps, mandate: Mandate) -> dict[str, Any] | None:
+        need = ops.consent_needed(mandate)
+        if need is None:
+            return None
+        owner, wanted = need
+        return {"owner": owner, "typed_data": consents.document(wanted, self._deployment)}
 
     def open(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Open an agreement on chain from the payer's signature.
 
         Args:
-            request: device, product, mandate (the `message` of the EIP-712 document), signature.
+            request: device, product, mandate (the `message` of the EIP-712 document), signature;
+                consent: the signature of the device's owner (hex), "" where it is stored or not
+                needed.
+
+        Raises:
+            Rejected: consent_missing, consent_invalid, or a part of the request is not valid.
         """
         product, mandate = _product(request["product"]), read_mandate(request["mandate"])
         if mandate.device != device_id(request["device"]):
@@ -158,8 +181,23 @@ class Registration:
             raise Rejected(RegistrationReason.MANDATE_MALFORMED, "it is for another product")
         signature = read_hex(request["signature"], "signature")
         signed = (request["device"], product.NAME, mandate, signature)
-        self._send(lambda ops: ops.open([signed]))
+        self._save_consent(mandate, request.get("consent", ""))
+        try:
+            self._send(lambda ops: ops.open([signed]))
+        except consents.ConsentMissing as error:
+            raise Rejected(RegistrationReason.CONSENT_MISSING, str(error)) from error
         return self._view(mandate)
+
+    def _save_consent(self, mandate: Mandate, text: str) -> None:
+        ops = self._ops()
+        need = ops.consent_needed(mandate) if text else None
+        if need is None:
+            return
+        owner, wanted = need
+        try:
+            ops.save_consent(wanted, owner, read_hex(text, "consent"))
+        except Halt as error:
+            raise Rejected(RegistrationReason.CONSENT_INVALID, str(error)) from error
 
     def _view(self, mandate: Mandate) -> dict[str, Any]:
         identity = mandate.agreement_id()
@@ -209,6 +247,13 @@ def _product(name: str) -> Any:
         detail = f"{name!r:.60}; there are {', '.join(products())}"
         raise Rejected(RegistrationReason.PRODUCT_NAME_UNKNOWN, detail)
     return products()[name]
+
+
+def _schedule(text: str) -> int:
+    try:
+        return schedule.parse(text)
+    except ValueError as error:
+        raise Rejected(RegistrationReason.TERMS_MALFORMED, str(error)) from error
 
 
 def _terms(ops: AgreementOps, product: Any, words: Mapping[str, str]) -> bytes:

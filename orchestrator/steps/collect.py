@@ -67,7 +67,8 @@ def _start(context: CollectContext, session: Session, agreement: str, now: int) 
     row = agreements.get(session, agreement)
     if row is None or row.stage != agreements.Stage.LIVE:
         return 0
-    if row.sequence and evidence.at_counter(session, agreement, row.last_counter) is None:
+    claimed = row.last_counter > row.first_counter
+    if claimed and evidence.at_counter(session, agreement, row.last_counter) is None:
         return 0  # a store that was restored: the records of its last claim are to be sent again
     result = _late(context, session, row, now)
     if not result.run:

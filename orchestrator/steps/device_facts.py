@@ -170,7 +170,7 @@ def _held_by(
         return ""
     if row.stage != agreements.Stage.LIVE:
         return _AGREEMENT_WAITS[agreements.Stage(row.stage)]
-    if now >= (row.closes_at or row.expiry):
+    if now > row.ends_at:
         return "agreement_ended"
     if row.agreement_id in stopped:
         return "agreement_stopped"
@@ -193,11 +193,12 @@ def _agreement(row: agreements.AgreementRow) -> Agreement:
         _raw(row.device_id),
         row.product,
         terms,
-        row.opened_at,
-        row.expiry,
+        row.begins_at,
+        row.closes_at or row.expiry,
         row.first_counter,
         True,
         products()[row.product].subject(terms),
+        row.grace_s,
     )
 
 

@@ -1,8 +1,8 @@
 """Freezes payments for records of a stolen key: the warden disputes those with an open window.
 
-Only payments of agreements with the compromised device itself, or with a device without a key that
-it signed for as its gateway: the contract lets the warden dispute no others. `proofrail device
-risk` lists payments that cite its records or have left their window.
+The warden pays no bond. Only payments of agreements with the compromised device itself, or with a
+device without a key that it signed for as its gateway: the contract lets the warden dispute no
+others. `proofrail device risk` lists payments that cite its records or have left their window.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def dispute_calls(
 def dispute_call(
     session: Session, chain: Chain, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> Call | None:
-    """Return PaymentRail.dispute of a settled payment, with its outcome's Merkle proof.
+    """Return Disputes.dispute of a settled payment, with its outcome's Merkle proof.
 
     None where the settlement's outcomes cannot be read.
     """
@@ -111,4 +111,4 @@ def dispute_call(
     proof = ["0x" + node.hex() for node in path(leaves, leaves.index(own))]
     outcome = (row.payment_id, row.claim_hash, payee, row.amount_micro, 0, row.release_at)
     arguments = (row.agreement_id, row.sequence, outcome, "0x" + root(leaves).hex(), proof)
-    return Call("PaymentRail", "dispute", arguments)
+    return Call("Disputes", "dispute", arguments)

@@ -1,19 +1,20 @@
-"""Reports an oracle that signed two different claims for one sequence, so that the chain bars it.
+"""Reports an oracle that contradicted itself, so that the chain bars it.
 
-The two signatures are the whole proof: anyone may present them to OracleCommittee. `signatures`
-finds them.
+It signed two different claims for one sequence, or both rulings on one payment. The two signatures
+are the whole proof: anyone may present them to OracleCommittee. `signatures` and `rulings` find
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from oracles.attest import claim_hash
 from oracles.quorum import Attested
-from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store
+from orchestrator.edges.store import Session, Store, disputes
 from orchestrator.edges.store import equivocations as evidence
 from orchestrator.errors import Retry
 
@@ -27,6 +28,7 @@ class EquivocationContext(Protocol):
     """What reporting an equivocation needs of the rail."""
 
     store: Store
+    chain: Chain
     sender: Sender
     now: Callable[[], int]  # Unix seconds
     log: Any
@@ -44,9 +46,9 @@ def report_equivocations(context: EquivocationContext) -> int:
 
 def _report(context: EquivocationContext, row: evidence.EquivocationRow) -> int:
     with context.store.read() as session:
-        first, second = evidence.proof(session, row)
+        call = _call(context, session, row)
     try:
-        quote = context.sender.quote(report_call(row.agreement_id, row.sequence, first, second))
+        quote = context.sender.quote(call)
     except Retry as delay:
         refusal = next(
             (name for name in _FINAL if str(delay).endswith(f"would revert: {name}")), ""
@@ -62,6 +64,28 @@ def _report(context: EquivocationContext, row: evidence.EquivocationRow) -> int:
         evidence.mark_reported(session, row.oracle, tx_hash)
     context.log.warning("equivocation reported", oracle=row.oracle, tx=tx_hash)
     return 1
+
+
+def _call(context: EquivocationContext, session: Session, row: evidence.EquivocationRow) -> Call:
+    if row.first_digest == evidence.RULINGS:
+        rail = context.chain.deployment.addresses["PaymentRail"]
+        payment, rulings = row.second_digest, disputes.rulings_of(session, row.second_digest)
+        return rulings_call(rail, payment, [r for r in rulings if r.oracle == row.oracle])
+    first, second = evidence.proof(session, row)
+    return report_call(row.agreement_id, row.sequence, first, second)
+
+
+def rulings_call(rail: str, payment: str, rulings: Sequence[disputes.RulingRow]) -> Call:
+    """Return the call of OracleCommittee.reportRulings for both rulings of one oracle.
+
+    Args:
+        rail: Address of the rail.
+        payment: Id of the payment, 0x-hex.
+        rulings: The oracle's two rulings, in any order.
+    """
+    signatures = {ruling.refund: bytes.fromhex(ruling.signature[2:]) for ruling in rulings}
+    arguments = (rail, bytes.fromhex(payment[2:]), signatures[True], signatures[False])
+    return Call("OracleCommittee", "reportRulings", arguments)
 
 
 def report_call(agreement_id: str, sequence: int, first: Attested, second: Attested) -> Call:

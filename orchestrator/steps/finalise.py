@@ -18,6 +18,7 @@ from orchestrator.core.references import end_to_end_id
 from orchestrator.core.release import next_day
 from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.proof import block_proofs
+from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import (
     Session,
@@ -36,6 +37,7 @@ from orchestrator.edges.store import (
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
+from orchestrator.steps.skip import skip
 
 # logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
@@ -50,6 +52,7 @@ _PROVEN = (
     "DeviceResumed",
     "DeviceRevoked",
     "CompromiseDeclared",
+    "CompromiseRuled",
     "GatewayAssigned",
     "MemberSeated",
     "MemberUnseated",
@@ -68,6 +71,12 @@ class FinaliseContext(Protocol):
     log: Any
 
 
+# a log: the status of its device from then on
+_STATUSES = {
+    "DeviceSuspended": "suspended",
+    "DeviceResumed": "active",
+    "DeviceRevoked": "retired",
+}
 _Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
 
 
@@ -279,12 +288,21 @@ def _reclaimed(context: FinaliseContext, session: Session, log: DecodedLog, at: 
 
 def _opened(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     agreements.record_fact(session, log.args["agreement"], agreements.Fact.OPENED, at)
+    row = agreements.get(session, log.args["agreement"])
+    if row is not None:  # contracts of earlier releases name neither: facts may be of any time
+        row.begins_at, row.grace_s = log.args.get("start", 0), log.args.get("grace", 0)
+        row.ends_at = row.expiry + row.grace_s
 
 
 def _closed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.get(session, log.args["agreement"])
-    if row is not None:  # it stays live until then; its expiry stays as signed
+    if row is not None:  # it stays live until its grace is over; its expiry stays as signed
         row.closes_at = log.args["expiry"]
+        row.ends_at = row.closes_at + row.grace_s
+
+
+def _skipped(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    skip(session, skipped_claim(log), log.block_hash, context.now())
 
 
 def _disputed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -297,15 +315,26 @@ def _dispute_ended(context: FinaliseContext, session: Session, log: DecodedLog, 
     agreement = agreements.of_payment(session, payment)
     if agreement is None:
         return
-    if log.args["refunded"]:
-        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, due_at=at)
+    refunded, amount = log.args["refunded"], log.args["amount"]
+    kept = log.args.get("kept", 0) if refunded else amount  # version 1 of the contracts: no part
+    if kept < amount:
+        detail = f"{kept} micro-euro of it stay with its payee" if kept else ""
+        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, detail, due_at=at)
     else:  # withdrawable at once, but the contract accepts no release time in the future
         row = payments.by_ids(session, [payment])[0]
         due_at, sets = max(at, row.release_at + 1), {"release_tx": log.tx_hash}
         new_fact = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
     payments.record_facts(session, [new_fact], context.now())
-    if log.args["refunded"]:  # money is in escrow again, without a log EscrowFunded
+    if kept < amount:  # money is in escrow again, without a log EscrowFunded
         _try_waiting(session, agreement.agreement_id, log, at)
+
+
+def _debt_cancelled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    ref = f"{log.tx_hash}:{log.index}"
+    over = debts.cancel(session, log.args["agreement"], log.args["payee"], log.args["amount"])
+    payments.record_facts(
+        session, [payments.NewFact(payment, Fact.SET_OFF, ref) for payment in over], context.now()
+    )
 
 
 def _device(status: str) -> _Handler:
@@ -327,13 +356,35 @@ def _rotated(context: FinaliseContext, session: Session, log: DecodedLog, at: in
 
 def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.device(session, log.args["device"])
-    if row is not None:  # an earlier date may follow, a later one never
+    if row is not None:  # an earlier date may follow; a later one, or none, is a ruling's
         row.status, row.compromised_since = "compromised", log.args["since"]
 
 
+def _compromise_ruled(
+    context: FinaliseContext, session: Session, log: DecodedLog, at: int
+) -> None:
+    if log.args["since"]:
+        return _compromised(context, session, log, at)
+    row = agreements.device(session, log.args["device"])
+    if row is not None:  # what it was before: nothing else changes it while it is compromised
+        row.status, row.compromised_since = _status_before(session, log), None
+    return None
+
+
+def _status_before(session: Session, log: DecodedLog) -> str:
+    """Return a device's status by the logs up to this one, compromises left out."""
+    changes = blocks.logs_about(session, tuple(_STATUSES), log.args["device"])
+    earlier = [row for row in changes if row.block_number <= log.block_number]
+    return _STATUSES[earlier[-1].name] if earlier else "active"
+
+
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    member, agreement = log.args["member"], log.args["agreement"]
-    equivocations.mark_barred(session, member, agreement, log.args["sequence"], at)
+    slots = [(log.args.get("agreement"), log.args.get("sequence"))]
+    if log.name == "MemberBarredForRulings":
+        rows = payments.by_ids(session, [log.args["payment"]])
+        slots = [(row.agreement_id, row.sequence) for row in rows]
+    for agreement, sequence in slots:
+        equivocations.mark_barred(session, log.args["member"], agreement, sequence, at)
 
 
 _HANDLERS: dict[str, _Handler] = {
@@ -343,17 +394,19 @@ _HANDLERS: dict[str, _Handler] = {
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
     "DebtPaid": _debt_paid,
+    "DebtCancelled": _debt_cancelled,
     "Redeemed": _redeemed,
     "AgreementOpened": _opened,
     "AgreementClosed": _closed,
+    "ClaimSkipped": _skipped,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
-    "DeviceSuspended": _device("suspended"),
-    "DeviceResumed": _device("active"),
-    "DeviceRevoked": _device("retired"),
+    **{name: _device(status) for name, status in _STATUSES.items()},
     "KeyRotated": _rotated,
     "CompromiseDeclared": _compromised,
+    "CompromiseRuled": _compromise_ruled,
     "MemberBarred": _barred,
+    "MemberBarredForRulings": _barred,
 }
 
 

@@ -111,13 +111,13 @@ def _chain(session: Session, read_totals: TotalsReader | None) -> ChainFacts:
     debt_recorded = [
         SettlementMoves(tx, -sum(amount for amount in moved if amount < 0)) for tx, moved in amounts
     ]
-    owed = sum(credit.amount_micro for credit in debt_recorded) - _paid_back(session, final)
+    owed = sum(credit.amount_micro for credit in debt_recorded) - _no_longer_owed(session, final)
     if totals is not None:
         supply = totals.supply_micro
     return ChainFacts(supply, redemptions, mints, charges, debt_recorded, owed, totals)
 
 
-def _paid_back(session: Session, final: int) -> int:
+def _no_longer_owed(session: Session, final: int) -> int:
     """Return what payees no longer owe: it is paid, or the payment was refunded as well."""
     logs = blocks.logs_named(session, ("DebtPaid", "DebtCancelled"))
     return sum(json.loads(log.args)["amount"] for log in logs if log.block_number <= final)
@@ -211,7 +211,7 @@ def _open_debts(session: Session) -> list[OpenDebt]:
         OpenDebt(
             _raw(row.payment_id),
             row.payee.lower(),
-            row.amount_micro - row.paid_micro,
+            debts.open_micro(row),
             row.noted_at,
         )
         for row in debts.all_open(session)

@@ -91,6 +91,14 @@ def _funded(session: Session, memory: RefundMemory, now: int) -> set[str]:
     return memory.funded
 
 
+def _waits(context: RefundContext, agreement: str, now: int) -> bool:
+    """Return whether claims are still taken: a pause has moved the agreement's end on chain."""
+    chain = context.sender.chain
+    if chain.deployment.version < 2:  # its contracts know no grace
+        return False
+    return chain.view("PaymentRail", "agreementEnd", agreement)[0] >= now
+
+
 def times(session: Session, agreement: str) -> int:
     """Return how often an agreement was reclaimed, up to the newest final block."""
     final = blocks.newest_final(session)
@@ -100,6 +108,8 @@ def times(session: Session, agreement: str) -> int:
 
 def _reclaim(context: RefundContext, agreement: str, ref: str, now: int) -> int:
     try:
+        if _waits(context, agreement, now):
+            return 0
         quote = context.sender.quote(Call("PaymentRail", "reclaim", (agreement,)))
     except Retry as error:  # chain time is a little behind ours, or someone else was faster
         context.log.info("refund waits", agreement=agreement, reason=str(error))

@@ -20,6 +20,10 @@ _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert 
 # errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ATTEST_AGAIN_S = 15
+_PAUSED = (
+    "Paused: a guardian stopped settlement for at most seven days; it goes on by itself when the "
+    "pause ends (`proofrail status` shows when)"
+)
 
 
 class SettleContext(Protocol):
@@ -67,8 +71,9 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
             note_lost_quorum(context, digest)
             _attest_again(context, [row for row, _ in batch], str(error), now)
         else:
+            reason = _PAUSED if "Paused" in str(error) else str(error)
             with context.store.write() as session:
-                payments.postpone(session, ids, later(now, batch[0][0]), str(error))
+                payments.postpone(session, ids, later(now, batch[0][0]), reason)
         return 0
     with context.store.write() as session:
         tx_hash = (

@@ -37,6 +37,7 @@ _DEVICE_LOGS = (
     "DeviceResumed",
     "DeviceRevoked",
     "CompromiseDeclared",
+    "CompromiseRuled",
     "GatewayAssigned",
 )
 _SEATING_LOGS = ("MemberSeated", "MemberUnseated", "MemberBarred")

@@ -20,6 +20,7 @@ from orchestrator.edges.store import (
     blocks,
     citations,
     debts,
+    disputes,
     evidence,
     later_outcomes,
     payments,
@@ -86,6 +87,7 @@ def life(
         "claim": _claim(row, agreement),
         "attestation": _attestation(session, row, facts),
         "settlement": _settlement(session, row),
+        "dispute": dispute_view(session, row, agreement),
         "debt": _debt(session, row),
         "ledger": _ledger(session, row, payout),
         "payout": payout_view(session, payout),
@@ -187,6 +189,75 @@ def _settlement(session: Session, row: payments.PaymentRow) -> dict[str, Any] | 
     }
 
 
+def dispute_view(
+    session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
+) -> dict[str, Any] | None:
+    """Return the JSON view of a payment's dispute with what each side may do next, else None."""
+    record = disputes.record_of(session, row.payment_id)
+    if record is None:
+        return None
+    return {
+        "challenger": _party(session, record.challenger),
+        "bond": micro(record.bond_micro),
+        "opened_at": record.opened_at,
+        "opened_in": record.opened_tx,
+        "deadline": record.deadline or None,
+        "rulings": [
+            {
+                "oracle": ruling.oracle,
+                "answer": "refund" if ruling.refund else "stand",
+                "decided_by": ruling.decided_by,
+                "decided_at": ruling.decided_at,
+            }
+            for ruling in disputes.rulings_of(session, row.payment_id)
+        ],
+        "ended_at": record.ended_at,
+        "ended_in": record.ended_tx,
+        "refunded": record.refunded,
+        "kept": micro(record.kept_micro),
+        "bond_to": _party(session, record.bond_to or ""),
+        "bond_returned": record.bond_returned,
+        "next": _dispute_moves(session, row, agreement, record),
+    }
+
+
+def _dispute_moves(
+    session: Session,
+    row: payments.PaymentRow,
+    agreement: agreements.AgreementRow,
+    record: disputes.DisputeRecord,
+) -> list[dict[str, Any]]:
+    """Return who may end an open dispute how, when, and what becomes of the bond."""
+    if record.ended_at is not None:
+        return []
+    payee = _payee(session, row, agreement)
+    moves: list[dict[str, Any]] = [
+        {"who": payee, "command": "payment concede", "bond": "returns"},
+        {
+            "who": _party(session, record.challenger),
+            "command": "payment retract",
+            "bond": "returns until the dispute window ends, then goes to the payee",
+            "window_ends": row.release_at,
+        },
+    ]
+    if record.deadline:  # contracts of version 1 have no deadline
+        moves += [
+            {
+                "who": None,
+                "command": "payment rule",
+                "bond": "returns with a refund, else goes to the payee",
+                "until": record.deadline,
+            },
+            {
+                "who": None,
+                "command": "payment expire",
+                "bond": "goes to the payee",
+                "after": record.deadline,
+            },
+        ]
+    return moves
+
+
 def _debt(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
     """Return what the payee owes from a negative payment and has paid of it, else None."""
     debt = debts.of_payment(session, row.payment_id)
@@ -196,6 +267,7 @@ def _debt(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
         "noted_at": debt.noted_at,
         "owed": micro(debt.amount_micro),
         "paid": micro(debt.paid_micro),
+        "cancelled": micro(debt.cancelled_micro),
     }
 
 

@@ -130,7 +130,13 @@ class MonthRail:
             "sender": self._sender(_SENDER),
             "warden": self._sender(DEVELOPMENT_WARDEN),
         }
-        self.agreement_ops = AgreementOps(senders, lambda: self.now, self.mine)
+        owner = senders["registrar"].account  # of every device of the month
+        self.agreement_ops = AgreementOps(
+            senders,
+            lambda: self.now,
+            self.mine,
+            lambda address: owner if address == owner.address else None,
+        )
         self.start()
 
     def start(self) -> None:

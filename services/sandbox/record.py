@@ -33,7 +33,7 @@ MAIN_LINE = (
     Stage.PAID_OUT,
     Stage.RECONCILED,
 )
-_ENDED = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED)
+_ENDED = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED, Stage.SKIPPED)
 _FACT_NAMES = {"derived": "verified", "final": "final", "redeemed": "paid out"}
 
 

@@ -88,7 +88,8 @@ def _operations(settings: Settings, chain: Chain) -> Iterator[AgreementOps]:
             role: Sender(store, chain, keystore.load(settings.keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        yield AgreementOps(senders, lambda: int(time.time()), patience())
+        parties = keystore.keys_of(settings.keys / "parties")
+        yield AgreementOps(senders, lambda: int(time.time()), patience(), parties)
     finally:
         store.close()
 

@@ -2,6 +2,9 @@
 
 The counter and the running totals are on disk before a voucher leaves, so no number is ever used
 twice, even after a power failure. Vouchers go to a merchant's terminal, which sends them.
+
+It has no clock: terminals give it the time. Its times do not fall while the terminals' clocks agree
+within the grace. One that is farther ahead has no effect on later taps.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from device_adapters.merchant.terminal import DAY, TapReason
+from device_adapters.merchant.terminal import CLOCK_GRACE, DAY, TapReason
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Rejected, device_id
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
@@ -18,6 +21,8 @@ from services.simulated_devices.station import Station
 
 class SimulatedWearable(Station):
     """A wearable in `folder` (created at first use) that spends under an agreement's terms.
+
+    Counter, totals and cap go on when its agreement is renewed.
 
     Args:
         seed: see `Station`.
@@ -50,7 +55,7 @@ class SimulatedWearable(Station):
         Raises:
             Rejected: the owner's limits forbid it; with the terminal's `TapReason`.
         """
-        payee = payee.lower()
+        payee, now = payee.lower(), self._not_before_last(now)
         self._check(amount, merchant_class, now)
         for name in ("spent", "offline_amount", f"day:{now // DAY}", f"total:{payee}"):
             self._add(name, amount)
@@ -84,13 +89,18 @@ class SimulatedWearable(Station):
             wearable, payee, total, self.counter, taps, merchant_class, self.cap, now, expiry
         )
 
+    def _not_before_last(self, now: int) -> int:
+        """Return the time, or the last tap's where that lies within the grace after it."""
+        last = self._sum("last")
+        return last if now < last <= now + CLOCK_GRACE else now
+
     def _check(self, amount: int, merchant_class: int, now: int) -> None:
         terms = self.terms
         if terms.classes and merchant_class not in terms.classes:
             raise Rejected(TapReason.CLASS_NOT_AGREED, f"merchant class {merchant_class:04}")
         if not 0 < amount <= terms.per_tap:
             raise Rejected(TapReason.ABOVE_TAP_LIMIT, f"{amount} of {terms.per_tap}")
-        if self._sum("last") and now - self._sum("last") < terms.cool_off:
+        if self._sum("last") and 0 <= now - self._sum("last") < terms.cool_off:
             raise Rejected(TapReason.COOL_OFF, f"{terms.cool_off} s must lie between two taps")
         if self._sum("spent") + amount > self.cap:
             raise Rejected(TapReason.ABOVE_CAP, f"{self._sum('spent')} of {self.cap} are spent")

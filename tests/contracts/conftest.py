@@ -15,7 +15,10 @@ from services.testnet import Testnet
 from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node
+from tests.support.contracts.powers_alone import PowersAlone
 from tests.support.contracts.registry_alone import RegistryAlone
+from tests.support.contracts.registry_fork import RegistryFork
+from tests.support.contracts.voucher_contract import SOURCES, VoucherContract
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +97,27 @@ def alone(first_registry):
     start = first_registry.node.snapshot()
     yield first_registry
     first_registry.node.restore(start)
+
+
+@pytest.fixture(scope="session")
+def first_powers():
+    """The access manager that tests about seats and roles alone begin from."""
+    with Testnet() as chain:
+        node = Node(chain.url)
+        node.rpc("anvil_setBlockTimestampInterval", 1)
+        yield PowersAlone(node)
+
+
+@pytest.fixture
+def powers(first_powers):
+    """An access manager of 48 hours, committee, officers and token; undone after the test."""
+    start = first_powers.node.snapshot()
+    yield first_powers
+    first_powers.node.restore(start)
+
+
+@pytest.fixture(scope="module", params=HARDFORKS)
+def voucher_contract(request):
+    """WearableVoucher with test accounts as rail and steward, on both hardforks."""
+    with Testnet(hardfork=request.param) as chain:
+        yield VoucherContract(RegistryFork(request.param, chain, SOURCES))

@@ -1,186 +1,346 @@
-"""Who attests: seats, thresholds, trust domains, equivocation, and replay of signatures.
+"""Who attests: seats, thresholds, trust domains, contradictions, and replay of signatures.
 
 requireQuorum
-├── given a stranger, a barred or an unseated member, unsorted or repeated signers: revert by name
-├── given n - f signatures of one domain: revert DomainsMissing
-└── given n - f of two domains: it should answer the signers' domains
+├── signatures that do not count are skipped: f hostile members of n stop nothing
+├── given too few that count, or those of one domain: revert by name
+└── given n - f of two domains: it should answer the signers' domains and indexes
 signatures for another chain, committee, rail, product or claim: they should move nothing
-reportEquivocation
-├── given two equal claims, two sequences, two signers, a claim not in its batch: revert
-└── given two claims of one sequence by one member: it should bar that member for ever
-seat, unseat: only the steward; the threshold follows the seats, the barred included
+rulingQuorum: those who attested the payment do not count while the others could be a quorum
+compromiseQuorum: for the calling registry, this device, time and number
+reportEquivocation, reportRulings: bar for ever who signed two answers, and nobody else
+seat, unseat, silence: the steward with the delay, the guardian at once but never below a quorum
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from web3 import Web3
 
 from oracles.attest import claim_hash
 from oracles.quorum import quorum
-from tests.support.contracts.contract_rail import DOMAINS, ORACLE_KEYS, _address
-from tests.support.contracts.settled import NOBODY, arguments
+from oracles.types import Claim
+from tests.support.contracts.contract_rail import DAY, DEVICE, DOMAINS, ORACLE_KEYS, _address
+from tests.support.contracts.powers_alone import PAYMENT
+
+HASHES = [Web3.keccak(text="a claim"), Web3.keccak(text="another")]
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+STRANGER_KEY = ORACLE_KEYS[6]
 
 
-def keys_of(contracts, *domains):
-    """Member keys of these trust domains, in ascending signer order."""
-    return [
-        key for key, domain in zip(contracts.oracles, DOMAINS, strict=True) if domain in domains
-    ]
+def checked(powers, signatures, committee=None, hashes=HASHES):
+    """(error, its arguments) of a quorum check by the account that stands for the rail."""
+    method = (committee or powers.committee).requireQuorum
+    return powers.refusal_args(method, powers.payer, hashes, signatures, sender=powers.rail)
 
 
-@pytest.fixture
-def batch(contracts):
-    return contracts.batch(contracts.claim())
+def answered(powers, signatures, committee=None):
+    method = (committee or powers.committee).requireQuorum
+    return method(powers.payer, HASHES, signatures, sender=powers.rail)
 
 
-def test_quorum__three_of_four_from_two_domains__answers_the_domains(contracts, batch):
-    hashes = [claim_hash(claim) for claim in batch.claims]
-    signatures = contracts.attest(
-        replace(batch, rail=contracts.payer.address), keys_of(contracts, 1, 3)
-    )
-    bitmap = contracts.committee.requireQuorum(
-        batch.product, hashes, signatures, sender=contracts.payer
-    )
-    assert bitmap == 1 << 1 | 1 << 3
+def keys_of(powers, *domains):
+    """Member keys of these trust domains."""
+    return [key for key, domain in zip(powers.oracles, DOMAINS, strict=True) if domain in domains]
 
 
-def test_quorum__wrong_signers__revert_by_name(contracts, batch):
-    good = contracts.attest(batch)
-    assert contracts.would_settle(batch, good) == ""
-    assert contracts.would_settle(batch, good[::-1]) == "SignersUnsorted"
-    assert contracts.would_settle(batch, [good[0], *good[:2]]) == "SignersUnsorted"
-    assert contracts.would_settle(batch, good[:2]) == "QuorumMissing"
-    outsider = contracts.attest(batch, [*contracts.oracles[:2], ORACLE_KEYS[6]])
-    assert contracts.would_settle(batch, outsider) == "NotAMember"
-    contracts.committee.unseat(_address(contracts.oracles[1]), sender=contracts.steward)
-    assert contracts.would_settle(batch, good) == "NotAMember"
+def bits(powers, *keys, committee=None):
+    members = committee or powers.committee
+    return sum(1 << members.memberOf(_address(key)).index for key in keys)
 
 
-def test_quorum__enough_signatures_of_one_domain__reverts(contracts):
-    members = [_address(key) for key in contracts.oracles]
-    committee = contracts.deploy("OracleCommittee", contracts.steward, members, [1, 1, 1, 2], 2)
-    rail = contracts.deploy_rail(committee, contracts.registry)
-    product = contracts.deploy("MeteredEnergy", rail, contracts.registry)
-    rail.allowProduct(product, True, sender=contracts.steward)
-    batch = contracts.batch(contracts.claim(), rail=rail, product=product)
-
-    def bitmap(keys):
-        signatures = contracts.attest(batch, keys, committee=committee)
-        return contracts.refusal_args(
-            rail.settle, arguments(batch), signatures, sender=contracts.payer
-        )
-
-    assert bitmap(contracts.oracles[:3]) == ("DomainsMissing", (1, 2))
-    assert bitmap(contracts.oracles[1:]) == ("", ())
+def junk(good: bytes) -> list[bytes]:
+    """Malformed forms of a signature, none of which counts."""
+    s = int.from_bytes(good[32:64], "big")
+    high = good[:32] + (ORDER - s).to_bytes(32, "big") + bytes([55 - good[64]])
+    low_v = good[:64] + bytes([good[64] - 27])
+    return [high, low_v, good[:64], good + b"\0", b"", bytes(65), b"\xff" * 65]
 
 
-def test_quorum__high_s_or_v_of_0_or_short__reverts(contracts, batch):
-    good = contracts.attest(batch)
-    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-    s = int.from_bytes(good[0][32:64], "big")
-    twin = good[0][:32] + (order - s).to_bytes(32, "big") + bytes([55 - good[0][64]])
-    assert contracts.would_settle(batch, [twin, *good[1:]]) == "ECDSAInvalidSignatureS"
-    low_v = good[0][:64] + bytes([good[0][64] - 27])
-    assert contracts.would_settle(batch, [low_v, *good[1:]]) == "ECDSAInvalidSignature"
-    assert contracts.would_settle(batch, [good[0][:64], *good[1:]]) == "ECDSAInvalidSignatureLength"
+def test_quorum__three_of_four_from_two_domains__answers_domains_and_signers(powers):
+    keys = keys_of(powers, 1, 3)
+    domains, signers = answered(powers, powers.attest_hashes(HASHES, keys))
+    assert domains == 1 << 1 | 1 << 3
+    assert signers == bits(powers, *keys)
 
 
-def test_replay__signatures_for_another_context__move_nothing(contracts, batch):
-    twin_rail = contracts.deploy_rail(contracts.committee, contracts.registry)
-    members = [_address(key) for key in contracts.oracles]
-    twin_committee = contracts.deploy("OracleCommittee", contracts.steward, members, DOMAINS, 2)
-    twin_product = contracts.deploy("MeteredEnergy", contracts.rail, contracts.registry)
-    other_claim = contracts.batch(replace(batch.claims[0], last_counter=18))
+@pytest.mark.parametrize("seats", [4, 7, 10])
+def test_attack__f_hostile_members__stop_no_settlement(powers, seats):
+    """On 0.3.0 one signature that did not count made the whole batch revert, for ever."""
+    keys = [bytes([11]) * 31 + bytes([index + 1]) for index in range(seats)]
+    committee = powers.deploy_committee(keys, [1 + index % 3 for index in range(seats)])
+    f = (seats - 1) // 3
+    honest = powers.attest_hashes(HASHES, keys[f:], committee=committee)
+    hostile = junk(powers.attest_hashes(HASHES, keys[:1], committee=committee)[0])
+    hostile += powers.attest_hashes(HASHES[:1], keys[:f], committee=committee)
+    hostile += powers.attest_hashes(HASHES, [STRANGER_KEY], committee=committee)
+    mixed = [*hostile, *reversed(honest), *hostile]
+    _, signers = answered(powers, mixed, committee)
+    assert signers == bits(powers, *keys[f:], committee=committee)
+    assert checked(powers, [*hostile, *honest[1:]], committee)[0] == "QuorumMissing"
+
+
+def test_attack__unseated_member_among_the_signers__is_skipped(powers):
+    """On 0.3.0 the rail read the committee once: its next settlement met NotAMember for ever."""
+    gone = powers.oracles[0]
+    signed = powers.attest_hashes(HASHES, powers.oracles)
+    powers.do(powers.committee.unseat, _address(gone))
+    _, signers = answered(powers, signed)
+    assert signers == bits(powers, *powers.oracles[1:])
+
+
+def test_attack__one_signature_many_times__counts_once(powers):
+    good = powers.attest_hashes(HASHES)
+    assert checked(powers, [good[0]] * 9) == ("QuorumMissing", (1, 3))
+    assert checked(powers, [good[0], good[1], good[0]]) == ("QuorumMissing", (2, 3))
+    assert checked(powers, [good[2], good[0], good[0], good[1]]) == ("", ())
+
+
+def test_quorum__malformed_signatures__do_not_count(powers):
+    good = powers.attest_hashes(HASHES)
+    for bad in junk(good[0]):
+        assert checked(powers, [bad, *good[1:]]) == ("QuorumMissing", (2, 3)), bad.hex()
+    assert checked(powers, []) == ("QuorumMissing", (0, 3))
+
+
+def test_quorum__enough_signatures_of_one_domain__reverts(powers):
+    committee = powers.deploy_committee(powers.oracles, [1, 1, 1, 2])
+
+    def refusal(keys):
+        return checked(powers, powers.attest_hashes(HASHES, keys, committee=committee), committee)
+
+    assert refusal(powers.oracles[:3]) == ("DomainsMissing", (1, 2))
+    assert refusal(powers.oracles[1:]) == ("", ())
+
+
+def test_replay__signatures_for_another_context__move_nothing(powers):
+    twin = powers.deploy_committee(powers.oracles, DOMAINS)
     cases = {
-        "chain": contracts.attest(batch, chain_id=1),
-        "committee": contracts.attest(batch, committee=twin_committee),
-        "rail": contracts.attest(replace(batch, rail=twin_rail.address)),
-        "product": contracts.attest(replace(batch, product=twin_product.address)),
-        "claim": contracts.attest(other_claim),
-        "fewer claims": contracts.attest(contracts.batch(*batch.claims, *batch.claims)),
+        "chain": powers.attest_hashes(HASHES, chain_id=1),
+        "committee": powers.attest_hashes(HASHES, committee=twin),
+        "rail": powers.attest_hashes(HASHES, rail=powers.stranger),
+        "product": powers.attest_hashes(HASHES, product=powers.stranger),
+        "claims": powers.attest_hashes(HASHES[::-1]),
+        "fewer claims": powers.attest_hashes(HASHES[:1]),
+        "ruling": powers.ruling(HASHES[0], True),
     }
-    accepted = [name for name, signed in cases.items() if not contracts.would_settle(batch, signed)]
+    accepted = [name for name, signed in cases.items() if not checked(powers, signed)[0]]
     assert accepted == []
-    assert contracts.would_settle(batch, contracts.attest(batch)) == ""  # 1 of n, and only this
+    assert checked(powers, powers.attest_hashes(HASHES)) == ("", ())
 
 
-def test_threshold__any_size__is_n_minus_f_as_python_says(contracts):
-    members = [_address(key) for key in ORACLE_KEYS]
-    for size in range(1, len(members) + 1):
-        committee = contracts.deploy(
-            "OracleCommittee", contracts.steward, members[:size], [1] * size, 1
-        )
+def test_threshold__any_size__is_n_minus_f_as_python_says(powers):
+    for size in range(1, len(ORACLE_KEYS) + 1):
+        committee = powers.deploy_committee(ORACLE_KEYS[:size], [1] * size, 1)
         assert committee.quorum() == quorum(size)
-    empty = contracts.deploy("OracleCommittee", contracts.steward, [], [], 0)
-    assert empty.quorum() == 2**256 - 1
+    assert powers.deploy_committee([], [], 0).quorum() == 2**256 - 1
 
 
-def witness(contracts, batch, key, index=0, claim=None):
-    hashes = [claim_hash(signed) for signed in batch.claims]
-    signed_claim = claim or batch.claims[index]
-    row = (
-        signed_claim.agreement,
-        signed_claim.sequence,
-        signed_claim.first_counter,
-        signed_claim.last_counter,
-        signed_claim.evidence,
-        signed_claim.facts,
-    )
-    return (batch.product, hashes, index, row, contracts.attest(batch, [key])[0])
+# --- rulings
 
 
-def report(contracts, a, b):
-    return contracts.refusal(
-        contracts.committee.reportEquivocation, contracts.rail, a, b, sender=contracts.stranger
-    )
+def ruled(powers, signatures, excluded=0, committee=None, payment=PAYMENT, refund=True):
+    method = (committee or powers.committee).rulingQuorum
+    args = (powers.rail, payment, refund, excluded, signatures)
+    return powers.refusal_args(method, *args, sender=powers.stranger)
 
 
-def test_equivocation__two_claims_of_one_sequence__bars_for_ever(contracts, batch):
-    liar, member = contracts.oracles[0], _address(contracts.oracles[0])
-    lie = contracts.batch(contracts.claim(b"\1" * 32), replace(batch.claims[0], facts=b"other"))
-    a, b = witness(contracts, batch, liar), witness(contracts, lie, liar, index=1)
-    contracts.committee.reportEquivocation(contracts.rail, a, b, sender=contracts.stranger)
-    assert contracts.committee.memberOf(member)[2] is True
-    assert contracts.would_settle(batch, contracts.attest(batch)) == "Barred"
-    assert contracts.committee.quorum() == 3  # the threshold did not fall
-    assert contracts.would_settle(batch, contracts.attest(batch, contracts.oracles[1:])) == ""
-    contracts.committee.unseat(member, sender=contracts.steward)
-    again = contracts.refusal(contracts.committee.seat, member, 1, sender=contracts.steward)
-    assert again == "Barred"
-    assert report(contracts, a, b) == "Barred"
+def test_ruling__another_payment_rail_or_answer__moves_nothing(powers):
+    good = powers.ruling(PAYMENT, True)
+    assert ruled(powers, good) == ("", ())
+    assert ruled(powers, good, payment=HASHES[0])[0] == "QuorumMissing"
+    assert ruled(powers, good, refund=False)[0] == "QuorumMissing"
+    elsewhere = powers.ruling(PAYMENT, True, rail=powers.stranger)
+    assert ruled(powers, elsewhere)[0] == "QuorumMissing"
+    assert ruled(powers, powers.attest_hashes([PAYMENT]))[0] == "QuorumMissing"
 
 
-def test_equivocation__what_is_none__reverts(contracts, batch):
-    liar, other = contracts.oracles[:2]
-    first = batch.claims[0]
-    lie = contracts.batch(replace(first, facts=b"other"))
-    good = witness(contracts, batch, liar)
-    assert report(contracts, good, witness(contracts, lie, liar)) == ""
-    assert report(contracts, good, good) == "NotEquivocation"
-    assert report(contracts, good, witness(contracts, lie, other)) == "NotEquivocation"
-    later = contracts.batch(replace(first, sequence=2))
-    assert report(contracts, good, witness(contracts, later, liar)) == "NotEquivocation"
-    elsewhere = contracts.batch(replace(first, agreement=b"\2" * 32))
-    assert report(contracts, good, witness(contracts, elsewhere, liar)) == "NotEquivocation"
-    forged = witness(contracts, lie, liar, claim=replace(first, facts=b"never signed"))
-    assert report(contracts, good, forged) == "NotEquivocation"
-    beyond = (*good[:2], 7, *good[3:])
-    assert report(contracts, good, beyond) == "NotEquivocation"
-    outsider = ORACLE_KEYS[6]
-    a, b = witness(contracts, batch, outsider), witness(contracts, lie, outsider)
-    assert report(contracts, a, b) == "NotAMember"
-    on_two_rails = witness(contracts, replace(lie, rail=contracts.token.address), liar)
-    assert report(contracts, good, on_two_rails) == "NotEquivocation"
+def test_ruling__oracles_that_attested_the_payment__do_not_count_where_others_suffice(powers):
+    """Seven seats, and four of them came after the payment was attested by three."""
+    keys = [bytes([12]) * 31 + bytes([index + 1]) for index in range(10)]
+    committee = powers.deploy_committee(keys, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
+    attesters, others = keys[:3], keys[3:]
+    excluded = bits(powers, *attesters, committee=committee)
+
+    def refusal(signers):
+        signed = powers.ruling(PAYMENT, True, signers, committee=committee)
+        return ruled(powers, signed, excluded, committee)
+
+    assert refusal(others) == ("", ())  # seven others are the quorum of ten
+    assert refusal([*attesters, *others[:6]]) == ("QuorumMissing", (6, 7))
+    committee.silence(_address(others[0]), sender=powers.guardian)
+    assert refusal([*attesters, *others[1:]]) == ("", ())  # six others cannot be a quorum
+    assert refusal(others) == ("QuorumMissing", (6, 7))
 
 
-def test_seats__bad_ones__revert_by_name(contracts):
-    seat, member = contracts.committee.seat, _address(contracts.oracles[0])
-    steward, fresh = contracts.steward, _address(ORACLE_KEYS[6])
-    assert contracts.refusal(seat, member, 1, sender=steward) == "AlreadySeated"
-    assert contracts.refusal(seat, fresh, 0, sender=steward) == "DomainInvalid"
-    assert contracts.refusal(seat, NOBODY, 1, sender=steward) == "DomainInvalid"
-    assert contracts.refusal(contracts.committee.unseat, fresh, sender=steward) == "NotAMember"
-    contracts.committee.seat(fresh, 9, sender=steward)
-    assert (contracts.committee.seatedCount(), contracts.committee.quorum()) == (5, 4)
+def test_ruling__only_domain_of_those_who_attested__still_counts(powers):
+    """Else no ruling could ever carry a domain that the agreement requires."""
+    keys = [bytes([13]) * 31 + bytes([index + 1]) for index in range(10)]
+    committee = powers.deploy_committee(keys, [9, 1, 1, 1, 1, 2, 2, 2, 2, 2])
+    excluded = bits(powers, keys[0], committee=committee)
+    signed = powers.ruling(PAYMENT, True, keys[:7], committee=committee)
+    assert ruled(powers, signed, excluded, committee) == ("", ())
+    only = bits(powers, keys[1], committee=committee)
+    assert ruled(powers, signed, only, committee) == ("QuorumMissing", (6, 7))
+
+
+def test_compromise__quorum_for_this_registry_device_time_and_number(powers):
+    method = powers.committee.compromiseQuorum
+    good = powers.compromise(DEVICE, 5, 1)
+
+    def refusal(device=DEVICE, since=5, number=1, signed=good, sender=powers.rail):
+        return powers.refusal(method, device, since, number, signed, sender=sender)
+
+    assert refusal() == ""
+    assert {
+        refusal(device=HASHES[0]),
+        refusal(since=0),
+        refusal(number=2),
+        refusal(sender=powers.stranger),
+        refusal(signed=good[:2]),
+    } == {"QuorumMissing"}
+
+
+def test_attack__oracle_rules_both_ways__is_barred_for_ever(powers):
+    """On 0.3.0 an oracle could sign both answers and deny it."""
+    liar, other = powers.oracles[:2]
+    (refund,) = powers.ruling(PAYMENT, True, [liar])
+    (stand,) = powers.ruling(PAYMENT, False, [liar])
+    report = powers.committee.reportRulings
+
+    def refusal(a, b, payment=PAYMENT, rail=powers.rail):
+        return powers.refusal(report, rail, payment, a, b, sender=powers.stranger)
+
+    assert refusal(refund, powers.ruling(PAYMENT, False, [other])[0]) == "NotEquivocation"
+    assert refusal(refund, refund) == refusal(stand, refund) == "NotEquivocation"
+    assert refusal(refund, powers.ruling(HASHES[0], False, [liar])[0]) == "NotEquivocation"
+    assert refusal(refund, stand, rail=powers.stranger) == "NotEquivocation"
+    outside = [powers.ruling(PAYMENT, answer, [STRANGER_KEY])[0] for answer in (True, False)]
+    assert refusal(*outside) == "NotAMember"
+    receipt = report(powers.rail, PAYMENT, refund, stand, sender=powers.stranger)
+    (log,) = receipt.events
+    assert (log.event_name, log.member) == ("MemberBarredForRulings", _address(liar))
+    assert bytes(log.payment) == PAYMENT
+    assert powers.committee.memberOf(_address(liar)).barred is True
+    assert ruled(powers, powers.ruling(PAYMENT, True)) == ("QuorumMissing", (2, 3))
+    assert ruled(powers, powers.ruling(PAYMENT, True, powers.oracles)) == ("", ())
+    assert refusal(refund, stand) == "Barred"
+
+
+# --- equivocation about claims
+
+
+def claim(agreement=DEVICE, sequence=1, facts=b"facts"):
+    return Claim(agreement, sequence, 1, 9, Web3.keccak(text="evidence"), facts)
+
+
+def witness(powers, claims, key, index=0, shown=None):
+    hashes = [claim_hash(signed) for signed in claims]
+    it = shown or claims[index]
+    fields = (it.agreement, it.sequence, it.first_counter, it.last_counter, it.evidence, it.facts)
+    return (powers.payer, hashes, index, fields, powers.attest_hashes(hashes, [key])[0])
+
+
+def report(powers, a, b):
+    method = powers.committee.reportEquivocation
+    return powers.refusal(method, powers.rail, a, b, sender=powers.stranger)
+
+
+def test_equivocation__two_claims_of_one_sequence__bars_for_ever(powers):
+    liar, member = powers.oracles[0], _address(powers.oracles[0])
+    a = witness(powers, [claim()], liar)
+    b = witness(powers, [claim(b"\1" * 32), claim(facts=b"other")], liar, index=1)
+    powers.committee.reportEquivocation(powers.rail, a, b, sender=powers.stranger)
+    assert powers.committee.memberOf(member).barred is True
+    assert checked(powers, powers.attest_hashes(HASHES)) == ("QuorumMissing", (2, 3))
+    assert checked(powers, powers.attest_hashes(HASHES, powers.oracles)) == ("", ())
+    assert powers.committee.quorum() == 3  # the threshold did not fall
+    powers.do(powers.committee.unseat, member)
+    assert powers.after_delay(powers.committee.seat, member, 1) == "Barred"
+    assert report(powers, a, b) == "Barred"
+
+
+def test_equivocation__what_is_none__reverts(powers):
+    liar, other = powers.oracles[:2]
+    good, lie = witness(powers, [claim()], liar), [claim(facts=b"other")]
+    assert report(powers, good, witness(powers, lie, liar)) == ""
+    assert report(powers, good, good) == "NotEquivocation"
+    assert report(powers, good, witness(powers, lie, other)) == "NotEquivocation"
+    next_one = witness(powers, [claim(sequence=2, facts=b"other")], liar)
+    assert report(powers, good, next_one) == "NotEquivocation"
+    unlisted = witness(powers, [claim()], liar, shown=lie[0])
+    assert report(powers, good, unlisted) == "NotEquivocation"
+    beyond = (*good[:2], 1, *good[3:])
+    assert report(powers, beyond, witness(powers, lie, liar)) == "NotEquivocation"
+    outside = [witness(powers, batch, STRANGER_KEY) for batch in ([claim()], lie)]
+    assert report(powers, *outside) == "NotAMember"
+
+
+# --- seats
+
+
+def test_seats__leaving_and_rejoining__keeps_the_index_and_follows_the_threshold(powers):
+    committee, member = powers.committee, _address(powers.oracles[0])
+    fresh = _address(ORACLE_KEYS[5])
+    index = committee.memberOf(member).index
+    powers.do(committee.unseat, member)
+    assert (committee.seatedCount(), committee.quorum()) == (3, 3)
+    assert powers.after_delay(committee.unseat, member) == "NotAMember"
+    powers.do(committee.seat, fresh, 2)
+    powers.do(committee.seat, member, 3)
+    assert (committee.seatedCount(), committee.quorum()) == (5, 4)
+    assert committee.memberOf(member)[:2] == (3, True) and committee.memberOf(member).index == index
+    assert committee.memberCount() == 5 and committee.memberAt(4) == fresh
+    assert powers.after_delay(committee.seat, member, 3) == "AlreadySeated"
+    for invalid in (("0x" + "00" * 20, 1), (_address(STRANGER_KEY), 0)):
+        assert powers.after_delay(committee.seat, *invalid) == "DomainInvalid"
+
+
+def test_silence__by_the_guardian__counts_in_n_until_seated_again(powers):
+    committee, member = powers.committee, _address(powers.oracles[0])
+    for other in (powers.stranger, powers.steward, powers.minter):
+        assert powers.refusal(committee.silence, member, sender=other) == "NotInRole"
+    (log,) = committee.silence(member, sender=powers.guardian).events
+    assert (log.event_name, log.member) == ("MemberSilenced", member)
+    assert committee.quorum() == 3
+    assert checked(powers, powers.attest_hashes(HASHES)) == ("QuorumMissing", (2, 3))
+    assert checked(powers, powers.attest_hashes(HASHES, powers.oracles[1:])) == ("", ())
+    powers.do(committee.seat, member, 1)
+    assert checked(powers, powers.attest_hashes(HASHES)) == ("", ())
+    assert committee.seatedCount() == 4
+
+
+def test_attack__guardian_silences_all_members__cannot_go_below_a_quorum(powers):
+    """A stolen guardian key would stop every settlement for ever; a pause at least ends."""
+    committee = powers.committee
+    first, second, third, _ = (_address(key) for key in powers.oracles)
+    powers.committee.silence(first, sender=powers.guardian)
+    again = powers.refusal_args(committee.silence, second, sender=powers.guardian)
+    assert again == ("TooManySilent", (2, 3))
+    assert powers.refusal(committee.silence, first, sender=powers.guardian) == "AlreadySilent"
+    stranger = powers.refusal(committee.silence, _address(STRANGER_KEY), sender=powers.guardian)
+    assert stranger == "NotAMember"
+    two_domains = powers.deploy_committee(powers.oracles, [1, 1, 1, 2])
+    only = _address(powers.oracles[3])
+    last = powers.refusal(two_domains.silence, only, sender=powers.guardian)
+    assert last == "TooManySilent"  # the other three are of one domain
+    assert powers.refusal(two_domains.silence, third, sender=powers.guardian) == ""
+
+
+def test_constructor__lists_or_members_that_do_not_fit__refused(powers):
+    members = [_address(key) for key in powers.oracles]
+
+    def refusal(members, domains):
+        return powers.creation_refusal("OracleCommittee", powers.access, members, domains, 2)
+
+    assert refusal(members, [1, 2, 3]) == "MembersMismatch"
+    assert refusal([members[0], members[0]], [1, 2]) == "AlreadySeated"
+    many = [f"0x{index:040x}" for index in range(1, 218)]
+    assert refusal(many[:216], [1] * 216) == ""
+    assert refusal(many, [1] * 217) == "TooManyMembers"
+
+
+def test_waiting__a_scheduled_seat__is_not_a_seat(powers):
+    fresh = _address(ORACLE_KEYS[5])
+    powers.schedule(powers.committee.seat, fresh, 2)
+    powers.wait(3 * DAY)
+    assert powers.committee.memberOf(fresh).seated is False and powers.committee.quorum() == 3

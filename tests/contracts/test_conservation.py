@@ -74,6 +74,8 @@ class RandomRun:
         for log in receipt.events:
             if log.event_name == "DebtPaid":
                 self.paid(bytes(log.agreement), log.amount)
+            if log.event_name == "DebtCancelled":
+                self.cancelled(bytes(log.agreement), log.amount)
         return True
 
     def paid(self, agreement: bytes, amount: int) -> None:
@@ -81,6 +83,11 @@ class RandomRun:
         self.debts[0][1] -= amount
         if not self.debts[0][1]:
             self.debts.pop(0)
+
+    def cancelled(self, agreement: bytes, amount: int) -> None:
+        (debt,) = [debt for debt in self.debts if debt[0] == agreement]
+        debt[1] -= amount
+        self.debts = [debt for debt in self.debts if debt[1]]
 
     def mint(self) -> bool:
         amount, contracts = self.dice.randrange(1, 9 * EURO), self.contracts
@@ -128,16 +135,24 @@ class RandomRun:
                 self.open_payments.append((settlement, index))
                 self.times.add(settlement.outcomes[index][5])
             elif amount < 0:
-                self.debts.append([settlement.batch.claims[index].agreement, -amount])
+                self.owe(settlement.batch.claims[index].agreement, -amount)
                 self.done["debt"] = self.done.get("debt", 0) + 1
         return any(settlement.amounts)
+
+    def owe(self, agreement: bytes, amount: int) -> None:
+        """One debt for each agreement, as old as its oldest part."""
+        for debt in self.debts:
+            if debt[0] == agreement:
+                debt[1] += amount
+                return
+        self.debts.append([agreement, amount])
 
     def dispute(self) -> bool:
         if not self.open_payments:
             return False
         settlement, index = self.dice.choice(self.open_payments[-4:])  # older ones are out of time
         if self.send(
-            self.contracts.rail.dispute, *settlement.dispute(index), sender=self.contracts.payer
+            self.contracts.disputes.dispute, *settlement.dispute(index), sender=self.contracts.payer
         ):
             self.disputed.append(settlement.outcomes[index][0])
             return True
@@ -151,14 +166,14 @@ class RandomRun:
         how = self.dice.choice(["concede", "retract", "rule"])
         if how == "rule":
             return self.send(
-                contracts.rail.rule,
+                contracts.disputes.rule,
                 payment,
                 refund,
                 contracts.ruling(payment, refund),
                 sender=contracts.stranger,
             )
         sender = contracts.payee if how == "concede" else contracts.payer
-        return self.send(getattr(contracts.rail, how), payment, sender=sender)
+        return self.send(getattr(contracts.disputes, how), payment, sender=sender)
 
     def release(self) -> bool:
         due = [time for time in self.times if time <= self.contracts.now]
@@ -191,7 +206,9 @@ class RandomRun:
 
     def account(self) -> bool:
         account = self.dice.choice([ACCOUNT, NONE])
-        return self.send(self.contracts.rail.setPayoutAccount, account, sender=self.contracts.payee)
+        return self.send(
+            self.contracts.rail.setPayoutAccount, account, 0, sender=self.contracts.payee
+        )
 
     def reclaim(self) -> bool:
         rail, agreement = self.contracts.rail, self.agreements[-1]
@@ -202,7 +219,10 @@ class RandomRun:
         """Compute the sums again from every account, wallet and payment, and compare."""
         contracts = self.contracts
         wallets = sum(
-            map(contracts.token.balanceOf, (contracts.payer, contracts.payee, contracts.stranger))
+            map(
+                contracts.token.balanceOf,
+                (contracts.payer, contracts.payee, contracts.stranger, contracts.disputes),
+            )
         )
         redeemed = self.minted - contracts.token.totalSupply()
         escrow, pending, withdrawable, frozen, by_rail, owed = contracts.rail.totals()

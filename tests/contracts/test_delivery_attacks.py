@@ -177,10 +177,7 @@ def test_bad_claim__among_good_ones__stops_none_of_them(recipient):
         product.encode_facts(_delivered(bad, received=101)),
         b"\xff" * 480,
     ]
-    quotes = [
-        (c.agreement, recipient.device, 2**47, False, raw)
-        for c, raw in zip((good, bad, bad), facts, strict=True)
-    ]
+    quotes = [quoted(c, raw) for c, raw in zip((good, bad, bad), facts, strict=True)]
     answers = recipient.delivery.fork.ask(
         recipient.delivery.contract, "price", quotes, sender=recipient.delivery.rail
     )

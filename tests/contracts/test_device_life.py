@@ -111,7 +111,7 @@ def test_expired__device__opens_no_agreement(contracts):
     contracts.enrol(NEW, DeviceSigner.p256(41), expires_at=contracts.now + 10 * DAY)
     contracts.wait(10 * DAY)
     mandate = contracts.mandate(device=NEW)
-    call = [mandate.as_tuple(), contracts.consent(mandate)]
+    call = [mandate.as_tuple(), contracts.signed(mandate)]
     refusal = contracts.refusal(contracts.rail.open, *call, sender=contracts.payer)
     assert refusal == "DeviceNotActive"
 

@@ -125,7 +125,7 @@ def rotated(alone, numbers, spacing=6 * HOUR, old=None):
 
 
 def test_attack__key_rotated_again_and_again__is_refused_and_the_error_names_the_time(alone):
-    """On 0.3.0 the holder of a key rotated it as often as gas allowed, and each claim paid for it."""
+    """On 0.3.0 a key was rotated as often as gas allowed, and each claim paid for all of it."""
     registry = alone.registry
     assert registry.nextRotation(DEVICE) == 0
     times = rotated(alone, range(200, 204), spacing=HOUR)

@@ -16,6 +16,7 @@ settle
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 
 import pytest
@@ -51,7 +52,7 @@ def test_settle__batch_of_five__nets_per_payee_and_leaves_the_root_of_python(con
     claims = [contracts.claim(agreement, kwh=3) for agreement in contracts.agreements(5)]
     settlement = contracts.settle(*claims)
     assert settlement.root == merkle.root(settlement.leaves)
-    assert contracts.rail.settledAt(settlement.root) == contracts.now
+    assert contracts.rail.settledAt(settlement.root)[0] == contracts.now
     assert contracts.rail.pending(contracts.payee, settlement.release_at) == 5 * 3 * PRICE
     assert settlement.number == 1 == contracts.rail.settlements()
 
@@ -98,19 +99,20 @@ def test_settle__zero_agreement__is_unsorted_not_a_hole(contracts):
 
 
 def test_settle__after_the_expiry__refuses_expired(contracts):
-    contracts.wait(91 * DAY)
-    assert contracts.settle(contracts.claim()).named == ["Expired"]
+    contracts.wait(90 * DAY)
+    assert contracts.settle(contracts.claim()).named == ["None"]  # within the grace
+    contracts.wait(DAY)
+    assert contracts.settle(contracts.claim(sequence=2)).named == ["Expired"]
 
 
 def test_settle__after_the_reclaim__refuses_not_live(contracts):
-    contracts.wait(91 * DAY)
+    contracts.wait(92 * DAY)
     contracts.rail.reclaim(contracts.agreement, sender=contracts.payer)
     assert contracts.settle(contracts.claim()).named == ["NotLive"]
 
 
 def test_settle__product_of_another_agreement__refuses_wrong_product(contracts):
-    rogue = contracts.deploy("RogueProduct")
-    contracts.rail.allowProduct(rogue, True, sender=contracts.steward)
+    rogue = contracts.allow(contracts.deploy("RogueProduct"))
     batch = contracts.batch(contracts.claim(), product=rogue)
     receipt = contracts.rail.settle(
         arguments(batch), contracts.attest(batch), sender=contracts.stranger
@@ -185,13 +187,40 @@ def test_settle__empty_or_too_large__reverts_by_name(contracts):
     assert contracts.would_settle(big, contracts.attest(big)) == "BatchTooLarge"
 
 
+def test_attack__refused_only_batch__moves_nothing(contracts):
+    """On 0.3.0 a batch of refused claims alone moved `settledAt` and used up a number."""
+    before = contracts.rail.settlements()
+    settlement = contracts.settle(contracts.claim(sequence=5))
+    assert (settlement.named, settlement.number) == (["SequenceUnexpected"], 0)
+    assert contracts.rail.settledAt(settlement.root) == (0, 0)
+    assert contracts.rail.settlements() == before
+
+
+def test_settle__who_attested__is_kept_with_the_root(contracts):
+    settlement = contracts.settle(contracts.claim())
+    at, signers = contracts.rail.settledAt(settlement.root)
+    assert at == contracts.now
+    assert sorted(contracts.committee.memberAt(bit) for bit in range(4) if signers >> bit & 1) == (
+        sorted(member for member, _ in _members(contracts)[:3])
+    )
+
+
+def test_attack__facts_until_the_end_of_time__are_refused(contracts):
+    """On 0.3.0 facts "until 2^40-1" beat the fuse and ended the agreement for all later ones."""
+    begin = contracts.now0 - DAY
+    for end in (contracts.now + 2 * HOUR, (1 << 32) - 1):
+        row = facts(0, 40 * KWH, begin, end)
+        assert contracts.settle(contracts.claim(facts=row)).named == ["product 12"]  # TimeAhead
+    assert contracts.settle(contracts.claim()).named == ["None"]
+
+
 def test_settle__product_never_listed__reverts(contracts):
     batch = contracts.batch(contracts.claim(), product=contracts.stranger)
     assert contracts.would_settle(batch, contracts.attest(batch)) == "ProductNotAllowed"
 
 
 def test_settle__product_no_longer_allowed__still_settles_its_agreements(contracts):
-    contracts.rail.allowProduct(contracts.product, False, sender=contracts.steward)
+    contracts.rail.disallowProduct(contracts.product, sender=contracts.guardian)
     assert contracts.settle(contracts.claim()).named == ["None"]
 
 
@@ -217,8 +246,7 @@ def test_settle__product_calls_back_into_the_rail__reverts(contracts):
 
 
 def _rogue(contracts):
-    rogue = contracts.deploy("RogueProduct")
-    contracts.rail.allowProduct(rogue, True, sender=contracts.steward)
+    rogue = contracts.allow(contracts.deploy("RogueProduct"))
     (contracts.rogue_agreement,) = contracts.agreements(1, product=rogue.address)
     return rogue
 
@@ -233,7 +261,17 @@ def test_settle__tiny_readings__charge_what_one_large_reading_would(contracts):
     assert paid == at * PRICE // KWH
 
 
-NOW = 1_800_000_000
+NOW = HOUR  # seconds from two days before the test's clock
+
+
+def shifted(row: bytes, by: int) -> bytes:
+    """Return facts with both times moved on; what is no facts stays as it is."""
+    if len(row) < 10 or row[0] != 3:
+        return row
+    begin, end = struct.unpack(">ii", row[2:10])
+    return row[:2] + struct.pack(">II", begin + by, end + by) + row[10:]
+
+
 STARTED = terms(continuous=True, start=5 * KWH)
 
 
@@ -257,6 +295,7 @@ STARTED = terms(continuous=True, start=5 * KWH)
     ],
 )
 def test_metered_energy__facts__are_priced_or_refused_by_name(contracts, agreed, row, answer):
+    row = shifted(row, contracts.now0 - 2 * DAY)
     (mine,) = contracts.agreements(1, terms=agreed)
     settlement = contracts.settle(contracts.claim(mine, facts=row))
     code = settlement.refusals[0]
@@ -266,16 +305,17 @@ def test_metered_energy__facts__are_priced_or_refused_by_name(contracts, agreed,
 
 def test_metered_energy__second_claim__must_not_run_back_nor_leave_a_gap(contracts):
     (mine,) = contracts.agreements(1, terms=STARTED)
-    contracts.settle(contracts.claim(mine, 1, facts=facts(5 * KWH, 6 * KWH, NOW, NOW + HOUR)))
+    begin = contracts.now0 - DAY
+    contracts.settle(contracts.claim(mine, 1, facts=facts(5 * KWH, 6 * KWH, begin, begin + HOUR)))
     cases = {
-        "TimeBackwards": facts(6 * KWH, 7 * KWH, NOW + HOUR - 1, NOW + 2 * HOUR),
-        "RegisterBackwards": facts(5 * KWH, 7 * KWH, NOW + HOUR, NOW + 2 * HOUR),
-        "RegisterDiscontinuous": facts(6 * KWH + 1, 7 * KWH, NOW + HOUR, NOW + 2 * HOUR),
+        "TimeBackwards": facts(6 * KWH, 7 * KWH, begin + HOUR - 1, begin + 2 * HOUR),
+        "RegisterBackwards": facts(5 * KWH, 7 * KWH, begin + HOUR, begin + 2 * HOUR),
+        "RegisterDiscontinuous": facts(6 * KWH + 1, 7 * KWH, begin + HOUR, begin + 2 * HOUR),
     }
     for name, row in cases.items():
         settlement = contracts.settle(contracts.claim(mine, 2, facts=row))
         assert contracts.product.refusalName(settlement.refusals[0] - 100) == name
-    last = facts(6 * KWH, 7 * KWH, NOW + HOUR, NOW + 2 * HOUR)
+    last = facts(6 * KWH, 7 * KWH, begin + HOUR, begin + 2 * HOUR)
     assert contracts.settle(contracts.claim(mine, 2, facts=last)).named == ["None"]
 
 
@@ -284,10 +324,8 @@ def test_metered_energy__bad_terms__cannot_be_agreed(contracts, raw):
     device = b"\7" * 32
     contracts.enrol(device, contracts.key.p256(99))
     mandate = contracts.mandate(device=device, terms=raw)
-    signature = contracts.consent(mandate)
-    refusal = contracts.refusal(
-        contracts.rail.open, mandate.as_tuple(), signature, sender=contracts.stranger
-    )
+    opening = contracts.opening(mandate)
+    refusal = contracts.refusal(contracts.rail.open, *opening, sender=contracts.stranger)
     assert refusal == "TermsMalformed"
 
 
@@ -299,7 +337,9 @@ def test_metered_energy__called_by_another_than_the_rail__refuses(contracts):
         contracts.payer,
         contracts.stranger,
     ):
-        refusal = contracts.refusal(contracts.product.open, DEVICE, DEVICE, terms(), sender=sender)
+        refusal = contracts.refusal(
+            contracts.product.open, DEVICE, DEVICE, 0, terms(), sender=sender
+        )
         assert refusal == "NotTheRail"
         assert contracts.refusal(contracts.product.price, [], sender=sender) == "NotTheRail"
 

@@ -13,6 +13,7 @@ from eth_abi import encode
 from web3 import Web3
 
 from orchestrator.edges.chain.ethereum import Account
+from services.testnet import CHAIN_ID
 from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, NONE
 
 KINDS = {
@@ -81,6 +82,7 @@ def test_token__facts__are_those_of_the_design(contracts):
 
 
 def test_redeem__whole_cents__burns_and_orders(contracts):
+    """On 0.3.0 an order's id repeated on a second chain with the same token address."""
     contracts.mint(2 * EURO)
     receipts = [
         contracts.token.redeem(contracts.payee, ACCOUNT, EURO, sender=contracts.payer)
@@ -89,8 +91,9 @@ def test_redeem__whole_cents__burns_and_orders(contracts):
     orders = [
         next(log for log in receipt.events if log.event_name == "Redeemed") for receipt in receipts
     ]
+    token = contracts.token.address
     expected = [
-        bytes(Web3.keccak(encode(["address", "uint256"], [contracts.token.address, number])))
+        bytes(Web3.keccak(encode(["uint256", "address", "uint256"], [CHAIN_ID, token, number])))
         for number in (1, 2)
     ]
     assert [bytes(order.order) for order in orders] == expected
@@ -149,7 +152,7 @@ def test_transfer_with_authorization__other_context_time_or_value__reverts(contr
 
     name = "TransferWithAuthorization"
     assert refusal(values(), signed(contracts, name, values())) == ""
-    other = contracts.deploy("EuroToken", contracts.minter)
+    other = contracts.deploy("EuroToken", contracts.access)
     invalid = "ERC3009InvalidSignature"
     assert refusal(values(), signed(contracts, name, values(), chain_id=1)) == invalid
     assert refusal(values(), signed(contracts, name, values(), contract=other)) == invalid

@@ -48,9 +48,8 @@ def quoted(settlement):
 
 def open_refusal(contracts, **changes):
     mandate = contracts.mandate(**changes)
-    signature = contracts.consent(mandate)
     return contracts.refusal(
-        contracts.rail.open, mandate.as_tuple(), signature, sender=contracts.stranger
+        contracts.rail.open, *contracts.opening(mandate), sender=contracts.stranger
     )
 
 
@@ -58,12 +57,11 @@ def test_quote__of_every_claim__names_the_agreement_s_device_and_limit(contracts
     plain, device = product(0), b"\x0d" * 32
     contracts.enrol(device, contracts.key.p256(89))
     mandate = contracts.mandate(product=plain.address, device=device, cap=3 * EURO)
-    receipt = contracts.rail.open(
-        mandate.as_tuple(), contracts.consent(mandate), sender=contracts.payer
-    )
+    receipt = contracts.rail.open(*contracts.opening(mandate), sender=contracts.payer)
     (opened,) = [log for log in receipt.events if log.event_name == "Opened"]
     mine = mandate.agreement_id()
     assert (bytes(opened.agreement), bytes(opened.device)) == (mine, device)
+    assert opened.start == mandate.start
     contracts.mint(9 * EURO, mine)
     settlement = contracts.settle(row(contracts, mine, 1, 11, 11), product=plain)
     assert quoted(settlement) == (device, 3 * EURO, False)
@@ -122,7 +120,7 @@ def test_shared__one_device__serves_several_agreements_and_holds_none(contracts,
         *[row(contracts, agreement, 1, 11, 11) for agreement in (first, second)], product=plain
     )
     assert settlement.named == ["None", "None"]
-    contracts.wait(91 * DAY)
+    contracts.wait(92 * DAY)
     contracts.rail.reclaim(first, sender=contracts.payer)
     assert bytes(contracts.rail.agreementOf(DEVICE)) == contracts.agreement
 
@@ -155,7 +153,7 @@ def test_any_payee__claims_of_one_agreement__pay_the_payee_that_the_product_name
         product=plain,
     )
     assert [outcome[2] for outcome in settlement.outcomes] == [contracts.payee, contracts.owner]
-    assert contracts.rail.settledAt(settlement.root) == contracts.now
+    assert contracts.rail.settledAt(settlement.root)[0] == contracts.now
     contracts.wait(1)
     again = contracts.settle(
         row(contracts, mine[0], 2, 12, 12, 3 * EURO, contracts.owner), product=plain
@@ -178,14 +176,13 @@ def test_any_payee__dispute__ends_by_and_for_the_payee_of_the_claim(contracts, p
     settlement = contracts.settle(
         row(contracts, mine, 1, 11, 11, EURO, contracts.owner), product=plain
     )
-    rail, payment = contracts.rail, settlement.outcomes[0][0]
-    rail.dispute(*settlement.dispute(), sender=contracts.payer)
+    rail, disputes, payment = contracts.rail, contracts.disputes, contracts.dispute(settlement)
     assert tuple(rail.frozen(payment))[1:] == (EURO, contracts.owner)
-    assert contracts.refusal(rail.concede, payment, sender=contracts.payee) == "NotParty"
+    assert contracts.refusal(disputes.concede, payment, sender=contracts.payee) == "NotParty"
     if how == "concede":
-        rail.concede(payment, sender=contracts.owner)
+        disputes.concede(payment, sender=contracts.owner)
     else:
-        rail.retract(payment, sender=contracts.payer)
+        disputes.retract(payment, sender=contracts.payer)
     assert rail.withdrawable(contracts.owner) == (EURO if how == "retract" else 0)
     assert rail.agreementState(mine)[2] == (9 if how == "retract" else 10) * EURO
     contracts.assert_conserved()
@@ -194,7 +191,8 @@ def test_any_payee__dispute__ends_by_and_for_the_payee_of_the_claim(contracts, p
 def test_any_payee__debt__is_owed_by_the_payee_of_that_claim(contracts, product):
     plain = product(ANY_PAYEE)
     (mine,) = contracts.agreements(1, product=plain.address, payee=NOBODY)
-    contracts.settle(row(contracts, mine, 1, 11, 11, -EURO, contracts.owner), product=plain)
+    contracts.settle(row(contracts, mine, 1, 11, 11, EURO, contracts.payee), product=plain)
+    contracts.settle(row(contracts, mine, 2, 12, 12, -EURO, contracts.owner), product=plain)
     assert (contracts.rail.owed(contracts.owner), contracts.rail.owed(contracts.payee)) == (EURO, 0)
 
 
@@ -225,10 +223,9 @@ def test_refused_claim__with_any_payee__is_refused_and_pays_nobody(contracts, pr
 
 
 def test_traits__changed_after_the_listing__are_not_read_again(contracts):
-    shifty = contracts.deploy("ShiftyProduct")
-    contracts.rail.allowProduct(shifty, True, sender=contracts.steward)
+    shifty = contracts.allow(contracts.deploy("ShiftyProduct"))
     shifty.become(ANY_PAYEE | SHARED, sender=contracts.stranger)
-    contracts.rail.allowProduct(shifty, True, sender=contracts.steward)
+    contracts.rail.allowProduct(shifty, sender=contracts.steward)
     assert open_refusal(contracts, product=shifty.address, payee=NOBODY) == "PayeeMissing"
     assert open_refusal(contracts, product=shifty.address) == "DeviceHasAgreement"
 

@@ -20,16 +20,12 @@ from web3 import Web3
 from device_adapters.protocols.voucher.typed import digest_of
 from orchestrator import products
 from orchestrator.products.wearable_voucher import product
-from tests.support.contracts.voucher_contract import EURO, VoucherAnswer, VoucherContract
+from orchestrator.products.wearable_voucher.abi import VoucherStart
+from tests.support.contracts.voucher_contract import EURO, VoucherAnswer
 
 CASES = json.loads(
     (Path(products.__file__).parent / "wearable_voucher" / "cases.json").read_text()
 )["prices"]
-
-
-@pytest.fixture(scope="module")
-def voucher_contract(fork):
-    return VoucherContract(fork)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
@@ -65,13 +61,20 @@ def test_terms__malformed_or_for_another_contract__do_not_open(voucher_contract)
             for name in ("per_tap", "offline_taps", "offline_amount", "max_age")
         ),
     ]
+    start = good.contract, 1, 1
+    last = raw(good._replace(starts=(VoucherStart(*start),)))
+    wrong += [last[:-1], last[:-64] + bytes(32) + last[-32:], last + last[-96:]]
     for terms in wrong:
-        opening = bytes(32), bytes(32), terms
+        opening = bytes(32), bytes(32), 1, terms
         error = voucher_contract.fork.refusal(
             voucher_contract.contract, "open", *opening, sender=voucher_contract.rail
         )
         assert error == "TermsMalformed", terms.hex()
-    for function, arguments in (("open", (bytes(32), bytes(32), raw(good))), ("price", ([],))):
+    for function, arguments in (
+        ("open", (bytes(32), bytes(32), 1, raw(good))),
+        ("price", ([],)),
+        ("refunded", (bytes(32), 1)),
+    ):
         error = voucher_contract.fork.refusal(
             voucher_contract.contract, function, *arguments, sender=voucher_contract.owner
         )
@@ -100,8 +103,11 @@ def test_facts__malformed__are_refused_and_change_nothing(voucher_contract):
 def test_digest__of_the_contract__is_that_of_the_protocol(voucher_contract):
     band = voucher_contract.wearable()
     voucher = band.voucher("A", 5 * EURO, 2, 7, 10)
-    digest = voucher_contract.fork.ask(voucher_contract.contract, "digestOf", checksummed(voucher))
-    assert bytes(digest) == digest_of(voucher_contract.domain, voucher)
+    for contract in (voucher_contract.contract.address, voucher_contract.owner):
+        call = "digestOf", contract, checksummed(voucher)
+        digest = voucher_contract.fork.ask(voucher_contract.contract, *call)
+        domain = voucher_contract.domain._replace(contract=contract.lower())
+        assert bytes(digest) == digest_of(domain, voucher)
 
 
 def test_names__of_refusals_and_traits__are_the_products(voucher_contract):
@@ -109,6 +115,7 @@ def test_names__of_refusals_and_traits__are_the_products(voucher_contract):
         assert voucher_contract.fork.ask(voucher_contract.contract, "refusalName", number) == name
     assert voucher_contract.fork.ask(voucher_contract.contract, "traits") == 1 | 4
     assert voucher_contract.fork.ask(voucher_contract.contract, "name") == product.NAME
+    assert voucher_contract.fork.ask(voucher_contract.contract, "version") == 2
 
 
 def checksummed(voucher):

@@ -220,7 +220,7 @@ class ProductStory:
             get_type_hints(_kind(self.product.encode_facts)),
         )
         if isinstance(wanted, list):
-            wanted = dict(zip(hints, wanted, strict=True))
+            wanted = dict(zip(hints, wanted, strict=False))
         values = {name: getattr(facts, name) for name in wanted}
         assert values == {name: _value(hints[name], value) for name, value in wanted.items()}
         assert all(

@@ -8,6 +8,7 @@ from orchestrator.core.identity import rotation_digest
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import ChainCall, send_and_wait
 from orchestrator.edges.store import Store
@@ -27,6 +28,7 @@ STATUSES = {
     5: ClaimReason.KEY_EXPIRED,
 }
 DAY = 86_400
+OWNER = 30  # index of the development account that owns the devices
 
 
 class RegistryOnChain:
@@ -37,7 +39,8 @@ class RegistryOnChain:
         self.store = Store(folder / "rail.sqlite3")
         self.registrar = self.chain.sender(self.store, REGISTRAR)
         senders = {"registrar": self.registrar, "sender": self.chain.sender(self.store, 12)}
-        self.agreement_ops = AgreementOps(senders, self.chain.now, lambda: None)
+        self.owner = keystore.development_account(OWNER)
+        self.agreement_ops = AgreementOps(senders, self.chain.now, lambda: None, self._key_of)
         self.known = deployed(self.chain.deployment.addresses)
         self.reader = Registry(self.chain.client, self.known)
         self.numbers = iter(range(1, 1_000))
@@ -47,8 +50,11 @@ class RegistryOnChain:
             self.folder / name, name, DeviceKind.CHARGE_POINT, None, self.chain.now()
         )
 
-    def enrolment(self, device: SimulatedMeter, owner: str = "0x" + "11" * 20) -> Enrolment:
-        at = self.chain.deployment
+    def _key_of(self, address: str) -> LocalAccount | None:
+        return self.owner if address == self.owner.address else None
+
+    def enrolment(self, device: SimulatedMeter, owner: str = "") -> Enrolment:
+        owner, at = owner or self.owner.address, self.chain.deployment
         digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], device.name, owner)
         return Enrolment(device.name, device.public, owner, *device.sign_digest(digest))
 

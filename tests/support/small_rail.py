@@ -102,7 +102,8 @@ class SmallRail:
             role: Sender(self.store, self.chain, keystore.load(keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        self.agreement_ops = AgreementOps(senders, lambda: self.clock, self.mine)
+        parties = keystore.keys_of(keys / "parties")
+        self.agreement_ops = AgreementOps(senders, lambda: self.clock, self.mine, parties)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
         self.iban = new_iban(1)
         self.bank = SimulatedBank(

@@ -48,17 +48,19 @@ library Spending {
         return second < first + coolOff && coolOff != 0;
     }
 
-    /// @dev What the day's limit leaves for a voucher, token minor units.
-    function room(State memory state, Vouchers.Terms memory terms, Vouchers.Voucher memory voucher)
-        internal
-        pure
-        returns (uint256 amount)
-    {
+    /// @dev What the day's limit leaves for a voucher, token minor units. One tap was made on the
+    /// voucher's own day; of more, all but the last may be of the days before.
+    function room(
+        State memory state,
+        Vouchers.Terms memory terms,
+        Vouchers.Voucher memory voucher,
+        uint256 taps
+    ) internal pure returns (uint256 amount) {
         uint256 limit = uint256(terms.perDay);
+        if (isNewer(state, voucher) && taps == 1 && _daysPassed(state, voucher) != 0) return limit;
         uint256 most = limit * _daysOf(terms.maxAge);
-        amount = isNewer(state, voucher)
-            ? _less(limit * (_daysPassed(state, voucher) + 1), state.today)
-            : uint256(state.carried) + _less(limit, state.today);
+        amount = _less(limit, state.today);
+        amount += isNewer(state, voucher) ? limit * _daysPassed(state, voucher) : state.carried;
         if (amount > most) amount = most;
     }
 
@@ -67,10 +69,11 @@ library Spending {
         State memory state,
         Vouchers.Terms memory terms,
         Vouchers.Voucher memory voucher,
+        uint256 taps,
         uint256 amount
     ) internal pure {
         state.paid += uint48(amount);
-        _useDays(state, terms, voucher, amount);
+        _useDays(state, terms, voucher, taps, amount);
         if (!isNewer(state, voucher)) return;
         state.counter = voucher.counter;
         if (voucher.signedAt > state.signedAt) state.signedAt = voucher.signedAt;
@@ -89,27 +92,41 @@ library Spending {
         State memory state,
         Vouchers.Terms memory terms,
         Vouchers.Voucher memory voucher,
+        uint256 taps,
         uint256 amount
     ) private pure {
         bool newDay = isNewer(state, voucher) && _daysPassed(state, voucher) != 0;
         if (terms.perDay == 0) {
             if (newDay) state.today = 0;
-        } else if (!isNewer(state, voucher)) {
-            uint256 ofEarlierDays = amount < state.carried ? amount : state.carried;
+        } else if (newDay) {
+            _beginDay(state, terms, voucher, taps, amount);
+        } else {
+            uint256 ofEarlierDays = isNewer(state, voucher) ? 0 : state.carried;
+            if (ofEarlierDays > amount) ofEarlierDays = amount;
             state.carried -= uint48(ofEarlierDays);
             state.today += uint48(amount - ofEarlierDays);
-        } else if (!newDay) {
-            state.today += uint48(amount);
-        } else {
-            uint256 limit = uint256(terms.perDay);
-            uint256 left = room(state, terms, voucher) - amount;
-            uint256 leftToday = left < limit ? left : limit;
-            uint256 carried = uint256(state.carried) + left - leftToday;
-            uint256 most = limit * (_daysOf(terms.maxAge) - 1);
-            if (most > type(uint48).max) most = type(uint48).max;
-            state.today = uint48(limit - leftToday);
-            state.carried = uint48(carried < most ? carried : most);
         }
+    }
+
+    /// @dev Several taps use the days before first, so that what the day still allows is never less
+    /// than what an honest wearable may still spend on it.
+    function _beginDay(
+        State memory state,
+        Vouchers.Terms memory terms,
+        Vouchers.Voucher memory voucher,
+        uint256 taps,
+        uint256 amount
+    ) private pure {
+        uint256 limit = uint256(terms.perDay);
+        uint256 most = limit * (_daysOf(terms.maxAge) - 1);
+        uint256 before = room(state, terms, voucher, 0) - limit; // of the days before this one
+        uint256 ofEarlierDays = taps == 1 ? 0 : amount;
+        if (ofEarlierDays > before) ofEarlierDays = before;
+        before = before + state.carried - ofEarlierDays;
+        if (before > most) before = most;
+        if (before > type(uint48).max) before = type(uint48).max;
+        state.carried = uint48(before);
+        state.today = uint48(amount - ofEarlierDays);
     }
 
     /// @dev Days of signing between the last paid voucher and a newer one.

@@ -92,7 +92,8 @@ def attestation(case: Case) -> str:
     seats = _seats(case)
     batch = case.bundle["batch"]
     chain = case.bundle["chain"]
-    digest = batch_digest(_batch(case), chain["id"], chain["committee"])
+    version = str(case.bundle["mandate"]["version"])  # committee and rail are of one release
+    digest = batch_digest(_batch(case), chain["id"], chain["committee"], version)
     case.signers = [
         recover(digest, unhex(signature, "an oracle's signature", 65)).lower()
         for signature in batch["signatures"]

@@ -25,7 +25,8 @@ _STATES = {
     "DeviceResumed": "",
     "DeviceRevoked": "retired",
 }
-_LIFE = (*_KEYS, *_STATES, "CompromiseDeclared", "GatewayAssigned")
+_STOLEN = ("CompromiseDeclared", "CompromiseRuled")
+_LIFE = (*_KEYS, *_STATES, *_STOLEN, "GatewayAssigned")
 _KEYLESS = "without a key of its own"
 # the words of `key_at` as the rules of records have them
 _REASONS = {
@@ -145,9 +146,9 @@ def key_at(history: History, at: int) -> DeviceKey | str:
     """Return the key valid at `at` (Unix seconds), or why there is none, as the registry does."""
     key, barred, ends = None, "not enrolled yet", 0
     started = False
+    if (stolen := _stolen_since(history)) and at >= stolen:
+        return "compromised"
     for name, arguments in history:
-        if name == "CompromiseDeclared" and at >= arguments[1]:
-            return "compromised"
         if arguments[-1] > at:
             continue
         if name in _KEYS:
@@ -160,6 +161,17 @@ def key_at(history: History, at: int) -> DeviceKey | str:
     if barred or key is None:
         return barred or _KEYLESS
     return "expired" if ends and at >= ends else key
+
+
+def _stolen_since(history: History) -> int:
+    """Return since when the key is stolen; 0: never. A ruling replaces what came before it."""
+    since = 0
+    for name, arguments in history:
+        if name == "CompromiseDeclared":
+            since = min(since, arguments[1]) if since else arguments[1]
+        elif name == "CompromiseRuled":
+            since = arguments[1]
+    return since
 
 
 def gateway_at(history: History, at: int) -> bytes | None:

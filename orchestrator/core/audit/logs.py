@@ -23,6 +23,7 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "DeviceResumed": (("bytes32",), ("uint40",)),
     "DeviceRevoked": (("bytes32",), ("uint40",)),
     "CompromiseDeclared": (("bytes32",), ("uint40", "uint40")),
+    "CompromiseRuled": (("bytes32",), ("uint40", "uint256", "uint40")),
     "GatewayAssigned": (("bytes32", "bytes32"), ("address", "uint40", "uint40", "uint40")),
     "MemberSeated": (("address",), ("uint8", "uint256")),
     "MemberUnseated": (("address",), ("uint256",)),

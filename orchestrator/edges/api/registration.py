@@ -66,7 +66,9 @@ def save_party(parts: Parts, caller: Operator, body: PartyRequest) -> PartyView:
 def mandate(parts: Parts, caller: Submitter, body: MandateRequest) -> MandateView:
     """Return the EIP-712 document of the terms. Nothing is stored or sent."""
     _own(caller, body.device)
-    request = body.model_dump() | {"cap_micro": int(body.cap_micro)}
+    request = body.model_dump() | {
+        name: int(getattr(body, name)) for name in ("cap_micro", "bond_micro")
+    }
     return MandateView(**parts.registration.mandate(request))
 
 

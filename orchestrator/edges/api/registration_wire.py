@@ -124,6 +124,9 @@ class MandateRequest(BaseModel):
         window_s=86_400,
         first_counter=0,
         required_domain=0,
+        start=0,
+        bond_micro="10000000",
+        settle_after="records=10,minutes=60",
     )
     device: Name
     product: Name
@@ -136,6 +139,13 @@ class MandateRequest(BaseModel):
     window_s: int = Field(86_400, ge=0, lt=2**32, description="dispute window, seconds")
     first_counter: int = Field(0, ge=0, lt=2**40, description="of the last record before it")
     required_domain: int = Field(0, ge=0, le=255, description="a domain that must sign; 0: any")
+    start: int = Field(0, ge=0, lt=2**32, description="Unix seconds; 0: the opening")
+    bond_micro: str = Field(
+        "10000000", pattern="^[1-9][0-9]{0,8}$", description="what a dispute costs, micro-euro"
+    )
+    settle_after: str = Field(
+        "", max_length=100, description="records=N,minutes=N,amount=EURO,session,day; else at once"
+    )
 
 
 class AgreementAnswer(BaseModel):
@@ -151,6 +161,14 @@ class AgreementAnswer(BaseModel):
     pay_to: str = Field(description="IBAN; pay with the funding reference")
 
 
+class OwnerConsentView(BaseModel):
+    """The consent of a device's owner, as the EIP-712 document that its wallet shows and signs."""
+
+    model_config = example(owner=_ADDRESS, typed_data={"primaryType": "Consent", "message": {}})
+    owner: str
+    typed_data: dict[str, Any]
+
+
 class MandateView(AgreementAnswer):
     """A mandate as the EIP-712 document that the payer's wallet shows and signs."""
 
@@ -159,17 +177,26 @@ class MandateView(AgreementAnswer):
         funding_reference="RF18539007547034",
         pay_to="DE89370400440532013000",
         typed_data={"primaryType": "Mandate", "message": {}},
+        consent={"owner": _ADDRESS, "typed_data": {"primaryType": "Consent", "message": {}}},
     )
     typed_data: dict[str, Any]
+    consent: OwnerConsentView | None = Field(
+        description="what the device's owner signs; null where no consent is needed"
+    )
 
 
 class AgreementRequest(BaseModel):
     """A signed mandate: `message` of the typed data, and the payer's signature."""
 
     model_config = example(
-        device="cp-0001", product="metered_energy", mandate={"payer": _ADDRESS}, signature="0x1b"
+        device="cp-0001",
+        product="metered_energy",
+        mandate={"payer": _ADDRESS},
+        signature="0x1b",
+        consent="0x1b",
     )
     device: Name
     product: Name
     mandate: dict[str, str | int]
     signature: str = Field(max_length=2_000, description="65 bytes, hex; ERC-1271 may be longer")
+    consent: str = Field("", max_length=2_000, description="the device owner's signature, hex")

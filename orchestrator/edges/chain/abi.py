@@ -31,6 +31,11 @@ FORMER_ARGUMENTS = {
     ),
     "PayoutAccountSet": (("payee", "address", True), ("account", "bytes32", False)),
     "PauseSet": (("paused", "bool", False),),
+    "DisputeEnded": (
+        ("payment", "bytes32", True),
+        ("refunded", "bool", False),
+        ("amount", "uint48", False),
+    ),
 }
 _KEPT_LOGS = 4_096  # decoded logs in memory: far more than the blocks hold that are read again
 _PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}

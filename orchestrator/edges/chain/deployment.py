@@ -18,7 +18,7 @@ from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment_check import check_deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import write_private
-from orchestrator.edges.chain.plan import DeploymentPlan, Role, refuse_unsafe
+from orchestrator.edges.chain.plan import RAIL_PARTS, DeploymentPlan, Role, refuse_unsafe
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
@@ -295,9 +295,10 @@ def _receipt(web3: Web3, digest: str) -> Any:
 def _finish(run: DeploymentRun, plan: DeploymentPlan) -> Deployment:
     if "deployment" not in run.journal:
         blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
-        rail = _contract(run, "PaymentRail")
-        addresses = {**run.addresses, "Disputes": rail.functions.disputes().call()}
-        blocks["Disputes"] = blocks["PaymentRail"]  # the rail's constructor made it
+        rail, addresses = _contract(run, "PaymentRail"), dict(run.addresses)
+        for name, function in RAIL_PARTS.items():
+            addresses[name] = rail.functions[function]().call()
+            blocks[name] = blocks["PaymentRail"]  # the rail's constructor made it
         deployment = Deployment(
             run.journal["chain_id"],
             run.journal["genesis"],

@@ -32,7 +32,9 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
         "disputes": "Disputes",
+        "consents": "Consents",
     },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
     "Disputes": {
         "access": "RailAccess",
         "rail": "PaymentRail",
@@ -40,6 +42,7 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
     },
+    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.edges.chain.client import Chain
+from orchestrator.core.ruling import Member, RulingRules
+from orchestrator.edges.chain.client import Call, Chain
 
 CONTRACT = "Disputes"
 _NOBODY = "0x" + "00" * 20
@@ -65,3 +66,34 @@ def disputed_since(chain: Chain, above: int, head: int) -> list[tuple[bytes, int
         ]
         first = last + 1
     return disputed
+
+
+def ruling_rules(chain: Chain, state: DisputeState) -> RulingRules:
+    """Return what a ruling on an open dispute needs of the committee now.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    committee = "OracleCommittee"
+    members = []
+    for index in range(chain.view(committee, "memberCount")):
+        address = chain.view(committee, "memberAt", index)
+        domain, seated, barred, silenced, bit = chain.view(committee, "memberOf", address)
+        members.append(Member(address, domain, bit, seated and not barred and not silenced))
+    return RulingRules(
+        members,
+        chain.view(committee, "quorum"),
+        chain.view(committee, "minDomains"),
+        state.required_domain,
+        state.signers,
+    )
+
+
+def dispute_end_call(function: str, payment: str) -> Call:
+    """Return Disputes.concede, retract or expire of a payment (0x-hex)."""
+    return Call(CONTRACT, function, (bytes.fromhex(payment[2:]),))
+
+
+def rule_call(payment: str, refund: bool, signatures: list[bytes]) -> Call:
+    """Return Disputes.rule of a payment (0x-hex)."""
+    return Call(CONTRACT, "rule", (bytes.fromhex(payment[2:]), refund, signatures))

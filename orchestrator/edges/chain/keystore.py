@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -151,6 +152,18 @@ def _following(name: str) -> str:
 def next_address(folder: Path, name: str) -> str | None:
     """Return the address of the key that was made to follow a key; None if none was made."""
     return address(folder, _following(name))
+
+
+def keys_of(folder: Path) -> Callable[[str], LocalAccount | None]:
+    """Return a function: address -> its account, where a keystore of the folder holds it."""
+
+    def key_of(wanted: str) -> LocalAccount | None:
+        for name in names(folder):
+            if (address(folder, name) or "").lower() == wanted.lower():
+                return load(folder, name)
+        return None
+
+    return key_of
 
 
 def names(folder: Path) -> list[str]:

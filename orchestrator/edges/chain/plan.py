@@ -13,6 +13,7 @@ from orchestrator.edges.chain.keystore import LOCAL_CHAIN, development_account
 from orchestrator.errors import Halt
 
 FIRST_CONTRACTS = ("RailAccess", "OracleCommittee", "DeviceRegistry", "EuroToken", "PaymentRail")
+RAIL_PARTS = {"Disputes": "disputes", "Consents": "consents"}  # made by the rail -> its function
 LAST_CONTRACTS = ("OfficerRegistry",)
 HOUR_S = 3_600
 DEFAULT_DELAY_S = 48 * HOUR_S

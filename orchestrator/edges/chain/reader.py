@@ -24,6 +24,7 @@ LOGS = {
         "DeviceResumed",
         "DeviceRevoked",
         "CompromiseDeclared",
+        "CompromiseRuled",
         "GatewayAssigned",
     ),
     "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
@@ -329,6 +330,8 @@ def _with(history: DeviceHistory, log: DecodedLog) -> DeviceHistory:
     elif log.name == "CompromiseDeclared":
         since, earlier = log.args["since"], history.compromised_since
         later.compromised_since = since if earlier is None else min(since, earlier)
+    elif log.name == "CompromiseRuled":  # replaces what was declared; 0 takes it back
+        later.compromised_since = log.args["since"] or None
     elif log.name == "GatewayAssigned":
         since, until = log.args["since"], log.args["until"]
         if not later.states:  # an unknown device: it is enrolled without a key

@@ -199,6 +199,15 @@ def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
     session.add(row)
 
 
+def payment_at(session: Session, agreement: str, sequence: int) -> PaymentRow | None:
+    """Return the payment that was made for a claim of an agreement."""
+    return session.exec(
+        select(PaymentRow).where(
+            PaymentRow.agreement_id == agreement, PaymentRow.sequence == sequence
+        )
+    ).first()
+
+
 def consent(
     session: Session, device_id: str, product_address: str, agreement: str
 ) -> OwnerConsentRow | None:
@@ -270,7 +279,8 @@ def compromised(session: Session) -> dict[str, int]:
 def ended(session: Session, now: int, since: int = 0) -> list[str]:
     """Return the ids of agreements past end and grace that may have money in escrow.
 
-    A pause of the rail may have moved their end on chain. They are those that are not reclaimed yet, and those into which money came back since.
+    A pause of the rail may have moved their end on chain. They are those that are not reclaimed
+    yet, and those into which money came back since.
 
     Args:
         session: A session of the store.

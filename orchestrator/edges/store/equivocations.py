@@ -18,11 +18,14 @@ from orchestrator.edges.store.tables import (
     ChainSendRow,
     EquivocationRow,
     OracleSignatureRow,
+    PaymentRow,
     SignedBatchRow,
     SignedClaimRow,
 )
 
 __all__ = ["EquivocationRow"]
+
+RULINGS = "rulings"  # first_digest of both rulings on one payment; second_digest: the payment
 
 _CHUNK = 400
 # (oracle, payment id, claim hash): who vouched for what, whichever batch it stood in
@@ -164,6 +167,29 @@ def note(
             for equivocation, first, second in equivocations
         ],
     )
+
+
+def note_rulings(session: Session, oracles: Sequence[str], payment: PaymentRow, now: int) -> None:
+    """Store that oracles signed both rulings on a payment; their signatures are stored rulings.
+
+    Args:
+        session: A write session.
+        oracles: Their addresses.
+        payment: The disputed payment.
+        now: Unix seconds.
+    """
+    rows = [
+        EquivocationRow(
+            oracle=oracle,
+            agreement_id=payment.agreement_id,
+            sequence=payment.sequence,
+            first_digest=RULINGS,
+            second_digest=payment.payment_id,
+            found_at=now,
+        )
+        for oracle in oracles
+    ]
+    add_new(session, rows)
 
 
 def proof(session: Session, row: EquivocationRow) -> tuple[Attested, Attested]:

@@ -248,6 +248,11 @@ def matured(session: Session, payee: str, now: int) -> Sequence[PaymentRow]:
     return _posted(session, payee, *waiting)
 
 
+def unreleased(session: Session, payee: str, now: int) -> Sequence[PaymentRow]:
+    """Return a payee's posted payments whose dispute window is over, and that nobody released."""
+    return _posted(session, payee, PaymentRow.release_tx.is_(None), PaymentRow.release_at < now)
+
+
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
     """Return the payee of a payment: the one that the claim names, or else the agreement's."""
     return row.payee or agreement.payee

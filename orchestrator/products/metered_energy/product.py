@@ -14,24 +14,35 @@ from typing import Any
 
 from device_adapters.types import STREAM_BIT, Assurance, Curve, Event, Signed
 from orchestrator.products.metered_energy.abi import (
+    BandStep,
+    DatedPrice,
     EnergyFacts,
     EnergyTerms,
     ReadingKind,
+    TariffBand,
     decode_facts,
     decode_terms,
     encode_facts,
     encode_terms,
     older_terms,
 )
+from orchestrator.products.metered_energy.gaps import open_gaps
 from orchestrator.products.metered_energy.pricing import (
     REFUSALS,
     EnergyState,
     advance,
     open,
     price,
+    refund,
 )
 from orchestrator.products.metered_energy.stream import KIND, admit, complete, derive
-from orchestrator.products.metered_energy.text import TERMS, format_facts, format_terms, parse_terms
+from orchestrator.products.metered_energy.text import (
+    TERMS,
+    format_facts,
+    format_price,
+    format_terms,
+    parse_terms,
+)
 
 __all__ = [
     "CONTRACT",
@@ -40,10 +51,13 @@ __all__ = [
     "NAME",
     "REFUSALS",
     "TERMS",
+    "BandStep",
+    "DatedPrice",
     "EnergyFacts",
     "EnergyState",
     "EnergyTerms",
     "ReadingKind",
+    "TariffBand",
     "admit",
     "advance",
     "case_event",
@@ -54,13 +68,16 @@ __all__ = [
     "encode_facts",
     "encode_terms",
     "format_facts",
+    "format_price",
     "format_terms",
     "older_terms",
     "open",
+    "open_gaps",
     "parse_terms",
     "payee",
     "price",
     "proof_of_conflict",
+    "refund",
     "subject",
 ]
 

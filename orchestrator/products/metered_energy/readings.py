@@ -15,6 +15,7 @@ from device_adapters.registers import Register, choose, parse
 from device_adapters.types import STREAM_BIT, Event
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import EnergyTerms
+from orchestrator.products.metered_energy.register import band_of, total_of
 
 BEGIN = sessions.BEGIN
 CLOSES = sessions.CLOSING
@@ -93,6 +94,16 @@ def usable_readings(
     return items[:last]
 
 
+def comparable(
+    terms: EnergyTerms, previous: Event, session: Sequence[Event]
+) -> Sequence[MeterReading]:
+    """Return the readings that the next record's are compared with."""
+    for count in range(len(session), 0, -1):
+        if items := usable_readings(session[count - 1], terms, session[: count - 1]):
+            return items
+    return usable_readings(previous, terms) or readings(previous, terms)
+
+
 def judge(records: Sequence[sessions.Facts], terms: EnergyTerms) -> sessions.SessionVerdict:
     """Return the verdict of the rule that auditor and rail share."""
     return sessions.judge(records, terms.direction, terms.rollover_at)
@@ -130,11 +141,12 @@ def register_refusal(event: Event, terms: EnergyTerms) -> Refusal:
     """Return why a record has no reading of a register that the terms charge."""
     codes = {code for entry in event.facts["readings"] if (code := parse(entry["obis"]))}
     names = ", ".join(sorted(code.text for code in codes)) or "none"
-    wanted = [code for code in codes if code.direction is terms.direction]
+    wanted = [code for code in codes if _is_of_band(code, terms)]
     if not wanted:
+        band = f" of tariff band {terms.band}" if terms.band else ""
         return (
             ClaimReason.KIND_NOT_PRICED,
-            f"no reading of an {terms.direction} register, which the terms charge: {names}",
+            f"no reading of an {terms.direction} register{band}, which the terms charge: {names}",
         )
     if len(wanted) == 1 or all(code.per_session for code in wanted):
         return (
@@ -145,6 +157,30 @@ def register_refusal(event: Event, terms: EnergyTerms) -> Refusal:
         ClaimReason.NOT_BILLABLE,
         f"{sessions.BillingReason.REGISTERS_MIXED}: {names} count alike",
     )
+
+
+def bands_refusal(terms: EnergyTerms, event: Event) -> Refusal | None:
+    """Return why a record cannot be charged by tariff bands, or None; None without bands.
+
+    All bands are one claim: their registers are read at the same times, outside sessions.
+    """
+    if not terms.band:
+        return None
+    if has_error(event.facts):
+        return (
+            ClaimReason.NOT_BILLABLE,
+            "a reading of a tariff register after an error of the meter",
+        )
+    lists = [readings(event, band) for band in terms.by_band()]
+    for band, items in zip(terms.by_band(), lists, strict=True):
+        if not items:
+            return register_refusal(event, band)
+        if any(item.tx for item in items):
+            return ClaimReason.NOT_BILLABLE, "a tariff register within a session"
+    read = [[(item.seconds, item.status) for item in items] for items in lists]
+    if any(times != read[0] for times in read):
+        return ClaimReason.INCOMPLETE, "the tariff registers were not read at the same times"
+    return None
 
 
 def shape_refusal(
@@ -200,8 +236,17 @@ def _base_refusal(
 def _billed(entries: Iterable[Any], terms: EnergyTerms) -> Register | None:
     """Return the register that is charged; continuous terms need one that runs on."""
     codes = (code for entry in entries if (code := parse(entry["obis"])))
-    taken = (code for code in codes if not (terms.continuous and _of_session(code, terms)))
-    return choose(taken, terms.direction)
+    taken = {
+        total_of(code): code
+        for code in codes
+        if band_of(code) == terms.band and not (terms.continuous and _of_session(code, terms))
+    }
+    chosen = choose(taken, terms.direction)
+    return taken[chosen] if chosen else None
+
+
+def _is_of_band(code: Register, terms: EnergyTerms) -> bool:
+    return band_of(code) == terms.band and total_of(code).direction is terms.direction
 
 
 def _of_session(code: Register, terms: EnergyTerms) -> bool:

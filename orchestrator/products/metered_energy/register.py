@@ -1,9 +1,11 @@
-"""Arithmetic of a meter's register: its rise, the price of energy, the limit of a fuse.
+"""Arithmetic of a meter's register: its rise, its tariff band, the limit of a fuse.
 
-Registers and energy are mWh, prices token minor units per kWh, times seconds: all integers.
+Registers and energy are mWh, times seconds: all integers.
 """
 
 from __future__ import annotations
+
+from device_adapters.registers import Register
 
 GRACE_SECONDS = 60  # meters stamp whole minutes
 MWH_PER_KWH = 1_000_000
@@ -22,9 +24,14 @@ def register_rise(start: int, end: int, rollover_at: int) -> int:
     return rise + rollover_at if rise < 0 else rise
 
 
-def price_of(energy_total: int, price_per_kwh: int) -> int:
-    """Return the price of a running total of mWh, rounded down in the payer's favour."""
-    return energy_total * price_per_kwh // MWH_PER_KWH
+def band_of(register: Register) -> int:
+    """Return the tariff band of a register: group E of its OBIS code, 0 for the total."""
+    return register.code[4]
+
+
+def total_of(register: Register) -> Register:
+    """Return the register that counts the same in all tariff bands together."""
+    return Register(register.code[:4] + b"\0" + register.code[5:])
 
 
 def fits_fuse(energy: int, seconds: int, fuse_watts: int) -> bool:

@@ -6,13 +6,12 @@ counts once for each run that can be claimed by itself, never once per reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 from device_adapters.types import Event, Rejected
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import (
-    EnergyFacts,
+    BandStep,
     EnergyTerms,
     ReadingKind,
     decode_terms,
@@ -23,6 +22,8 @@ from orchestrator.products.metered_energy.readings import (
     CLOSES,
     MeterReading,
     Refusal,
+    bands_refusal,
+    comparable,
     has_error,
     judge,
     last_actual,
@@ -33,22 +34,10 @@ from orchestrator.products.metered_energy.readings import (
     stands_alone,
     usable_readings,
 )
-from orchestrator.products.metered_energy.register import GRACE_SECONDS, fits_fuse, register_rise
+from orchestrator.products.metered_energy.register import GRACE_SECONDS, fits_fuse
+from orchestrator.products.metered_energy.runs import all_fit, is_repriced, rise_to, runs_by_band
 
 KIND = "meter.reading"
-
-
-class MeterRun(NamedTuple):
-    """A run so far: its facts, the rise of the register (mWh), and what ends it.
-
-    in_session: a session is open. closed: a session of a register that begins with each ended, and
-    so does the claim.
-    """
-
-    facts: EnergyFacts
-    rise: int
-    in_session: bool
-    closed: bool
 
 
 def admit(
@@ -64,15 +53,23 @@ def admit(
     energy_terms = decode_terms(terms)
     if event.kind != KIND or not event.facts["readings"]:
         return ClaimReason.KIND_NOT_PRICED, f"{event.kind} without a reading of a billable register"
-    if refusal := _assurance_refusal(energy_terms, event):
+    if refusal := _assurance_refusal(energy_terms, event) or bands_refusal(energy_terms, event):
         return refusal
+    if previous and not earlier and previous.counter + 1 == event.counter:
+        earlier = (previous,)
+    refusals = (_refusal(band, previous, event, earlier) for band in energy_terms.by_band())
+    return next(filter(None, refusals), None) or _together_refusal(energy_terms, previous, event)
+
+
+def _refusal(
+    energy_terms: EnergyTerms, previous: Event | None, event: Event, earlier: Sequence[Event]
+) -> Refusal | None:
+    """Return why the readings of one band may not follow those before, or None."""
     items = readings(event, energy_terms)
     if not items:
         return register_refusal(event, energy_terms)
-    if previous and not earlier and previous.counter + 1 == event.counter:
-        earlier = (previous,)
     session = opened_by(earlier, energy_terms)
-    before_items = _comparable(energy_terms, previous, session) if previous else []
+    before_items = comparable(energy_terms, previous, session) if previous else []
     before, in_session = last_actual(before_items) if before_items else None, bool(session)
     if items[0].tx == BEGIN:
         session = []  # the one before it was never closed
@@ -91,15 +88,23 @@ def admit(
 def complete(terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
     """Return the length of the longest leading run that can be one claim; 0: none yet.
 
-    The run ends with no session open and fits the fuse. A record that ends in an estimate or a new
-    meter is a run of its own: the contract remembers the last actual reading that a claim ended
-    with, and counts from there. So is a session of a register that begins with it.
+    The run ends with no session open, fits the fuse and counts at one price: that of its begin, to
+    the end of the first record (or session) that reaches over the date of another. A record that
+    ends in an estimate or a new meter is a run of its own: the contract remembers the last actual
+    reading that a claim ended with, and counts from there. So is a session of a register that
+    begins with it.
     """
     energy_terms = decode_terms(terms)
-    done = 0
-    for count, run in enumerate(_runs(energy_terms, anchor, events), start=1):
-        alone = stands_alone(readings(events[count - 1], energy_terms))
-        if (alone and count > 1) or not (run.in_session or _fits(energy_terms, run)):
+    bands = energy_terms.by_band()
+    done, before = 0, None
+    for count, runs in enumerate(runs_by_band(bands, anchor, events), start=1):
+        run = runs[0]
+        items = readings(events[count - 1], bands[0])
+        alone = stands_alone(items)
+        if before and not before.in_session and is_repriced(energy_terms, before, items):
+            break
+        before = run
+        if (alone and count > 1) or not (run.in_session or all_fit(bands, runs)):
             break
         if not run.in_session:
             done = count
@@ -125,9 +130,16 @@ def derive(
     for event in events:  # also the auditor asks, who has no `admit` before it
         if refusal := _assurance_refusal(energy_terms, event):
             raise Rejected(*refusal)
-    *_, run = _runs(energy_terms, anchor, events)
-    facts = run.facts._replace(kind=ReadingKind.LATE) if late else run.facts
+    *_, runs = runs_by_band(energy_terms.by_band(), anchor, events)
+    facts = runs[0].facts._replace(
+        more_bands=tuple(
+            BandStep(more.register, more.from_register, more.to_register, more.energy)
+            for more in (run.facts for run in runs[1:])
+        ),
+        version=energy_terms.version,
+    )
     if late:
+        facts = facts._replace(kind=ReadingKind.LATE)
         items = [item for event in events for item in readings(event, energy_terms)]
         if energy_terms.continuous or not all(item.tx for item in items):
             raise Rejected(
@@ -136,7 +148,7 @@ def derive(
         if any(item.per_session for item in items):
             detail = "its register begins with each session: nothing bounds what comes late"
             raise Rejected(ClaimReason.TOO_LATE, detail)
-    return encode_facts(facts if energy_terms.version > 1 else facts._replace(register=0))
+    return encode_facts(facts)
 
 
 def _assurance_refusal(terms: EnergyTerms, event: Event) -> Refusal | None:
@@ -147,16 +159,6 @@ def _assurance_refusal(terms: EnergyTerms, event: Event) -> Refusal | None:
         ClaimReason.ASSURANCE_TOO_LOW,
         f"a {event.assurance} stands for it, and the terms take at least a {terms.least_assurance}",
     )
-
-
-def _comparable(
-    terms: EnergyTerms, previous: Event, session: Sequence[Event]
-) -> Sequence[MeterReading]:
-    """Return the readings that the next record's are compared with."""
-    for count in range(len(session), 0, -1):
-        if items := usable_readings(session[count - 1], terms, session[: count - 1]):
-            return items
-    return usable_readings(previous, terms) or readings(previous, terms)
 
 
 def _register_refusal(
@@ -216,9 +218,9 @@ def _session_refusal(terms: EnergyTerms, session: Sequence[Event], event: Event)
 
 
 def _range_refusal(terms: EnergyTerms, items: Sequence[MeterReading]) -> Refusal | None:
-    end = terms.rollover_at or 1 << 64
+    end, times = terms.rollover_at or 1 << 64, 1 << (32 if terms.version > 2 else 40)
     for reading in items:
-        if not 0 <= reading.register < end or not 0 < reading.seconds < 1 << 40:
+        if not 0 <= reading.register < end or not 0 < reading.seconds < times:
             return (
                 ClaimReason.IMPLAUSIBLE_READING,
                 f"{reading.register} mWh at {reading.seconds} s after 1970 is more than the "
@@ -249,12 +251,13 @@ def _order_refusal(
     """Return how register or clock run backwards, or None."""
     floor = before.register if before else terms.start_register
     begins = reading.exchanged or (reading.per_session and reading.tx == BEGIN)
-    if not begins and _rise(terms, floor, reading) < 0:
+    if not begins and rise_to(terms, floor, reading) < 0:
         return ClaimReason.REGISTER_BACKWARDS, f"{reading.register} mWh after {floor} mWh"
-    if before and reading.seconds < before.seconds:
+    earliest = before.seconds if before else terms.started_at
+    if reading.seconds < earliest:
         return (
             ClaimReason.TIME_BACKWARDS,
-            f"{reading.seconds} s after {before.seconds} s since 1970",
+            f"{reading.seconds} s after {earliest} s since 1970",
         )
     return None
 
@@ -272,10 +275,11 @@ def _fuse_refusal(
     if before:
         floor, seconds = before.register, reading.seconds - before.seconds
     elif terms.continuous and terms.start_register:
-        floor, seconds = terms.start_register, 0
+        floor = terms.start_register
+        seconds = reading.seconds - terms.started_at if terms.started_at else 0
     else:
         return None
-    energy = _rise(terms, floor, reading)
+    energy = rise_to(terms, floor, reading)
     # the contract grants the minute once per claim, so it is granted here only to the step that
     # begins a possible claim: the step to a record, or, where only sessions count, the step after B
     opening = before is not None and before.tx == BEGIN and not terms.continuous and index <= 1
@@ -289,81 +293,18 @@ def _fuse_refusal(
     return ClaimReason.IMPLAUSIBLE_READING, detail
 
 
-def _fits(terms: EnergyTerms, run: MeterRun) -> bool:
-    """Return whether the contract, which sees only both ends of a run, takes it as one claim."""
-    facts, used = run.facts, run.rise if terms.continuous else run.facts.energy
-    between = facts.to_register - facts.from_register
-    if not run.closed:
-        between = register_rise(facts.from_register, facts.to_register, terms.rollover_at)
-    if facts.kind != ReadingKind.EXCHANGED and (
-        used > between or (terms.continuous and used != between)
-    ):
-        return False  # the register rolled over more than once
-    seconds = facts.to_time - facts.from_time + GRACE_SECONDS
-    return fits_fuse(used, seconds, terms.fuse_watts)
+def _together_refusal(terms: EnergyTerms, previous: Event | None, event: Event) -> Refusal | None:
+    """Return why all bands together are more than the fuse allows, or None.
 
-
-def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> Iterator[MeterRun]:
-    """Yield the run so far after each event."""
-    earlier = _comparable(terms, anchor, ()) if anchor else []
-    before = last_actual(earlier) if earlier else None
-    ahead = _step(terms, before, earlier[-1]) if before else 0
-    start = begin = None
-    session: list[Event] = []
-    rise = 0
-    for event in events:
-        items, closed = readings(event, terms), False
-        if items[0].tx == BEGIN:
-            session = []
-        for reading in usable_readings(event, terms, session):
-            if start is None:
-                start = _start(terms, before, reading)
-                before = start if terms.continuous else before
-                rise = ahead if reading.exchanged else 0  # no last reading: the estimate stands
-            if reading.tx == BEGIN:
-                begin = reading  # a session that was never closed is not charged
-                if reading.per_session or (start.code and reading.code != start.code):
-                    start = reading
-            if terms.continuous or not reading.tx:
-                rise += _step(terms, before, reading) if before else 0
-            before = reading
-        session.append(event)
-        if items[-1].tx in CLOSES:
-            if begin and before and not terms.continuous:
-                rise += _step(terms, begin, before)
-            closed, begin, session = items[0].per_session, None, []
-        assert start and before, "an event has at least one reading"
-        facts = EnergyFacts(
-            start.register,
-            before.register,
-            rise - ahead,
-            start.seconds,
-            before.seconds,
-            _kind(before),
-            (start.code or before.code or items[-1].code).number,
-        )
-        yield MeterRun(facts, rise, begin is not None, closed)
-
-
-def _step(terms: EnergyTerms, before: MeterReading, reading: MeterReading) -> int:
-    return 0 if reading.exchanged else _rise(terms, before.register, reading)
-
-
-def _rise(terms: EnergyTerms, floor: int, reading: MeterReading) -> int:
-    """Return the rise to a reading; a register that begins with each session never rolls over."""
-    return register_rise(floor, reading.register, 0 if reading.per_session else terms.rollover_at)
-
-
-def _kind(last: MeterReading) -> ReadingKind:
-    if last.exchanged:
-        return ReadingKind.EXCHANGED
-    return ReadingKind.ESTIMATED if last.estimated else ReadingKind.ACTUAL
-
-
-def _start(terms: EnergyTerms, before: MeterReading | None, first: MeterReading) -> MeterReading:
-    """Return the start of a run: its anchor or, where only sessions count, the session's begin."""
-    if first.tx and not terms.continuous:
-        return first
-    if before is None and terms.start_register and (terms.continuous or first.exchanged):
-        return MeterReading("", terms.start_register, first.seconds)
-    return before or first
+    A record outside sessions can always be a claim of its own, with the minute of grace.
+    """
+    bands = terms.by_band()
+    if len(bands) == 1:
+        return None
+    (runs,) = runs_by_band(bands, previous, [event])
+    if all_fit(bands, runs):
+        return None
+    energy = sum(run.rise for run in runs)
+    seconds = runs[0].facts.to_time - runs[0].facts.from_time
+    detail = f"{energy} mWh of all bands in {seconds} s is more than {terms.fuse_watts} W can be"
+    return ClaimReason.IMPLAUSIBLE_READING, detail

@@ -67,6 +67,8 @@ REFUSALS = {  # as ProofOfDelivery.refusalName has them
     5: "DeviceNotActive",
     6: "SignatureUsed",
     7: "SignatureInvalid",
+    8: "TimeBackwards",
+    9: "TimeAhead",
 }
 
 

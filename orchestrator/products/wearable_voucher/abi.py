@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,11 +12,23 @@ from oracles.types import ClaimReason
 from orchestrator.products.struct_codec import StructCodec
 
 
+class VoucherStart(NamedTuple):
+    """What a payee was paid for a wearable's taps by a contract that the present one cannot ask.
+
+    payee: checksummed address. paid: token minor units, above zero. taps: for how many taps.
+    """
+
+    payee: str
+    paid: int
+    taps: int
+
+
 class VoucherTerms(NamedTuple):
     """Terms of an agreement: amounts in token minor units (6 decimals), times in seconds.
 
-    contract: checksummed address. per_day 0: no limit per day. classes: up to four ISO 18245
-    codes (`uint16[4]`, zeros last); none: any class.
+    contract: checksummed address that the wearable signs for. per_day 0: no limit per day.
+    classes: up to four ISO 18245 codes (`uint16[4]`, zeros last); none: any class. starts: only
+    for a wearable's first agreement, in rising order of payees.
     """
 
     chain_id: int
@@ -27,6 +40,7 @@ class VoucherTerms(NamedTuple):
     offline_taps: int
     offline_amount: int
     max_age: int
+    starts: tuple[VoucherStart, ...] = ()
 
 
 class VoucherFacts(NamedTuple):
@@ -66,6 +80,8 @@ _TERMS = StructCodec(
         "max_age": "uint24",
     }
 )
+_START = StructCodec({"payee": _ADDRESS, "paid": "uint48", "taps": "uint32"})
+_TERMS_BYTES, _START_BYTES = 12 * 32, 3 * 32
 _FACTS = StructCodec(
     {
         "payee": _ADDRESS,
@@ -92,20 +108,39 @@ def encode_terms(terms: VoucherTerms) -> bytes:
     slots = classes + (0,) * (MAX_CLASSES - len(classes))
     head = (terms.chain_id, int(terms.contract, 16), terms.per_tap, terms.per_day)
     _check_bound("chain_id", terms.chain_id, _END_OF_CHAIN_ID)
-    return _TERMS.encode((*head, *slots, *terms[5:]))
+    _check_starts(terms.starts)
+    starts = (_START.encode((int(start.payee, 16), *start[1:])) for start in terms.starts)
+    return _TERMS.encode((*head, *slots, *terms[5:-1])) + b"".join(starts)
 
 
 @lru_cache(maxsize=4096)
 def decode_terms(raw: bytes) -> VoucherTerms:
     """Return the terms; Rejected (FACTS_MALFORMED) where the contract would not accept them."""
-    values = _TERMS.decode(raw)
+    values, starts = _TERMS.decode(raw[:_TERMS_BYTES]), _decode_starts(raw[_TERMS_BYTES:])
     contract, classes = _address(values[1]), tuple(filter(None, values[4:8]))
-    terms = VoucherTerms(values[0], contract, *values[2:4], classes, *values[8:])
+    terms = VoucherTerms(values[0], contract, *values[2:4], classes, *values[8:], starts)
     _check_bound("chain_id", terms.chain_id, _END_OF_CHAIN_ID, raw)
     bounds = terms.per_tap, terms.offline_taps, terms.offline_amount, terms.max_age
     if not all(bounds):
         raise _malformed("per_tap, offline_taps, offline_amount and max_age are above zero", raw)
+    _check_starts(starts, raw)
     return terms
+
+
+def _decode_starts(raw: bytes) -> tuple[VoucherStart, ...]:
+    rows = (raw[at : at + _START_BYTES] for at in range(0, len(raw), _START_BYTES))
+    values = map(_START.decode, rows)
+    return tuple(VoucherStart(_address(payee), paid, taps) for payee, paid, taps in values)
+
+
+def _check_starts(starts: Sequence[VoucherStart], raw: bytes = b"") -> None:
+    previous = 0
+    for start in starts:
+        payee = int(start.payee, 16)
+        if payee <= previous or not start.paid:
+            raise _malformed("the payees of starts rise, and each was paid something", raw)
+        _check_bound("paid", start.paid, _END_OF_TOTAL, raw)
+        previous = payee
 
 
 def encode_facts(facts: VoucherFacts) -> bytes:

@@ -3,8 +3,9 @@
 The contract `WearableVoucher` checks the signature itself and decides how much it pays.
 This module drops, with a reason, a voucher that the contract would refuse in any case: one for
 another chain or contract, or for a merchant class or a price that the payer never agreed to.
-What depends on other vouchers (a day's limit, the cap, the offline bounds) only the chain can
-know: it pays up to those limits, and the agreement continues.
+What depends on other vouchers (what was paid under any agreement of the wearable, its last time of
+signing, a day's limit, the cap, the offline bounds) only the chain can know: it pays up to those
+limits, and the agreement continues.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from device_adapters.keys import normalise_low_s
 from device_adapters.types import Curve, Event, Signed
+from oracles.attest import checksummed
 from oracles.types import ClaimReason
 from orchestrator.products.wearable_voucher.abi import (
     VoucherFacts,
@@ -148,7 +150,8 @@ def proof_of_conflict(
     same_domain = _domain(first) == _domain(second)
     if not same_domain or first.signed.content == second.signed.content:
         return None
-    return "reportDoubleSpend", (*_signed_voucher(first), *_signed_voucher(second))
+    domain = checksummed(bytes.fromhex(first.facts["contract"][2:]))
+    return "reportDoubleSpend", (domain, *_signed_voucher(first), *_signed_voucher(second))
 
 
 def _domain(event: Event) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from device_adapters.types import Rejected
 from oracles.types import ClaimReason
 from orchestrator.products.wearable_voucher.abi import (
     MAX_CLASSES,
+    VoucherStart,
     VoucherTerms,
     decode_facts,
     decode_terms,
@@ -20,17 +21,19 @@ TERMS = (
     ("chain", "the chain id, such as 31337: a voucher for another chain is not paid"),
     ("contract", "address of the WearableVoucher contract that vouchers are signed for"),
     ("per_tap", "euro, the most that one tap may cost, such as 25"),
-    ("per_day", "euro, the most per UTC day at all merchants; left out: no limit"),
+    ("per_day", "euro, the most per UTC day of signing at all merchants; left out: no limit"),
     ("classes", "up to four merchant classes (ISO 18245), such as 5814,5411; left out: any"),
     ("cool_off", "seconds between two taps; left out: none"),
     ("offline_taps", "taps that one voucher may add at once, such as 5"),
     ("offline_amount", "euro that one voucher may add at once, such as 50"),
     ("max_age", "seconds from signing to settlement, such as 259200 (three days)"),
+    ("starts", "PAYEE:EURO:TAPS,... paid by an earlier contract; left out: nothing"),
 )
 _NEEDED = ("chain", "contract", "per_tap", "offline_taps", "offline_amount", "max_age")
 _MICRO = 6  # digits of a euro in minor units
-_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
+_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_START = re.compile(rf"({_ADDRESS.pattern}):({_AMOUNT.pattern}):([0-9]{{1,10}})")
 
 
 def parse_terms(words: Mapping[str, str]) -> bytes:
@@ -65,6 +68,7 @@ def parse_terms(words: Mapping[str, str]) -> bytes:
             offline_taps=_whole("offline_taps", words),
             offline_amount=_micro("offline_amount", words),
             max_age=_whole("max_age", words),
+            starts=_starts(words.get("starts", "")),
         )
     )
     decode_terms(raw)
@@ -83,6 +87,9 @@ def format_terms(raw: bytes) -> dict[str, str]:
     taps, amount = terms.offline_taps, _euro(terms.offline_amount)
     view["offline"] = f"at most {taps} taps, {amount}, {terms.max_age} s"
     view["contract"] = f"{terms.contract} on chain {terms.chain_id}"
+    if terms.starts:
+        rows = (f"{s.payee} {_euro(s.paid)} for {s.taps} taps" for s in terms.starts)
+        view["paid before"] = ", ".join(rows)
     return view
 
 
@@ -106,6 +113,14 @@ def _classes(text: str) -> tuple[int, ...]:
     return tuple(int(code) for code in codes)
 
 
+def _starts(text: str) -> tuple[VoucherStart, ...]:
+    rows = [_START.fullmatch(row) for row in text.split(",")] if text else []
+    if not all(rows):
+        raise _malformed(f"starts is {text!r}, not PAYEE:EURO:TAPS,... such as 0x12...:7.50:3")
+    starts = [VoucherStart(row[1], _parse_euro(row[2]), int(row[3])) for row in rows if row]
+    return tuple(sorted(starts, key=lambda start: int(start.payee, 16)))
+
+
 def _whole(name: str, words: Mapping[str, str]) -> int:
     text = words.get(name, "0")
     if not re.fullmatch("[0-9]{1,18}", text):
@@ -114,10 +129,15 @@ def _whole(name: str, words: Mapping[str, str]) -> int:
 
 
 def _micro(name: str, words: Mapping[str, str]) -> int:
-    match = _AMOUNT.fullmatch(words.get(name, "0"))
-    if match is None:
-        raise _malformed(f"{name} is {words[name]!r}, not euro with at most {_MICRO} decimals")
-    return int(match[1] + (match[2] or "").ljust(_MICRO, "0"))
+    text = words.get(name, "0")
+    if not _AMOUNT.fullmatch(text):
+        raise _malformed(f"{name} is {text!r}, not euro with at most {_MICRO} decimals")
+    return _parse_euro(text)
+
+
+def _parse_euro(text: str) -> int:
+    whole, _, decimals = text.partition(".")
+    return int(whole + decimals.ljust(_MICRO, "0"))
 
 
 def _euro(micro: int) -> str:

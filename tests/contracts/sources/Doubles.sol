@@ -52,6 +52,10 @@ contract RogueProduct is IProduct {
         return "rogue";
     }
 
+    function version() external pure returns (uint8) {
+        return 1;
+    }
+
     function refusalName(uint8) external pure returns (string memory) {
         return "";
     }
@@ -60,7 +64,11 @@ contract RogueProduct is IProduct {
         return 0;
     }
 
-    function open(bytes32, bytes32, bytes calldata) external {}
+    function open(bytes32, bytes32, uint40, bytes calldata) external returns (uint32) {}
+
+    function refunded(bytes32, uint48) external pure {
+        revert("a product that fails");
+    }
 
     function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
         if (target != address(0)) {
@@ -83,8 +91,16 @@ contract RogueProduct is IProduct {
 contract PlainProduct is IProduct {
     uint8 public immutable traits;
 
-    event Opened(bytes32 indexed agreement, bytes32 device);
-    event Quoted(bytes32 indexed agreement, bytes32 device, uint48 limit, bool late);
+    event Opened(bytes32 indexed agreement, bytes32 device, uint40 start);
+    event Quoted(
+        bytes32 indexed agreement,
+        bytes32 device,
+        uint48 limit,
+        bool late,
+        uint40 until,
+        uint40 claimedTo
+    );
+    event RefundHeard(bytes32 indexed agreement, uint48 amount);
 
     constructor(address, address, uint8 traits_) {
         traits = traits_;
@@ -94,12 +110,25 @@ contract PlainProduct is IProduct {
         return "plain";
     }
 
+    function version() external pure returns (uint8) {
+        return 1;
+    }
+
     function refusalName(uint8 refusal) external pure returns (string memory) {
         return refusal == 1 ? "OverLimit" : "";
     }
 
-    function open(bytes32 agreement, bytes32 device, bytes calldata) external {
-        emit Opened(agreement, device);
+    /// The terms are the grace that the product wants; none: none.
+    function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
+        external
+        returns (uint32)
+    {
+        emit Opened(agreement, device, start);
+        return terms.length == 32 ? abi.decode(terms, (uint32)) : 0;
+    }
+
+    function refunded(bytes32 agreement, uint48 amount) external {
+        emit RefundHeard(agreement, amount);
     }
 
     function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
@@ -109,7 +138,14 @@ contract PlainProduct is IProduct {
             (int48 amount, address payee) = abi.decode(quote.facts, (int48, address));
             bool over = amount > int256(uint256(quote.limit));
             prices[i] = over ? Price(0, 1, address(0)) : Price(amount, 0, payee);
-            emit Quoted(quote.agreement, quote.device, quote.limit, quote.late);
+            emit Quoted(
+                quote.agreement,
+                quote.device,
+                quote.limit,
+                quote.late,
+                quote.until,
+                quote.claimedTo
+            );
         }
     }
 }
@@ -126,11 +162,19 @@ contract ShiftyProduct is IProduct {
         return "shifty";
     }
 
+    function version() external pure returns (uint8) {
+        return 1;
+    }
+
     function refusalName(uint8) external pure returns (string memory) {
         return "";
     }
 
-    function open(bytes32, bytes32, bytes calldata) external {}
+    function open(bytes32, bytes32, uint40, bytes calldata) external returns (uint32) {}
+
+    function refunded(bytes32, uint48) external pure {
+        revert("a product that fails");
+    }
 
     function price(Quote[] calldata quotes) external pure returns (Price[] memory) {
         return new Price[](quotes.length);

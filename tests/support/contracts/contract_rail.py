@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -12,6 +13,7 @@ from web3 import Web3
 from oracles.attest import claim_hash, digest_of, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.core.owner_consent import OwnerConsent
 from orchestrator.edges.chain import ethereum
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.edges.chain.plan import Role
@@ -32,18 +34,20 @@ DEVICE = Web3.keccak(text="EVSE-1")
 MORE = [Web3.keccak(text=f"more-{index}") for index in range(8)]
 ACCOUNT = Web3.keccak(text="account of the payee")
 NONE = bytes(32)
+SHARED = 2  # libraries/Traits.sol
 IMPORT = 0x0100_0108_00FF  # 1-0:1.8.0*255, the total consumption
 
 
-def terms(price=PRICE, fuse=FUSE, continuous=False, start=0, rollover=0) -> bytes:
-    kinds = ["uint64", "uint32", "bool", "uint64", "uint64", "bool", "uint8"]
-    return encode(kinds, [price, fuse, continuous, start, rollover, False, 0])
+def terms(price=PRICE, fuse=FUSE, continuous=False, start=0, rollover=0, started_at=0) -> bytes:
+    """Return terms with one price for all time, as EnergyBytes.sol describes them."""
+    head = struct.pack(">BBBBIQIBB", 3, continuous, False, 0, fuse, rollover, started_at, 1, 1)
+    return head + struct.pack(">QBII", start, 0, 0, price)
 
 
 def facts(start, end, begin, finish, energy=None, kind=0) -> bytes:
-    kinds = ["uint64", "uint64", "int64", "uint40", "uint40", "uint8", "uint48"]
     counted = end - start if energy is None else energy
-    return encode(kinds, [start, end, counted, begin, finish, kind, IMPORT])
+    head = struct.pack(">BBII", 3, kind, begin, finish)
+    return head + IMPORT.to_bytes(6, "big") + struct.pack(">QQq", start, end, counted)
 
 
 class ContractRail:
@@ -66,6 +70,7 @@ class ContractRail:
         self.token = self.deploy("EuroToken", self.access)
         self.rail = self.deploy_rail(self.committee, self.registry)
         self.disputes = self.at("Disputes", self.rail.disputes())
+        self.consents = self.at("Consents", self.rail.consents())
         self.officers = self.deploy("OfficerRegistry", self.access, [self.payer, self.payee])
         self.product = self.add_product("MeteredEnergy")
         self.key = DeviceSigner.p256(7)
@@ -107,6 +112,9 @@ class ContractRail:
     def add_product(self, name: str, *args: Any) -> Any:
         """Deploy a product and allow it as the steward."""
         product = self.deploy(name, self.rail, self.registry, *args)
+        return self.allow(product)
+
+    def allow(self, product: Any) -> Any:
         self.rail.allowProduct(product, sender=self.steward)
         return product
 
@@ -173,24 +181,46 @@ class ContractRail:
             cap=50 * EURO,
             period_days=30,
             window=DAY,
+            start=self.node.timestamp("pending") - 20 * DAY,
             expiry=self.node.timestamp("pending") + 90 * DAY,
             first_counter=10,
             required_domain=0,
+            bond=EURO,
             salt=next(self._numbers).to_bytes(32, "big"),
             terms=terms(),
         )
         return replace(plain, **changes)
 
-    def consent(
+    def signed(
         self, mandate: Mandate, account: Any = None, rail: Any = None, chain_id: int | None = None
     ) -> bytes:
+        """Return a signature over a mandate, of the payer unless another signs."""
         document = mandate.typed_data(chain_id or CHAIN_ID, (rail or self.rail).address)
-        key = (account or self.payer).private_key
-        return bytes(ethereum.Account.sign_typed_data(key, full_message=document).signature)
+        return self.sign_document(document, account or self.payer)
+
+    def consent(
+        self, mandate: Mandate, account: Any = None, shared: bool = False, number: int = 0
+    ) -> bytes:
+        """Return the device owner's consent to a mandate, or to its product."""
+        named = bytes(32) if shared else mandate.agreement_id()
+        asked = OwnerConsent(mandate.device, mandate.product, named, number)
+        return self.sign_document(
+            asked.typed_data(CHAIN_ID, self.rail.address), account or self.owner
+        )
+
+    def opening(self, mandate: Mandate) -> list[Any]:
+        """Return the arguments of `open`, signed by payer and owner."""
+        shared = bool(self.at("MeteredEnergy", mandate.product).traits() & SHARED)
+        return [mandate.as_tuple(), self.signed(mandate), self.consent(mandate, shared=shared)]
 
     def open(self, mandate: Mandate) -> bytes:
-        self.rail.open(mandate.as_tuple(), self.consent(mandate), sender=self.stranger)
+        self.rail.open(*self.opening(mandate), sender=self.stranger)
         return mandate.agreement_id()
+
+    @staticmethod
+    def sign_document(document: dict[str, Any], account: Any) -> bytes:
+        key = account.private_key
+        return bytes(ethereum.Account.sign_typed_data(key, full_message=document).signature)
 
     def agreements(self, count: int, **changes: Any) -> list[bytes]:
         """Open and fund more agreements, each on a device of its own; return them sorted."""
@@ -262,6 +292,13 @@ class ContractRail:
         separator = domain("proofrail-oracles", self.committee.address, chain_id)
         digest = Web3.keccak(b"\x19\x01" + separator + struct)
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
+
+    def dispute(self, settlement: SettlementResult, index: int = 0) -> bytes:
+        """Dispute one of the payments as the payer, who is given the bond; return its id."""
+        self.mint(EURO)
+        self.token.approve(self.disputes, EURO, sender=self.payer)
+        self.disputes.dispute(*settlement.dispute(index), sender=self.payer)
+        return settlement.outcomes[index][0]
 
     def assert_conserved(self) -> None:
         """Assert that the rail's sums are its token balance: no value appears or vanishes."""

@@ -33,6 +33,7 @@ class DeliveryContract:
         self.fork = fork
         self.rail = development_account(14).address
         self.owner = development_account(15).address
+        self.until = 2**40 - 1
         self.registry = fork.at["DeviceRegistry"]
         self.contract = self.another()
 
@@ -77,13 +78,15 @@ class RecipientDevice:
     ) -> None:
         self.delivery, self.device, self.key, self.due = delivery, device, key, due
 
-    def open(self, terms: DeliveryTerms | None = None, contract: Any = None) -> DeliveryAgreement:
+    def open(
+        self, terms: DeliveryTerms | None = None, contract: Any = None, start: int = 0
+    ) -> DeliveryAgreement:
         agreed = terms or self.delivery.terms(self.due)
         agreement = bytes(Web3.keccak(text=f"agreement {next(_numbers)}"))
         target = contract or self.delivery.contract
         raw = product.encode_terms(agreed)
         self.delivery.fork.send(
-            target, "open", agreement, self.device, raw, sender=self.delivery.rail
+            target, "open", agreement, self.device, start, raw, sender=self.delivery.rail
         )
         return DeliveryAgreement(self, agreement, agreed, target)
 
@@ -137,8 +140,16 @@ class DeliveryAgreement:
 
     def _call(self, method: Any, facts: DeliveryFacts | bytes, limit: int) -> Any:
         raw = facts if isinstance(facts, bytes) else product.encode_facts(facts)
-        quote = (self.agreement, self.recipient.device, limit, False, raw)
-        return method(self.contract, "price", [quote], sender=self.recipient.delivery.rail)
+        delivery = self.recipient.delivery
+        quote = quoted(self, raw, limit, delivery.until)
+        return method(self.contract, "price", [quote], sender=delivery.rail)
+
+
+def quoted(
+    agreement: DeliveryAgreement, facts: bytes, limit: int = LIMIT, until: int = 2**40 - 1
+) -> tuple[Any, ...]:
+    """Return the rail's question about a claim; its counters mean nothing to the contract."""
+    return (agreement.agreement, agreement.recipient.device, limit, False, until, 0, 1, 1, facts)
 
 
 def owed(terms: DeliveryTerms, standing: Mapping[bytes, DeliveryFacts]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -95,9 +96,19 @@ def number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
 
 
-def vectors() -> list[Vector]:
-    """All of them; names are unique and say what is special."""
-    return [*_plain(), *_broken(), *_small_keys(), *_digests(), *_wrapped(), *_off_field()]
+@cache
+def vectors() -> tuple[Vector, ...]:
+    """All of them; names are unique and say what is special. Made once: it takes seconds."""
+    return (
+        *_plain(),
+        *_broken(),
+        *_small_keys(),
+        *_digests(),
+        *_wrapped(),
+        *_off_field(),
+        *_halves(),
+        *_odd_keys(),
+    )
 
 
 def _plain() -> list[Vector]:
@@ -222,12 +233,7 @@ def _wrapped() -> list[Vector]:
 def _off_field() -> list[Vector]:
     """A key whose x is so small that x + p fits in a word: one point has one name."""
     key = point_with_x(5)
-    u1, u2 = number("u1") % N, number("u2") % N
-    nonce = add(times(u1, G), times(u2, key))
-    assert nonce is not None
-    r = nonce[0] % N
-    s = r * pow(u2, -1, N) % N
-    digest = u1 * s % N
+    digest, r, s = _forged(key, "off field")
     return [
         Vector("small x", *key, digest, r, s, True),
         Vector("small x + p", key[0] + P, key[1], digest, r, s, False),
@@ -235,6 +241,52 @@ def _off_field() -> list[Vector]:
         Vector("small x, off the curve", key[0], key[1] ^ 2, digest, r, s, False),
         Vector("sent as a curve of another b", key[0] + 1, key[1], digest, r, s, False),
     ]
+
+
+def _halves() -> list[Vector]:
+    """s at its edges and at half of the order, where high s begins."""
+    rows, digest = [], number("halves")
+    nonce = times(number("halves nonce"), G)
+    assert nonce is not None
+    for name, s in {"1": 1, "half": N // 2, "half + 1": N // 2 + 1, "n - 1": N - 1}.items():
+        key = key_for(digest, nonce, s)
+        rows += [
+            Vector(f"s is {name}, good", *key, digest, nonce[0] % N, s, True),
+            Vector(f"s is {name}, for s + 2", *key, digest, nonce[0] % N, s + 2, False),
+        ]
+    return rows
+
+
+def _odd_keys() -> list[Vector]:
+    """Keys at the edges of the curve, signed without their secret; and points of other curves."""
+    rows = []
+    for name, key in {"x is 0": point_with_x(0), "x near p": point_with_x(P - 20)}.items():
+        digest, r, s = _forged(key, f"forged {name}")
+        rows += [
+            Vector(f"key whose {name}", *key, digest, r, s, True),
+            Vector(f"key whose {name}, other digest", *key, digest ^ 2, r, s, False),
+        ]
+    zero = point_with_x(0)
+    rows.append(Vector("key whose x is p", P, zero[1], *_forged(zero, "forged x is 0"), False))
+    digest, r, s = _forged(G, "forged g")
+    twist = next(x for x in range(5, 99) if pow(x**3 + A * x + B, (P - 1) // 2, P) != 1)
+    rows += [
+        Vector("key is on the twist", twist, 1, digest, r, s, False),
+        Vector("key is infinity as (0, 1)", 0, 1, digest, r, s, False),
+        Vector("signed by the generator's key", *G, digest, r, s, True),
+        Vector("signed by the generator's key, mirrored", G[0], P - G[1], digest, r, s, False),
+    ]
+    return rows
+
+
+def _forged(key: tuple[int, int], label: str) -> tuple[int, int, int]:
+    """Return (digest, r, s) that are good under a key: the digest follows from the signature."""
+    u1, u2 = number(f"{label} u1") % N, number(f"{label} u2") % N
+    nonce = add(times(u1, G), times(u2, key))
+    assert nonce is not None
+    r = nonce[0] % N
+    s = r * pow(u2, -1, N) % N
+    return u1 * s % N, r, s
 
 
 def _near(value: int) -> str:

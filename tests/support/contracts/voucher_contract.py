@@ -21,8 +21,10 @@ from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork
 
 EURO, DAY = 1_000_000, 86_400
-MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABC"}
+MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABCDEF12"}
 LIMIT = 2**48 - 1
+END = 2**40 - 1  # of an agreement without an end
+SOURCES = ("contracts/products/WearableVoucher.sol", "tests/contracts/sources/NextVoucher.sol")
 CUTS = (
     "",
     "Superseded",
@@ -31,6 +33,9 @@ CUTS = (
     "Expired",
     "TooOld",
     "SignedAhead",
+    "BeforeStart",
+    "TimeFell",
+    "PassedOn",
     "CoolOff",
     "CapSpent",
     "DaySpent",
@@ -63,18 +68,17 @@ class VoucherContract:
     def wearable(self, **terms: Any) -> WearableAgreement:
         """Enrol one more wearable, with an agreement of its own.
 
-        Its times count from the midnight (UTC) after next.
+        Its times count from the midnight (UTC) after next, where the agreement starts.
         """
         number = next(_numbers)
         name, key = f"BAND-{number}", DeviceSigner.p256(50_000 + number)
         device = bytes(Web3.keccak(text=name))
         self.fork.enrol(device, key, self.owner)
-        agreed = self.terms(**terms)
-        agreement = bytes(Web3.keccak(text=f"agreement of {name}"))
-        raw = product.encode_terms(agreed)
-        self.fork.send(self.contract, "open", agreement, device, raw, sender=self.rail)
         base = (self.fork.now // DAY + 2) * DAY
-        return WearableAgreement(self, name, key, device, agreement, agreed, base)
+        agreement = bytes(Web3.keccak(text=f"agreement of {name}"))
+        band = WearableAgreement(self, name, key, device, agreement, self.terms(**terms), base)
+        band.open(base)
+        return band
 
     def terms(self, **changes: Any) -> VoucherTerms:
         plain = VoucherTerms(
@@ -89,6 +93,11 @@ class VoucherContract:
             max_age=3 * DAY,
         )
         return plain._replace(**changes)
+
+    def link(self, function: str, contract: str) -> None:
+        """Name predecessor or successor, as the steward."""
+        steward = self.fork.plan.steward.address
+        self.fork.send(self.contract, function, contract, sender=steward)
 
     def at(self, time: int) -> None:
         """Mine a block of that time (Unix seconds), unless the chain is past it."""
@@ -108,6 +117,21 @@ class WearableAgreement:
     agreement: bytes
     terms: VoucherTerms
     base: int
+
+    def open(self, start: int = 0) -> None:
+        """Open the agreement on chain, from `start` (Unix seconds) or now on."""
+        arguments = self.agreement, self.device, start or self.contract.fork.now
+        terms = product.encode_terms(self.terms)
+        fork = self.contract.fork
+        fork.send(self.contract.contract, "open", *arguments, terms, sender=self.contract.rail)
+
+    def renewed(self, start: int = 0, **terms: Any) -> WearableAgreement:
+        """Return another agreement of the same wearable, opened now; the card stays as it is."""
+        salt = next(_numbers).to_bytes(4, "big")
+        agreement = bytes(Web3.keccak(self.agreement + salt))
+        new = replace(self, agreement=agreement, terms=self.terms._replace(**terms))
+        new.open(start)
+        return new
 
     def voucher(
         self, to: str, total: int, taps: int, counter: int, signed: int, **changes: Any
@@ -136,16 +160,22 @@ class WearableAgreement:
         event = protocol.decode(self.record(voucher, **how))
         return product.derive(product.encode_terms(self.terms), None, [event], {})
 
-    def pay(self, voucher: Voucher, at: int = 0, limit: int = LIMIT, **how: Any) -> VoucherAnswer:
+    def pay(
+        self, voucher: Voucher, at: int = 0, limit: int = LIMIT, until: int = END, **how: Any
+    ) -> VoucherAnswer:
         """Settle one voucher `at` seconds after the base (or now); return the contract's answer."""
         if at:
             self.contract.at(self.base + at)
-        return self.settle(self.facts(voucher, **how), limit)
+        return self.settle(self.facts(voucher, **how), limit, until)
 
-    def settle(self, facts: bytes, limit: int = LIMIT) -> VoucherAnswer:
+    def quote(self, facts: bytes, limit: int = LIMIT, until: int = END) -> tuple[Any, ...]:
+        """Return what the rail asks about facts; no product of vouchers reads the counters."""
+        return self.agreement, self.device, limit, False, until, 0, 1, 1, facts
+
+    def settle(self, facts: bytes, limit: int = LIMIT, until: int = END) -> VoucherAnswer:
         """Settle facts of any kind; return the contract's answer."""
         voucher_contract = self.contract
-        quotes = [(self.agreement, self.device, limit, False, facts)]
+        quotes = [self.quote(facts, limit, until)]
         (answer,) = voucher_contract.fork.ask(
             voucher_contract.contract, "price", quotes, sender=voucher_contract.rail
         )
@@ -161,7 +191,7 @@ class WearableAgreement:
         merchant = Web3.to_checksum_address(MERCHANTS[to])
         voucher_contract = self.contract
         return voucher_contract.fork.ask(
-            voucher_contract.contract, "accountOf", self.agreement, merchant
+            voucher_contract.contract, "accountOf", self.device, merchant
         )[0]
 
     def report(self, first: Voucher, second: Voucher, **how: Any) -> str:

@@ -52,6 +52,7 @@ class WatchedRail:
     node: ChainState = field(default_factory=lambda: ChainState(number=5, block_time=NOW))
     now: float = NOW
     monotonic: float = 1_000
+    paused_until: int = 0
     broker: str = ""
     halts: list = field(default_factory=list)
     waits: dict = field(default_factory=dict)
@@ -72,7 +73,9 @@ class WatchedRail:
             settings,
             self.store,
             lambda: int(self.now),
-            chain=SimpleNamespace(urls=("http://node",), deployment=None),
+            chain=SimpleNamespace(
+                urls=("http://node",), deployment=None, view=lambda *_: (self.paused_until, 0)
+            ),
             oracles=self.oracles,
             committee=lambda: self.committee,
             bank=Folder(settings.to_bank, settings.from_bank),
@@ -121,6 +124,13 @@ def test_look__at_a_well_rail__writes_a_status_without_problems(rail):
     with hold(rail.home / LOCK_FILE):
         assert read_status(rail.home, NOW + STALE_S) == []
         assert [p.name for p in read_status(rail.home, NOW + STALE_S + 1)] == ["status_stale"]
+
+
+def test_look__at_a_paused_rail__says_until_when_and_forgets_it_then(rail):
+    rail.paused_until = NOW + 60
+    assert rail.look() == ["rail_paused"]
+    rail.pass_time(60)
+    assert rail.look() == []
 
 
 def test_look__at_two_nodes__shows_each_and_works_with_the_one_that_answers(rail, monkeypatch):

@@ -26,6 +26,7 @@ from orchestrator.edges.store.tables.bank import (
     PayoutRow,
 )
 from orchestrator.edges.store.tables.chain import BlockRow, ChainLogRow, ChainSendRow, ProofRow
+from orchestrator.edges.store.tables.disputes import RulingRow
 from orchestrator.edges.store.tables.evidence import (
     CitationRow,
     ConflictRow,
@@ -92,6 +93,7 @@ __all__ = [
     "PendingEntryRow",
     "ProofRow",
     "RejectionRow",
+    "RulingRow",
     "SQLModel",
     "SignedBatchRow",
     "SignedClaimRow",

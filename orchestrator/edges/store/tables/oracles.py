@@ -39,14 +39,15 @@ class OracleSignatureRow(SQLModel, table=True):
 
 
 class EquivocationRow(SQLModel, table=True):
-    """An oracle that signed two different claims for one sequence; one row per oracle is enough."""
+    """An oracle that signed two different claims, or both rulings; one row per oracle is enough."""
 
     __tablename__ = "equivocation"
 
     oracle: str = Field(primary_key=True)
     agreement_id: str
     sequence: int
-    first_digest: str = ""  # the two batches; "" where somebody else reported it
+    # the two batches; "rulings" and a payment for both rulings; "" where somebody else reported it
+    first_digest: str = ""
     second_digest: str = ""
     found_at: int = Field(sa_type=BigInteger)
     reported_tx: str | None = None  # our report; "": none is needed or none is possible

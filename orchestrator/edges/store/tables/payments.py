@@ -84,4 +84,5 @@ class DebtRow(SQLModel, table=True):
     payee: str = Field(index=True)
     amount_micro: int = Field(sa_type=BigInteger)  # above zero
     paid_micro: int = Field(default=0, sa_type=BigInteger)
+    cancelled_micro: int = Field(default=0, sa_type=BigInteger)  # a refund made it void
     noted_at: int = Field(sa_type=BigInteger)

@@ -146,6 +146,19 @@ def test_take__expired_too_soon_above_cap_or_day__is_declined(tmp_path, till):
     till.take(other_day, EURO, NOW + DAY)  # and includes the amounts of the declined taps
 
 
+def test_attack__own_clock_was_ten_years_ahead__later_taps_are_taken(tmp_path, till):
+    """On 0.3.0 a cool-off declined all taps for ten years."""
+    wearable, ahead = band(tmp_path), NOW + 3_650 * DAY
+    till.add(card(wearable, as_of=ahead, cool_off=60))
+    till.take(wearable.tap(MERCHANT, EURO, 5814, ahead), EURO, ahead)
+    till.add(card(wearable, cool_off=60, per_day=25 * EURO))
+    till.take(wearable.tap(MERCHANT, EURO, 5814, NOW), EURO, NOW)
+    soon = wearable.tap(MERCHANT, EURO, 5814, NOW + 59)
+    assert declined(till, soon, now=NOW + 59) == "cool_off"
+    within_grace = wearable.sign(protocol.read(soon)[2]._replace(signed_at=NOW - 600))
+    assert declined(till, within_grace, now=NOW) == "cool_off"
+
+
 def test_take__offline_bounds_of_count_amount_and_age__hold_until_the_rail_answered(tmp_path, till):
     wearable = band(tmp_path, offline_taps=99)
     till.add(card(wearable, offline_taps=2, offline_amount=10 * EURO, max_age=DAY))

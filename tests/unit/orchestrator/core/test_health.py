@@ -59,6 +59,8 @@ def nodes(**fields) -> dict:
 
 
 CASES = [
+    ({"paused_until": NOW}, []),
+    ({"paused_until": NOW + 1}, [("rail_paused", "", WARNING)]),
     ({"oracles": down("o0")}, [("oracle_down", "o0", WARNING)]),
     (
         {"oracles": down("o0", "o1")},
@@ -165,3 +167,14 @@ def test_stale__status__is_an_error_and_a_fresh_one_is_none(own):
     assert stale_problem(NOW - STALE_S - 1, NOW, own).severity is ERROR
     assert stale_problem(NOW + STALE_S + 1, NOW, own).severity is ERROR  # the clock went back
     assert stale_problem(None, NOW, own).severity is ERROR
+
+
+def test_attack__pause_by_a_stolen_guardian_key__is_named_with_its_end_and_ends_by_itself():
+    """On 0.3.0 a guardian could stop settlement for ever, and `status` was silent about it."""
+    [problem] = problems_of(replace(WELL, paused_until=NOW + 86_400), LIMITS)
+    assert "until 2026-09-22 " in problem.what and "UTC" in problem.what
+    assert problems_of(replace(WELL, at=NOW + 86_400, paused_until=NOW + 86_400), LIMITS) == [
+        problem
+        for problem in problems_of(replace(WELL, at=NOW + 86_400), LIMITS)
+        if problem.name != "rail_paused"
+    ]

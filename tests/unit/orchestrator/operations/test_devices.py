@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from eth_abi import encode
@@ -30,6 +31,7 @@ from tests.support.registry_ops import (
 )
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+HOUR = 3_600
 ADDRESSES = st.binary(min_size=20, max_size=20).map(Web3.to_checksum_address)
 
 
@@ -155,8 +157,26 @@ def test_rotate__back_to_a_key_it_had__is_refused(registry):
     old, new = registry.enrolled("ops-6"), registry.device("life-6-new")
     registry.ops.rotate(registry.rotation(old, new))
     new.name = "ops-6"
+    registry.chain.later(HOUR)
     with pytest.raises(Retry, match="KeyTaken"):
         registry.ops.rotate(registry.rotation(new, old))
+
+
+@needs_anvil
+def test_rotate__within_the_hour__halts_with_the_time_and_sends_nothing(registry):
+    keys = [registry.enrolled("ops-17"), *map(registry.device, ("life-17-1", "life-17-2"))]
+    for key in keys:
+        key.name = "ops-17"
+    registry.ops.rotate(registry.rotation(keys[0], keys[1]))
+    turned, sent = registry.chain.now(), registry.sent()
+    next_at = datetime.fromtimestamp(turned + HOUR, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    rotation = registry.rotation(keys[1], keys[2])
+    with pytest.raises(Halt, match=f"replaced from {next_at} on"):
+        registry.ops.rotate(rotation)
+    assert registry.sent() == sent
+    registry.chain.later(HOUR)
+    registry.ops.rotate(rotation)
+    assert registry.ops.key_of("ops-17") == (keys[2].public.x, keys[2].public.y)
 
 
 @needs_anvil
@@ -265,9 +285,9 @@ def test_warden__every_call_but_suspend__is_refused(registry):
     with pytest.raises(Retry, match="NotInCharge"):
         thief.retire("ops-13")
     with pytest.raises(Retry, match="NotInCharge"):
-        thief.declare_compromised("ops-13", 1)
+        thief.declare_compromised("ops-13", registry.chain.now())
     registry.ops.suspend("ops-13")
-    with pytest.raises(Retry, match="NotRegistrar"):
+    with pytest.raises(Retry, match="NotInRole"):
         thief.resume("ops-13")
     assert registry.row("ops-13").status == "suspended"
 
@@ -298,6 +318,18 @@ def test_declare_compromised__dated_back__reaches_back_and_never_forward(registr
     assert registry.key_at("ops-15", times[0] - 1)[0] == ACTIVE
     row = registry.row("ops-15")
     assert (row.status, row.compromised_since) == ("compromised", times[0])
+
+
+@needs_anvil
+def test_attack__declare_compromised_since_1970__halts_and_says_that_a_ruling_is_needed(registry):
+    """On 0.3.0 this made everything worthless that the device had signed, and nothing undid it."""
+    registry.enrolled("ops-18")
+    now, sent = registry.chain.now(), registry.sent()
+    with pytest.raises(Halt, match="ask the oracles for a ruling"):
+        registry.ops.declare_compromised("ops-18", 1)
+    assert registry.sent() == sent
+    assert registry.row("ops-18").status == "active"
+    assert abs(registry.ops.declarable_from("ops-18") - (now - 7 * DAY)) < HOUR
 
 
 @needs_anvil

@@ -14,22 +14,30 @@ from device_adapters.types import Assurance, Event, Rejected
 from oracles import rules
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
-from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms
+from orchestrator.products.metered_energy.product import DatedPrice, EnergyFacts, EnergyTerms
 from tests.support.meter_streams import IMPORT_NUMBER, SOME_DAY, agreement, event
 
 LIMIT = 2**48 - 1
 FUSE = 3_600  # a thousand mWh each second
 ROUND = 3_000_000  # a register that goes round quickly
 terms = st.builds(
-    EnergyTerms,
+    lambda price, continuous, start, rollover, later: EnergyTerms(
+        price,
+        FUSE,
+        continuous,
+        start,
+        rollover,
+        version=later[0],
+        later_prices=tuple(DatedPrice(SOME_DAY + at, 10**5 * at) for at in sorted(later[1])),
+    ),
     st.integers(0, 10**6),
-    st.just(FUSE),
     st.booleans(),
     st.sampled_from([0, 1_000_000]),
     st.sampled_from([0, ROUND]),
-    st.just(False),
-    st.just(0),
-    st.sampled_from([1, 2]),
+    st.one_of(
+        st.sampled_from([(1, ()), (2, ()), (3, ())]),
+        st.tuples(st.just(3), st.sets(st.integers(0, 1_500), max_size=7)),
+    ),
 )
 
 
@@ -87,7 +95,7 @@ def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
         assert not refusal, (product.REFUSALS[refusal], product.decode_facts(claim.facts))
         state, anchor = product.advance(state, raw, claim.facts), stream.run[-1]
         claimed = anchor.counter
-        assert state.total >= 0
+        assert all(band.total >= 0 for band in state.bands)
         claims.append(ExpectedClaim(stream.run, product.decode_facts(claim.facts), amount))
 
 
@@ -98,8 +106,10 @@ def test_admitted__a_stream_at_the_fuse__every_claim_is_priced_and_none_is_stuck
 ):
     raw, chance = product.encode_terms(energy_terms), random.Random(seed)
     claims, _, waiting = _settled(raw, _greedy(chance, energy_terms, sessions))
-    energy = sum(claim.facts.energy for claim in claims)
-    assert sum(claim.amount for claim in claims) == energy * energy_terms.price_per_kwh // 1_000_000
+    exact = sum(
+        claim.facts.energy * energy_terms.price_at(claim.facts.from_time) for claim in claims
+    )
+    assert sum(claim.amount for claim in claims) == exact // 1_000_000
     marks = [event.facts["readings"][-1]["mark"] for event in waiting]
     assert not marks or marks[-1] in ("B", "C"), "only an open session may wait"
 
@@ -191,7 +201,7 @@ def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_reg
         amount, refusal = product.price(state, raw, facts, LIMIT)
         assert not refusal
         state, anchor, paid = product.advance(state, raw, facts), session, paid + amount
-    shown = state.register - 1  # a micro-euro for each milliwatt-hour
+    shown = state.bands[0].register - 1  # a micro-euro for each milliwatt-hour
     reached = [s for s, lost in sessions if lost and anchor and s.counter < anchor.counter]
     once = paid + sum(
         session.facts["readings"][1]["register"] - session.facts["readings"][0]["register"]
@@ -248,7 +258,7 @@ def test_parse_terms__all_words__are_exact_and_formatted_as_they_were_typed():
 
 
 def test_format_facts__a_credit__shows_its_sign_and_the_kind_of_reading():
-    facts = EnergyFacts(1_250_000, 1_750_000, -1_000_001, 0, SOME_DAY)
+    facts = EnergyFacts(1_250_000, 1_750_000, -1_000_001, 0, SOME_DAY, version=1)
     assert product.format_facts(product.encode_facts(facts)) == {
         "register": "1.25 -> 1.75 kWh",
         "energy": "-1.000001 kWh",
@@ -260,8 +270,11 @@ def test_format_facts__a_credit__shows_its_sign_and_the_kind_of_reading():
 
 @pytest.mark.parametrize("energy", [-(2**63), -1, 0, 2**63 - 1])
 @pytest.mark.parametrize("kind", range(4))
-def test_facts__any_energy_and_kind__come_back_as_they_were(energy, kind):
-    facts = EnergyFacts(2**64 - 1, 0, energy, 2**40 - 1, 0, kind)
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_facts__any_energy_and_kind__come_back_as_they_were(energy, kind, version):
+    register = IMPORT_NUMBER if version > 1 else 0
+    latest = 2 ** (32 if version > 2 else 40) - 1
+    facts = EnergyFacts(2**64 - 1, 0, energy, latest, 0, kind, register, version=version)
     assert product.decode_facts(product.encode_facts(facts)) == facts
 
 
@@ -269,7 +282,7 @@ def test_facts__any_energy_and_kind__come_back_as_they_were(energy, kind):
     ("word", "value"), [(2, 2**63), (2, 2**255), (5, 4), (5, 2**255), (0, 2**64)]
 )
 def test_decode_facts__a_word_beyond_its_type__is_rejected(word, value):
-    raw = bytearray(product.encode_facts(EnergyFacts(0, 0, 0, 0, 0)))
+    raw = bytearray(product.encode_facts(EnergyFacts(0, 0, 0, 0, 0, version=1)))
     raw[32 * word : 32 * word + 32] = value.to_bytes(32, "big")
     with pytest.raises(Rejected):
         product.decode_facts(bytes(raw))
@@ -328,17 +341,20 @@ def test_version_1__its_agreement__gets_facts_of_version_1_and_prices_no_others(
     events = [event(1, ("", 12_600_000, SOME_DAY + 900))]
     raw = product.derive(RELEASED_TERMS, None, events, {})
     assert len(raw) == len(RELEASED_FACTS) == 192
-    newer = product.encode_facts(product.decode_facts(raw)._replace(register=IMPORT_NUMBER))
+    newer = product.encode_facts(
+        product.decode_facts(raw)._replace(version=3, register=IMPORT_NUMBER)
+    )
     state = product.open(RELEASED_TERMS)
     assert product.price(state, RELEASED_TERMS, raw, LIMIT)[1] == 0
     assert product.price(state, RELEASED_TERMS, newer, LIMIT) == (0, 2)
-    with pytest.raises(Rejected, match="consumption only"):
+    with pytest.raises(Rejected, match="cannot say"):
         product.encode_terms(EnergyTerms(1, 1, export=True, version=1))
     assert product.older_terms(RELEASED_TERMS) is None
 
 
-def test_format_facts__of_version_2__name_the_register_and_its_direction():
-    facts = EnergyFacts(0, 1, 1, 0, 60, register=IMPORT_NUMBER)
+@pytest.mark.parametrize("version", [2, 3])
+def test_format_facts__from_version_2_on__name_the_register_and_its_direction(version):
+    facts = EnergyFacts(0, 1, 1, 0, 60, register=IMPORT_NUMBER, version=version)
     assert product.format_facts(product.encode_facts(facts))["obis"] == "01-00:01.08.00*FF (import)"
 
 

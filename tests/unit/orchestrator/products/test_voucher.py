@@ -97,7 +97,8 @@ def test_proof_of_conflict__two_vouchers_of_one_counter__and_nothing_else(tmp_pa
     voucher_a, voucher_b, twin, foreign, other = events
     function, arguments = product.proof_of_conflict(b"", voucher_a, voucher_b)
     assert function == "reportDoubleSpend"
-    (a, signature_a, b, signature_b) = arguments
+    (domain, a, signature_a, b, signature_b) = arguments
+    assert domain == checksummed(bytes.fromhex(TERMS.contract[2:]))
     assert a[0] == b[0] == voucher_a.device_id and a[3] == b[3] == 1
     assert a[1] == checksummed(bytes.fromhex(MERCHANT[2:])) and len(signature_a) == 64
     assert signature_a != signature_b
@@ -105,7 +106,7 @@ def test_proof_of_conflict__two_vouchers_of_one_counter__and_nothing_else(tmp_pa
         assert product.proof_of_conflict(b"", voucher_a, stranger) is None
 
 
-_WORDS = st.lists(st.integers(0, 2**256 - 1), min_size=10, max_size=12)
+_WORDS = st.lists(st.integers(0, 2**256 - 1), min_size=10, max_size=15)
 
 
 @given(_WORDS)
@@ -164,9 +165,43 @@ def test_parse_terms__as_typed__are_the_terms():
     assert view["per day"] == "100.50 EUR" and view["merchant classes"] == "5814, 5411"
 
 
+def test_parse_terms__what_payees_were_paid_before__in_rising_order_behind_the_terms():
+    texts = f"{checksummed(bytes.fromhex(OTHER[2:]))}:7.5:3,{MERCHANT}:0.000001:0"
+    raw = product.parse_terms(WORDS | {"starts": texts})
+    assert raw.startswith(RAW) and len(raw) == len(RAW) + 2 * 96
+    starts = product.decode_terms(raw).starts
+    assert [(s.payee.lower(), s.paid, s.taps) for s in starts] == [
+        (MERCHANT, 1, 0),
+        (OTHER, 7_500_000, 3),
+    ]
+    assert "7.50 EUR for 3 taps" in product.format_terms(raw)["paid before"]
+    assert product.encode_terms(product.decode_terms(raw)) == raw
+
+
+def test_decode_terms__starts_that_the_contract_refuses__are_malformed():
+    raw = product.parse_terms(WORDS | {"starts": f"{MERCHANT}:1:1,{OTHER}:2:2"})
+    head, first, second = raw[:384], raw[384:480], raw[480:]
+    wrong = [
+        head + second + first,
+        head + first + first,
+        head + first[:-1],
+        head + first[:32] + bytes(32) + first[64:],
+        head + first[:32] + (1 << 47).to_bytes(32, "big") + first[64:],
+        head + first[:64] + (1 << 32).to_bytes(32, "big"),
+        head + bytes(32) + first[32:],
+    ]
+    for terms in wrong:
+        with pytest.raises(Rejected) as caught:
+            product.decode_terms(terms)
+        assert caught.value.reason is ClaimReason.FACTS_MALFORMED
+
+
 @pytest.mark.parametrize(
     "name, text",
     [
+        ("starts", "0x12:1:1"),
+        ("starts", f"{MERCHANT}:0:1"),
+        ("starts", f"{MERCHANT}:1:1,{MERCHANT}:1:1"),
         ("per_tap", "-1"),
         ("per_tap", "1.1234567"),
         ("per_tap", "0"),
@@ -232,6 +267,27 @@ def test_tap__beyond_its_cap_over_all_payees__is_not_signed(tmp_path):
     with pytest.raises(Rejected) as caught:
         wearable.tap(OTHER, 5 * EURO, 5814, NOW)
     assert caught.value.reason is TapReason.ABOVE_CAP
+
+
+def test_attack__terminal_ten_years_ahead__the_card_goes_on_at_other_terminals(tmp_path):
+    """On 0.3.0 a wearable with a cool-off declined every tap until that time came."""
+    wearable = band(tmp_path, cool_off=60)
+    wearable.tap(OTHER, EURO, 5814, NOW + 3_650 * DAY)
+    record = wearable.tap(MERCHANT, EURO, 5814, NOW)
+    assert json.loads(record)["message"]["signedAt"] == NOW
+    with pytest.raises(Rejected) as caught:
+        wearable.tap(MERCHANT, EURO, 5814, NOW + 59)
+    assert caught.value.reason is TapReason.COOL_OFF
+
+
+def test_tap__at_a_terminal_whose_clock_lags__its_time_does_not_fall(tmp_path):
+    wearable = band(tmp_path)
+    wearable.tap(MERCHANT, EURO, 5814, NOW)
+    times = [NOW - 600, NOW - 601, NOW - 500]  # the second is beyond the grace: taken as it is
+    signed = [
+        json.loads(wearable.tap(OTHER, EURO, 5814, at))["message"]["signedAt"] for at in times
+    ]
+    assert signed == [NOW, NOW - 601, NOW - 500]
 
 
 def test_tap__after_a_restart__counter_and_totals_go_on(tmp_path):

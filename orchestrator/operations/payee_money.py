@@ -1,0 +1,184 @@
+"""What a payee does with its own money in the rail: release, withdraw, repay, name its account.
+
+Debts come first on every way out, so what a payee can take out is its withdrawable money less what
+it owes. Each function returns the calls that the payee signs; `send` sends them, once each.
+Amounts are micro-euro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from device_adapters.types import Rejected
+from orchestrator.core.identity import payout_account
+from orchestrator.core.ledger import MICRO_PER_CENT
+from orchestrator.core.release import PayeeOnChain
+from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.ethereum import LocalAccount
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
+from orchestrator.edges.store import Store, payments
+from orchestrator.steps.release import payee_on_chain
+
+NO_ACCOUNT = bytes(32)
+_TIMES = 1_000  # release times in one call
+
+
+class PayeeMoneyReason(StrEnum):
+    """Why a payee's call is not sent. The codes are stable."""
+
+    NOTHING = "nothing_due"
+    TOO_MUCH = "more_than_available"
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeMoney:
+    """A payee's money.
+
+    Attributes:
+        address: The payee.
+        on_chain: What the rail knows about it.
+        wallet_micro: Tokens outside of the rail.
+        matured: Release times that are over and not released yet, ascending.
+        matured_micro: What they release, as far as the store knows.
+    """
+
+    address: str
+    on_chain: PayeeOnChain
+    wallet_micro: int
+    matured: tuple[int, ...]
+    matured_micro: int
+
+    @property
+    def free_micro(self) -> int:
+        """Return what the payee can take out now."""
+        return max(0, self.on_chain.withdrawable_micro - self.on_chain.owed_micro)
+
+    @property
+    def released_micro(self) -> int:
+        """Return what a release leaves the payee after all its debts."""
+        available = self.on_chain.withdrawable_micro + self.matured_micro
+        return max(0, available - self.on_chain.owed_micro)
+
+
+def payee_money(store: Store, chain: Chain, address: str, now: int) -> PayeeMoney:
+    """Return a payee's money as chain and store have it now.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    with store.read() as session:
+        rows = payments.unreleased(session, address, now)
+    return PayeeMoney(
+        address,
+        payee_on_chain(chain, address),
+        chain.view("EuroToken", "balanceOf", address),
+        tuple(sorted({row.release_at for row in rows})[:_TIMES]),
+        sum(row.amount_micro for row in rows),
+    )
+
+
+def release_calls(money: PayeeMoney) -> list[Call]:
+    """Return the payee's own release: it orders a payout at any time, however small.
+
+    Raises:
+        Rejected: Nothing has matured, and nothing is left to be paid out.
+    """
+    if not (money.matured_micro or money.released_micro >= MICRO_PER_CENT):
+        raise Rejected(
+            PayeeMoneyReason.NOTHING,
+            f"nothing of {money.address} has matured, and less than a cent is left to be paid out; "
+            "nothing was sent. Next: wait for the end of a payment's dispute window",
+        )
+    return [Call("PaymentRail", "release", (money.address, money.matured))]
+
+
+def withdraw_calls(money: PayeeMoney, to: str, amount_micro: int) -> list[Call]:
+    """Return the withdrawal of an amount to an address.
+
+    Raises:
+        Rejected: It is more than the payee can take out.
+    """
+    if amount_micro > money.free_micro:
+        raise Rejected(
+            PayeeMoneyReason.TOO_MUCH,
+            f"{euro(money.free_micro)} can be taken out: {euro(money.on_chain.withdrawable_micro)} "
+            f"are withdrawable, and {euro(money.on_chain.owed_micro)} of them are owed to "
+            "agreements; nothing was sent",
+        )
+    return [Call("PaymentRail", "withdraw", (to, amount_micro))]
+
+
+def repay_calls(chain: Chain, money: PayeeMoney, amount_micro: int | None) -> list[Call]:
+    """Return the calls that pay debts out of the payee's wallet: allowance, and repayment.
+
+    Args:
+        chain: The node's client.
+        money: The payee's money.
+        amount_micro: The most to pay; None: all that is owed.
+
+    Raises:
+        Rejected: It owes nothing, or its wallet holds less.
+        Retry: The node does not answer.
+    """
+    owed = money.on_chain.owed_micro
+    if not owed:
+        raise Rejected(PayeeMoneyReason.NOTHING, f"{money.address} owes nothing; nothing was sent")
+    amount = min(owed, owed if amount_micro is None else amount_micro)
+    if amount > money.wallet_micro:
+        raise Rejected(
+            PayeeMoneyReason.TOO_MUCH,
+            f"the wallet {money.address} holds {euro(money.wallet_micro)}, less than "
+            f"{euro(amount)}; nothing was sent. Next: give a smaller --amount, or wait: the "
+            "payee's next money pays its debts by itself",
+        )
+    rail = chain.deployment.addresses["PaymentRail"]
+    allowed = chain.view("EuroToken", "allowance", money.address, rail)
+    approval = [] if allowed >= amount else [Call("EuroToken", "approve", (rail, amount))]
+    return [*approval, Call("PaymentRail", "repay", (amount,))]
+
+
+def payout_account_calls(iban: str | None, minimum_micro: int) -> list[Call]:
+    """Return the call that names a payee's bank account, and its minimum for a payout.
+
+    Args:
+        iban: The account; None: none, and releases become withdrawable tokens.
+        minimum_micro: The rail and other strangers order no payout below it.
+    """
+    account = payout_account(iban) if iban else NO_ACCOUNT
+    return [Call("PaymentRail", "setPayoutAccount", (account, minimum_micro))]
+
+
+def send(
+    store: Store,
+    chain: Chain,
+    account: LocalAccount,
+    calls: Sequence[Call],
+    now: int,
+    wait: Callable[[], None],
+) -> list[str]:
+    """Send a payee's calls one after the other; return their hashes.
+
+    Safe to repeat after an interruption: the nonce is part of each reference.
+
+    Raises:
+        Retry: A call would revert, or no block takes it in time.
+        Halt: A call failed on chain.
+    """
+    sender, hashes = Sender(store, chain, account), []
+    for call in calls:
+        ref = f"{account.address}:{chain.nonce(account.address)}:{_words(call)}"
+        purpose = f"party {call.function}"
+        hashes += send_and_wait(sender, [ChainCall(purpose, ref, call)], now, wait)
+    return hashes
+
+
+def euro(micro: int) -> str:
+    """Return micro-euro exactly as people read them, such as "12.500000 EUR"."""
+    whole, rest = divmod(micro, 10**6)
+    return f"{whole:,}.{rest:06} EUR"
+
+
+def _words(call: Call) -> str:
+    return ":".join("0x" + a.hex() if isinstance(a, bytes) else str(a) for a in call.args)
