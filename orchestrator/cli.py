@@ -82,7 +82,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": (
-            "agreement:app agreement_consent:app agreement_life:app",
+            "agreement_open:app agreement_consent:app agreement_life:app agreement:app",
             "Open, close, fund, skip, list and refund agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
@@ -120,11 +120,20 @@ _REVERTS = {  # a contract's error: the next step for the user
     "DeviceNotActive": "`proofrail device list` shows its status.",
     "DeviceHasAgreement": "The device has a live agreement; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
+    "OwnerDidNotConsent": "Have the device's owner sign `proofrail agreement consent --document` "
+    "again: it may have revoked its consents meanwhile.",
+    "StartOutOfRange": "Give a --start of the last 400 days, after the end of the device's "
+    "agreement before this one.",
+    "BondOutOfRange": "Give a --bond of at most 100.00 euro.",
+    "AgreementIsNotLive": "The agreement has ended; see `proofrail agreement list`.",
+    "SkipInvalid": "The chain expects another claim by now. Run `proofrail agreement skip` again.",
+    "SkipUnsigned": "A signature is of another document. Sign the output of `proofrail agreement "
+    "skip --document` again.",
     "NotInCharge": "Only a registrar and the device's owner may do this.",
-    "RotationTooSoon": "A key may follow another after an hour, four a day. `proofrail device show` "
-    "says when the next may.",
-    "AssignmentTooSoon": "A device may have 32 assignments of gateways within 90 days. Give a later "
-    "--from.",
+    "RotationTooSoon": "A key may follow another after an hour, four a day. `proofrail device "
+    "show` says when the next may.",
+    "AssignmentTooSoon": "A device may have 32 assignments of gateways within 90 days. Give a "
+    "later --from.",
     "CompromiseNeedsRuling": "A compromise is declared for seven days back at most. `proofrail "
     "device compromise --dry-run` shows the earliest date; the committee rules on earlier ones.",
     "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
@@ -141,16 +150,16 @@ _REVERTS = {  # a contract's error: the next step for the user
     "TermsMalformed": "The product's contract rejects these terms; `proofrail agreement terms` "
     "explains each term and shows the contract.",
     "NotYetDue": "The agreement has not ended; `proofrail agreement list` shows its end.",
-    "PausedLately": "The rail was paused lately. After each pause it cannot be paused for a while.",
-    "TooManySilent": "The oracles that are left could be no quorum. Seat others first "
-    "(`proofrail committee seat`).",
-    "AccessManagerNotReady": "Its time has not come; `proofrail chain scheduled` shows it.",
-    "AccessManagerExpired": "Its time is over. Run the command again: it is scheduled again.",
     "NotDisputed": "The payment is not under dispute (any more); `proofrail trace` shows it.",
     "NotDisputable": "The payment was disputed before, or it is no payment of this rail.",
     "WindowOver": "The dispute window is over. Ask the payee for a correction.",
     "NotExpired": "The dispute can still be ruled on; `proofrail trace` shows its deadline.",
     "NotParty": "Only a party of the agreement may do this; the view names both.",
+    "PausedLately": "The rail was paused lately. After each pause it cannot be paused for a while.",
+    "TooManySilent": "The oracles that are left could be no quorum. Seat others first "
+    "(`proofrail committee seat`).",
+    "AccessManagerNotReady": "Its time has not come; `proofrail chain scheduled` shows it.",
+    "AccessManagerExpired": "Its time is over. Run the command again: it is scheduled again.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 

@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Traits} from "../libraries/Traits.sol";
+
+/// Versions of this contract from the first one on know which digests a claim brought.
+interface IUsedDigests {
+    /// @notice Says whether a claim brought this digest, here or in an earlier version.
+    /// @param digest what a recipient signed
+    /// @return brought whether it counts no more
+    function used(bytes32 digest) external view returns (bool brought);
+}
 
 /// @title Delivery by milestones: picked up, delivered, accepted, each as the recipient states it.
 /// @notice The agreement's device is the recipient's. Its signed records are statements; each stands
@@ -21,12 +32,13 @@ import {Traits} from "../libraries/Traits.sol";
 /// Terms: abi.encode of Terms, facts: abi.encode of Facts. Temperatures are hundredths of a degree
 /// Celsius, shocks thousandths of standard gravity, times Unix seconds, shares basis points.
 /// Every claim brings a signature of the recipient's over a SHA-256 digest that no claim brought
-/// before. Carrier and sensor count only through what the recipient confirms.
+/// before, here or in the version that the steward named as the one before this. Carrier and sensor
+/// count only through what the recipient confirms.
 /// Warning: the contract sees the digest, not the document; that it says what the facts say is the
 /// oracles' word. A hostile quorum needs a fresh signature of the recipient's key, and could lie
 /// about what it stands under; a required domain of the payer's side in the mandate closes that.
 /// Warning: the recipient can withhold its signature; the deadline then refunds the payer.
-contract ProofOfDelivery is IProduct {
+contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
     struct Terms {
         bytes32 consignment; // keccak256 of its name, such as "sscc:" and 18 digits
         bytes32 carrier; // the device that scans pick-ups
@@ -112,6 +124,14 @@ contract ProofOfDelivery is IProduct {
     /// @param amount what it did not give back, token minor units
     event RefundOffset(bytes32 indexed agreement, uint48 amount);
 
+    /// @notice The version before this one was named: what was used there counts no more here.
+    /// @param predecessor a contract of this kind
+    event PredecessorSet(address predecessor);
+
+    /// @notice A predecessor was named before, or this is none.
+    /// @param predecessor what was to be named
+    error PredecessorInvalid(address predecessor);
+
     uint32 private constant GRACE = 1 days; // claims after the agreement's end
     uint8 private constant TEMPERATURE = 1;
     uint8 private constant SHOCK = 2;
@@ -131,15 +151,19 @@ contract ProofOfDelivery is IProduct {
     mapping(bytes32 agreement => State) public stateOf;
     /// @notice Whether a statement stands.
     mapping(bytes32 agreement => mapping(bytes32 statement => bool)) public stands;
-    /// @notice Digests that no claim may bring, whichever agreement it is about.
-    mapping(bytes32 digest => bool) public used;
+    /// @dev Digests that no claim may bring, in every agreement.
+    mapping(bytes32 digest => bool) private _used;
+    /// @notice The version before this one; zero: none.
+    address public predecessor;
 
     modifier onlyRail() {
         if (msg.sender != rail) revert NotTheRail(msg.sender);
         _;
     }
 
-    constructor(address rail_, address registry_) {
+    constructor(address rail_, address registry_)
+        AccessManaged(IAccessManaged(registry_).authority())
+    {
         rail = rail_;
         registry = IDeviceRegistry(registry_);
     }
@@ -168,6 +192,24 @@ contract ProofOfDelivery is IProduct {
         return refusal < names.length ? names[refusal] : "";
     }
 
+    /// @inheritdoc IUsedDigests
+    function used(bytes32 digest) public view returns (bool) {
+        if (_used[digest]) return true;
+        return predecessor != address(0) && IUsedDigests(predecessor).used(digest);
+    }
+
+    /// @notice Names the version before this one, once. Only the steward, with the manager's delay.
+    /// @param predecessor_ a contract of this kind
+    function setPredecessor(address predecessor_) external restricted {
+        // check
+        bool named = predecessor != address(0) || predecessor_ == address(this);
+        if (named || predecessor_.code.length == 0) revert PredecessorInvalid(predecessor_);
+        // effect
+        predecessor = predecessor_;
+        // event
+        emit PredecessorSet(predecessor_);
+    }
+
     /// @inheritdoc IProduct
     function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
         external
@@ -184,7 +226,7 @@ contract ProofOfDelivery is IProduct {
         stateOf[agreement].start = uint32(start);
         // the one signature of this key that everybody has seen: its proof of possession
         address owner = registry.ownerOf(device);
-        used[sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, device, owner))] = true;
+        _used[sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, device, owner))] = true;
         return GRACE;
     }
 
@@ -220,7 +262,7 @@ contract ProofOfDelivery is IProduct {
         if (facts.signedAt > deal.deadline && amount > 0) (cut, amount) = (uint256(amount), 0);
         if (amount > int256(uint256(quote.limit))) return (0, Answer.OverLimit);
         // effect
-        used[facts.digest] = true;
+        _used[facts.digest] = true;
         if (changes) stands[quote.agreement][facts.statement] = !facts.withdrawn;
         state.charged = uint48(uint256(int256(uint256(state.charged)) + amount));
         uint48 offset = amount < 0 ? uint48(_within(-amount, state.refunded)) : 0;
@@ -241,7 +283,7 @@ contract ProofOfDelivery is IProduct {
         (IDeviceRegistry.Status status, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) =
             registry.keyAt(device, facts.signedAt);
         if (status != IDeviceRegistry.Status.Active) return Answer.DeviceNotActive;
-        if (used[facts.digest]) return Answer.SignatureUsed;
+        if (used(facts.digest)) return Answer.SignatureUsed;
         bool genuine = registry.verify(curve, x, y, facts.digest, facts.r, facts.s);
         return genuine ? Answer.Priced : Answer.SignatureInvalid;
     }

@@ -16,7 +16,7 @@ abstract contract RailSettlement is RailDebts {
     using Claims for Claim;
 
     /// @notice The most claims that a batch may hold.
-    uint256 public constant MAX_CLAIMS = 256;
+    uint256 public constant MAX_CLAIMS = 224;
     uint256 private constant CLOCK_GRACE = 10 minutes; // what a device's clock may be ahead
     uint8 private constant OVER_LIMIT = 1; // IProduct's
     uint8 private constant PRODUCT_REFUSALS = 100;

@@ -174,7 +174,8 @@ def _render_totals(console: Any, view: dict[str, Any]) -> None:
             plain(
                 f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
                 f"{item['stage']} ({item['reason']}); see `proofrail trace "
-                f"{item['payment_id'][:12]}`, then close the agreement and open another",
+                f"{item['payment_id'][:12]}`. Next: payer and payee pass over it with `proofrail "
+                f"agreement skip {item['agreement_id'][:12]}`",
                 "bold red",
             )
         )

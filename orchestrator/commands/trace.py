@@ -93,6 +93,8 @@ def _print_list(console: Any, view: dict[str, Any]) -> None:
 
 # --- the tree of a payment
 
+_BLOCKING = ("rejected", "refused")  # no later claim of the agreement can settle
+
 
 def tree(life: dict[str, Any]) -> Any:
     """Return the life of a payment as a tree, from the device to the bank."""
@@ -101,6 +103,10 @@ def tree(life: dict[str, Any]) -> Any:
     root = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
     if life["reason"]:
         root.add(plain(f"reason: {life['reason']}", "yellow"))
+    if life["stage"] in _BLOCKING:
+        agreement = life["agreement"]["agreement_id"][:12]
+        sentence = "it blocks its agreement. Next: payer and payee pass over it with `proofrail "
+        root.add(plain(f"{sentence}agreement skip {agreement}`", "yellow"))
     for add_part in (
         _add_agreement,
         _add_events,

@@ -111,8 +111,8 @@ def require_signed(chain: Chain, skipped: SkippedClaim, signer: str, signature: 
     actual = signer_of(document(chain, skipped), signature)
     if actual.lower() != signer.lower():
         raise Halt(
-            f"This signature is of {actual or 'no key'} and not of {signer}. Nothing was sent. Sign "
-            "the document of `proofrail agreement skip --document` with that party's key."
+            f"This signature is of {actual or 'no key'} and not of {signer}. Nothing was sent. "
+            "Sign the document of `proofrail agreement skip --document` with that party's key."
         )
 
 

@@ -6,8 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from device_adapters.types import Rejected, device_id
-from oracles.types import ClaimReason
+from device_adapters.types import device_id
 from orchestrator.core.identity import enrolment_digest, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.owner_consent import OwnerConsent
@@ -215,41 +214,6 @@ class AgreementOps(DeviceOps):
         It does not if the product's contract has `Traits.ANY_PAYEE`: then each claim names it.
         """
         return not self._chain.view(product.CONTRACT, "traits") & _ANY_PAYEE
-
-    def parse_terms(self, product: Any, words: Mapping[str, str]) -> bytes:
-        """Return the encoded terms for what a person typed, as this deployment's contract has them.
-
-        A product that changed its terms has `older_terms`; whether the contract on chain is the
-        older one, the contract itself says: it is asked to open, and nothing is sent.
-
-        Raises:
-            Rejected: FACTS_MALFORMED; a word is wrong, or the older contract has no such term.
-            Retry: the node does not answer.
-        """
-        terms = product.parse_terms(words)
-        older = getattr(product, "older_terms", None)
-        if older is None or self._takes(product, terms):
-            return terms
-        older_terms = older(terms)
-        if older_terms is None:
-            raise Rejected(
-                ClaimReason.FACTS_MALFORMED,
-                f"the contract {product.CONTRACT} of this deployment is of an earlier release and "
-                "has not all of these terms. Next: leave out the terms that it has not, "
-                "or deploy the contracts again.",
-            )
-        return older_terms
-
-    def _takes(self, product: Any, terms: bytes) -> bool:
-        """Return whether the product's contract would open an agreement with these terms."""
-        call = Call(product.CONTRACT, "open", (bytes(32), bytes(32), self._now(), terms))
-        try:
-            self._chain.quote(self._chain.deployment.addresses["PaymentRail"], call)
-        except Retry as refusal:
-            if "TermsMalformed" not in str(refusal):
-                raise
-            return False
-        return True
 
     def refund(self, agreement: str) -> int:
         """Send the escrow of an expired agreement back to its payer, and close the agreement.

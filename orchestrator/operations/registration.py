@@ -149,7 +149,7 @@ class Registration:
             required_domain=request["required_domain"],
             bond_micro=request.get("bond_micro", DEFAULT_BOND_MICRO),
             schedule=_schedule(request.get("settle_after", "")),
-            terms=_terms(ops, product, request["terms"]),
+            terms=_terms(product, request["terms"]),
         )
         return self._view(mandate) | {
             "typed_data": document_json(self._typed_data(mandate)),
@@ -256,9 +256,9 @@ def _schedule(text: str) -> int:
         raise Rejected(RegistrationReason.TERMS_MALFORMED, str(error)) from error
 
 
-def _terms(ops: AgreementOps, product: Any, words: Mapping[str, str]) -> bytes:
+def _terms(product: Any, words: Mapping[str, str]) -> bytes:
     try:
-        return ops.parse_terms(product, words)
+        return product.parse_terms(words)
     except Rejected as refusal:
         raise Rejected(RegistrationReason.TERMS_MALFORMED, refusal.detail) from refusal
 

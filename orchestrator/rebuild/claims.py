@@ -13,7 +13,7 @@ from typing import Any
 from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
 from oracles.rules import derive_claim
-from oracles.types import Agreement, Agreements, Claim
+from oracles.types import Agreement, Agreements, Claim, SkippedClaim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session, all_rows
@@ -43,11 +43,12 @@ def check_claims(
 ) -> None:
     """Check payments, claims and prices of everything that final settlements applied."""
     rows = {row.payment_id: row for row in all_rows(session, PaymentRow)}
-    by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
-    for applied in history.applied():
-        by_agreement[applied.claim.agreement].append(applied)
+    by_agreement: dict[bytes, list[Applied | SkippedClaim]] = defaultdict(list)
+    for applied in history.passed():
+        agreed = applied if isinstance(applied, SkippedClaim) else applied.claim
+        by_agreement[agreed.agreement].append(applied)
     payees = {log.args["agreement"]: log.args["payee"] for log in history.named("AgreementOpened")}
-    settled, owed = set(), {}
+    settled, skipped, owed = set(), set(), {}
     for done, (identity, claims) in enumerate(by_agreement.items(), 1):
         findings.progress("claims", done, len(by_agreement))
         agreement = agreements.agreement(identity)
@@ -57,6 +58,10 @@ def check_claims(
         _check_prices(agreement, product, claims, findings)
         reach: int | None = None
         for applied in claims:
+            if isinstance(applied, SkippedClaim):
+                skipped.add(hexed(payment_id(identity, applied.sequence)))
+                reach = max(reach or 0, applied.last_counter)
+                continue
             name = hexed(payment_id(identity, applied.claim.sequence))
             settled.add(name)
             if name in rows:  # of others nothing is stored: reconcile names what they moved
@@ -67,6 +72,7 @@ def check_claims(
                     owed[name] = _owed(applied, payee)
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
+    _check_skipped(rows, skipped, findings)
     findings.rows("debt", all_rows(session, DebtRow), owed, lambda row: row.payment_id)
     findings.count("claims", len(settled))
 
@@ -133,7 +139,10 @@ def _derived(
 
 
 def _check_prices(
-    agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Differences
+    agreement: Agreement,
+    product: Product,
+    claims: Sequence[Applied | SkippedClaim],
+    findings: Differences,
 ) -> None:
     """Check the amounts of an agreement's claims in order, if the product can price them here.
 
@@ -143,6 +152,9 @@ def _check_prices(
         return
     state, reach = product.open(agreement.terms), agreement.first_counter
     for applied in claims:
+        if isinstance(applied, SkippedClaim):
+            reach = max(reach, applied.last_counter)
+            continue
         claim, late = applied.claim, applied.claim.first_counter <= reach
         amount, refusal = product.price(state, agreement.terms, claim.facts, _NO_LIMIT, late)
         if refusal or amount != applied.outcome.amount_micro:
@@ -197,3 +209,16 @@ def _check_unsettled(
                 f"it is {row.stage}, and no final settlement holds it",
                 row.settlement_tx,
             )
+
+
+def _check_skipped(
+    rows: Mapping[str, PaymentRow], skipped: set[str], findings: Differences
+) -> None:
+    """Compare the payments that are stored as skipped with what final blocks passed over."""
+    stored = {name for name, row in rows.items() if row.stage == Stage.SKIPPED}
+    for name in sorted(stored - skipped):
+        findings.add("payment", name, "it is skipped, and no final block has passed over it")
+    for name in sorted((skipped & rows.keys()) - stored):
+        findings.add(
+            "payment", name, "a final block has passed over it", rows[name].stage, Stage.SKIPPED
+        )

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oracles.merkle import root
-from oracles.types import Claim
+from oracles.types import Claim, SkippedClaim
 from orchestrator.core.outcome import ClaimOutcome, leaves_of, unpack
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.store import Session, all_rows, batches, blocks
 from orchestrator.errors import Retry
 from orchestrator.rebuild.findings import Differences
@@ -59,16 +60,22 @@ class ChainHistory:
 
     def applied(self) -> list[Applied]:
         """Return every claim that a settlement did not refuse, in chain order."""
-        return [
-            Applied(claim, outcome, log)
-            for log in self.named("Settled")
-            for claim, outcome in zip(
-                self.claims[place(log)],
-                unpack(bytes.fromhex(log.args["outcomes"][2:])),
-                strict=False,
-            )
-            if not outcome.refusal
-        ]
+        return [claim for claim in self.passed() if isinstance(claim, Applied)]
+
+    def passed(self) -> list[Applied | SkippedClaim]:
+        """Return every claim that was applied, or that its parties passed over, in chain order."""
+        passed: list[Applied | SkippedClaim] = []
+        for log in self.named("Settled", "ClaimSkipped"):
+            if log.name == "ClaimSkipped":
+                passed.append(skipped_claim(log))
+                continue
+            outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
+            passed += [
+                Applied(claim, outcome, log)
+                for claim, outcome in zip(self.claims[place(log)], outcomes, strict=False)
+                if not outcome.refusal
+            ]
+        return passed
 
 
 def read_history(chain: Chain, session: Session, final: int, findings: Differences) -> ChainHistory:

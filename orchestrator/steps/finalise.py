@@ -360,9 +360,7 @@ def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at
         row.status, row.compromised_since = "compromised", log.args["since"]
 
 
-def _compromise_ruled(
-    context: FinaliseContext, session: Session, log: DecodedLog, at: int
-) -> None:
+def _compromise_ruled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     if log.args["since"]:
         return _compromised(context, session, log, at)
     row = agreements.device(session, log.args["device"])

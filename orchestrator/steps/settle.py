@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.core.anchors import suffix
+from orchestrator.core.batch_size import after_fit, after_overflow
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
+from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, ledger, payments, sends
@@ -65,7 +67,7 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         context.log.warning("settlement waits", batch=digest, reason=str(error))
         if TOO_MUCH_GAS in str(error) and len(batch) > 1:
             # signatures are over the whole batch, so each half is signed again
-            context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
+            context.memory.claims_that_fit[batch[0][1].product] = after_overflow(len(batch))
             _attest_again(context, [row for row, _ in batch], str(error), now, wait_s=0)
         elif any(name in str(error) for name in _STALE):
             note_lost_quorum(context, digest)
@@ -84,8 +86,19 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
         )
+    if quote is not None:
+        _note_that_it_fits(context, batch[0][1].product, len(batch), quote)
     context.log.info("settlement signed", batch=digest, tx=tx_hash, payments=ids)
     return 1
+
+
+def _note_that_it_fits(context: SettleContext, product: str, size: int, quote: Quote) -> None:
+    """Let the batches of a product grow again after one that was too large."""
+    limits = context.memory.claims_that_fit
+    most = context.settings.batch_claims
+    limit = after_fit(limits.pop(product, None), size, quote.gas, client.GAS_LIMIT, most)
+    if limit is not None:
+        limits[product] = limit
 
 
 class AnchoringContext(Protocol):

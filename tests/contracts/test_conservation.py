@@ -151,6 +151,10 @@ class RandomRun:
         if not self.open_payments:
             return False
         settlement, index = self.dice.choice(self.open_payments[-4:])  # older ones are out of time
+        contracts = self.contracts
+        contracts.mint(EURO)  # the bond
+        self.minted += EURO
+        contracts.token.approve(contracts.disputes, EURO, sender=contracts.payer)
         if self.send(
             self.contracts.disputes.dispute, *settlement.dispute(index), sender=self.contracts.payer
         ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.products.proof_of_delivery import product
-from tests.support.contracts.delivery_contract import DAY, DeliveryContract
+from tests.support.contracts.delivery_contract import DAY, DeliveryContract, quoted
 from tests.support.contracts.device_keys import DeviceSigner, rotation
 
 CARRIER = DeviceSigner.p256(69_999)
@@ -74,6 +74,72 @@ def test_recipient_signature_reused__for_another_consignment__refused(recipient)
     assert other.state(facts) == (0, "SignatureUsed")
 
 
+def test_recipient_signature_reused__for_the_same_consignment_agreed_twice__refused(recipient):
+    """Two agreements about one consignment: the signature that paid in one pays in no other."""
+    terms = recipient.delivery.terms(recipient.due)
+    first, second = recipient.open(terms), recipient.open(terms)
+    facts = _delivered(first)
+    assert first.state(facts) == (700_000_000, "")
+    assert second.state(facts) == (0, "SignatureUsed")
+    again = _delivered(second)  # the recipient signs once more: that is its word, and its payer's
+    assert second.state(again) == (700_000_000, "")
+
+
+def test_recipient_signature_reused__in_the_next_version_of_the_product__refused(recipient):
+    """On 0.3.0 each deployed copy of the product remembered only the signatures that it had seen."""
+    delivery = recipient.delivery
+    first = recipient.open()
+    facts = _delivered(first)
+    assert first.state(facts) == (700_000_000, "")
+    second = delivery.another()
+    steward = delivery.fork.plan.steward
+    set_predecessor = second, "setPredecessor", delivery.contract.address
+    for wrong in (second.address, delivery.owner):
+        refusal = delivery.fork.refusal(second, "setPredecessor", wrong, sender=steward)
+        assert refusal == "PredecessorInvalid"
+    refusal = delivery.fork.refusal(*set_predecessor, sender=delivery.owner)
+    assert refusal == "AccessManagedUnauthorized"
+    delivery.fork.send(*set_predecessor, sender=steward)
+    assert delivery.fork.refusal(*set_predecessor, sender=steward) == "PredecessorInvalid"
+    third = delivery.another()
+    delivery.fork.send(third, "setPredecessor", second.address, sender=steward)
+    for later in (second, third):
+        moved = recipient.open(contract=later)
+        assert moved.state(facts) == (0, "SignatureUsed")
+        assert moved.state(_delivered(moved)) == (700_000_000, "")
+
+
+@pytest.mark.parametrize("days", [1, 400], ids=["a day ahead", "a year ahead"])
+def test_record_signed_ahead_of_time__refused(recipient, days, monkeypatch):
+    """On 0.3.0 a record could be dated to any time at which the key was active."""
+    consignment, now = recipient.open(), recipient.due
+    monkeypatch.setattr(recipient.delivery, "until", now)
+    ahead = _delivered(consignment, signed_at=now + days * DAY)
+    assert consignment.state(ahead) == (0, "TimeAhead")
+    assert consignment.state(_delivered(consignment, signed_at=now)) == (700_000_000, "")
+
+
+def test_record_signed_before_the_opening__refused(recipient):
+    """A delivery of last month does not count in the agreement of today."""
+    consignment = recipient.open(start=recipient.due)
+    early = _delivered(consignment, signed_at=recipient.due - 1)
+    assert consignment.state(early) == (0, "TimeBackwards")
+    assert consignment.state(_delivered(consignment, signed_at=recipient.due))[1] == ""
+
+
+@pytest.mark.parametrize("refund, back", [(0, -700), (300, -400), (700, 0), (900, 0)])
+def test_refund_by_ruling_and_then_the_withdrawal__gives_back_once(recipient, refund, back):
+    """On 0.3.0 the payee owed for a delivery that a ruling had refunded already."""
+    consignment, delivery = recipient.open(), recipient.delivery
+    assert consignment.state(_delivered(consignment)) == (700_000_000, "")
+    refunded = consignment.agreement, refund * 1_000_000
+    delivery.fork.send(delivery.contract, "refunded", *refunded, sender=delivery.rail)
+    withdrawal = _delivered(consignment, withdrawn=True)
+    assert consignment.state(withdrawal) == (back * 1_000_000, "")
+    right = _delivered(consignment, event_hash="two", received=50)
+    assert consignment.state(right) == (450_000_000, "")  # charged as if nothing had been before
+
+
 def test_high_s_twin__of_a_used_signature__no_second_effect(recipient):
     consignment = recipient.open()
     digest, *_ = recipient.sign("a document")
@@ -126,12 +192,12 @@ def test_key_used_when_it_was_not_active__refused(recipient, how):
 
 def test_event_back_dated_before_a_compromise__declared_to_cover_it__refused(recipient):
     consignment, fork = recipient.open(), recipient.delivery.fork
-    dated = _delivered(consignment)
+    dated = _delivered(consignment, signed_at=fork.now - 60)
     fork.send(
         "DeviceRegistry",
         "declareCompromised",
         recipient.device,
-        recipient.due - DAY,
+        fork.now - 120,
         sender=recipient.delivery.owner,
     )
     assert consignment.state(dated) == (0, "DeviceNotActive")

@@ -13,7 +13,14 @@ import pytest
 
 from device_adapters.types import Rejected
 from orchestrator.products.proof_of_delivery import product
-from tests.support.contracts.delivery_contract import CASE_DUE, DAY, HOUR, DeliveryContract, owed
+from tests.support.contracts.delivery_contract import (
+    CASE_DUE,
+    DAY,
+    HOUR,
+    DeliveryContract,
+    owed,
+    quoted,
+)
 
 CASES = json.loads((Path(product.__file__).parent / "cases.json").read_text())["prices"]
 CONDITIONS = {
@@ -183,15 +190,10 @@ def test_open__word_beyond_its_type__refused_by_name(recipient, position):
 def test_open_and_price__from_anybody_but_the_rail__refused(recipient):
     fork, consignment = recipient.delivery.fork, recipient.open()
     raw = product.encode_terms(consignment.terms)
-    quote = (
-        consignment.agreement,
-        recipient.device,
-        1,
-        False,
-        product.encode_facts(consignment.facts({})),
-    )
+    quote = quoted(consignment, product.encode_facts(consignment.facts({})))
     for function, arguments in (
-        ("open", (b"\1" * 32, recipient.device, raw)),
+        ("open", (b"\1" * 32, recipient.device, 0, raw)),
+        ("refunded", (b"\1" * 32, 1)),
         ("price", ([quote],)),
     ):
         refusal = fork.refusal(
@@ -206,6 +208,7 @@ def _refusal(recipient, raw: bytes) -> str:
         "open",
         b"\1" * 32,
         recipient.device,
+        0,
         raw,
         sender=recipient.delivery.rail,
     )

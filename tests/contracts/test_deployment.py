@@ -4,7 +4,8 @@ deploy
 ├── given a journal of a finished deployment: it should send nothing
 ├── given a run killed after any event: the next should finish it, with the bytes already signed
 ├── given another chain's journal, other roles, a chain that was reset: it should halt and say so
-├── given development keys on another chain id: it should refuse before sending
+├── given development keys on another chain id, or a short delay: it should refuse before sending
+├── given contracts that another changed on the way: it should name each difference and halt
 └── given a silent node: it should ask to be tried again
 """
 
@@ -18,19 +19,30 @@ import pytest
 from web3 import Web3
 
 from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.deployment_check import check_contracts, precompile_answers
+from orchestrator.edges.chain.plan import Role
 from orchestrator.errors import Halt, Retry
 from scripts.deploy import development_plan, main
 from scripts.solidity.sources import ROOT
 from services.testnet import Testnet
+from tests.support.contracts.onchain import Node, OnChain, creation
 
 PRODUCTS = tuple(path.stem for path in sorted((ROOT / "contracts" / "products").glob("*.sol")))
 STEPS = (
-    "DeviceRegistry",
+    "RailAccess",
     "OracleCommittee",
+    "DeviceRegistry",
     "EuroToken",
     "PaymentRail",
     *(step for product in PRODUCTS for step in (product, f"allow {product}")),
+    "OfficerRegistry",
+    "close set-up",
 )
+
+
+def deployed_names() -> set[str]:
+    """Return the names of all contracts of a deployment."""
+    return {step for step in STEPS if " " not in step} | {"Disputes", "Consents"}
 
 
 class Killed(Exception):
@@ -108,7 +120,7 @@ def test_deploy__signed_bytes__are_on_disk_before_they_are_sent(chain, artifacts
     with pytest.raises(Killed):
         deploy(chain.url, artifacts, development_plan(), journal, killer(1))
     assert sent(chain) == 0
-    assert json.loads(journal.read_text())["steps"]["DeviceRegistry"]["raw"].startswith("0x02")
+    assert json.loads(journal.read_text())["steps"]["RailAccess"]["raw"].startswith("0x02")
     with pytest.raises(Halt, match="unfinished"):
         Deployment.load(journal)
 
@@ -132,7 +144,7 @@ def test_deploy__chain_rewound_under_the_journal__halts(artifacts, chain, journa
     empty = chain.rpc("evm_snapshot")
     deploy(chain.url, artifacts, development_plan(), journal)
     chain.rpc("evm_revert", empty)
-    with pytest.raises(Halt, match="no code at DeviceRegistry"):
+    with pytest.raises(Halt, match="no code at RailAccess"):
         deploy(chain.url, artifacts, development_plan(), journal)
 
 
@@ -155,7 +167,7 @@ def test_deploy_command__twice__exits_0_and_names_the_contracts(chain, journal, 
     options = ["--rpc", chain.url, "--journal", str(journal)]
     assert main(options) == main(options) == 0
     output = capsys.readouterr().out
-    assert all(name in output for name in [*STEPS[:4], *PRODUCTS])
+    assert all(name in output for name in deployed_names())
 
 
 def test_deploy_command__own_keys_without_a_warden__says_what_is_missing(tmp_path, capsys):
@@ -167,27 +179,183 @@ def test_deploy_command__own_keys_without_a_warden__says_what_is_missing(tmp_pat
         "--keys",
         str(tmp_path),
     ]
-    for role in ("guardian", "minter", "registrar"):
+    for role in ("steward", "guardian", "minter", "registrar"):
         options += [f"--{role}", "0x" + "1" * 40]
     with pytest.raises(SystemExit):
         main(options)
     assert "--warden is missing" in capsys.readouterr().err
 
 
-def test_deploy__warden__is_the_registry_s_and_no_other_role(chain, artifacts, journal):
+def test_deploy__finished__gives_each_role_to_its_holder_alone(chain, artifacts, journal):
+    """On 0.3.0 the steward listed products and seated oracles at once, and for ever."""
     plan = development_plan()
     deployment = deploy(chain.url, artifacts, plan, journal)
-    asked = chain.rpc(
-        "eth_call",
-        {
-            "to": deployment.addresses["DeviceRegistry"],
-            "data": Web3.to_hex(Web3.keccak(text="warden()")[:4]),
-        },
-        "latest",
-    )
-    assert Web3.to_checksum_address("0x" + asked[-40:]) == plan.warden
-    assert plan.addresses().count(plan.warden) == 1
-    assert set(PRODUCTS) < set(deployment.addresses)
+    assert set(deployment.addresses) == deployed_names() and deployment.version == 2
+    access = contract_at(chain, artifacts, deployment, "RailAccess")
+    for role in Role:
+        holders = [at for at in sorted(set(plan.addresses())) if access.hasRole(role, at)[0]]
+        assert holders == [plan.holders()[role]], role
+    assert access.setUpOpen() is False
+    officers = contract_at(chain, artifacts, deployment, "OfficerRegistry")
+    assert set(officers.officers()) == set(plan.officers)
+
+
+def contract_at(chain, artifacts, deployment, name):
+    address = deployment.addresses[name]
+    return OnChain(Node(chain.url), name, address, artifacts[name].abi, {})
+
+
+def test_deployment__file_of_an_earlier_release__loads_as_version_1(tmp_path):
+    addresses = {"PaymentRail": "0x" + "11" * 20}
+    Deployment(31337, "0x0", addresses, {"PaymentRail": 1}, True).save(tmp_path / "d.json")
+    assert Deployment.load(tmp_path / "d.json").version == 1
+
+
+def on_the_way(chain, artifacts, steps, name):
+    return OnChain(Node(chain.url), name, steps[name]["address"], artifacts[name].abi, {})
+
+
+def seat_an_oracle(chain, artifacts, steps):
+    committee = on_the_way(chain, artifacts, steps, "OracleCommittee")
+    committee.seat("0x" + "5" * 40, 1, sender=development_plan().deployer.address)
+
+
+def seat_an_officer(chain, artifacts, steps):
+    officers = on_the_way(chain, artifacts, steps, "OfficerRegistry")
+    officers.seat("0x" + "5" * 40, sender=development_plan().deployer.address)
+
+
+def list_a_product(chain, artifacts, steps):
+    rail = on_the_way(chain, artifacts, steps, "PaymentRail")
+    product = artifacts["MeteredEnergy"]
+    sender = development_plan().deployer.address
+    parts = [steps[name]["address"] for name in ("PaymentRail", "DeviceRegistry")]
+    call = {"from": sender, "data": creation(product, parts)}
+    made = rail.node.mined(call)["contractAddress"]
+    rail.allowProduct(made, sender=sender)
+
+
+def drop_a_product(chain, artifacts, steps):
+    rail = on_the_way(chain, artifacts, steps, "PaymentRail")
+    product = steps["MeteredEnergy"]["address"]
+    rail.disallowProduct(product, sender=development_plan().guardian)
+
+
+def give_a_role(chain, artifacts, steps):
+    access = on_the_way(chain, artifacts, steps, "RailAccess")
+    access.grantRole(Role.MINTER, "0x" + "5" * 40, 0, sender=development_plan().steward)
+
+
+def take_a_role(chain, artifacts, steps):
+    access = on_the_way(chain, artifacts, steps, "RailAccess")
+    plan = development_plan()
+    access.revokeRole(Role.WARDEN, plan.warden, sender=plan.guardian)
+
+
+def lengthen_the_delay(chain, artifacts, steps):
+    access = on_the_way(chain, artifacts, steps, "RailAccess")
+    steward = development_plan().steward
+    access.grantRole(Role.STEWARD, steward, 3_600, sender=steward)
+
+
+def silence_an_oracle(chain, artifacts, steps):
+    committee = on_the_way(chain, artifacts, steps, "OracleCommittee")
+    plan = development_plan()
+    committee.silence(plan.members[0][0], sender=plan.guardian)
+
+
+def other_code(chain, artifacts, steps):
+    chain.rpc("anvil_setCode", steps["EuroToken"]["address"], "0x6001")
+
+
+def other_wiring(chain, artifacts, steps):
+    """The registry's own code, with another committee."""
+    plan, sender = development_plan(), development_plan().deployer.address
+    registry = creation(artifacts["DeviceRegistry"], [steps["RailAccess"]["address"], plan.minter])
+    made = Node(chain.url).mined({"from": sender, "data": registry})["contractAddress"]
+    code = chain.rpc("eth_getCode", made, "latest")
+    chain.rpc("anvil_setCode", steps["DeviceRegistry"]["address"], code)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (seat_an_oracle, "the committee is"),
+        (silence_an_oracle, "the committee is"),
+        (seat_an_officer, "the officers are"),
+        (list_a_product, "the rail lists the products"),
+        (drop_a_product, "the rail lists the products"),
+        (give_a_role, "holds the role MINTER, which the plan does not give it"),
+        (take_a_role, "does not hold the role WARDEN"),
+        (lengthen_the_delay, "the steward's role STEWARD waits 3600 s, not 0 s"),
+        (other_code, "the code at EuroToken .* is not that of this release"),
+        (other_wiring, "committee of DeviceRegistry is .*, not OracleCommittee"),
+    ],
+)
+def test_attack__set_up_used_by_another__is_found_and_named(
+    used_chain, artifacts, tmp_path, change, problem
+):
+    """Whoever has a key of the set-up for a moment leaves a seat, a product, a role or code."""
+    chain, content = used_chain
+    journal = tmp_path / "deployment.json"
+    journal.write_bytes(content)
+    start = chain.rpc("evm_snapshot")
+    change(chain, artifacts, json.loads(content)["steps"])
+    try:
+        for _ in range(2):  # and again: what was found once is not forgotten
+            with pytest.raises(Halt, match=problem):
+                deploy(chain.url, artifacts, development_plan(), journal)
+        with pytest.raises(Halt, match="unfinished"):
+            Deployment.load(journal)
+    finally:
+        chain.rpc("evm_revert", start)
+
+
+@pytest.fixture(scope="module")
+def used_chain(artifacts, tmp_path_factory):
+    """A chain and a journal of a deployment that was killed before its set-up was closed."""
+    journal = tmp_path_factory.mktemp("used") / "deployment.json"
+
+    def watch(event: str) -> None:
+        if event == "done OfficerRegistry":
+            raise Killed(event)
+
+    with Testnet() as chain:
+        with pytest.raises(Killed):
+            deploy(chain.url, artifacts, development_plan(), journal, watch)
+        yield chain, journal.read_bytes()
+
+
+def test_check__set_up_open__is_refused(used_chain, artifacts):
+    """Contracts whose deployer can still seat a quorum at once are not attached to."""
+    chain, content = used_chain
+    steps = json.loads(content)["steps"]
+    addresses = {name: step["address"] for name, step in steps.items() if step["address"]}
+    with pytest.raises(Halt, match="the set-up is open"):
+        check_contracts(chain.url, artifacts, with_parts(chain, artifacts, steps, addresses))
+
+
+def with_parts(chain, artifacts, steps, addresses):
+    rail = on_the_way(chain, artifacts, steps, "PaymentRail")
+    return {**addresses, "Disputes": rail.disputes(), "Consents": rail.consents()}
+
+
+def test_check__chain_without_the_precompile__is_seen(used_chain):
+    """An empty answer of 0x100 means `invalid` and `no precompile` alike."""
+    assert precompile_answers(Web3(Web3.HTTPProvider(used_chain[0].url))) is True
+    with Testnet(hardfork="prague") as old:
+        assert precompile_answers(Web3(Web3.HTTPProvider(old.url))) is False
+
+
+def test_deploy_command__dry_run__shows_the_plan_and_sends_nothing(chain, journal, capsys):
+    options = ["--rpc", chain.url, "--journal", str(journal), "--dry-run"]
+    assert main(options) == 0
+    output = capsys.readouterr()
+    plan = development_plan()
+    assert all(f"create {name}" in output.err for name in plan.contracts)
+    assert all(address in output.err for address in plan.addresses())
+    assert "each action waits 0 hours" in output.err and "Nothing was sent" in output.out
+    assert sent(chain) == 0 and not journal.exists()
 
 
 def test_testnet__stopped_or_killed__is_gone(chain):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.contracts.contract_rail import DAY, EURO, PRICE
-from tests.support.contracts.settled import payment_id, plain_facts
+from tests.support.contracts.settled import NOBODY, payment_id, plain_facts
 
 
 def settled(contracts, kwh=10):
@@ -222,7 +222,7 @@ def test_refund__product__hears_of_it_and_cannot_stop_it(contracts):
         product = contracts.allow(contracts.deploy(name, *args))
         (mine,) = contracts.agreements(1, product=product.address)
         if name == "RogueProduct":
-            product.answerWith(5 * EURO, False, contracts.rail.address, b"", sender=contracts.payer)
+            product.answerWith(5 * EURO, False, NOBODY, b"", sender=contracts.payer)
         row = contracts.claim(mine, facts=plain_facts(5 * EURO))
         payment = contracts.dispute(contracts.settle(row, product=product))
         receipt = contracts.disputes.concede(payment, sender=contracts.payee)

@@ -1,7 +1,7 @@
 """Gas of settlements: within the block rule always, and per claim within what was measured.
 
 settle
-├── given 256 claims of distinct agreements (the most a batch may hold)
+├── given 224 claims of distinct agreements (the most a batch may hold)
 │   └── it should stay below 16,777,216 gas (EIP-7825), first claims and later ones
 ├── given 128 debts of distinct payees
 │   └── it should stay below it too
@@ -33,7 +33,7 @@ from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
 from tests.support.contracts.settled import arguments, plain_facts
 
-LIMITS = {1: 163_500, 10: 54_500, 100: 43_500}  # gas per claim: measured plus slack
+LIMITS = {1: 171_000, 10: 60_000, 100: 49_000}  # gas per claim: measured plus slack
 DEBTS = 128
 
 
@@ -64,27 +64,30 @@ class GasRail(Fork):
         self.post(
             "DeviceRegistry",
             "enrol",
-            *self.enrolment(device, key, payee),
+            *self.enrolment(device, key, self.payer.address),  # an owner that pays consents
             sender=self.plan.registrar,
         )
         mandate = Mandate(
-            self.payer.address,
-            payee,
-            device,
-            self.at[product].address,
-            50 * EURO,
-            30,
-            DAY,
-            self.start + 90 * DAY,
-            0,
-            0,
-            device,
-            terms(),
+            payer=self.payer.address,
+            payee=payee,
+            device=device,
+            product=self.at[product].address,
+            cap=50 * EURO,
+            period_days=30,
+            window=DAY,
+            start=self.start,
+            expiry=self.start + 90 * DAY,
+            first_counter=0,
+            required_domain=0,
+            bond=EURO,
+            salt=device,
+            terms=terms() if product == "MeteredEnergy" else b"",
         )
         rail = self.at["PaymentRail"].address
         document = mandate.typed_data(CHAIN_ID, rail)
-        consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
-        self.post("PaymentRail", "open", mandate.as_tuple(), consent, sender=self.payer.address)
+        signed = Account.sign_typed_data(self.payer.key, full_message=document).signature
+        opening = (mandate.as_tuple(), signed, b"")
+        self.post("PaymentRail", "open", *opening, sender=self.payer.address)
         self.post(
             "EuroToken",
             "mintToEscrow",
@@ -121,7 +124,7 @@ class GasRail(Fork):
     def claim(self, agreement: bytes, amount: int | None) -> Claim:
         self.sequence[agreement] += 1
         n = self.sequence[agreement]
-        begin = self.start + n * HOUR  # all were enrolled within the first hour
+        begin = self.start + (n - 1) * HOUR  # no reading lies ahead of its block
         row = plain_facts(amount or 0)
         if amount is None:
             row = facts(n * KWH, (n + 1) * KWH, begin, begin + HOUR)
@@ -136,7 +139,7 @@ def stranger(index: int) -> str:
 def rail(artifacts, tmp_path_factory):
     journal = tmp_path_factory.mktemp("gas") / "journal.json"
     with Testnet() as chain:
-        yield GasRail(chain, artifacts, journal, 100, 256)
+        yield GasRail(chain, artifacts, journal, 100, 224)
 
 
 @pytest.mark.long
@@ -150,7 +153,7 @@ def test_settle__batches_of_1_to_100_claims__cost_less_per_claim(rail):
 
 def test_settle__every_claim_of_another_payee__a_full_batch_still_fits(rail):
     gas = rail.settle(rail.lone)
-    print("\ngas of 256 claims of 256 payees:", gas)
+    print("\ngas of 224 claims of 224 payees:", gas)
     assert gas < TX_GAS_LIMIT
 
 
@@ -159,14 +162,13 @@ def plain(rail):
     """The plain product is listed; agreements of it, each with a payee of its own but the last."""
     product = rail.create("PlainProduct", rail.at["PaymentRail"].address, stranger(0), 0)
     rail.at["PlainProduct"] = product
-    rail.send(
-        "PaymentRail", "allowProduct", product.address, True, sender=rail.plan.steward.address
-    )
+    rail.send("PaymentRail", "allowProduct", product.address, sender=rail.plan.steward)
     payees = [stranger(1_000 + index) for index in range(DEBTS)]
     return sorted(rail.add(1_000 + i, payee, "PlainProduct") for i, payee in enumerate(payees))
 
 
 def test_settle__debts_of_128_payees__fit(rail, plain):
+    rail.settle(plain, 2)
     first, next_ = rail.settle(plain, -1), rail.settle(plain, -1)
     print("\ngas of 128 debts of 128 payees:", first, "and again:", next_)
     assert next_ < first < TX_GAS_LIMIT
@@ -176,7 +178,7 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
     agreements = sorted(
         rail.add(2_000 + index, rail.payee.address, "PlainProduct") for index in range(40)
     )
-    rail.settle(agreements[:1], EURO)
+    rail.settle(agreements, EURO)
     due = rail.clock + DAY
     rail.settle(agreements[1:], -1)
     rail.chain.rpc("evm_setNextBlockTimestamp", due)
@@ -186,4 +188,4 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
     )
     paid = rail.at["PaymentRail"].events.DebtPaid().process_receipt(receipt, errors=DISCARD)
     print("\ngas of a release with 32 debts:", receipt["gasUsed"])
-    assert len(paid) == 32 and receipt["gasUsed"] < 600_000
+    assert len(paid) == 32 and receipt["gasUsed"] < 700_000

@@ -47,10 +47,10 @@ def quoted(settlement):
 
 
 def open_refusal(contracts, **changes):
+    """The owner calls, so it needs to sign no consent."""
     mandate = contracts.mandate(**changes)
-    return contracts.refusal(
-        contracts.rail.open, *contracts.opening(mandate), sender=contracts.stranger
-    )
+    opening = (mandate.as_tuple(), contracts.signed(mandate), b"")
+    return contracts.refusal(contracts.rail.open, *opening, sender=contracts.owner)
 
 
 def test_quote__of_every_claim__names_the_agreement_s_device_and_limit(contracts, product):

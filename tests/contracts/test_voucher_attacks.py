@@ -387,7 +387,7 @@ def test_attack__stranger_ties_versions_together__only_the_steward_can_and_once(
     some = voucher_contract.owner
     error = fork.refusal(contract, function, some, sender=some)
     assert error == "AccessManagedUnauthorized"
-    steward = fork.plan.steward.address
+    steward = fork.plan.steward
     for wrong in ("0x" + "00" * 20, contract.address):
         assert fork.refusal(contract, function, wrong, sender=steward) == "LinkInvalid"
     voucher_contract.link(function, some)

@@ -15,8 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Voucher
-from orchestrator.products.wearable_voucher.abi import VoucherTerms
+from device_adapters.types import Rejected
+from orchestrator.products.wearable_voucher import product
+from orchestrator.products.wearable_voucher.abi import VoucherStart, VoucherTerms
 from tests.support.contracts.voucher_contract import DAY, EURO
 from tests.support.contracts.voucher_model import VoucherModel
 
@@ -124,6 +127,50 @@ def test_price__any_vouchers_under_changing_terms__as_the_model_and_never_a_reve
         model.carried,
     )
     assert model.paid > 0
+
+
+def test_rules__of_the_oracles_and_of_the_contract__drop_the_same_vouchers(voucher_contract):
+    chance = random.Random(9)
+    band = voucher_contract.wearable(classes=(5814, 5411), per_tap=2 * EURO)
+    raw, quotes, dropped = product.encode_terms(band.terms), [], []
+    voucher_contract.at(band.base + 10)
+    for counter in range(1, 41):
+        taps = chance.choice((1, 2, 2**32 - 1))
+        total = min(2 * EURO * taps + chance.choice((-1, 0, 1)), 2**47 - 1)
+        code = chance.choice((5814, 5411, 0, 6051))
+        voucher = band.voucher("A", total, taps, counter, 5, merchant_class=code)
+        refusal = product.admit(raw, None, protocol.decode(band.record(voucher)))
+        dropped.append(
+            {None: 0, "class_not_agreed": 5, "above_tap_limit": 6}[refusal and refusal[0]]
+        )
+        quotes.append(band.quote(band.facts(voucher)))
+    call = voucher_contract.contract, "price"
+    prices = voucher_contract.fork.ask(*call, quotes, sender=voucher_contract.rail)
+    assert [refusal for _, refusal, _ in prices] == dropped
+    assert set(dropped) == {0, 5, 6}
+
+
+def test_terms__of_any_words__open_where_python_reads_them(voucher_contract):
+    chance, plain, readable = random.Random(3), voucher_contract.terms(), []
+    paid = VoucherStart(voucher_contract.owner, EURO, 1)
+    for number in range(60):
+        starts = chance.choice(((), (paid,)))
+        raw = bytearray(product.encode_terms(plain._replace(starts=starts)))
+        word = 32 * chance.choice((2, 3, 4, 7, 8, 9, 10, 11, *(12, 13, 14) * len(starts)))
+        bit = chance.choice((5, 15, 16, 24, 32, 40, 47, 48, 160, 255))
+        raw[word : word + 32] = chance.choice((0, 1 << bit)).to_bytes(32, "big")
+        opening = bytes(32), number.to_bytes(32, "big"), 1, bytes(raw)
+        call = voucher_contract.contract, "open", *opening
+        error = voucher_contract.fork.refusal(*call, sender=voucher_contract.rail)
+        assert error in ("", "TermsMalformed")
+        try:
+            product.decode_terms(bytes(raw))
+        except Rejected:
+            assert error, raw.hex()
+        else:
+            assert not error, raw.hex()
+        readable.append(not error)
+    assert any(readable) and not all(readable)
 
 
 def test_price__hostile_words_of_every_kind__are_answered_and_never_revert(voucher_contract):

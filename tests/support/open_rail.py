@@ -7,8 +7,10 @@ import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core import ledger
+from orchestrator.core.payment import NextStep
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import ledger as store_ledger
@@ -18,13 +20,20 @@ from orchestrator.steps.settle import settle_call
 from services.simulated_devices.device import DeviceKind
 from tests.support.small_rail import SmallRail
 
+_LONG_S = 600  # longer than a dispute window of these rails
 _HELD = ("escrow", "pending", "withdrawable", "frozen")
 
 
 class OpenRail(SmallRail):
     """The small rail with strangers on its chain and more devices when a test wants one."""
 
-    def join(self, name: str, cents: int = 0, kind: DeviceKind = DeviceKind.CHARGE_POINT) -> str:
+    def join(
+        self,
+        name: str,
+        cents: int = 0,
+        kind: DeviceKind = DeviceKind.CHARGE_POINT,
+        **agreed: Any,
+    ) -> str:
         """A new device with an agreement, funded or not; returns the agreement."""
         device, at = self.fleet.add(name, kind), self.chain.deployment
         owner = self.payee.address
@@ -32,7 +41,7 @@ class OpenRail(SmallRail):
         self.agreement_ops.enrol(
             [Enrolment(name, device.public, owner, *device.sign_digest(digest))]
         )
-        identity = self.agree(name)
+        identity = self.agree(name, **agreed)
         if cents:
             self.fund(name, cents)
         self.work(6)
@@ -68,11 +77,15 @@ class OpenRail(SmallRail):
             return settle_call(batch, payments.attestations_of(session, digest))
 
     def until(self, name: str, stage: str, turns: int = 30) -> None:
+        """Work until a payment is at a stage; days in which it only waits for its payout go by."""
         for _ in range(turns):
-            if self.payment(name).stage == stage:
+            row = self.payment(name)
+            if row.stage == stage:
                 return
+            if row.next_step == NextStep.RELEASE and row.due_at > self.clock + _LONG_S:
+                self.clock = row.due_at
             self.work(1)
-        raise AssertionError(f"{name} is {self.payment(name).stage}, not {stage}")
+        raise AssertionError(f"{name} is {row.stage} ({row.reason}), not {stage}")
 
     def oracles_down(self) -> None:
         self.with_oracles_down("utility-a", "utility-b", "bank", "auditor")

@@ -16,6 +16,7 @@ from typing import Any
 
 from device_adapters.types import STREAM_BIT, Message
 from oracles.attest import batch_digest, recover, sign
+from oracles.rulings import Ruling, SignedRuling
 from oracles.types import Attestation, Batch
 from oracles.wire import OracleAnswer, Request
 from orchestrator.assembly import SENDING_ROLES, load_accounts
@@ -53,7 +54,10 @@ def has_anvil() -> bool:
 
 @dataclass(frozen=True)
 class WillingOracle:
-    """Signs every batch that it is asked about; `down` ones answer as dead ones do."""
+    """Signs every batch that it is asked about; `down` ones answer as dead ones do.
+
+    decided: what its people decided: (payment, refund) pairs; a liar's may contradict each other.
+    """
 
     name: str
     domain: int
@@ -61,6 +65,7 @@ class WillingOracle:
     product: str
     chain: Any
     down: bool = False
+    decided: list[tuple[str, bool]] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -73,6 +78,17 @@ class WillingOracle:
         batch = Batch(at["PaymentRail"], at[self.product], request.claims)
         digest = batch_digest(batch, self.chain.deployment.chain_id, at["OracleCommittee"])
         return OracleAnswer(self.address, sign(digest, self.key))
+
+    def rulings(self) -> tuple[SignedRuling, ...]:
+        if self.down:
+            raise Retry(f"oracle {self.name} is not reached: ConnectionError")
+        at, chain_id = self.chain.deployment.addresses, self.chain.deployment.chain_id
+        signed = []
+        for payment, refund in self.decided:
+            ruling = Ruling(at["PaymentRail"], bytes.fromhex(payment[2:]), refund)
+            signature = sign(ruling.digest(chain_id, at["OracleCommittee"]), self.key)
+            signed.append(SignedRuling(ruling, self.address, signature, "Mia Vogt", "", START))
+        return tuple(signed)
 
     def attestation(self, answer: OracleAnswer, digest: bytes) -> Attestation | None:
         return Attestation(recover(digest, answer.signature), answer.signature)
@@ -182,7 +198,8 @@ class SmallRail:
         for name in self.fleet.devices:
             self.agree(name)
 
-    def agree(self, name: str) -> str:
+    def agree(self, name: str, **agreed: Any) -> str:
+        """Open an agreement for a device; agreed: fields of its mandate that differ."""
         fiscal = name.startswith("meter")
         terms = encode_terms(EnergyTerms(300_000, 22_000, continuous=fiscal))
         mandate = self.agreement_ops.mandate(
@@ -190,11 +207,16 @@ class SmallRail:
             self.payer.address,
             self.payee.address,
             products()["metered_energy"],
-            cap_micro=500_000_000,
-            window_s=WINDOW,
-            expiry=START + 10**7,
-            terms=terms,
-            first_counter=1 << STREAM_BIT if fiscal else 0,
+            **(
+                {
+                    "cap_micro": 500_000_000,
+                    "window_s": WINDOW,
+                    "expiry": START + 10**7,
+                    "terms": terms,
+                    "first_counter": 1 << STREAM_BIT if fiscal else 0,
+                }
+                | agreed
+            ),
         )
         signed = (name, "metered_energy", mandate, self.agreement_ops.sign(mandate, self.payer))
         self.agreements[name] = self.agreement_ops.open([signed])[0]
@@ -258,6 +280,8 @@ class SmallRail:
 
     def take(self, *records: bytes) -> list[str]:
         """What each record is answered."""
+        # no fact may be ahead of its block
+        self.clock = max([self.clock, *(device.now for device in self.fleet.devices.values())])
         messages = [Message("ocmf", "", record, source="file") for record in records]
         return [o.outcome for outcomes in self.intake.take(messages) for o in outcomes]
 

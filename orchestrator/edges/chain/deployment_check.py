@@ -42,7 +42,6 @@ _WIRING = {
         "committee": "OracleCommittee",
         "registry": "DeviceRegistry",
     },
-    "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 
@@ -54,10 +53,14 @@ class DeployedContracts:
         self, web3: Web3, artifacts: Mapping[str, Artifact], addresses: Mapping[str, str]
     ) -> None:
         self.web3, self.artifacts, self.addresses = web3, artifacts, addresses
+        self._contracts: dict[str, Contract] = {}
 
     def contract(self, name: str) -> Contract:
         """Return a contract by name."""
-        return self.web3.eth.contract(address=self.addresses[name], abi=self.artifacts[name].abi)
+        if name not in self._contracts:
+            address, abi = self.addresses[name], self.artifacts[name].abi
+            self._contracts[name] = self.web3.eth.contract(address=address, abi=abi)
+        return self._contracts[name]
 
     def view(self, name: str, function: str, *args: Any) -> Any:
         """Return what a view function answers now."""
@@ -82,7 +85,7 @@ def check_contracts(
     Raises:
         Retry: The node does not answer.
     """
-    deployed = DeployedContracts(Web3(Web3.HTTPProvider(url)), artifacts, addresses)
+    deployed = DeployedContracts(Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)), artifacts, addresses)
     try:
         _halt(_contract_problems(deployed))
     except (Web3Exception, requests.RequestException) as error:

@@ -27,7 +27,7 @@ class RegistryFork(Fork):
         self.node = Node(chain.url)
         self.web3 = Web3(Web3.HTTPProvider(chain.url))
         self._errors, self._fast, self.at = errors_of(self.artifacts), {}, {}
-        steward = self.plan.steward.address
+        steward = self.plan.steward
         self.at["PlainAccess"] = access = self.create("PlainAccess", steward)
         grant = REGISTRAR_ROLE, self.plan.registrar, 0
         self.send(access, "grantRole", *grant, sender=steward)

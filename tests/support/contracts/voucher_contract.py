@@ -96,8 +96,7 @@ class VoucherContract:
 
     def link(self, function: str, contract: str) -> None:
         """Name predecessor or successor, as the steward."""
-        steward = self.fork.plan.steward.address
-        self.fork.send(self.contract, function, contract, sender=steward)
+        self.fork.send(self.contract, function, contract, sender=self.fork.plan.steward)
 
     def at(self, time: int) -> None:
         """Mine a block of that time (Unix seconds), unless the chain is past it."""

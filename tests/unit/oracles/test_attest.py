@@ -30,7 +30,7 @@ claims = st.builds(
 )
 
 
-def _reference(batch: Batch, chain_id: int, committee: str) -> bytes:
+def _reference(batch: Batch, chain_id: int, committee: str, version: str) -> bytes:
     fields = "agreement:bytes32 sequence:uint32 firstCounter:uint40 lastCounter:uint40"
     fields += " evidence:bytes32 facts:bytes"
     claim_type = [dict(zip(("name", "type"), f.split(":"), strict=True)) for f in fields.split()]
@@ -59,7 +59,7 @@ def _reference(batch: Batch, chain_id: int, committee: str) -> bytes:
     }
     domain = {
         "name": "proofrail-oracles",
-        "version": "1",
+        "version": version,
         "chainId": chain_id,
         "verifyingContract": committee,
     }
@@ -67,10 +67,11 @@ def _reference(batch: Batch, chain_id: int, committee: str) -> bytes:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(claims, min_size=1, max_size=4), st.integers(1, 2**63))
-def test_batch_digest__any_batch__equals_the_general_encoder(batch_claims, chain_id):
+@given(st.lists(claims, min_size=1, max_size=4), st.integers(1, 2**63), st.sampled_from("12"))
+def test_batch_digest__any_batch__equals_the_general_encoder(batch_claims, chain_id, version):
     batch = Batch(RAIL, PRODUCT, tuple(batch_claims))
-    assert batch_digest(batch, chain_id, COMMITTEE) == _reference(batch, chain_id, COMMITTEE)
+    reference = _reference(batch, chain_id, COMMITTEE, version)
+    assert batch_digest(batch, chain_id, COMMITTEE, version) == reference
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from device_adapters.types import Rejected
-from orchestrator.commands import agreement as command
+from orchestrator.commands import agreement_open as command
 from orchestrator.commands import home as homes
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
@@ -167,11 +167,11 @@ def test_refund__before_and_after_the_end__goes_to_the_payer_once(home):
     identity = brief(home, "agree-7")
     fund(home, identity, 5_000_000)
     payer = keystore.development_account(PAYER).address
-    assert "runs until" in home.refused("agreement", "refund", identity)
+    assert "are taken until" in home.refused("agreement", "refund", identity)
     with home.store.write() as session:  # our clock says it is over, the chain's does not
-        agreements.get(session, identity).expiry = int(time.time()) - 1
+        agreements.get(session, identity).ends_at = int(time.time()) - 1
     assert "NotYetDue" in home.refused("agreement", "refund", identity)
-    home.chain.later(2 * DAY)
+    home.chain.later(3 * DAY)  # a day of grace is over as well
     before, sent = home.chain.client.view("EuroToken", "balanceOf", payer), home.sent()
     assert home.run_json("agreement", "refund", identity, "--dry-run")["sent"] is False
     assert home.sent() == sent
@@ -189,12 +189,12 @@ def test_refund__somebody_else_asked_first__sends_nothing(home):
     home.add("agree-9")
     identity = brief(home, "agree-9")
     fund(home, identity, 7)
-    home.chain.later(2 * DAY)
+    home.chain.later(3 * DAY)  # a day of grace is over as well
     stranger = home.chain.sender(home.store, 37)
     call = Call("PaymentRail", "reclaim", (bytes.fromhex(identity[2:]),))
     send_and_wait(stranger, [ChainCall("stranger", identity, call)], 0, lambda: None)
     with home.store.write() as session:
-        agreements.get(session, identity).expiry = int(time.time()) - 1
+        agreements.get(session, identity).ends_at = int(time.time()) - 1
     sent = home.sent()
     assert home.run_json("agreement", "refund", identity)["amount"]["amount"] == "0"
     assert home.sent() == sent

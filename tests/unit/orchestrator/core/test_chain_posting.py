@@ -220,8 +220,19 @@ def test_logs__reclaimed_and_withdrawn__go_to_the_wallets():
 
 
 @pytest.mark.parametrize("when", ["in an earlier block", "in the same block"])
-@pytest.mark.parametrize("refunded", [True, False])
-def test_dispute__and_its_end__move_the_payment_s_money_where_it_came_from_or_to(when, refunded):
+@pytest.mark.parametrize(
+    "end, refunded, kept",
+    [
+        ({"refunded": True, "kept": 0}, 70, 0),
+        ({"refunded": True, "kept": 25}, 45, 25),
+        ({"refunded": False, "kept": 0}, 0, 70),
+        ({"refunded": True}, 70, 0),  # contracts of version 1
+        ({"refunded": False}, 0, 70),
+    ],
+)
+def test_dispute__and_its_end__move_the_payment_s_money_where_it_came_from_or_to(
+    when, end, refunded, kept
+):
     context = DictContext()
     settled = ledger.settled(payment(), AGREEMENT, PAYEE, 70)
     if when == "in an earlier block":
@@ -229,11 +240,28 @@ def test_dispute__and_its_end__move_the_payment_s_money_where_it_came_from_or_to
     else:
         settle(context, [claim()], (70, 0), tx="0xs")
     context.add("PaymentDisputed", payment=payment(), payer=HOLDER, payee=PAYEE, amount=70)
-    context.add("DisputeEnded", payment=payment(), refunded=refunded, amount=70)
-    account = ledger.escrow(AGREEMENT) if refunded else ledger.withdrawable(PAYEE)
+    context.add("DisputeEnded", payment=payment(), amount=70, **end)
     assert context.book()[-2:] == dated(
-        ledger.disputed(payment(), PAYEE, 70), ledger.dispute_ended(payment(), account, 70)
+        ledger.disputed(payment(), PAYEE, 70),
+        ledger.dispute_ended(payment(), AGREEMENT, PAYEE, refunded, kept),
     )
+
+
+def test_refund__of_a_payment_that_was_corrected__cancels_its_debt_and_moves_no_token_for_it():
+    """On 0.3.0 a refund by ruling and the honest correction left the payee with a debt."""
+    context = DictContext()
+    context.posted[payment()] = ledger.settled(payment(), AGREEMENT, PAYEE, 70)
+    context.add("DebtCancelled", agreement=AGREEMENT, payee=PAYEE, amount=30)
+    context.add("DisputeEnded", payment=payment(), refunded=True, amount=70, kept=0)
+    cancelled, ended = context.book()
+    assert [(p.account, p.amount_minor) for p in cancelled.postings] == [
+        (ledger.debt_due(AGREEMENT), 30),
+        (ledger.receivable(PAYEE), -30),
+    ]
+    assert [(p.account, p.amount_minor) for p in ended.postings] == [
+        (ledger.FROZEN, 70),
+        (ledger.escrow(AGREEMENT), -70),
+    ]
 
 
 def test_dispute__of_a_unknown_payment__ends_without_an_entry():
@@ -244,7 +272,14 @@ def test_dispute__of_a_unknown_payment__ends_without_an_entry():
 
 def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
     context = DictContext()
-    for name in ("AgreementOpened", "Repaid", "Transfer", "DeviceEnrolled"):
+    for name in (
+        "AgreementOpened",
+        "Repaid",
+        "Transfer",
+        "DeviceEnrolled",
+        "DisputeOpened",
+        "BondPaid",
+    ):
         assert entries(context.add(name), context) == []
     assert {
         "Settled",
@@ -253,6 +288,7 @@ def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
         "EscrowReclaimed",
         "Released",
         "DebtPaid",
+        "DebtCancelled",
         "Redeemed",
         "Withdrawn",
         "PaymentDisputed",

@@ -24,7 +24,8 @@ BUILT = {
     "redeemed": lambda n: ledger.redeemed("o", ledger.withdrawable("0xP"), n),
     "payout_booked": lambda n: ledger.payout_booked("o", n),
     "disputed": lambda n: ledger.disputed("p", "0xP", n),
-    "dispute_ended": lambda n: ledger.dispute_ended("p", ledger.escrow("a"), n),
+    "debt_cancelled": lambda n: ledger.debt_cancelled("t:6", "a", "0xP", n),
+    "dispute_ended": lambda n: ledger.dispute_ended("p", "a", "0xP", n, n // 3),
     "reclaimed": lambda n: ledger.reclaimed("t:2", "a", n),
     "withdrawn": lambda n: ledger.withdrawn("t:3", "0xP", n),
     "funded": lambda n: ledger.funded("t:4", "a", n),
@@ -197,10 +198,17 @@ class LedgerMachine(RuleBasedStateMachine):
         amount = data.draw(st.integers(0, self.held(ledger.pending(payee))))
         self.post(ledger.disputed, payee, amount)
 
-    @rule(to=st.sampled_from([ledger.escrow("a1"), ledger.withdrawable("0xP1")]), data=st.data())
-    def end_dispute(self, to, data):
+    @rule(payee=st.sampled_from(PAYEES), data=st.data())
+    def end_dispute(self, payee, data):
         amount = data.draw(st.integers(0, self.held(ledger.FROZEN)))
-        self.post(ledger.dispute_ended, to, amount)
+        kept = data.draw(st.integers(0, amount))
+        self.post(ledger.dispute_ended, "a1", payee, amount - kept, kept)
+
+    @rule(agreement=st.sampled_from(AGREEMENTS), payee=st.sampled_from(PAYEES), data=st.data())
+    def cancel_debt(self, agreement, payee, data):
+        amount = data.draw(st.integers(0, self.owed[agreement, payee]))
+        self.owed[agreement, payee] -= amount
+        self.post(ledger.debt_cancelled, agreement, payee, amount)
 
     @rule(payee=st.sampled_from(PAYEES))
     def redeem(self, payee):

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from web3 import Web3
 
-from device_adapters.types import Curve, DeviceKey, Rejected, device_id
+from device_adapters.types import Curve, DeviceKey, device_id
 from orchestrator.core.identity import credit_id, payment_id, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.ethereum import encode_typed_data
 from orchestrator.edges.store import agreements
 from orchestrator.errors import Halt, Retry
-from orchestrator.operations.agreements import enrolment_digest, mandate_of
+from orchestrator.operations.agreements import enrolment_digest
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from tests.support.real_chain import has_anvil
@@ -173,7 +173,7 @@ def test_open__signed_mandate__has_the_contracts_id_and_a_second_run_sends_nothi
     assert counted(registry, 12) == before
     with registry.store.read() as session:
         row = agreements.get(session, "0x" + identity.hex())
-    assert mandate_of(row) == mandate and (row.stage, row.sequence) == ("signed", 0)
+    assert agreements.mandate_of(row) == mandate and (row.stage, row.sequence) == ("signed", 0)
 
 
 @needs_anvil
@@ -216,39 +216,3 @@ def test_know__a_party_with_another_account__has_the_newest_one(registry):
     with registry.store.read() as session:
         [row] = agreements.parties(session)
     assert (row.iban, row.account) == ("DE2", "0x" + payout_account("DE2").hex())
-
-
-@needs_anvil
-def test_parse_terms__the_contract_of_this_release__takes_terms_of_version_2(registry):
-    product = products()["metered_energy"]
-    raw = registry.agreement_ops.parse_terms(
-        product, {"price": "0.3", "fuse": "5", "export": "yes"}
-    )
-    assert product.decode_terms(raw) == EnergyTerms(300_000, 5, export=True)
-
-
-@needs_anvil
-def test_parse_terms__the_contract_of_an_earlier_release__gets_version_1(registry, monkeypatch):
-    def refuse_version_2(sender, call):
-        assert sender == registry.chain.deployment.addresses["PaymentRail"]
-        if len(call.args[2]) != 160:
-            raise Retry("MeteredEnergy.open would revert: TermsMalformed")
-
-    monkeypatch.setattr(registry.agreement_ops._chain, "quote", refuse_version_2)
-    product = products()["metered_energy"]
-    raw = registry.agreement_ops.parse_terms(product, {"price": "0.3", "fuse": "5"})
-    assert raw == encode_terms(EnergyTerms(300_000, 5, version=1)) and len(raw) == 160
-    with pytest.raises(Rejected, match="earlier release"):
-        registry.agreement_ops.parse_terms(product, {"price": "1", "fuse": "5", "export": "yes"})
-
-
-@needs_anvil
-def test_parse_terms__a_silent_node__is_not_taken_for_an_earlier_release(registry, monkeypatch):
-    def silent(sender, call):
-        raise Retry("the node gave no usable answer")
-
-    monkeypatch.setattr(registry.agreement_ops._chain, "quote", silent)
-    with pytest.raises(Retry, match="no usable answer"):
-        registry.agreement_ops.parse_terms(
-            products()["metered_energy"], {"price": "1", "fuse": "5"}
-        )

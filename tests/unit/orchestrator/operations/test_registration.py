@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.ethereum import encode_typed_data
+from orchestrator.edges.chain.ethereum import encode_typed_data, sign_document
 from orchestrator.edges.store import agreements
 from services.bank import new_iban
 from services.orchestrator import registration
@@ -104,6 +104,14 @@ def test_partner__with_its_own_keys__enrols_a_device_and_opens_an_agreement(rail
         "mandate": document["message"],
         "signature": "0x" + bytes(signature).hex(),
     }
+    assert mandate["consent"]["owner"] == OWNER
+    assert rail.post("/v1/agreements", request).json()["code"] == "consent_missing"
+    by_payer = sign_document(mandate["consent"]["typed_data"], payer)
+    answer = rail.post("/v1/agreements", request | {"consent": "0x" + by_payer.hex()})
+    assert answer.json()["code"] == "consent_invalid"
+    owner = keystore.development_account(PAYEE)
+    consent = sign_document(mandate["consent"]["typed_data"], owner)
+    request["consent"] = "0x" + consent.hex()
     opened = rail.post("/v1/agreements", request)
     assert opened.status_code == 200, opened.text
     assert opened.json()["agreement_id"] == mandate["agreement_id"]
@@ -170,8 +178,10 @@ def test_party__by_a_partner_or_with_a_wrong_iban__is_refused(rail):
 
 def test_agreement__with_a_changed_mandate__is_refused_by_the_contract(rail):
     rail.post("/v1/devices", rail.device("acme-r4"))
-    document = rail.post("/v1/agreements/mandate", terms("acme-r4")).json()["typed_data"]
-    payer = keystore.development_account(PAYER)
+    payer = keystore.development_account(PAYEE)  # the owner pays: no consent is needed
+    view = rail.post("/v1/agreements/mandate", terms("acme-r4", payer=payer.address)).json()
+    document = view["typed_data"]
+    assert view["consent"] is None
     signature = payer.sign_message(encode_typed_data(full_message=document)).signature
     request = {
         "device": "acme-r4",

@@ -103,7 +103,7 @@ def test_compromise__dated_back__freezes_by_itself_what_is_still_in_its_window(r
     assert (device.status, device.compromised_since) == ("compromised", since)
     rail.work(3)
     assert disputes(rail, frozen.payment_id) == 1
-    rail.send(PAYEE, Call("PaymentRail", "concede", (frozen.payment_id,)))
+    rail.send(PAYEE, Call("Disputes", "concede", (frozen.payment_id,)))
     rail.work(2)
     assert risks(rail, "stolen", since)[frozen.payment_id] is Remedy.REFUNDED
 
@@ -165,17 +165,25 @@ def reclaims(rail: OpenRail, name: str) -> int:
         return len(blocks.logs_about(session, ("EscrowReclaimed",), rail.agreements[name]))
 
 
+def end(rail: OpenRail, name: str) -> None:
+    """The payer closes the agreement; from the next block on no claim of it is taken."""
+    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements[name],)))
+    rail.work(2)
+    assert stage(rail, name) == "live" and refund(rail.rail) == 0  # its grace still runs
+    with rail.store.read() as session:
+        ends_at = agreements.get(session, rail.agreements[name]).ends_at
+    rail.mine(ends_at - rail.clock)
+
+
 def test_refund__after_an_agreement_s_end__goes_to_the_payer_once_and_needs_no_key_of_its(rail):
     rail.join("ended", 5_000)
     paid(rail, "ended")
-    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["ended"],)))
-    rail.work(2)
-    assert stage(rail, "ended") == "live" and refund(rail.rail) == 0  # its window still runs
     left, wallet = (
         escrow(rail, "ended"),
         rail.chain.view("EuroToken", "balanceOf", rail.payer.address),
     )
     assert left == 50_000_000 - rail.payment("ended").amount_micro
+    end(rail, "ended")
     rail.work(6, 30)
     assert (escrow(rail, "ended"), stage(rail, "ended")) == (0, "closed")
     after = rail.chain.view("EuroToken", "balanceOf", rail.payer.address)
@@ -191,10 +199,10 @@ def test_refund__of_money_that_a_dispute_put_back_after_the_end__follows_it(rail
     device, since = "0x" + device_id("twice").hex(), observed(rail, "twice")
     declare(rail, "twice", since)
     rail.until("twice", "disputed")
-    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["twice"],)))
+    end(rail, "twice")
     rail.work(6, 30)
     assert stage(rail, "twice") == "closed"
-    rail.send(PAYEE, Call("PaymentRail", "concede", (row.payment_id,)))
+    rail.send(PAYEE, Call("Disputes", "concede", (row.payment_id,)))
     rail.work(6, 10)
     assert (escrow(rail, "twice"), reclaims(rail, "twice")) == (0, 2)
     assert stage(rail, "twice") == "closed"
@@ -203,9 +211,7 @@ def test_refund__of_money_that_a_dispute_put_back_after_the_end__follows_it(rail
 
 def test_refund__asked_for_again_before_it_is_in_a_block__is_sent_once(rail, monkeypatch):
     rail.join("impatient", 5_000)
-    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["impatient"],)))
-    rail.work(1)
-    rail.mine(90)
+    end(rail, "impatient")
     call = Call("PaymentRail", "reclaim", (rail.agreements["impatient"],))
     with monkeypatch.context() as patched:
         forgetful(rail.rail.sender, call, patched)
@@ -216,8 +222,7 @@ def test_refund__asked_for_again_before_it_is_in_a_block__is_sent_once(rail, mon
 
 def test_refund__called_by_a_stranger_first__is_booked_and_not_asked_for_again(rail):
     rail.join("strange", 5_000)
-    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["strange"],)))
-    rail.mine(90)
+    end(rail, "strange")
     rail.send(STRANGER, Call("PaymentRail", "reclaim", (rail.agreements["strange"],)))
     rail.work(4, 5)
     assert (escrow(rail, "strange"), reclaims(rail, "strange")) == (0, 1)
