@@ -45,17 +45,7 @@ class VoucherShops:
 
     def band(self, name: str) -> tuple[SimulatedWearable, str]:
         """Return a wearable known to both tills, and the id of its funded agreement."""
-        deployment = self.rail.stack.chain.deployment
-        term_texts = {
-            "chain": str(deployment.chain_id),
-            "contract": deployment.addresses["WearableVoucher"],
-            "per_tap": "25",
-            "per_day": "80",
-            "classes": "5814",
-            "offline_taps": "4",
-            "offline_amount": "60",
-            "max_age": "86400",
-        }
+        term_texts = self.terms()
         terms = product.parse_terms(term_texts)
         wearable = SimulatedWearable(
             self.home / name, name, 7, product.decode_terms(terms), 150 * EURO
@@ -69,6 +59,26 @@ class VoucherShops:
             "--private-key",
             str(self.home / name / "key.pem"),
         )
+        opened = self.open(name, term_texts)
+        for till in self.tills:
+            till.add(product.make_card(name, wearable.public, terms, int(time.time())))
+        return wearable, opened
+
+    def terms(self) -> dict[str, str]:
+        deployment = self.rail.stack.chain.deployment
+        return {
+            "chain": str(deployment.chain_id),
+            "contract": deployment.addresses["WearableVoucher"],
+            "per_tap": "25",
+            "per_day": "80",
+            "classes": "5814",
+            "offline_taps": "4",
+            "offline_amount": "60",
+            "max_age": "86400",
+        }
+
+    def open(self, name: str, term_texts: dict[str, str]) -> str:
+        """Open and fund an agreement of a wearable; return its id."""
         opened = self.run(
             "agreement",
             "open",
@@ -88,10 +98,8 @@ class VoucherShops:
         assert self.rail.stack.bank.pay(parties.iban(parties.HOUSEHOLD), "", 15_000, reference)[
             "ok"
         ]
-        for till in self.tills:
-            till.add(product.make_card(name, wearable.public, terms, int(time.time())))
         self.rail.until(lambda: self.escrow(opened["agreement_id"]), "funding")
-        return wearable, opened["agreement_id"]
+        return opened["agreement_id"]
 
     def escrow(self, agreement: str) -> int:
         state = self.rail.stack.chain.view(
@@ -166,6 +174,24 @@ def test_vouchers__redeemed_late_and_in_any_order__each_merchant_gets_its_total(
     shops.tap(wearable, 1, 7)
     assert shops.redeem(1) == ["accepted"]
     assert shops.paid(agreement, 3) == {first: 25 * EURO, second: 17 * EURO}
+    invariants.assert_all(shops.rail)
+
+
+def test_attack__tap_presented_in_the_renewed_agreement__is_paid_once(shops):
+    """On 0.3.0 a new agreement paid the card's whole total again."""
+    wearable, agreement = shops.band("BAND-renewed")
+    payee = shops.address(MERCHANTS[0])
+    shops.tap(wearable, 0, 20)
+    assert shops.redeem(0) == ["accepted"]
+    assert shops.paid(agreement, 1) == {payee: 20 * EURO}
+    shops.run("agreement", "close", agreement)
+    shops.until_chain_is_read()
+    time.sleep(2)  # the next agreement begins after the second in which this one ended
+    renewed = shops.open("BAND-renewed", shops.terms())
+    shops.tap(wearable, 0, 5)  # the card and the till's copy of its rules are as they were
+    assert shops.redeem(0) == ["accepted"]
+    assert shops.paid(renewed, 1) == {payee: 5 * EURO}
+    assert shops.paid(agreement, 1) == {payee: 20 * EURO}
     invariants.assert_all(shops.rail)
 
 

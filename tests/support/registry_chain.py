@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from device_adapters.types import Curve, DeviceKey, device_id
+from oracles.attest import sign
+from oracles.compromises import CompromiseRuling
 from oracles.types import ClaimReason
 from orchestrator.core.identity import rotation_digest
 from orchestrator.core.mandate import Mandate
@@ -15,6 +17,7 @@ from orchestrator.edges.store import Store
 from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
 from orchestrator.products import deployed, products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
+from services.development import FIRST_ORACLE
 from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from tests.support.real_chain import REGISTRAR, real_chain
 
@@ -76,6 +79,16 @@ class RegistryOnChain:
             n.to_bytes(32, "big") for signer in (old, new) for n in signer.sign_digest(digest)
         ]
         return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
+
+    def rule(self, name: str, since: int) -> int:
+        """The committee's ruling on a compromise; returns when it took effect."""
+        at = self.chain.deployment
+        number = self.chain.client.view("DeviceRegistry", "compromiseRulings", device_id(name))
+        ruling = CompromiseRuling(at.addresses["DeviceRegistry"], device_id(name), since, number)
+        digest = ruling.digest(at.chain_id, at.addresses["OracleCommittee"])
+        keys = [keystore.development_account(FIRST_ORACLE + n).key for n in (0, 2, 3)]
+        signatures = [sign(digest, bytes(key)) for key in keys]
+        return self.do("ruleCompromise", device_id(name), since, signatures)
 
     def contract_says(self, name: str, at: int) -> DeviceKey | ClaimReason:
         status, curve, x, y = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)

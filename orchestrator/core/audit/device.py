@@ -145,9 +145,7 @@ def _check_citations(case: Case) -> None:
 def key_at(history: History, at: int) -> DeviceKey | str:
     """Return the key valid at `at` (Unix seconds), or why there is none, as the registry does."""
     key, barred, ends = None, "not enrolled yet", 0
-    started = False
-    if (stolen := _stolen_since(history)) and at >= stolen:
-        return "compromised"
+    started, stolen = False, _stolen_since(history)
     for name, arguments in history:
         if arguments[-1] > at:
             continue
@@ -158,6 +156,8 @@ def key_at(history: History, at: int) -> DeviceKey | str:
         elif name == "GatewayAssigned" and not started:
             barred = ""  # of an unknown device: it is enrolled without a key
         started = True
+    if started and stolen and at >= stolen:
+        return "compromised"
     if barred or key is None:
         return barred or _KEYLESS
     return "expired" if ends and at >= ends else key

@@ -70,6 +70,13 @@ def test_record__by_a_gateway_that_was_not_assigned_then__is_named(case):
     assert "gateway_not_assigned" in outcome(REFUSED[case])
 
 
+def test_record__of_a_gateway_whose_compromise_a_ruling_took_back__is_genuine():
+    stolen = ("CompromiseDeclared", (device_id("GW-7"), AT, AT + 9))
+    undone = ("CompromiseRuled", (device_id("GW-7"), 0, 0, AT + 20))
+    event = outcome([assigned("GW-7", 10)], gateway=[stolen, undone])
+    assert event.gateway == "GW-7"
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [

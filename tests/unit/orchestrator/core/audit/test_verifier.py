@@ -71,6 +71,26 @@ def test_key_at__compromise_declared_later_for_an_earlier_time__bars_from_then_o
     assert key_at(history, 0) != key_at(history, 4)
 
 
+def test_key_at__ruling_on_a_compromise__replaces_what_was_declared_and_zero_takes_it_back():
+    point = (b"\x01" * 32, b"\x02" * 32)
+    declared = [
+        ("DeviceEnrolled", (b"", 0, *point, "", b"", 0, 1)),
+        ("CompromiseDeclared", (b"", 20, 30)),
+    ]
+    moved = [*declared, ("CompromiseRuled", (b"", 25, 0, 40))]
+    undone = [*moved, ("CompromiseRuled", (b"", 0, 1, 50))]
+    again = [*undone, ("CompromiseDeclared", (b"", 55, 60))]
+    answers = {
+        name: [key_at(history, at) == "compromised" for at in (19, 20, 24, 25, 54, 55)]
+        for name, history in {"moved": moved, "undone": undone, "again": again}.items()
+    }
+    assert answers == {
+        "moved": [False, False, False, True, True, True],
+        "undone": [False] * 6,
+        "again": [False] * 5 + [True],
+    }
+
+
 def test_assemble__claim_that_the_settlement_does_not_hold__is_refused(parts):
     with pytest.raises(Rejected):
         assemble(dataclasses.replace(parts, sequence=7))

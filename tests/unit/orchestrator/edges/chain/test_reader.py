@@ -68,8 +68,11 @@ def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(re
         lambda: registry.rotate("life-1", new, newer, 2),
         lambda: registry.do("suspend", device_id("life-1")),
         lambda: registry.do("revoke", device_id("life-2")),
-        lambda: registry.do("declareCompromised", device_id("life-3"), moments[1] + 5),
-        lambda: registry.do("declareCompromised", device_id("life-3"), moments[0] + 5),
+        lambda: registry.do("declareCompromised", device_id("life-3"), moments[5] + 5),
+        lambda: registry.do("declareCompromised", device_id("life-3"), moments[4] + 5),
+        lambda: registry.do("declareCompromised", device_id("life-2"), moments[6] + 5),
+        lambda: registry.rule("life-3", moments[0] + 5),
+        lambda: registry.rule("life-2", 0),
     ):
         registry.chain.later(DAY)
         moments.append(act() or registry.chain.now())
@@ -82,8 +85,8 @@ def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(re
                 assert registry.reader.key_at(device_id(name), at) == wanted, (name, at)
                 seen.add(wanted)
     assert {first.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
-    since = [registry.reader.compromised_since(device_id(d.name)) for d in (first, three)]
-    assert since == [None, moments[0] + 5]
+    since = [registry.reader.compromised_since(device_id(d.name)) for d in (first, two, three)]
+    assert since == [None, None, moments[0] + 5]
     assert registry.reader.compromised_since(device_id("nobody")) is None
 
 

@@ -26,6 +26,7 @@ _EVENTS = st.tuples(
             "DeviceResumed",
             "DeviceRevoked",
             "CompromiseDeclared",
+            "CompromiseRuled",
             "GatewayAssigned",
             "AgreementOpened",
             "AgreementClosed",
@@ -90,6 +91,8 @@ class PlainChain:
             gateway = "0x" + _NAMES[(n + self.made) % len(_NAMES)].hex()
             times = {"since": at + self.made % 7, "until": self.made % 3 * (at + 9)}
             return {"device": identity, "gateway": gateway, "at": at, **times}
+        if name == "CompromiseRuled":
+            return {"device": identity, "at": at, "since": self.made % 3 * 15, "number": 0}
         return {"device": identity, "at": at, "since": 50 - self.made, **key}
 
     def is_possible(self, events) -> bool:
