@@ -100,7 +100,7 @@ def test_key__used_by_somebody_else_meanwhile__costs_no_payment(rail):
     deaf = SimpleNamespace(broadcast=lambda raws: ["unknown"] * len(raws))
     hearing, rail.rail.sender.chain = rail.rail.sender.chain, _half(rail.chain, deaf)
     rail.worker.turn()
-    rail.send(9, Call("PaymentRail", "setPayoutAccount", (bytes(32),)))
+    rail.send(9, Call("PaymentRail", "setPayoutAccount", (bytes(32), 0)))
     rail.rail.sender.chain = hearing
     lost = rail.payment("displaced").settlement_tx
     rail.until("displaced", "posted")
