@@ -85,7 +85,9 @@ def check_contracts(
     Raises:
         Retry: The node does not answer.
     """
-    deployed = DeployedContracts(Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)), artifacts, addresses)
+    deployed = DeployedContracts(
+        Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)), artifacts, addresses
+    )
     try:
         _halt(_contract_problems(deployed))
     except (Web3Exception, requests.RequestException) as error:
