@@ -163,8 +163,7 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
         *_NOT_IN_A_BATCH,
         Stage.WAITING_FOR_FUNDS,
         *_BEYOND_CHAIN,
-        Stage.EXPIRED,
-        Stage.REFUSED,
+        *(Stage.EXPIRED, Stage.REFUSED, Stage.SKIPPED),
     ),
     Fact.SETTLED: _BEYOND_CHAIN,
     Fact.SHORT: (

@@ -65,7 +65,7 @@ def test_second_node__a_call_that_no_transaction_can_hold__is_named_so(rail):
 
 
 def test_second_node__the_same_bytes_again__are_no_refusal(rail):
-    call = Call("PaymentRail", "setPayoutAccount", (b"\1" * 32,))
+    call = Call("PaymentRail", "setPayoutAccount", (b"\1" * 32, 0))
     quote = rail.chain.quote(rail.payer.address, call)
     _, raw = rail.chain.sign(rail.payer, quote.nonce, quote)
     assert rail.chain.broadcast([raw]) == ["sent"]

@@ -121,7 +121,7 @@ class OpenRail(SmallRail):
 
 
 def _plain(rail: OpenRail) -> Quote:
-    call = Call("PaymentRail", "setPayoutAccount", (bytes(32),))
+    call = Call("PaymentRail", "setPayoutAccount", (bytes(32), 0))
     quote = rail.chain.quote(rail.payee.address, call)
     return replace(quote, gas=3_000_000)
 

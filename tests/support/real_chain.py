@@ -86,7 +86,7 @@ def real_chain() -> RealChain:
 
 def account_call(number: int) -> Call:
     """A call with an effect that can be counted: each one leaves a log."""
-    return Call("PaymentRail", "setPayoutAccount", (number.to_bytes(32, "big"),))
+    return Call("PaymentRail", "setPayoutAccount", (number.to_bytes(32, "big"), 0))
 
 
 def effects(chain: RealChain, address: str) -> list[int]:

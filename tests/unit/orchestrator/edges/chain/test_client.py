@@ -195,7 +195,8 @@ def test_call_input__transaction_to_another_address__proves_nothing(chain):
         assert chain.client.broadcast([raw]) == ["sent"]
         hashes.append(tx_hash)
     function, arguments = chain.client.call_input(hashes[0], "PaymentRail")
-    assert (function, arguments) == ("setPayoutAccount", {"account": (1).to_bytes(32, "big")})
+    named = {"account": (1).to_bytes(32, "big"), "minimum": 0}
+    assert (function, arguments) == ("setPayoutAccount", named)
     assert chain.client.call_input(hashes[1], "PaymentRail") == ("", {})
     with pytest.raises(Retry, match="does not show"):
         chain.client.call_input("0x" + "00" * 32, "PaymentRail")
