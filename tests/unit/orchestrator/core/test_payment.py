@@ -98,8 +98,14 @@ EXPECTED = {
 STRANGERS = ("settled", "short", "refused", "lapsed", "funded")
 
 
+REINSTATED = {"rejected": "received/verify", "refused": "verified/attest"}
+
+
 def expected(stage: str, fact: str) -> tuple[str, str, str]:
     """(verdict, next stage, next step) by the table above; a fact must stand in it just once."""
+    if fact == "reinstated":  # for one reason only, and known wherever nothing was refused
+        after, _, next_step = REINSTATED.get(stage, "").partition("/")
+        return ("moves", after, next_step) if after else ("known", stage, "")
     moves, without_move, never = (part.split() for part in EXPECTED[stage])
     arrows = {name: after for name, _, after in (word.partition(">") for word in moves)}
     assert (fact in arrows) + (fact in without_move) + (fact in never) == 1, (stage, fact)

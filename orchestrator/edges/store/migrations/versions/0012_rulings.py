@@ -5,8 +5,8 @@ from alembic import op
 
 from orchestrator.errors import Halt
 
-revision = "0013"
-down_revision = "0012"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
@@ -26,4 +26,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise Halt("migration 0013 is not undone. Restore the backup made before it.")
+    raise Halt("migration 0012 is not undone. Restore the backup made before it.")
