@@ -153,7 +153,8 @@ def late_run(
     A late run has no anchor. A GAPLESS product takes only runs without a gap.
 
     Args:
-        claimed: inclusive counter ranges of all claims so far; a late run touches none of them.
+        claimed: inclusive counter ranges of all claims so far, and of counters that the contract
+            takes no more; a late run touches none of them.
         cited: id -> genuine event, for the ids that the events cite.
         siblings: as for `runs`.
     """
@@ -163,7 +164,7 @@ def late_run(
     late = [event for event in own_events if event.counter <= top]
     free = [e for e in late if not any(low <= e.counter <= high for low, high in ranges)]
     dropped = [
-        EventVerdict(event, ClaimReason.TOO_LATE, "a claim covers this counter")
+        EventVerdict(event, ClaimReason.TOO_LATE, "a claim covers this counter, or it is too old")
         for event in late
         if event not in free
     ]

@@ -147,7 +147,9 @@ class ProductRules(Protocol):
     GAPLESS: a missing counter blocks the following ones until it arrives or is declared lost.
     LATE: counters at or below the last claimed one may still be claimed. Such a run has no anchor,
     and `derive` may refuse all of it (Rejected, with the ClaimReason by which its events are
-    dropped).
+    dropped). A LATE product whose contract remembers which counters claims passed by has
+    `open_gaps(claimed_to, claims)` as well: from (first, last) of claims in order of sequence it
+    returns the ranges that late claims may still take.
     """
 
     GAPLESS: bool

@@ -82,7 +82,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": (
-            "agreement_open:app agreement_consent:app agreement_life:app agreement:app",
+            "agreement:app agreement_open:app agreement_consent:app agreement_life:app",
             "Open, close, fund, skip, list and refund agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),

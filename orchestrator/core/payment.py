@@ -67,6 +67,7 @@ class Fact(StrEnum):
     REDEEMED = "redeemed"  # a payout that holds it was ordered, on a final block
     BOOKED = "booked"  # the bank reports that payout as booked, in any kind of file
     SKIPPED = "skipped"  # payer and payee passed over it together, on a final block
+    REINSTATED = "reinstated"  # a ruling took the compromise back for which it was refused
     ON_STATEMENT = "on_statement"  # an end-of-day statement (camt.053, MT940) shows that booking
 
 
@@ -118,6 +119,9 @@ _MOVES: dict[tuple[Stage, Fact], Stage] = {
     (Stage.DISPUTED, Fact.ORPHANED): Stage.ATTESTED,
     (Stage.PAID_OUT, Fact.BOOKED): Stage.BOOKED,
     (Stage.BOOKED, Fact.ON_STATEMENT): Stage.RECONCILED,
+    # its device's key is not stolen after all: the claim is derived and signed again
+    (Stage.REJECTED, Fact.REINSTATED): Stage.RECEIVED,
+    (Stage.REFUSED, Fact.REINSTATED): Stage.VERIFIED,
     # the sequence on chain is used up, wherever the payment stands before its settlement
     (Stage.RECEIVED, Fact.SKIPPED): Stage.SKIPPED,
     (Stage.VERIFIED, Fact.SKIPPED): Stage.SKIPPED,
@@ -159,8 +163,7 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
         *_NOT_IN_A_BATCH,
         Stage.WAITING_FOR_FUNDS,
         *_BEYOND_CHAIN,
-        Stage.EXPIRED,
-        Stage.REFUSED,
+        *(Stage.EXPIRED, Stage.REFUSED, Stage.SKIPPED),
     ),
     Fact.SETTLED: _BEYOND_CHAIN,
     Fact.SHORT: (
@@ -190,6 +193,7 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     # a part of the payout is on a statement, and the rest is not booked yet
     Fact.ON_STATEMENT: (Stage.PAID_OUT, Stage.RECONCILED),
     Fact.SKIPPED: (Stage.SKIPPED,),
+    Fact.REINSTATED: (*_MAIN, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, *_ENDED[1:2], *_ENDED[3:]),
 }
 
 

@@ -9,7 +9,7 @@ from device_adapters.registry import counted_by_signer
 from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
 from oracles.citations import resolve
-from oracles.holes import Siblings
+from oracles.holes import Siblings, subtract
 from oracles.rules import Hole, Runs, derive_claim, late_run, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
@@ -174,7 +174,11 @@ def _late(
     if arrived_at is None or not waited:
         return Runs()
     events = _events(evidence.late(session, row.agreement_id, last_counter, MAX_EVENTS_PER_CLAIM))
-    ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
+    before = events[0].counter - 1
+    ranges = agreements.claimed_ranges(session, row.agreement_id, before)
+    if open_gaps := getattr(rules, "open_gaps", None):
+        gone = subtract([Hole(before + 1, last_counter)], open_gaps(before, ranges))
+        ranges = [(hole.first, hole.last) for hole in gone]
     ranges.append((last_counter, last_counter))
     cited = resolve(
         events, _events(citations.cited_by_events(session, [e.event_id for e in events]))

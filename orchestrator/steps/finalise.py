@@ -37,6 +37,7 @@ from orchestrator.edges.store import (
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
+from orchestrator.steps.compromises import STATUSES, note_declared, note_ruled
 from orchestrator.steps.skip import skip
 
 # logs that an auditor may need proven; everything else is only posted
@@ -71,12 +72,6 @@ class FinaliseContext(Protocol):
     log: Any
 
 
-# a log: the status of its device from then on
-_STATUSES = {
-    "DeviceSuspended": "suspended",
-    "DeviceResumed": "active",
-    "DeviceRevoked": "retired",
-}
 _Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
 
 
@@ -355,25 +350,11 @@ def _rotated(context: FinaliseContext, session: Session, log: DecodedLog, at: in
 
 
 def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    row = agreements.device(session, log.args["device"])
-    if row is not None:  # an earlier date may follow; a later one, or none, is a ruling's
-        row.status, row.compromised_since = "compromised", log.args["since"]
+    note_declared(session, log)
 
 
 def _compromise_ruled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    if log.args["since"]:
-        return _compromised(context, session, log, at)
-    row = agreements.device(session, log.args["device"])
-    if row is not None:  # what it was before: nothing else changes it while it is compromised
-        row.status, row.compromised_since = _status_before(session, log), None
-    return None
-
-
-def _status_before(session: Session, log: DecodedLog) -> str:
-    """Return a device's status by the logs up to this one, compromises left out."""
-    changes = blocks.logs_about(session, tuple(_STATUSES), log.args["device"])
-    earlier = [row for row in changes if row.block_number <= log.block_number]
-    return _STATUSES[earlier[-1].name] if earlier else "active"
+    note_ruled(session, log, context.now())
 
 
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -399,7 +380,7 @@ _HANDLERS: dict[str, _Handler] = {
     "ClaimSkipped": _skipped,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
-    **{name: _device(status) for name, status in _STATUSES.items()},
+    **{name: _device(status) for name, status in STATUSES.items()},
     "KeyRotated": _rotated,
     "CompromiseDeclared": _compromised,
     "CompromiseRuled": _compromise_ruled,

@@ -86,7 +86,7 @@ def test_recipient_signature_reused__for_the_same_consignment_agreed_twice__refu
 
 
 def test_recipient_signature_reused__in_the_next_version_of_the_product__refused(recipient):
-    """On 0.3.0 each deployed copy of the product remembered only the signatures that it had seen."""
+    """On 0.3.0 each deployed copy of the product knew only the signatures that it had seen."""
     delivery = recipient.delivery
     first = recipient.open()
     facts = _delivered(first)

@@ -146,7 +146,7 @@ def test_payment__without_the_payers_own_domain__refused(carriage):
 def test_dispute__inside_the_window__freezes_the_milestone(carriage):
     contracts = carriage.contracts
     settlement = carriage.settle(carriage.claim(carriage.first, 1, received=100))
-    contracts.rail.dispute(*settlement.dispute(), sender=contracts.payer)
+    contracts.dispute(settlement)
     assert contracts.rail.totals()[3] == 20 * EURO
     contracts.wait(2 * DAY)
     refusal = contracts.refusal(
@@ -168,6 +168,21 @@ def test_withdrawal__after_the_money_left__is_a_debt_that_the_next_delivery_pays
     contracts.wait(DAY)
     rail.release(contracts.payee, [second.release_at], sender=contracts.stranger)
     assert rail.owed(contracts.payee) == 0 and carriage.escrow(carriage.first) == 40 * EURO
+    contracts.assert_conserved()
+
+
+def test_refund_by_ruling_and_then_the_withdrawal__the_payee_owes_nothing(carriage):
+    """On 0.3.0 the payee owed for a delivery that a ruling had refunded already."""
+    contracts, rail = carriage.contracts, carriage.contracts.rail
+    settlement = carriage.settle(carriage.claim(carriage.first, 1, received=100))
+    payment = contracts.dispute(settlement)
+    contracts.disputes.concede(payment, sender=contracts.payee)
+    assert carriage.escrow(carriage.first) == 40 * EURO
+    back = carriage.settle(carriage.claim(carriage.first, 2, received=100, withdrawn=True))
+    assert (back.named, back.amounts) == (["None"], [0])
+    assert rail.owed(contracts.payee) == 0
+    right = carriage.settle(carriage.claim(carriage.first, 3, received=50, event_hash="two"))
+    assert right.amounts == [10 * EURO]
     contracts.assert_conserved()
 
 

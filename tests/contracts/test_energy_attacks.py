@@ -14,7 +14,7 @@ from orchestrator.products.metered_energy.product import (
     ReadingKind,
     TariffBand,
 )
-from tests.support.contracts.contract_rail import DAY, HOUR
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR
 from tests.support.contracts.energy_contract import LIMIT, EnergyContract
 
 IMPORT = registers.parse("1.8.0").number
@@ -216,3 +216,27 @@ def test_start_register_read_before_the_opening__charges_from_there_and_nothing_
     assert _settled(meter, agreement, over, (0, 1, 1)) == (0, "TimeBackwards")
     claim = _household(meter, 7 * KWH, 17 * KWH, 10 * KWH, -HOUR, HOUR)
     assert _settled(meter, agreement, claim, (0, 1, 1)) == (10 * PRICE, "")
+
+
+def test_refund_by_ruling_and_then_the_honest_correction__on_the_rail__nothing_is_owed(contracts):
+    """The product hears of the refund; the correction is settled and moves nothing."""
+    terms = energy.encode_terms(HOUSEHOLD)
+    (agreement,) = contracts.agreements(1, terms=terms)
+    begin = contracts.now0 - DAY
+
+    def settled(sequence: int, *numbers: int, kind: int = ReadingKind.ACTUAL):
+        facts = EnergyFacts(*numbers, kind, IMPORT)
+        raw = energy.encode_facts(facts)
+        return contracts.settle(contracts.claim(agreement, sequence, facts=raw))
+
+    assert settled(1, 0, 10 * KWH, 10 * KWH, begin, begin + HOUR).amounts == [3 * EURO]
+    numbers = (10 * KWH, 20 * KWH, 10 * KWH, begin + HOUR, begin + 2 * HOUR)
+    estimate = settled(2, *numbers, kind=ReadingKind.ESTIMATED)
+    contracts.disputes.concede(contracts.dispute(estimate), sender=contracts.payee)
+    corrected = settled(3, 10 * KWH, 10 * KWH, -10 * KWH, begin + HOUR, begin + 3 * HOUR)
+    assert (corrected.named, corrected.amounts) == (["None"], [0])
+    assert contracts.rail.owed(contracts.payee) == 0
+    assert contracts.rail.agreementState(agreement).escrow == 7 * EURO
+    after = settled(4, 10 * KWH, 20 * KWH, 10 * KWH, begin + 3 * HOUR, begin + 4 * HOUR)
+    assert after.amounts == [3 * EURO]
+    contracts.assert_conserved()

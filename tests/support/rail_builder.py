@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from orchestrator.assembly import RailParts, assemble
+from orchestrator.core.approval import Office
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.store import Store
 from orchestrator.products import products
@@ -46,5 +47,11 @@ def context_of_stand_ins(
     missing: dict[str, Any] = dict.fromkeys(
         ("chain", "registry", "sender", "minter", "warden", "committee", "bank")
     )
-    empty = {"oracles": [], "rules": products(), "safeguarding": {}, "log": structlog.get_logger()}
+    empty = {
+        "office": lambda: Office(31337, frozenset(), now(), 7 * 86_400),
+        "oracles": [],
+        "rules": products(),
+        "safeguarding": {},
+        "log": structlog.get_logger(),
+    }
     return StepContext(settings=settings, store=store, now=now, **missing | empty | parts)

@@ -131,7 +131,13 @@ def deploy(
         Retry: The node does not answer.
     """
     try:
-        run = _begin(Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)), artifacts, plan, journal, watch)
+        run = _begin(
+            Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)),
+            artifacts,
+            plan,
+            journal,
+            watch,
+        )
         for step in _steps(plan, run.addresses):
             _take(run, step)
         return _finish(run, plan)

@@ -150,11 +150,15 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
 
 
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:
-    """Return the counters (inclusive) of an agreement's claims that reach above a counter."""
+    """Return the counters of an agreement's claims that reach above one, in order of sequence.
+
+    Returns:
+        (first, last) of each claim, both inclusive.
+    """
     rows = session.exec(
         select(PaymentRow.first_counter, PaymentRow.last_counter)
         .where(PaymentRow.agreement_id == agreement, PaymentRow.last_counter > above)
-        .order_by(PaymentRow.first_counter)
+        .order_by(PaymentRow.sequence)
     )
     return [(first, last) for first, last in rows]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlmodel import Session, and_, or_, select
+from sqlmodel import Session, and_, col, or_, select
 
+from oracles.types import ClaimReason
 from orchestrator.core.payment import Stage
 from orchestrator.core.risk import Exposed
 from orchestrator.edges.store.tables import (
@@ -18,7 +19,32 @@ from orchestrator.edges.store.tables import (
     PaymentRow,
 )
 
-__all__ = ["exposed", "open_windows"]
+__all__ = ["exposed", "open_windows", "refused_as_compromised"]
+
+
+def refused_as_compromised(session: Session, devices: Collection[str]) -> list[str]:
+    """Return payments that may be good once these devices (0x-hex ids) are not compromised.
+
+    Oracles refuse by that name, also where the device is only cited; a contract refuses claims of
+    the agreement's own device by a number of its product.
+    """
+    by_oracles = and_(
+        PaymentRow.stage == Stage.REJECTED,
+        PaymentRow.reason == str(ClaimReason.DEVICE_COMPROMISED),
+    )
+    by_contract = and_(
+        PaymentRow.stage == Stage.REFUSED,
+        col(PaymentRow.reason).startswith("product_"),
+        col(AgreementRow.device_id).in_(devices),
+    )
+    return list(
+        session.exec(
+            select(PaymentRow.payment_id)
+            .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+            .where(or_(by_oracles, by_contract))
+            .order_by(PaymentRow.agreement_id, PaymentRow.sequence)
+        )
+    )
 
 
 def exposed(session: Session, device: str, only: Sequence[str] | None = None) -> list[Exposed]:

@@ -11,7 +11,7 @@ from oracles import rules
 from oracles.attest import address_of
 from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
-from oracles.types import ClaimReason, Progress
+from oracles.types import ClaimReason, Progress, SkippedClaim
 from oracles.wire import Request
 from orchestrator.edges.chain.reader import DeviceHistory
 from orchestrator.products.metered_energy import product as energy
@@ -299,3 +299,39 @@ def test_attest__compromise_declared_after_the_record_was_taken__is_judged_by_it
         ClaimReason.DEVICE_COMPROMISED
     )
     assert ask(node, claim_of(records[0])).signature
+
+
+# --- skipped claims
+
+
+def test_attack__claim_refused_for_ever__is_skipped_and_the_oracle_goes_on_behind_it(tmp_path):
+    """On 0.3.0 one refused claim ended an agreement: no later claim could follow it.
+
+    What payer and payee passed over is the anchor of the next claim, and is claimed by no other.
+    """
+    node = oracle(tmp_path)
+    records = {n: session_record("M1", n) for n in range(1, 6)}
+    node.take([message(*records.values())])
+    first = claim_of(records[1])
+    assert ask(node, first).signature
+    after = claim_of(records[4], sequence=3, anchor=records[3])
+    unknown = [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
+    assert reasons(ask(node, after)) == unknown
+    node.memory.record_settled([SkippedClaim(AGREEMENT, 2, 3)], 9)
+    assert ask(node, after).signature
+    for passed_over in (records[2], records[3]):
+        late = _late(passed_over, sequence=4)
+        assert reasons(ask(node, late)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
+
+
+def test_skip__of_no_counter__leaves_the_records_to_the_next_claim(tmp_path):
+    node = oracle(tmp_path)
+    records = {n: session_record("M1", n) for n in range(1, 4)}
+    node.take([message(*records.values())])
+    node.memory.record_settled([SkippedClaim(AGREEMENT, 1, 0)], 9)  # the very first claim
+    assert ask(node, claim_of(records[1], sequence=2)).signature
+    node.memory.record_settled([SkippedClaim(AGREEMENT, 3, 1)], 10)
+    after = claim_of(records[2], sequence=4, anchor=records[1])
+    assert ask(node, after).signature
+    assert node.memory.overlapping(AGREEMENT, 1, 1) is not None
+    assert node.memory.overlapping(AGREEMENT, 3, 3) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from device_adapters.types import STREAM_BIT, Event
 from oracles import rules
-from oracles.routing import Route
+from oracles.routing import Route, route
 from oracles.rules import Hole
 from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
@@ -95,6 +95,29 @@ def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
         ClaimReason.AGREEMENT_NOT_LIVE,
         None,
     ]
+
+
+def test_attack__facts_before_the_start__are_refused_though_they_end_after_it():
+    """On 0.3.0 an agreement had no start: a session of any earlier time was charged."""
+    begun, ends = session(3, seconds=1_000), 10**12
+    assert begun.facts["readings"][0]["at"] < begun.observed_at_ms
+    between = (begun.facts["readings"][0]["at"] + begun.observed_at_ms) // 2_000
+    first = begun.facts["readings"][0]["at"] // 1000
+    for start, wanted in ((first, None), (between, ClaimReason.BEFORE_AGREEMENT)):
+        to = Route(agreement(start=start, expires_at=ends))
+        assert _screen([begun], to=to) == [wanted]
+
+
+def test_route__of_a_device_in_grace__is_the_agreement_of_the_event_s_time():
+    """The next agreement may be open before the last one's grace is over."""
+    ended = agreement(agreement=b"\x01" * 32, expires_at=5_000, grace=86_400)
+    later = agreement(agreement=b"\x02" * 32, start=5_001)
+    before, after = session(3, seconds=900), session(4, seconds=90_000)
+    for event_, wanted in ((before, ended), (after, later)):
+        assert wanted.covers(event_.observed_at_ms)
+        assert route(event_, [later, ended]).agreement == wanted
+        assert route(event_, [ended, later]).agreement == wanted
+    assert ended.until == 91_400
 
 
 def test_runs__a_hole__is_reported_and_nothing_behind_it_is_claimed():

@@ -14,8 +14,10 @@ from sqlmodel import select
 from device_adapters.registry import load
 from device_adapters.types import Assurance
 from orchestrator.approvals import ready
+from orchestrator.approvals import verify as verify_approval
+from orchestrator.core.approval import Office
 from orchestrator.core.audit import verify
-from orchestrator.edges.store import Store, debts, ledger
+from orchestrator.edges.store import Store, approvals, debts, ledger
 from orchestrator.edges.store.tables import (
     ApprovalRow,
     EventRow,
@@ -24,6 +26,7 @@ from orchestrator.edges.store.tables import (
     PayoutRow,
 )
 from orchestrator.products import products
+from tests.support.officers import EXPIRY_S
 from tests.support.released import FOLDER, migrated_database
 
 BUNDLES = sorted(FOLDER.glob("*/bundle_*.json.gz"))
@@ -75,7 +78,12 @@ def test_database__of_0_3_0__keeps_stages_steps_and_signed_approvals(migrated):
         assert stages == {"booked", "due"}
         assert set(session.exec(select(PaymentRow.next_step))) <= {None, "release"}
         assert len(session.exec(select(ApprovalRow)).all()) == 2
-        ((_, approval),) = ready(session, CHAIN_ID, "release_payout")
+        row = approvals.approved(session, "release_payout")[0]
+        verify_approval(session, CHAIN_ID, row)  # its officers had their seats in the store alone
+        approval = approvals.content_of(row)
+        # it was not executed then: officers of today sign it again
+        office = Office(CHAIN_ID, frozenset({row.proposer}), row.proposed_at, EXPIRY_S)
+        assert ready(session, office, "release_payout") == []
         assert approval.detail["cents"] == 150_000_000
 
 

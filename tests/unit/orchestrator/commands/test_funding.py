@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from orchestrator import cli
 from orchestrator.commands import home, party
 from orchestrator.core import ledger
+from tests.support.officers import employ, seated_keys
 from tests.support.redeeming_rail import RedeemingRail
 from tests.support.small_rail import has_anvil
 
@@ -47,9 +48,9 @@ def run_json(run):
 
 
 @pytest.fixture
-def officers(run):
-    for name in ("Eve", "Bob"):
-        assert run("officer", "add", name).exit_code in (0, 2)  # the second test finds them added
+def officers(rail):
+    """The officers that the development plan seats on chain."""
+    employ(rail.home, rail.store, "Eve", "Bob", keys=seated_keys())
 
 
 def pay_in(rail, cents: int, reference: str = "") -> None:

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 
 import pytest
 from lxml import etree
 from typer.testing import CliRunner
 
 from orchestrator import cli
+from orchestrator.core.approval import Office
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from services.bank import new_iban
+from tests.support.officers import CHAIN_ID, EXPIRY_S, employ, seat_for_commands
 from tests.support.rail_with_bank import CLOSED, NORD, RailWithBank
 
 
 class Operator:
     """Commands in the home of a rail whose worker and bank are at hand."""
 
-    def __init__(self, home) -> None:
+    def __init__(self, home, monkeypatch) -> None:
         self.rail = RailWithBank(home)
         self.home = home
         (home / "proofrail.sqlite3").symlink_to(self.rail.store.path)
         Deployment(31337, "0x0", {}, {}, True).save(self.home / "deployment.json")
         rail_file = {"safeguarding": self.rail.context.safeguarding}
         (self.home / "rail.json").write_text(json.dumps(rail_file))
-        for name in ("Ada", "Ben"):
-            self.run("officer", "add", name)
+        officers = employ(home, self.rail.store, "Ada", "Ben")
+        seat_for_commands(monkeypatch, *officers)
+        office = Office(CHAIN_ID, frozenset(officers), int(time.time()), EXPIRY_S)
+        self.rail.context = replace(self.rail.context, office=lambda: office)
 
     def run(self, *arguments: str, code: int = 0):
         result = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments, "--json"])
@@ -50,8 +56,8 @@ class Operator:
 
 
 @pytest.fixture
-def operator(tmp_path):
-    made = Operator(tmp_path)
+def operator(tmp_path, monkeypatch):
+    made = Operator(tmp_path, monkeypatch)
     yield made
     made.rail.bare.close()
 

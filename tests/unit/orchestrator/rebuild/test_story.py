@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core.approval import Approval
 from orchestrator.edges.store import all_rows, fundings, ledger, payouts
 from orchestrator.rebuild import rebuild
 from orchestrator.steps.payout_approvals import owed, to_order_again
 from orchestrator.steps.unallocated_credits import to_allocate, to_send_back
+from tests.support.officers import office_of, seated_keys
 from tests.support.small_rail import START, SmallRail, has_anvil
 from tests.support.tampering import copied, rebuilt, rechain
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-ADA, BEN = bytes([1]) * 32, bytes([2]) * 32
+ADA, BEN = seated_keys()
 
 
 def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
@@ -36,9 +36,9 @@ def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
 
 
 def decide(rail: SmallRail, approval: Approval) -> None:
-    chain_id = rail.chain.deployment.chain_id
-    identity = approvals.propose(rail.store, chain_id, approval, ADA)
-    approvals.approve(rail.store, chain_id, identity, BEN, rail.clock)
+    office = office_of(ADA, BEN, now=rail.clock)
+    identity = approvals.propose(rail.store, office, approval, ADA)
+    approvals.approve(rail.store, office, identity, BEN)
 
 
 def rows(rail: SmallRail, table: type) -> list:
@@ -57,8 +57,6 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     """One payout that came back and went out again; one credit without a reference that two
     officers gave to an agreement, and one that they sent back."""
     small_rail = SmallRail(tmp_path_factory.mktemp("story") / "home").start()
-    for name, key in (("ada", ADA), ("ben", BEN)):
-        approvals.found_officer(small_rail.store, address_of(key), name, 0)
     small_rail.fund("cp-0001", 20_000)
     pay_in(small_rail, 700, "RF18539007547034")
     pay_in(small_rail, 300, "")

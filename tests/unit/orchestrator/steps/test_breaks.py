@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from orchestrator.core import ledger
+from orchestrator.core.approval import Office
 from orchestrator.core.reconcile import Break, BreakKind, Leg, StatementLine
 from orchestrator.core.reconcile.register import break_ids, covers, facts
 from orchestrator.edges.store import add_new, approvals, bank_files, breaks
@@ -15,6 +16,7 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines
 from orchestrator.steps.breaks import register_breaks
+from tests.support.officers import CHAIN_ID, EXPIRY_S, employ, seat_for_commands, seated_keys
 from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
@@ -54,12 +56,16 @@ needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed
 class BreaksRail(RailCopy):
     """A copy of the lived rail with two officers and a line that nobody ordered."""
 
-    def __init__(self, home) -> None:
+    def __init__(self, home, monkeypatch) -> None:
         super().__init__(home)
-        for name in ("Ada", "Ben"):
-            self.json_of("officer", "add", name)
         self.opened = self.store()
-        self.rail_ = replace(self.rail.rail, store=self.opened, now=lambda: self.now)
+        officers = employ(home, self.opened, "Ada", "Ben", keys=seated_keys())
+        seat_for_commands(monkeypatch, *officers)
+        # the approvals of these tests are made at the time of the commands
+        office = Office(CHAIN_ID, frozenset(officers), 0, EXPIRY_S)
+        self.rail_ = replace(
+            self.rail.rail, store=self.opened, now=lambda: self.now, office=lambda: office
+        )
         self.now, self.lines = 1_800_000_000, 0
 
     def book(self, cents: int, day: date = date(2030, 1, 1)) -> None:
@@ -123,8 +129,8 @@ class BreaksRail(RailCopy):
 
 
 @pytest.fixture
-def copy(tmp_path):
-    rail = BreaksRail(tmp_path / "home")
+def copy(tmp_path, monkeypatch):
+    rail = BreaksRail(tmp_path / "home", monkeypatch)
     yield rail
     rail.opened.close()
 

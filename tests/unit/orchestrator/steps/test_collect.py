@@ -169,6 +169,27 @@ def test_hole__missing_record_comes_after_claims_have_passed__is_claimed_late(ba
     assert bare.place.answers(first) == ["duplicate"] and collect(bare.rail) == 0
 
 
+def test_late__record_of_a_gap_that_the_contract_has_forgotten__is_dropped_and_stops_nothing(
+    bare, device
+):
+    """The contract keeps four gaps: a claim for an older one would be refused, and end the deal."""
+    records = device.make_records(11)
+    for record in records[1::2]:  # 1, 3, 5, 7 and 9 are missing, one after the other
+        bare.place.take(record)
+        bare.place.clock += 30
+        assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
+        through(bare, CP)
+    assert bare.place.answers(records[0], records[2]) == ["accepted"] * 2
+    bare.place.clock += 30
+    assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
+    assert (bare.payment(CP).first_counter, bare.payment(CP).last_counter) == (3, 3)
+    reasons = {n: reason for n, (_, reason) in bare.place.events(CP).items()}
+    assert reasons[1] == "too_late" and reasons[3] is None
+    through(bare, CP)
+    bare.place.take(records[10])
+    assert collect(bare.rail) == 1 and bare.payment(CP).last_counter == 11
+
+
 def test_late__half_a_session__waits_for_its_other_half(bare, device):
     begin, end = device.session("5", split=True)
     last = device.make_records(1)[0]

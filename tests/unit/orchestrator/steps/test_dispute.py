@@ -172,7 +172,7 @@ def end(rail: OpenRail, name: str) -> None:
     assert stage(rail, name) == "live" and refund(rail.rail) == 0  # its grace still runs
     with rail.store.read() as session:
         ends_at = agreements.get(session, rail.agreements[name]).ends_at
-    rail.mine(ends_at - rail.clock)
+    rail.mine(ends_at - rail.clock + 2)
 
 
 def test_refund__after_an_agreement_s_end__goes_to_the_payer_once_and_needs_no_key_of_its(rail):

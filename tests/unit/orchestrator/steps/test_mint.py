@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
 from orchestrator.core.bank_context import CreditBooked
@@ -21,7 +20,8 @@ from orchestrator.steps import mint
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from orchestrator.steps.unallocated_credits import decide_credits, to_allocate, to_send_back
-from tests.support.bare_rail import CHAIN_ID, agreement_of
+from tests.support.bare_rail import agreement_of
+from tests.support.officers import office_of
 from tests.support.rail_with_bank import ADA, RailWithBank
 
 EVE, BOB = b"\1" * 32, b"\2" * 32
@@ -40,8 +40,8 @@ PAYER = {
 @pytest.fixture
 def rail(tmp_path):
     rail = RailWithBank(tmp_path)
-    for name, key in (("Eve", EVE), ("Bob", BOB)):
-        assert approvals.found_officer(rail.store, address_of(key), name, 1)
+    office = office_of(EVE, BOB, now=5)
+    rail.context = replace(rail.context, office=lambda: office)
     rail.credit(777, "")
     read_bank(rail.context)
     yield rail
@@ -54,13 +54,14 @@ def credit(rail) -> fundings.FundingRow:
 
 
 def decide(rail, approval) -> str:
-    identity = approvals.propose(rail.store, CHAIN_ID, approval, EVE)
-    approvals.approve(rail.store, CHAIN_ID, identity, BOB, 5)
+    identity = approvals.propose(rail.store, rail.context.office(), approval, EVE)
+    approvals.approve(rail.store, rail.context.office(), identity, BOB)
     return identity
 
 
 def test_allocate__proposed_by_one__does_nothing_yet(rail):
-    approvals.propose(rail.store, CHAIN_ID, to_allocate(credit(rail), AGREEMENT, 3), EVE)
+    office = rail.context.office()
+    approvals.propose(rail.store, office, to_allocate(credit(rail), AGREEMENT, 3), EVE)
     assert decide_credits(rail.context) == 0 and credit(rail).stage == "suspense"
 
 

@@ -9,7 +9,6 @@ from hashlib import sha256
 
 import pytest
 
-from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
 from orchestrator.core.payout import Fact
@@ -22,6 +21,7 @@ from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payout_approvals import owed, to_order_again, to_pay
 from orchestrator.steps.payouts import order_payouts
 from services.bank import new_iban
+from tests.support.officers import office_of
 from tests.support.rail_with_bank import ADA, CLOSED, NORD, OURS, PAYEE, RailWithBank
 
 CHAIN = 31337  # bare_rail's
@@ -33,8 +33,8 @@ DAY = date(2025, 10, 9)
 @pytest.fixture
 def rail(tmp_path):
     rail = RailWithBank(tmp_path)
-    for name, key in KEYS.items():
-        approvals.found_officer(rail.store, address_of(key), name, 0)
+    office = office_of(*KEYS.values(), now=2)
+    rail.context = replace(rail.context, office=lambda: office)
     yield rail
     rail.bare.close()
 
@@ -45,9 +45,9 @@ def row(rail, payout):
 
 
 def decide(rail, approval, approve=True) -> str:
-    identity = approvals.propose(rail.store, CHAIN, approval, KEYS["ada"])
+    identity = approvals.propose(rail.store, rail.context.office(), approval, KEYS["ada"])
     if approve:
-        approvals.approve(rail.store, CHAIN, identity, KEYS["ben"], rail.context.now())
+        approvals.approve(rail.store, rail.context.office(), identity, KEYS["ben"])
     return identity
 
 
@@ -87,7 +87,7 @@ def test_release__above_the_limit__waits_for_two_officers_and_leaves_once(rail):
     assert stage == "waiting_for_approval" and "four_eyes" in why and rail.stage(small)[0] == "sent"
     identity = decide(rail, to_pay(row(rail, large), 1), approve=False)
     assert order_payouts(rail.context) == 0 and rail.stage(large)[0] == "waiting_for_approval"
-    approvals.approve(rail.store, CHAIN, identity, KEYS["ben"], 2)
+    approvals.approve(rail.store, rail.context.office(), identity, KEYS["ben"])
     assert [order_payouts(rail.context) for _ in range(3)] == [1, 0, 0]
     assert rail.stage(large) == ("sent", None) and executed(rail, identity)
     assert orders_at_bank(rail) == [(NORD, LIMIT)]  # 10,000 euro: the other one is not covered

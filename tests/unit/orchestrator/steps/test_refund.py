@@ -20,15 +20,15 @@ def store(tmp_path):
     opened.close()
 
 
-def agree(store, name: str, expiry: int, closes_at: int = 0) -> str:
+def agree(store, name: str, ends_at: int) -> str:
     texts = ("device_id", "device", "product", "product_address", "payer", "payee", "salt")
     numbers = ("cap_micro", "period_days", "window_s", "first_counter", "required_domain")
     with store.write() as session:
         session.add(
             agreements.AgreementRow(
                 agreement_id=name,
-                expiry=expiry,
-                closes_at=closes_at,
+                expiry=ends_at - 50,
+                ends_at=ends_at,
                 stage=agreements.Stage.LIVE,
                 reference=name,
                 terms="0x",
@@ -70,7 +70,7 @@ def test_funded__turn_by_turn__is_what_looking_at_all_of_them_gives(store):
     assert turn(NOW + 100) == {ended}
     assert turn(NOW + 101) == {ended, later}  # its time has come
     with store.write() as session:  # the close is final after the end that it sets
-        agreements.get(session, closed).closes_at = NOW + 50
+        agreements.get(session, closed).ends_at = NOW + 50
     assert turn(NOW + 102) == {ended, later, closed}
     pay_in(store, ended, -7, "four")  # it was reclaimed
     assert turn(NOW + 103) == {later, closed}

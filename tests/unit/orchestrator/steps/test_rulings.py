@@ -20,7 +20,7 @@ from orchestrator.steps.refund import refund
 from orchestrator.steps.rulings import expire_disputes, keep_rulings, rule_disputes
 from orchestrator.views.payment import life
 from services.simulated_devices.device import DeviceKind
-from tests.support.open_rail import OpenRail, open_rail
+from tests.support.open_rail import OpenRail
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -30,9 +30,12 @@ CLI = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def purse():
-    """A rail whose payer has tokens in its wallet: those of an agreement that ended."""
-    rail = open_rail()
+def purse(tmp_path_factory):
+    """A rail whose payer has tokens in its wallet: those of an agreement that ended.
+
+    It is of these tests alone: they let months pass, and an oracle is barred for ever.
+    """
+    rail = OpenRail(tmp_path_factory.mktemp("rulings") / "home").start()
     rail.with_oracles_down()
     rail.join("purse", 5_000)
     rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["purse"],)))
@@ -42,7 +45,8 @@ def purse():
     rail.mine(ends_at - rail.clock)
     refund(rail.rail)
     rail.work(3)
-    return rail
+    yield rail
+    rail.stop()
 
 
 @pytest.fixture
@@ -175,6 +179,7 @@ def test_retract__within_the_window__returns_the_bond_and_the_payment_stands(rai
 def test_ruling__of_enough_oracles__is_collected_and_sent_by_the_rail_itself(rail):
     payment = disputed(rail, "ruled")
     decide(rail, payment, True, "utility-a", "bank")
+    rail.rail.memory.rulings_asked_at = 0
     assert rule_disputes(rail.rail) == 0 and len(stored(rail, payment)) == 2
     plan = proofrail(rail, "rule", payment, "--dry-run")
     assert plan["code"] == 0 and plan["calls"] == []

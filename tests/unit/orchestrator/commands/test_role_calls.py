@@ -1,0 +1,277 @@
+"""Commands of steward and guardian on a real chain with a delay: plan, schedule, make, cancel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator import cli
+from orchestrator.commands import chain as chain_commands
+from orchestrator.commands import home as home_module
+from orchestrator.commands import role_calls as commands
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.deployment import deploy
+from orchestrator.edges.store import Store
+from services import anvil
+from services.development import OFFICERS, ROLES, development_plan
+from services.testnet import Testnet
+
+pytestmark = pytest.mark.skipif(anvil.find() is None, reason="anvil is not installed")
+
+DELAY_S = 48 * 3_600
+WEEK_S = 7 * 86_400
+NEW = keystore.development_account(33).address  # it has no role
+
+
+class DelayedRail:
+    """The home of a rail whose steward waits 48 hours, on a chain whose clock the test moves."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.testnet = Testnet(accounts=40).start()
+        plan = replace(development_plan(), delay_s=DELAY_S)
+        artifacts = load_artifacts()
+        deployment = deploy(self.testnet.url, artifacts, plan, home / "deployment.json")
+        self.chain = Chain(self.testnet.url, deployment, artifacts)
+        (home / "rail.json").write_text(json.dumps({"rpc_url": self.testnet.url}))
+        for role in ("steward", "guardian", "sender"):
+            keystore.create(
+                home / "keys", role, keystore.development_account(ROLES[role]).key.hex()
+            )
+        Store(home / "proofrail.sqlite3").close()
+        self.now = self.chain.newest().timestamp
+
+    def later(self, seconds: int) -> None:
+        self.testnet.mine(1, seconds)
+        self.now = self.chain.newest().timestamp
+
+    def run(self, *words: object) -> Any:
+        return CliRunner().invoke(cli.app, ["--home", str(self.home), *map(str, words)])
+
+    def call(self, *words: object) -> dict[str, Any]:
+        result = self.run(*words, "--yes", "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def sent(self) -> int:
+        names = ("steward", "guardian", "sender")
+        accounts = (keystore.development_account(ROLES[name]).address for name in names)
+        return sum(map(self.chain.nonce, accounts))
+
+    def listed(self, *words: str) -> Any:
+        result = self.run(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def close(self) -> None:
+        self.testnet.stop()
+
+
+@pytest.fixture(scope="module")
+def delayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DelayedRail]:
+    rail = DelayedRail(tmp_path_factory.mktemp("delayed"))
+    yield rail
+    rail.close()
+
+
+@pytest.fixture
+def rail(delayed: DelayedRail, monkeypatch: pytest.MonkeyPatch) -> DelayedRail:
+    """The shared rail; commands have its chain's clock."""
+    delayed.now = delayed.chain.newest().timestamp
+
+    clock = SimpleNamespace(time=lambda: delayed.now)
+    for module in (home_module, commands, chain_commands):
+        monkeypatch.setattr(module, "time", clock)
+    return delayed
+
+
+def member(rail: DelayedRail, address: str) -> tuple[Any, ...]:
+    return tuple(rail.chain.view("OracleCommittee", "memberOf", address))
+
+
+def state(rail: DelayedRail, name: str) -> dict[str, Any]:
+    """Return where a member, an officer and a product stand, by one name each."""
+    return {
+        "oracle": member(rail, NEW)[1],
+        "officer": rail.chain.view("OfficerRegistry", "isOfficer", NEW),
+        "product": next(
+            row["allowed"]
+            for row in rail.listed("product", "list")
+            if row["name"] == "ProofOfDelivery"
+        ),
+    }[name]
+
+
+# (words, what they change, its value before and after)
+STEWARD = [
+    (("committee", "seat", NEW, "--domain", 9), "oracle", False, True),
+    (("committee", "unseat", NEW), "oracle", True, False),
+    (("officer", "seat", "Cleo", "--address", NEW), "officer", False, True),
+    (("officer", "unseat", "Cleo"), "officer", True, False),
+]
+
+
+@pytest.mark.parametrize(("words", "what", "before", "after"), STEWARD)
+def test_steward__each_call__is_shown_scheduled_and_made_after_the_delay(
+    rail, words, what, before, after
+):
+    assert state(rail, what) is before
+    sent = rail.sent()
+    plan = rail.listed(*map(str, words), "--dry-run")
+    assert (plan["state"], plan["sent"], plan["role"]) == ("to_schedule", False, "steward")
+    assert NEW in plan["arguments"].values() and rail.sent() == sent
+    first = rail.call(*words)
+    assert (first["state"], first["sent"]) == ("waiting", True)
+    assert first["at"] - rail.now in range(DELAY_S - 60, DELAY_S + 60)
+    again = rail.call(*words)  # idempotent: it says when, and sends nothing
+    assert (again["state"], again["sent"], again["operation"]) == (
+        "waiting",
+        False,
+        first["operation"],
+    )
+    [waiting] = rail.listed("chain", "scheduled")
+    assert waiting["operation"] == first["operation"] and not waiting["due"]
+    assert waiting["function"] == plan["function"]
+    assert waiting["arguments"] == plan["arguments"]
+    assert waiting["until"] - waiting["at"] == WEEK_S
+    rail.later(DELAY_S)
+    assert state(rail, what) is before
+    made = rail.call(*words)
+    assert (made["state"], made["sent"]) == ("done", True)
+    assert state(rail, what) is after
+    assert rail.listed("chain", "scheduled") == []
+    done = rail.call(*words)
+    assert (done["state"], done["sent"]) == ("done", False)
+
+
+def test_scheduled__executed_by_its_id__is_made(rail):
+    operation = rail.call("committee", "seat", NEW, "--domain", 9)["operation"]
+    early = rail.call("chain", "execute", operation[:12])
+    assert (early["state"], early["sent"]) == ("waiting", False)
+    rail.later(DELAY_S)
+    assert rail.call("chain", "execute", operation[:12])["state"] == "done"
+    assert member(rail, NEW)[:2] == (9, True)
+
+
+def test_scheduled__cancelled_by_the_guardian__is_never_made(rail):
+    """On 0.3.0 the steward alone seated a quorum at once; now there is time to see and stop it."""
+    operation = rail.call("officer", "seat", "Cleo", "--address", NEW)["operation"]
+    view = rail.call("chain", "cancel", operation)
+    assert (view["state"], view["role"], view["function"]) == ("done", "guardian", "cancel")
+    rail.later(DELAY_S)
+    assert rail.listed("chain", "scheduled") == []
+    refused = rail.run("chain", "execute", operation, "--yes")
+    assert refused.exit_code == 2 and "chain scheduled" in refused.stderr
+    assert not state(rail, "officer")
+    assert rail.call("officer", "seat", "Cleo", "--address", NEW)["state"] == "waiting"
+    rail.later(DELAY_S + WEEK_S)  # nobody made it in time: it has expired
+    assert rail.listed("chain", "scheduled") == []
+    assert rail.call("officer", "seat", "Cleo", "--address", NEW)["state"] == "waiting"
+    rail.later(DELAY_S)
+    assert rail.call("officer", "seat", "Cleo", "--address", NEW)["state"] == "done"
+
+
+def test_guardian__each_call__is_made_at_once_and_once(rail):
+    cases = [
+        ("committee", "silence", NEW),
+        ("officer", "silence", "Cleo"),
+        ("product", "remove", "ProofOfDelivery"),
+        ("chain", "pause"),
+    ]
+    for words in cases:
+        plan = rail.listed(*words, "--dry-run")
+        assert (plan["state"], plan["role"], plan["sent"]) == ("at_once", "guardian", False)
+        made = rail.call(*words)
+        assert (made["state"], made["sent"]) == ("done", True), words
+        again = rail.call(*words)
+        assert (again["state"], again["sent"]) == ("done", False), words
+    members = {m["address"]: m["state"] for m in rail.listed("committee", "list")["members"]}
+    assert members[NEW] == "silenced"
+    assert not state(rail, "officer") and not state(rail, "product")
+    assert rail.chain.view("PaymentRail", "paused")
+
+
+def test_pause__ended_by_the_steward__after_the_delay(rail):
+    assert rail.call("chain", "unpause")["state"] == "waiting"
+    assert rail.call("product", "add", "ProofOfDelivery")["state"] == "waiting"
+    assert rail.call("committee", "seat", NEW, "--domain", 9)["state"] == "waiting"  # its silence
+    assert len(rail.listed("chain", "scheduled")) == 3
+    rail.later(DELAY_S)
+    assert rail.call("chain", "unpause")["state"] == "done"
+    assert rail.call("product", "add", "ProofOfDelivery")["state"] == "done"
+    assert rail.call("committee", "seat", NEW, "--domain", 9)["state"] == "done"
+    assert not rail.chain.view("PaymentRail", "paused") and state(rail, "product")
+    assert member(rail, NEW)[3] is False
+    refused = rail.run("chain", "pause", "--yes")  # the cool-down
+    assert refused.exit_code == 2 and "paused lately" in refused.stderr
+
+
+def test_committee__list__shows_everyone_with_domain_and_state(rail):
+    view = rail.listed("committee", "list")
+    assert [row["index"] for row in view["members"]] == list(range(len(view["members"])))
+    assert view["min_domains"] == 2 and view["seats"] == 5 and view["quorum"] == 4
+    assert "quorum" in rail.run("committee", "list").stdout
+
+
+def test_officer__list__shows_seats_of_the_chain_and_names_of_the_home(rail):
+    rows = {row["address"]: row for row in rail.listed("officer", "list")}
+    for index in OFFICERS:
+        assert rows[keystore.development_account(index).address]["seated"]
+    assert (rows[NEW]["name"], rows[NEW]["seated"]) == ("Cleo", False)
+
+
+def test_call__with_a_key_without_the_role__is_refused_before_anything_is_sent(rail):
+    sent = rail.sent()
+    own = rail.home / "keys" / "sender.json"
+    words = ("--keystore", own, "--password-file", own.with_name("password"), "--yes")
+    for command in (("chain", "pause"), ("committee", "unseat", NEW)):
+        refused = rail.run(*command, *words)
+        assert refused.exit_code == 2 and "does not hold the role" in refused.stderr
+    assert rail.sent() == sent
+
+
+def test_call__with_a_given_keystore__needs_its_own_password(rail, tmp_path):
+    given = rail.home / "keys" / "guardian" / "guardian.json"
+    words = ("officer", "silence", keystore.development_account(OFFICERS[0]).address, "--yes")
+    without = rail.run(*words, "--keystore", given)
+    assert without.exit_code == 2 and "--password-file" in without.stderr
+    wrong = rail.run(*words, "--keystore", given, "--password-file", rail.home / "keys/password")
+    assert wrong.exit_code == 2 and "does not open" in wrong.stderr
+    right = given.with_name("password")
+    made = rail.run(*words, "--keystore", given, "--password-file", right)
+    assert made.exit_code == 0, made.output
+
+
+def test_call__that_nobody_confirms__sends_nothing(rail):
+    sent = rail.sent()
+    answer = CliRunner().invoke(
+        cli.app, ["--home", str(rail.home), "committee", "unseat", NEW], input="n\n"
+    )
+    assert answer.exit_code == 1 and "OracleCommittee.unseat" in answer.stderr
+    assert rail.sent() == sent
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("committee", "seat", NEW.replace("0x", "0y")), "no address"),
+        (("committee", "seat", keystore.development_account(34).address), "--domain"),
+        (("committee", "seat", NEW, "--domain", "8"), "unseat it first"),
+        (("officer", "unseat", "Nobody"), "No officer is named"),
+        (("officer", "seat", "Dora", "--dry-run"), "a dry run makes none"),
+        (("chain", "cancel", "0xff"), "chain scheduled"),
+    ],
+)
+def test_command__with_words_that_name_nothing__says_so(rail, words, text):
+    sent, result = rail.sent(), rail.run(*words)
+    assert result.exit_code == 2 and text in result.stderr, result.output
+    assert rail.sent() == sent
