@@ -89,7 +89,9 @@ contract RailAccess is AccessManager {
     }
 
     /// @notice Cannot be called: contracts obey this access manager for ever.
-    function updateAuthority(address, address) public pure override {
+    /// @param target the contract that would obey another
+    /// @param newAuthority the access manager that it would obey
+    function updateAuthority(address target, address newAuthority) public pure override {
         revert FixedForEver();
     }
 
@@ -118,8 +120,15 @@ contract RailAccess is AccessManager {
 
     /// @notice Says which role a restricted function needs: the steward's, so the guardian can
     /// cancel each call, changes of roles included.
+    /// @param target the contract
+    /// @param selector of the function
     /// @return role Roles.STEWARD
-    function getTargetFunctionRole(address, bytes4) public pure override returns (uint64 role) {
+    function getTargetFunctionRole(address target, bytes4 selector)
+        public
+        pure
+        override
+        returns (uint64 role)
+    {
         return Roles.STEWARD;
     }
 

@@ -3,7 +3,7 @@
 Each test is an attack on the access manager. On 0.3.0 one key seated a quorum at once.
 RailAccess
 ├── steward: waits for each restricted call and each role; nothing shortens the wait
-├── guardian: cancels whatever waits, takes operating roles away at once, gives nothing
+├── guardian: cancels all that waits, takes operating roles away at once, gives nothing
 ├── deployer: acts as steward until it renounces, gives no roles, leaves nothing scheduled
 └── constructor: a short delay only on the local chain; three keys for steward, guardian, deployer
 """
@@ -70,7 +70,7 @@ def test_attack__old_schedule_kept_for_later__expires_after_a_week(powers):
     assert powers.refusal(*call, sender=powers.steward) == "AccessManagerExpired"
 
 
-def test_guardian__whatever_is_scheduled__cancels_it(powers):
+def test_guardian__all_that_is_scheduled__can_be_cancelled(powers):
     """Seats, roles, and its own removal: a stolen steward key gets nowhere while it watches."""
     access = powers.access
     calls = [

@@ -73,8 +73,8 @@ class DeployedContracts:
 
     def logs(self, name: str, event: str, first_block: int) -> list[dict[str, Any]]:
         """Return the arguments of all logs of an event, in order."""
-        found = self.contract(name).events[event]().get_logs(from_block=first_block)
-        return [dict(log["args"]) for log in found]
+        logs = self.contract(name).events[event]().get_logs(from_block=first_block)
+        return [dict(log["args"]) for log in logs]
 
 
 def check_contracts(
