@@ -12,7 +12,7 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.device import DryRun, Name, enrolled_device
-from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.home import Home, home_of, text_or_file
 from orchestrator.commands.output import Json, decimal, plain, table, when
 from orchestrator.errors import Halt
 
@@ -74,10 +74,12 @@ def compromise(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Declare a key stolen. Revokes it, lists payments at risk and disputes open ones.
+    """Declare a key stolen. Ends the device, lists payments at risk and disputes open ones.
 
-    The time may be moved back later, never forward. With --dry-run, only list.
+    The time reaches seven days back, and may be moved back later, never forward: the committee
+    rules on all else (`proofrail device rule`). With --dry-run, only list.
     """
+    from device_adapters.types import device_id
     from orchestrator.edges.broker import credentials
 
     home = home_of(context)
@@ -88,13 +90,62 @@ def compromise(
             f"`proofrail device suspend {name}`."
         )
     disputed: dict[str, str] = {}
+    earliest = home.chain.view("DeviceRegistry", "declarableFrom", device_id(name))
     if not dry_run:
         start = home.agreement_ops().declare_compromised(name, start)
         credentials.revoke(home.settings.home, name)
         disputed = _dispute(home, row.device_id, start)
     view = _risk_view(home, name, row.device_id, start)
-    view |= {"sent": not dry_run, "disputed": disputed}
+    view |= {
+        "sent": not dry_run,
+        "disputed": disputed,
+        "earliest_without_ruling": earliest,
+        "needs_ruling": start < earliest,
+    }
     output.show(view, as_json, lambda console: _print_declared(console, view))
+
+
+@app.command()
+def rule(
+    context: typer.Context,
+    name: Name,
+    rulings: Annotated[
+        list[str], typer.Argument(metavar="RULING...", help="Files of `proofrail-oracle ruling`.")
+    ],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Send the committee's ruling on a stolen key. It sets the time, or takes it back.
+
+    Each oracle signs with `proofrail-oracle ruling device`. Payments that were refused only for the
+    compromise are tried again once the ruling is final.
+    """
+    from device_adapters.types import device_id
+    from orchestrator.operations.compromise_rulings import read_ruling
+
+    home = home_of(context)
+    enrolled_device(home, name)
+    number = home.chain.view("DeviceRegistry", "compromiseRulings", device_id(name))
+    texts = [text_or_file(ruling).decode("utf-8", "replace") for ruling in rulings]
+    ruling, signatures = read_ruling(texts, home.deployment, name, number)
+    if not dry_run:
+        home.agreement_ops().rule_compromise(name, ruling.since, signatures)
+    view = {
+        "sent": not dry_run,
+        "device": name,
+        "since": ruling.since or None,
+        "number": ruling.number,
+        "signatures": len(signatures),
+    }
+    output.show(view, as_json, lambda console: console.print(plain(_ruled(view)), soft_wrap=True))
+
+
+def _ruled(view: dict[str, Any]) -> str:
+    verb = "is" if view["sent"] else "would be"
+    since = f"{verb} compromised since {when(view['since'])}"
+    text = f"{view['device']} {since if view['since'] else verb + ' not compromised'}"
+    tail = "" if view["sent"] else "; nothing was sent (--dry-run)"
+    return f"{text}, by the signatures of {view['signatures']} oracles{tail}"
 
 
 def _dispute(home: Home, device: str, since: int) -> dict[str, str]:
@@ -183,3 +234,10 @@ def _print_declared(console: Any, view: dict[str, Any]) -> None:
         console.print(plain(f"dispute of {output.short(payment)}: {result}"), soft_wrap=True)
     if not view["sent"]:
         console.print("nothing was sent (--dry-run)")
+    if not view["sent"] and view["needs_ruling"]:
+        text = (
+            f"without a ruling of the committee a compromise reaches back to "
+            f"{when(view['earliest_without_ruling'])}; next: declare it for then, and ask the "
+            f"oracles for `proofrail-oracle ruling device {name} --since {view['since']}`"
+        )
+        console.print(plain(text), soft_wrap=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.errors import Halt
+from services.commands.oracle_device_ruling import device
 
 app = typer.Typer(
     name="ruling",
@@ -18,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("device")(device)
 HOME = Path(".proofrail-oracle")
 HomeOption = Annotated[Path, typer.Option(help="The oracle's folder.")]
 NameOption = Annotated[

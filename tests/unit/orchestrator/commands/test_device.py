@@ -14,13 +14,15 @@ from orchestrator.commands.device_risk import moment
 from orchestrator.core import endorsement
 from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import credentials
+from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import agreements, evidence, payments, tables
 from orchestrator.errors import Halt
+from services.commands.oracle_device_ruling import sign_device_ruling
 from tests.support import endorsing
 from tests.support.operators_home import OperatorsHome, has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-HOUR = 3_600
+HOUR, DAY = 3_600, 86_400
 
 
 @pytest.fixture(scope="module")
@@ -330,6 +332,62 @@ def test_compromise__dated_back__ends_the_device_and_lists_what_was_paid(home):
     assert home.run_json("device", "compromise", "cli-13", "--since", since)["since"] == since
     assert home.sent() == before
     assert home.run("device", "risk", "cli-13").exit_code == 1  # since then, by default
+
+
+def _rulings(home, name: str, since: int, folder, oracles=(5, 7, 8)) -> list:
+    """Files with the signed rulings of some oracles."""
+    files = []
+    for index in oracles:
+        key = bytes(keystore.development_account(index).key)
+        signed = sign_device_ruling(home.chain.client, key, name, since, "A person")
+        files.append(folder / f"{index}-{since}-{len(list(folder.iterdir()))}.json")
+        files[-1].write_text(json.dumps(signed))
+    return files
+
+
+def test_compromise__longer_ago_than_a_week__the_dry_run_says_that_a_ruling_is_needed(home):
+    home.add("cli-15")
+    long_ago, before = home.chain.now() - 30 * DAY, home.sent()
+    compromise = ("device", "compromise", "cli-15", "--since", long_ago)
+    view = home.run_json(*compromise, "--dry-run")
+    assert view["needs_ruling"] and abs(view["earliest_without_ruling"] - long_ago - 23 * DAY) < DAY
+    assert "ruling device cli-15" in home.run(*map(str, compromise), "--dry-run").stdout
+    assert "ask the oracles for a ruling" in home.refused(*compromise)
+    assert home.sent() == before and home.row("cli-15").status == "active"
+
+
+def test_rule__quorum_of_oracles__sets_the_time_and_takes_it_back(home, tmp_path):
+    home.add("cli-16")
+    long_ago = home.chain.now() - 30 * DAY
+    files = _rulings(home, "cli-16", long_ago, tmp_path)
+    assert home.run_json("device", "rule", "cli-16", *files, "--dry-run")["sent"] is False
+    assert home.row("cli-16").status == "active"
+    view = home.run_json("device", "rule", "cli-16", *files)
+    assert (view["since"], view["number"], view["signatures"]) == (long_ago, 0, 3)
+    row = home.row("cli-16")
+    assert (row.status, row.compromised_since) == ("compromised", long_ago)
+    assert "sign again" in home.refused("device", "rule", "cli-16", *files)  # it counted
+    home.run_json("device", "rule", "cli-16", *_rulings(home, "cli-16", 0, tmp_path))
+    row = home.row("cli-16")
+    assert (row.status, row.compromised_since) == ("active", None)
+
+
+def test_rule__too_few_other_or_forged_documents__sends_nothing(home, tmp_path):
+    home.add("cli-17")
+    home.add("cli-18")
+    before, long_ago = home.sent(), home.chain.now() - 30 * DAY
+    good = _rulings(home, "cli-17", long_ago, tmp_path)
+    rule = ("device", "rule", "cli-17")
+    assert "QuorumMissing" in home.refused(*rule, *good[:2])
+    [other] = _rulings(home, "cli-17", long_ago + 1, tmp_path, (5,))
+    assert "says {'since'" in home.refused(*rule, *good, other)
+    assert "says {'device'" in home.refused("device", "rule", "cli-18", *good)
+    forged = json.loads(good[0].read_text()) | {"oracle": "0x" + "11" * 20}
+    good[0].write_text(json.dumps(forged))
+    assert "not signed by it" in home.refused(*rule, *good)
+    good[0].write_text("no json")
+    assert "no ruling on a device" in home.refused(*rule, *good)
+    assert home.sent() == before
 
 
 def test_compromise__of_the_future__is_refused(home):
