@@ -211,6 +211,10 @@ class Stack:
             self._parties[index] = keystore.create(folder, f"party-{index}", key)
         return self._parties[index]
 
+    def accounts(self) -> list[LocalAccount]:
+        """Return the accounts of all payers and payees so far."""
+        return list(self._parties.values())
+
     def move_to_now(self) -> None:
         """End the installation: set the chain's clock to now and mine at the usual pace."""
         self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now()))

@@ -15,6 +15,7 @@ from scripts.demo.checklist import bar
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
 from scripts.demo.wearables import DemoWearables
+from scripts.own_releases import OwnReleases
 from scripts.stack import Stack
 from services.simulated_devices.faults import Fault, commit
 from services.simulated_devices.fleet import Fleet
@@ -136,9 +137,11 @@ class DemoRun:
 
         Debts must be paid by then, and what was not earned refunded.
         """
+        payees = OwnReleases(self.stack)
         with bar("paid out and booked by the bank", self._payments()) as reached:
 
             def is_over() -> bool:
+                payees.tick()
                 with self.stack.store.read() as session:
                     counts = payments.open_counts(session)
                 ended = sum(counts.get(stage, 0) for stage in _ENDED)

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.core import ledger
 from orchestrator.core.payment import NextStep
+from orchestrator.core.release import next_day
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import ledger as store_ledger
@@ -86,6 +87,16 @@ class OpenRail(SmallRail):
                 self.clock = row.due_at
             self.work(1)
         raise AssertionError(f"{name} is {row.stage} ({row.reason}), not {stage}")
+
+    def until_paid(self, name: str) -> None:
+        """Work until the bank has been ordered to pay a payment, or has paid it."""
+        if self.payment(name).stage not in ("booked", "reconciled"):
+            self.until(name, "paid_out")
+
+    def next_day(self) -> None:
+        """Go to a day on which no stranger has had a payout ordered yet."""
+        self.clock = next_day(self.clock)
+        self.work(1)
 
     def oracles_down(self) -> None:
         self.with_oracles_down("utility-a", "utility-b", "bank", "auditor")

@@ -41,8 +41,8 @@ def settled(rail: OpenRail, name: str, records: list[bytes], stage: str) -> paym
     return rail.payment(name)
 
 
-def guess(rail: OpenRail, name: str, kwh: int) -> None:
-    """A substitute value, so many kWh beyond the last actual reading, and its payment paid out."""
+def guess(rail: OpenRail, name: str, kwh: int, stage: str = "paid_out") -> None:
+    """A substitute value, so many kWh beyond the last actual reading, and its payment at a stage."""
     device = rail.fleet[name]
     base = Point("", device.now, device.register)
     device.now = max(device.now, rail.clock) + 7_200
@@ -50,7 +50,7 @@ def guess(rail: OpenRail, name: str, kwh: int) -> None:
     points = [base, Point("", device.now, device.register + kwh * KWH)]
     payload = payload_of(name, f"F{device.counter}", points)
     estimated = '"ST":"S"}]'.join(payload.rsplit('"ST":"G"}]', 1))
-    settled(rail, name, [sign(estimated, device.key)], "paid_out")
+    settled(rail, name, [sign(estimated, device.key)], stage)
 
 
 def corrected(rail: OpenRail, name: str, guessed: int, read_kwh: int) -> payments.PaymentRow:

@@ -143,6 +143,7 @@ def drive(whole: WholeRail, cutter: Cutter, is_over: Callable[[], bool]) -> None
                 assert time.monotonic() < deadline, f"not over; stages {whole.stages()}"
                 assert worker.halted == {}
                 if not worker.turn():
+                    whole.payees.tick()
                     time.sleep(0.02)
         except StorePowerCut:
             pass

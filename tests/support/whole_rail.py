@@ -31,6 +31,7 @@ from orchestrator.edges.store import (
 )
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import parties
+from scripts.own_releases import OwnReleases
 from scripts.stack import Stack
 from services.simulated_devices.fleet import Fleet
 
@@ -58,6 +59,7 @@ class WholeRail:
 
     Attributes:
         sent: device -> every good record that it sent, in order.
+        payees: They release by themselves what the rail may order only tomorrow.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class WholeRail:
             environment=environment,
             patience_s=PATIENCE_S,
         )
+        self.payees = OwnReleases(self.stack)
         self._unfunded, self._keys = list(unfunded), {}
         self.fleet: Fleet | None = None
         self.sent: dict[str, list[bytes]] = defaultdict(list)
@@ -156,6 +159,7 @@ class WholeRail:
         """
         deadline = time.monotonic() + seconds
         while not (value := holds()):
+            self.payees.tick()
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds} s without success: {what}; {self._state()}")
             time.sleep(0.02)

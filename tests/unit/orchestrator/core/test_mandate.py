@@ -86,4 +86,6 @@ def test_mandate_hash__number_that_does_not_fit__is_refused(field, value):
 def test_opened_mandate__of_both_events__has_the_agreed_product():
     former = {"agreement": "0x01", "product": "0x44", "expiry": 7}
     assert opened_mandate(former)["product"] == "0x44"
-    assert opened_mandate({"agreement": "0x01", "mandate": {"product": "0x55"}})["product"] == "0x55"
+    assert (
+        opened_mandate({"agreement": "0x01", "mandate": {"product": "0x55"}})["product"] == "0x55"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import replace
 
 import pytest
 from sqlmodel import delete
 
+from orchestrator.core.release import DAY_S
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import batches, blocks, payments, payouts
@@ -148,16 +150,21 @@ def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
     }
 
 
+def look_away(rail, name: str) -> None:
+    """Keep our own worker from the release of a payment for a while."""
+    rail.until(name, "posted")
+    with rail.store.write() as session:
+        payments.postpone(session, [rail.payment(name).payment_id], rail.clock + 20_000, "")
+
+
 def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_others(rail):
+    rail.next_day()
     for name in ("early", "later"):
         rail.join(name, 5_000)
     rail.charge("early", "2")
-    rail.until("early", "posted")
+    look_away(rail, "early")
     rail.charge("later", "3")
-    rail.until("later", "posted")
-    with rail.store.write() as session:  # our own worker looks away for a while
-        for name in ("early", "later"):
-            payments.postpone(session, [rail.payment(name).payment_id], rail.clock + 900, "")
+    look_away(rail, "later")
     rail.work(4, 30)
     late = rail.payment("later").release_at
     rail.send(STRANGER, Call("PaymentRail", "release", (rail.payee.address, [late])))
@@ -188,9 +195,13 @@ def disputed(rail, name: str) -> payments.PaymentRow:
         0,
         row.release_at,
     )
+    bond = row.amount_micro  # no bond is above the disputed amount
+    rail.send(3, Call("EuroToken", "mint", (secrets.token_bytes(32), rail.payer.address, bond)))
+    disputes = rail.chain.deployment.addresses["Disputes"]
+    rail.send(10, Call("EuroToken", "approve", (disputes, bond)))
     rail.send(
         10,
-        Call("PaymentRail", "dispute", (row.agreement_id, row.sequence, outcome, args["root"], [])),
+        Call("Disputes", "dispute", (row.agreement_id, row.sequence, outcome, args["root"], [])),
     )
     rail.until(name, "disputed")
     return row
@@ -203,19 +214,20 @@ def test_dispute__upheld_within_its_window__holds_up_no_other_payout(rail):
     rail.charge("neighbour", "4")
     rail.until("neighbour", "posted")
     row = disputed(rail, "upheld")
-    rail.send(10, Call("PaymentRail", "retract", (row.payment_id,)))
+    rail.send(10, Call("Disputes", "retract", (row.payment_id,)))
     rail.until("upheld", "posted")
     back = rail.payment("upheld")
     assert (back.attempts, back.due_at) == (0, back.release_at + 1)
-    rail.until("neighbour", "paid_out")
-    rail.until("upheld", "paid_out")
+    rail.until_paid("neighbour")
+    rail.until_paid("upheld")
 
 
 def test_release__of_no_times_at_all__redeems_what_is_there_and_halts_nothing(rail):
     """After an upheld dispute there is money to redeem, and anybody may ask for it."""
     rail.join("empty-release", 5_000)
     row = disputed(rail, "empty-release")
-    rail.send(10, Call("PaymentRail", "retract", (row.payment_id,)))
+    rail.send(10, Call("Disputes", "retract", (row.payment_id,)))
+    rail.mine(DAY_S)  # no order of a stranger's was made on this day
     rail.send(STRANGER, Call("PaymentRail", "release", (rail.payee.address, [])))
     rail.work(3)
     assert rail.payment("empty-release").stage in ("paid_out", "booked", "reconciled")
@@ -226,7 +238,7 @@ def test_dispute__refunded__lets_a_waiting_claim_of_that_escrow_try_again(rail):
     row = disputed(rail, "refund")
     rail.charge("refund", "2")
     rail.until("refund", "waiting_for_funds")
-    rail.send(11, Call("PaymentRail", "concede", (row.payment_id,)))
+    rail.send(11, Call("Disputes", "concede", (row.payment_id,)))
     rail.until("refund", "paid_out")
     with rail.store.read() as session:
         assert payments.by_ids(session, [row.payment_id])[0].stage == "refunded"
