@@ -36,9 +36,9 @@ from orchestrator.edges.store import (
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
+from orchestrator.steps.agreement_life import note_closing, note_opening, skip
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.compromises import STATUSES, note_declared, note_ruled
-from orchestrator.steps.skip import skip
 
 # logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
@@ -282,18 +282,11 @@ def _reclaimed(context: FinaliseContext, session: Session, log: DecodedLog, at: 
 
 
 def _opened(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    agreements.record_fact(session, log.args["agreement"], agreements.Fact.OPENED, at)
-    row = agreements.get(session, log.args["agreement"])
-    if row is not None:  # contracts of earlier releases name neither: facts may be of any time
-        row.begins_at, row.grace_s = log.args.get("start", 0), log.args.get("grace", 0)
-        row.ends_at = row.expiry + row.grace_s
+    note_opening(session, log.args, at)
 
 
 def _closed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    row = agreements.get(session, log.args["agreement"])
-    if row is not None:  # it stays live until its grace is over; its expiry stays as signed
-        row.closes_at = log.args["expiry"]
-        row.ends_at = row.closes_at + row.grace_s
+    note_closing(session, log.args)
 
 
 def _skipped(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
