@@ -35,7 +35,9 @@ def server(tmp_path_factory):
 
 
 def test_make__development_home__holds_all_that_its_processes_need(dev):
-    assert all(keystore.address(dev.keys, role) for role in ROLES)
+    assert set(ROLES) - set(keystore.APART) <= set(keystore.names(dev.keys))
+    for role in keystore.APART:  # each has a folder and a password of its own
+        assert keystore.names(dev.keys / role) == [role] and keystore.load(dev.keys, role)
     for oracle in dev.oracles:
         folder = dev.home / "oracles" / oracle.name
         assert keystore.load(folder, "key").address == oracle.address
