@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from oracles.types import Claim
-from orchestrator.core import ledger
+from orchestrator.core import debt_entries, ledger
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import unpack
@@ -156,7 +156,7 @@ def _claim(claim: Claim, amount_micro: int, context: ChainContext) -> Entry | No
         return None
     payment = "0x" + payment_id(claim.agreement, claim.sequence).hex()
     if amount_micro < 0:
-        return ledger.debt_recorded(payment, agreement, payee, -amount_micro)
+        return debt_entries.debt_recorded(payment, agreement, payee, -amount_micro)
     return ledger.settled(payment, agreement, payee, amount_micro)
 
 
@@ -201,10 +201,12 @@ def _debt_paid(log: PostedLog, context: ChainContext) -> list[Entry]:
     if end is not None and end.name == "Released":
         matured = max(0, end.args["amount"] - _debts_before(log, payee, around))
         beyond = max(0, amount - matured)
-        return [ledger.debt_paid(ref, agreement, payee, ledger.pending(payee), amount, beyond)]
+        return [
+            debt_entries.debt_paid(ref, agreement, payee, ledger.pending(payee), amount, beyond)
+        ]
     taken_out = end is not None and end.name == "Withdrawn"
     source = ledger.withdrawable(payee) if taken_out else ledger.WALLETS
-    return [ledger.debt_paid(ref, agreement, payee, source, amount)]
+    return [debt_entries.debt_paid(ref, agreement, payee, source, amount)]
 
 
 def _paid_by(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> PostedLog | None:
@@ -251,7 +253,7 @@ def _dispute_ended(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 def _debt_cancelled(log: PostedLog, context: ChainContext) -> list[Entry]:
     agreement, payee, amount = (log.args[name] for name in ("agreement", "payee", "amount"))
-    return [ledger.debt_cancelled(_ref(log), agreement, payee, amount)]
+    return [debt_entries.debt_cancelled(_ref(log), agreement, payee, amount)]
 
 
 def _ref(log: PostedLog) -> str:

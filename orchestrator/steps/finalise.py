@@ -39,6 +39,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps.agreement_life import note_closing, note_opening, skip
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.compromises import STATUSES, note_declared, note_ruled
+from orchestrator.steps.dispute_end import note_cancelled, note_end
 
 # logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
@@ -299,30 +300,13 @@ def _disputed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
 
 
 def _dispute_ended(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    payment, key = log.args["payment"], log.block_hash
-    agreement = agreements.of_payment(session, payment)
-    if agreement is None:
-        return
-    refunded, amount = log.args["refunded"], log.args["amount"]
-    kept = log.args.get("kept", 0) if refunded else amount  # version 1 of the contracts: no part
-    if kept < amount:
-        detail = f"{kept} micro-euro of it stay with its payee" if kept else ""
-        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, detail, due_at=at)
-    else:  # withdrawable at once, but the contract accepts no release time in the future
-        row = payments.by_ids(session, [payment])[0]
-        due_at, sets = max(at, row.release_at + 1), {"release_tx": log.tx_hash}
-        new_fact = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
-    payments.record_facts(session, [new_fact], context.now())
-    if kept < amount:  # money is in escrow again, without a log EscrowFunded
-        _try_waiting(session, agreement.agreement_id, log, at)
+    agreement = note_end(session, log, at, context.now())
+    if agreement is not None:  # money is in escrow again, without a log EscrowFunded
+        _try_waiting(session, agreement, log, at)
 
 
 def _debt_cancelled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    ref = f"{log.tx_hash}:{log.index}"
-    over = debts.cancel(session, log.args["agreement"], log.args["payee"], log.args["amount"])
-    payments.record_facts(
-        session, [payments.NewFact(payment, Fact.SET_OFF, ref) for payment in over], context.now()
-    )
+    note_cancelled(session, log, context.now())
 
 
 def _device(status: str) -> _Handler:

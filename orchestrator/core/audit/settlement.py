@@ -10,6 +10,7 @@ from eth_abi.exceptions import DecodingError
 
 from oracles.merkle import climbs
 from oracles.types import Claim
+from orchestrator.core import debt_entries
 from orchestrator.core import ledger as books
 from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, ClaimOutcome, outcome_leaf, pack
 from orchestrator.errors import Halt
@@ -165,7 +166,7 @@ def _expected_settled(case: Case) -> list[list[books.Entry]]:
         return [[]]
     amount, parties = part["amount_micro"], ("0x" + case.claim.agreement.hex(), case.payee)
     if amount < 0:
-        return [[books.debt_recorded(case.payment, *parties, -amount)]]
+        return [[debt_entries.debt_recorded(case.payment, *parties, -amount)]]
     wanted = [books.settled(case.payment, *parties, amount)]
     return [wanted] if amount else [wanted, []]
 
