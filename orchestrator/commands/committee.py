@@ -34,7 +34,7 @@ _Oracle = Annotated[
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the members that the contract has or had, in the order of their index."""
     home = home_of(context)
-    names = {entry.address.lower(): entry.name for entry in home.settings.oracles}
+    names = {address.lower(): name for name, address, _ in _configured(home)}
     chain = home.chain
     members = []
     for index in range(chain.view("OracleCommittee", "memberCount")):
@@ -162,10 +162,17 @@ def _found(home: Home, oracle: str) -> tuple[str, int | None]:
     """Return (checksummed address, trust domain if it is configured) of an oracle."""
     from orchestrator.edges.chain.plan import checksum
 
-    for entry in home.settings.oracles:
-        if oracle in (entry.name, entry.address) or oracle.lower() == entry.address.lower():
-            return checksum(entry.address), entry.domain
+    for name, address, domain in _configured(home):
+        if oracle == name or oracle.lower() == address.lower():
+            return checksum(address), domain
     return address_of(oracle, "`proofrail oracle list` shows the configured oracles."), None
+
+
+def _configured(home: Home) -> list[tuple[str, str, int]]:
+    """Return (name, address, trust domain) of the oracles that this rail asks or will ask."""
+    running = home.rail_file.get("oracles", ())
+    oracles = [(o["name"], o["address"], o["domain"]) for o in running]
+    return [*((o.name, o.address, o.domain) for o in home.settings.oracles), *oracles]
 
 
 def address_of(text: str, known: str) -> str:
