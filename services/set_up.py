@@ -59,7 +59,7 @@ def set_up(settings: Settings) -> Deployment:
 
 def plan_of_home(settings: Settings) -> DeploymentPlan:
     """Return the plan in which the home's own keys and its oracles have the roles."""
-    named = {role: keystore.load(settings.keys, role).address for role in _NAMED_ROLES}
+    named = {role: _address_of(settings, role) for role in _NAMED_ROLES}
     return DeploymentPlan(
         deployer=keystore.load(settings.keys, "deployer"),
         members=tuple((checksum(oracle.address), oracle.domain) for oracle in settings.oracles),
@@ -68,6 +68,12 @@ def plan_of_home(settings: Settings) -> DeploymentPlan:
         delay_s=settings.steward_delay_hours * HOUR_S,
         **named,
     )
+
+
+def _address_of(settings: Settings, role: str) -> str:
+    """Return the address of a role's key, which stays locked; raise Halt where there is none."""
+    address = keystore.address(settings.keys, role)
+    return checksum(address or keystore.load(settings.keys, role).address)
 
 
 if __name__ == "__main__":

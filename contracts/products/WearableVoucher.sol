@@ -256,7 +256,7 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         run.amount = run.owed;
         _narrow(run, _less(voucher.cap, run.state.paid), Cut.CapSpent);
         if (terms.perDay != 0) {
-            _narrow(run, run.state.room(terms, voucher, run.taps), Cut.DaySpent);
+            _narrow(run, run.state.limitLeft(terms, voucher, run.taps), Cut.DaySpent);
         }
         _narrow(run, _less(terms.offlineAmount, run.lost.paid), Cut.OfflineAmount);
         uint256 taps = _less(terms.offlineTaps, run.lost.taps);

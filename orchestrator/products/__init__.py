@@ -22,6 +22,8 @@ class Product(ProductRules, Protocol):
 
     Amounts are token minor units (6 decimals); facts and terms are ABI-encoded bytes on the wire
     and immutable records in memory. Malformed bytes raise `Rejected` (ClaimReason.FACTS_MALFORMED).
+    A product whose prices change also has `format_price(terms, facts)`: the price that a claim
+    counts at, as text.
     """
 
     NAME: str  # the name of the folder, also in the API

@@ -149,7 +149,10 @@ def _payee(
 def _claim(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any] | None:
     if not row.facts:
         return None
-    facts = product(agreement.product).format_facts(bytes.fromhex(row.facts[2:]))
+    rules, raw = product(agreement.product), bytes.fromhex(row.facts[2:])
+    facts = rules.format_facts(raw)
+    if format_price := getattr(rules, "format_price", None):
+        facts["price"] = format_price(bytes.fromhex(agreement.terms[2:]), raw)
     return {"evidence_root": row.evidence_root, "hash": row.claim_hash, "facts": facts}
 
 

@@ -12,6 +12,7 @@ from services.simulated_devices.fleet import Fleet
 
 CLONED, STOLEN = "cp-cloned", "cp-stolen"
 NAMES = (CLONED, STOLEN)
+_STOLEN_AGO_S = 5 * 86_400
 _LONG_WINDOW_S = 86_400  # payments signed by the stolen key can still be frozen
 
 
@@ -22,7 +23,9 @@ class Incidents:
         self.stack, self.fleet = stack, fleet
         for name in NAMES:
             fleet.add(name)
-        self.since = stack.start_at  # when the key was stolen
+        # when the key was stolen: an owner's word reaches back a week
+        self.since = stack.now() - _STOLEN_AGO_S
+        fleet[STOLEN].pause(max(0, self.since - fleet[STOLEN].now))
 
     def agree(self) -> list[Signed]:
         """Return the signed mandates; the one whose key is stolen has a long dispute window."""

@@ -50,7 +50,7 @@ library Spending {
 
     /// @dev What the day's limit leaves for a voucher, token minor units. One tap was made on the
     /// voucher's own day; of more, all but the last may be of the days before.
-    function room(
+    function limitLeft(
         State memory state,
         Vouchers.Terms memory terms,
         Vouchers.Voucher memory voucher,
@@ -64,7 +64,7 @@ library Spending {
         if (amount > most) amount = most;
     }
 
-    /// @dev Moves the state on by a paid amount; with a limit per day not above `room`.
+    /// @dev Moves the state on by a paid amount; with a limit per day not above `limitLeft`.
     function spend(
         State memory state,
         Vouchers.Terms memory terms,
@@ -119,7 +119,7 @@ library Spending {
     ) private pure {
         uint256 limit = uint256(terms.perDay);
         uint256 most = limit * (_daysOf(terms.maxAge) - 1);
-        uint256 before = room(state, terms, voucher, 0) - limit; // of the days before this one
+        uint256 before = limitLeft(state, terms, voucher, 0) - limit; // of earlier days
         uint256 ofEarlierDays = taps == 1 ? 0 : amount;
         if (ofEarlierDays > before) ofEarlierDays = before;
         before = before + state.carried - ofEarlierDays;

@@ -213,21 +213,6 @@ def decode_terms(raw: bytes) -> EnergyTerms:
     return terms
 
 
-def older_terms(raw: bytes) -> bytes | None:
-    """Return the same terms in version 1, for a contract that was deployed by 0.4.0 or earlier.
-
-    Returns:
-        None if version 1 cannot say them, or they have this version already.
-    """
-    terms = decode_terms(raw)
-    if terms.version == 1:
-        return None
-    try:
-        return encode_terms(terms._replace(version=1))
-    except Rejected:
-        return None
-
-
 def encode_facts(facts: EnergyFacts) -> bytes:
     """Return the encoding of facts in their version.
 

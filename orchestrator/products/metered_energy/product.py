@@ -24,7 +24,6 @@ from orchestrator.products.metered_energy.abi import (
     decode_terms,
     encode_facts,
     encode_terms,
-    older_terms,
 )
 from orchestrator.products.metered_energy.gaps import open_gaps
 from orchestrator.products.metered_energy.pricing import (
@@ -70,7 +69,6 @@ __all__ = [
     "format_facts",
     "format_price",
     "format_terms",
-    "older_terms",
     "open",
     "open_gaps",
     "parse_terms",

@@ -160,6 +160,8 @@ def _bands(prices: str, starts: str | None) -> list[TariffBand]:
     ]
     if registers_kwh:
         raise _malformed(f"start names band {min(registers_kwh)}, which has no price")
+    if any(band.prices[0].since for band in bands):
+        raise _malformed("the first price holds from the beginning: leave out its date")
     if len({band.number for band in bands}) < len(bands):
         raise _malformed("price names a band twice")
     return sorted(bands)

@@ -45,7 +45,7 @@ class VoucherModel:
         amount, cut = min(
             (owed, 0, ""),
             (max(0, voucher.cap - self.paid), 1, "CapSpent"),
-            (self._room(terms, voucher, taps), 2, "DaySpent"),
+            (self._limit_left(terms, voucher, taps), 2, "DaySpent"),
             (terms.offline_amount, 3, "OfflineAmount"),
             (owed * terms.offline_taps // taps, 4, "OfflineTaps"),
         )[::2]
@@ -70,7 +70,7 @@ class VoucherModel:
         }
         return next((name for name, holds in reasons.items() if holds), "")
 
-    def _room(self, terms: VoucherTerms, voucher: Voucher, taps: int) -> int:
+    def _limit_left(self, terms: VoucherTerms, voucher: Voucher, taps: int) -> int:
         limit, days = terms.per_day, self._days(voucher)
         if not limit:
             return 2**60
@@ -88,7 +88,7 @@ class VoucherModel:
     def _book(self, terms: VoucherTerms, voucher: Voucher, amount: int, taps: int) -> None:
         limit, days, newer = terms.per_day, self._days(voucher), voucher.counter >= self.counter
         if limit and days:
-            before = self._room(terms, voucher, 0) - limit
+            before = self._limit_left(terms, voucher, 0) - limit
             of_before = 0 if taps == 1 else min(before, amount)
             most = min(limit * (terms.max_age // DAY + 1), UINT48_MAX)
             self.carried = min(self.carried + before - of_before, most)

@@ -35,7 +35,9 @@ def server(tmp_path_factory):
 
 
 def test_make__development_home__holds_all_that_its_processes_need(dev):
-    assert set(ROLES) <= set(keystore.names(dev.keys))
+    assert set(ROLES) - set(keystore.APART) <= set(keystore.names(dev.keys))
+    for role in keystore.APART:  # each has a folder and a password of its own
+        assert keystore.names(dev.keys / role) == [role] and keystore.load(dev.keys, role)
     for oracle in dev.oracles:
         folder = dev.home / "oracles" / oracle.name
         assert keystore.load(folder, "key").address == oracle.address
@@ -47,6 +49,21 @@ def test_make__development_home__holds_all_that_its_processes_need(dev):
     DevelopmentCa.load(dev)
     assert plan_of_home(dev) == development_plan()
     assert [oracle.name for oracle in dev.oracles] == [name for name, _ in ORACLES]
+
+
+def test_plan__server_home__has_its_officers_and_waits_two_days(tmp_path):
+    officer = "0x" + "5" * 40
+    home = server_home(
+        tmp_path / "home",
+        "http://node.example",
+        [ORACLE],
+        ACCOUNT,
+        ports=FreePorts(lambda port: True),
+        officers=[officer],
+    )
+    plan = plan_of_home(new_home.make(home))
+    assert plan.officers == (officer,)
+    assert plan.delay_s == 48 * 3_600
 
 
 def test_make__everything__is_readable_by_its_owner_only(dev, server):

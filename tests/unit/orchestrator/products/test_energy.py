@@ -349,7 +349,6 @@ def test_version_1__its_agreement__gets_facts_of_version_1_and_prices_no_others(
     assert product.price(state, RELEASED_TERMS, newer, LIMIT) == (0, 2)
     with pytest.raises(Rejected, match="cannot say"):
         product.encode_terms(EnergyTerms(1, 1, export=True, version=1))
-    assert product.older_terms(RELEASED_TERMS) is None
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from orchestrator.assembly import SENDING_ROLES
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.keystore import APART
 from orchestrator.errors import Halt
 
 
@@ -80,3 +82,39 @@ def test_write_private__over_an_older_file__replaces_it_whole_and_leaves_nothing
 def test_development_accounts__by_index__are_the_published_ones():
     first_address = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
     assert keystore.development_account(0).address == first_address
+
+
+@pytest.mark.parametrize("role", keystore.APART)
+def test_role_key__of_a_person__does_not_open_with_the_rails_password(tmp_path, role):
+    """Steward, guardian and registrar are keys apart: who has the rail's password has none."""
+    opened = {name: keystore.create(tmp_path, name) for name in (*SENDING_ROLES, role)}
+    rails_password = keystore.password(tmp_path)
+    path = tmp_path / role / f"{role}.json"
+    with pytest.raises(Halt, match="does not open"):
+        keystore.unlock(path, rails_password)
+    assert keystore.load(tmp_path, role).key == opened[role].key
+    assert keystore.address(tmp_path, role).lower() == opened[role].address.lower()
+    assert path.stat().st_mode & 0o777 == 0o600 == (path.parent / "password").stat().st_mode & 0o777
+    assert keystore.names(tmp_path) == sorted(SENDING_ROLES)
+    for name in SENDING_ROLES:
+        assert keystore.unlock(tmp_path / f"{name}.json", rails_password).key == opened[name].key
+    (path.parent / "password").unlink()
+    path.unlink()
+    with pytest.raises(Halt, match=f"no key .{role}."):
+        keystore.load(tmp_path, role)  # kept on another machine: this one has nothing to open
+
+
+def test_role_keys__with_one_password_each__are_opened_by_no_other(tmp_path):
+    passwords = {keystore.create(tmp_path, role) and _password(tmp_path, role) for role in APART}
+    assert len(passwords | {keystore.password(tmp_path)}) == len(APART) + 1
+
+
+def _password(folder, role: str) -> str:
+    return (folder / role / "password").read_text()
+
+
+def test_role_key__of_a_home_of_0_5_0__is_found_where_it_was(tmp_path):
+    keystore.create(tmp_path, "sender")
+    (tmp_path / "sender.json").rename(tmp_path / "steward.json")
+    assert keystore.load(tmp_path, "steward").address
+    assert not (tmp_path / "steward").exists()
