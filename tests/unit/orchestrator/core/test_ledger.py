@@ -206,8 +206,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(agreement=st.sampled_from(AGREEMENTS), payee=st.sampled_from(PAYEES), data=st.data())
     def cancel_debt(self, agreement, payee, data):
-        amount = data.draw(st.integers(0, self.owed[agreement, payee]))
-        self.owed[agreement, payee] -= amount
+        owed = self.owed.get((agreement, payee), 0)
+        amount = data.draw(st.integers(0, owed))
+        self.owed[agreement, payee] = owed - amount
         self.post(ledger.debt_cancelled, agreement, payee, amount)
 
     @rule(payee=st.sampled_from(PAYEES))
