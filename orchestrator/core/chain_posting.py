@@ -118,6 +118,23 @@ def by_rail(log: PostedLog, rail: str) -> bool:
     return log.args["holder"].lower() == rail.lower()
 
 
+def orders(log: PostedLog, around: Sequence[PostedLog], rail: str) -> bool:
+    """Return whether a `Released` log ordered a payout: then the rail's redemption follows it.
+
+    Args:
+        log: The `Released` log.
+        around: All logs of its transaction, in order.
+        rail: The address of PaymentRail, in any case.
+    """
+    return any(
+        other.index > log.index
+        and other.name == "Redeemed"
+        and other.args["beneficiary"] == log.args["payee"]
+        and by_rail(other, rail)
+        for other in around
+    )
+
+
 class _BlockContext:
     """The context of a block's later logs: it includes what the earlier ones settled."""
 

@@ -7,10 +7,10 @@ leave on a block that may vanish.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from orchestrator.core.chain_posting import by_rail, released_rest
+from orchestrator.core.chain_posting import by_rail, orders, released_rest
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, NextStep, Stage
@@ -224,21 +224,9 @@ def _released(context: FinaliseContext, session: Session, log: DecodedLog, at: i
         # all of it paid debts: no payout will ever hold it
         set_off = [payments.NewFact(payment, Fact.SET_OFF, log.tx_hash) for payment in released]
         payments.record_facts(session, set_off, context.now())
-    elif not _orders(context, log, logs):
+    elif not orders(log, logs, context.chain.deployment.addresses["PaymentRail"]):
         # below a minimum, or not the first release of a stranger's on its day: looked at tomorrow
         payments.revive(session, released, NextStep.RELEASE, next_day(at))
-
-
-def _orders(context: FinaliseContext, log: DecodedLog, logs: Sequence[DecodedLog]) -> bool:
-    """Return whether a release ordered a payout: then the redemption follows it."""
-    rail = context.chain.deployment.addresses["PaymentRail"]
-    return any(
-        other.index > log.index
-        and other.name == "Redeemed"
-        and other.args["beneficiary"] == log.args["payee"]
-        and by_rail(other, rail)
-        for other in logs
-    )
 
 
 def _debt_paid(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
