@@ -45,6 +45,8 @@ def consent(
     as_json: Json = False,
 ) -> None:
     """Attach the consent of a device's owner. An agreement that waits for it is opened."""
+    from orchestrator.core.agreement import Stage
+
     home = home_of(context)
     row = agreement_of(home, agreement) if agreement else None
     owner, wanted = _needed(home, row, device, product)
@@ -52,7 +54,7 @@ def consent(
         _print_document(home, wanted)
         return
     raw = _signed(home, owner, wanted, signature)
-    waits = row is not None and row.stage == "signed"
+    waits = row is not None and row.stage == Stage.SIGNED
     if not dry_run:
         ops = home.agreement_ops()
         ops.save_consent(wanted, owner, raw)

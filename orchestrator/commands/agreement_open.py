@@ -27,6 +27,24 @@ _DAY_S = 86_400
 _MAX_BOND_MICRO = 100_000_000  # MAX_BOND of contracts/Consents.sol
 
 
+_Start = Annotated[
+    str | None, typer.Option(help="Records before this UTC time are refused. Default: the opening.")
+]
+_Bond = Annotated[str, typer.Option(help="What a dispute costs, at most 100.00 euro.")]
+_SettleAfter = Annotated[
+    str,
+    typer.Option(
+        help="When it settles: records=N,minutes=N,amount=EURO,session,day; whichever is first. "
+        "Default: at once."
+    ),
+]
+_RequiredDomain = Annotated[
+    int, typer.Option(min=0, max=255, help="A trust domain that must sign; 0: any.")
+]
+_Window = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in seconds.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the result, send nothing.")]
+
+
 @app.command("open")
 def open_(
     context: typer.Context,
@@ -46,9 +64,7 @@ def open_(
     period: Annotated[
         int, typer.Option(min=1, max=65_535, help="Length of the cap's period, in days.")
     ] = 30,
-    window: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in seconds.")
-    ] = _DAY_S,
+    window: _Window = _DAY_S,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until it ends.")] = 365,
     fiscal: Annotated[
         bool,
@@ -57,24 +73,11 @@ def open_(
     after: Annotated[
         int, typer.Option(min=0, help="Counter of the last record before the agreement begins.")
     ] = 0,
-    required_domain: Annotated[
-        int, typer.Option(min=0, max=255, help="A trust domain that must sign; 0: any.")
-    ] = 0,
-    start: Annotated[
-        str | None,
-        typer.Option(help="Records before this UTC time are refused. Default: the opening."),
-    ] = None,
-    bond: Annotated[str, typer.Option(help="What a dispute costs, at most 100.00 euro.")] = "10.00",
-    settle_after: Annotated[
-        str,
-        typer.Option(
-            help="When it settles: records=N,minutes=N,amount=EURO,session,day; whichever is "
-            "first. Default: at once."
-        ),
-    ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the result, send nothing.")
-    ] = False,
+    required_domain: _RequiredDomain = 0,
+    start: _Start = None,
+    bond: _Bond = "10.00",
+    settle_after: _SettleAfter = "",
+    dry_run: _DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Open an agreement on chain. Signs the mandate with the payer's key.

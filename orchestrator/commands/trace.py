@@ -18,6 +18,7 @@ from orchestrator.commands.output import (
     table,
     when,
 )
+from orchestrator.core.payment import Stage
 
 _RECORDS_SHOWN = 6
 
@@ -93,7 +94,7 @@ def _print_list(console: Any, view: dict[str, Any]) -> None:
 
 # --- the tree of a payment
 
-_BLOCKING = ("rejected", "refused")  # no later claim of the agreement can settle
+_BLOCKING = (Stage.REJECTED, Stage.REFUSED)  # no later claim of the agreement can settle
 
 
 def tree(life: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ AT_ONCE = "at once"
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class SettlementSchedule:
     """The parts of a schedule; 0 and False: that part does not count."""
 
     records: int = 0
@@ -37,7 +37,7 @@ class Schedule:
         return number | self.session_end * _SESSION_END | self.day_close * _DAY_CLOSE
 
 
-def unpack(number: int) -> Schedule:
+def unpack(number: int) -> SettlementSchedule:
     """Return the schedule of a mandate's number; raises ValueError if it has an unknown flag."""
     if not 0 <= number < _DAY_CLOSE << 1:
         raise ValueError(f"the schedule {number} has a flag that is not known")
@@ -46,7 +46,7 @@ def unpack(number: int) -> Schedule:
         values[name] = number >> shift & ((1 << bits) - 1)
         shift += bits
     flags = {"session_end": bool(number & _SESSION_END), "day_close": bool(number & _DAY_CLOSE)}
-    return Schedule(**values, **flags)
+    return SettlementSchedule(**values, **flags)
 
 
 def parse(text: str) -> int:
@@ -70,7 +70,7 @@ def parse(text: str) -> int:
         if field in values:
             raise ValueError(f"{name} is given twice")
         values[field] = read(value) if read else True
-    return Schedule(**values).pack()
+    return SettlementSchedule(**values).pack()
 
 
 def describe(number: int) -> str:

@@ -166,7 +166,8 @@ def join(rail: WheelRail, meter: IndependentMeter) -> None:
         name: rail.json("sandbox", "bank", "account", name)["iban"] for name in ("acme", "nord")
     }
     payee = rail.json("party", "add", "Nord eG", "--role", "payee", "--iban", ibans["nord"], *PAYEE)
-    owner = {"device": METER, "owner": payee["address"]}
+    keeper = Account.create()  # the device's owner, whose key is nowhere else either
+    owner = {"device": METER, "owner": keeper.address}
     digest = bytes.fromhex(rail.call("/v1/devices/digest", owner)["sha256"])
     proof = {"key": meter.public_pem, "proof": meter.prove(digest).hex()}
     enrolled = rail.call("/v1/devices", owner | proof)
@@ -185,9 +186,15 @@ def join(rail: WheelRail, meter: IndependentMeter) -> None:
         "expiry": int(time.time()) + 86_400 * 30,
         "window_s": 5,
     }
-    document = rail.call("/v1/agreements/mandate", terms)["typed_data"]
+    view = rail.call("/v1/agreements/mandate", terms)
+    document, consent = view["typed_data"], view["consent"]["typed_data"]
     signature = wallet.sign_typed_data(full_message=document).signature
-    signed = about | {"mandate": document["message"], "signature": "0x" + bytes(signature).hex()}
+    agreed = keeper.sign_typed_data(full_message=consent).signature
+    signed = about | {
+        "mandate": document["message"],
+        "signature": "0x" + bytes(signature).hex(),
+        "consent": "0x" + bytes(agreed).hex(),
+    }
     agreement = rail.call("/v1/agreements", signed)
     rail.run(
         *("sandbox", "bank", "pay", "--from", "acme", "--amount", "100.00"),

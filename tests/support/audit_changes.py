@@ -27,6 +27,7 @@ STAGES = (
     ("batch.claims.{own}.sequence", AuditStage.ATTESTATION),
     ("batch.claims.{own}", AuditStage.CLAIM),
     ("batch", AuditStage.ATTESTATION),
+    ("mandate.version", AuditStage.FORMAT),  # it decides about the fields
     ("mandate", AuditStage.MANDATE),
     ("committee", AuditStage.ATTESTATION),
     ("settlement", AuditStage.SETTLEMENT),

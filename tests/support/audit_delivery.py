@@ -87,7 +87,7 @@ def _build(
 ) -> tuple[Parts, bytes]:
     rules = products()[NAME]
     product = rail.deploy(rules.CONTRACT, ["address"] * 2, [rail.rail, rail.registry])
-    rail.send(rail.rail, "allowProduct(address,bool)", [product, True])
+    rail.send(rail.rail, "allowProduct(address)", [product])
     enrolments = [rail.enrol(Enrolled(station)) for station in (dock, truck, logger)]
     rail.mine(START + 1_000)
     terms = rules.parse_terms(_TERMS)
@@ -137,6 +137,7 @@ def _build(
         supporting=[("epcis", left), ("epcis", trip)],
         anchor=None,
         product=NAME,
+        mandate_version=2,
         mandate=deal.mandate,
         mandate_signature=deal.signature,
         opened=proof_by_transaction[opened],

@@ -18,8 +18,8 @@ from oracles.attest import address_of, batch_digest, sign
 from oracles.rules import derive_claim
 from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.audit.blocks import keccak
-from orchestrator.core.audit.consent import mandate_hash
 from orchestrator.core.identity import payout_account
+from orchestrator.core.mandate import FIELDS, VERSION, mandate_hash
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.products.metered_energy import product as energy
 from tests.support.audit_node import AuditNode
@@ -78,7 +78,7 @@ class AuditAgreement:
 
     @property
     def id(self) -> bytes:
-        return mandate_hash(self.mandate)
+        return mandate_hash(typed(self.mandate), VERSION)
 
     def agreement(self) -> Agreement:
         terms = bytes.fromhex(self.mandate["terms"][2:])
@@ -100,24 +100,27 @@ class AuditRail:
 
     def __init__(self, node: AuditNode) -> None:
         self.node = node
-        self.steward, self.payee = node.call("eth_accounts")[:2]
+        # the deployer acts as steward while the set-up is open
+        self.steward, self.payee, steward, guardian = node.call("eth_accounts")[:4]
         self.artifacts = load_artifacts()
         members = [address_of(key) for key in ORACLES]
         me = self.steward
-        self.registry = self.deploy("DeviceRegistry", ["address", "address"], [me, me])
+        roles = ["address", "uint32", f"({','.join(['address'] * 5)})"]
+        access = self.deploy("RailAccess", roles, [me, 0, (steward, guardian, me, me, me)])
         self.committee_tx, self.committee = self._deployed(
             "OracleCommittee",
             ["address", "address[]", "uint8[]", "uint256"],
-            [me, members, DOMAINS, 2],
+            [access, members, DOMAINS, 2],
         )
-        self.token = self.deploy("EuroToken", ["address"], [me])
-        parties = [me, me, self.token, self.committee, self.registry]
-        self.rail = self.deploy("PaymentRail", ["address"] * 5, parties)
+        self.registry = self.deploy("DeviceRegistry", ["address"] * 2, [access, self.committee])
+        self.token = self.deploy("EuroToken", ["address"], [access])
+        parties = [access, self.token, self.committee, self.registry]
+        self.rail = self.deploy("PaymentRail", ["address"] * 4, parties)
         parties = [self.rail, self.registry]
         self.product = self.deploy("MeteredEnergy", ["address", "address"], parties)
-        self.send(self.rail, "allowProduct(address,bool)", [self.product, True])
-        account = payout_account(IBAN)
-        self.send(self.rail, "setPayoutAccount(bytes32)", [account], sender=self.payee)
+        self.send(self.rail, "allowProduct(address)", [self.product])
+        account = [payout_account(IBAN), 0]
+        self.send(self.rail, "setPayoutAccount(bytes32,uint48)", account, sender=self.payee)
         self.mine()
 
     def mine(self, at: int | None = None) -> None:
@@ -141,7 +144,7 @@ class AuditRail:
         return self._transaction(fields)
 
     def _transaction(self, fields: dict) -> str:
-        return self.node.call("eth_sendTransaction", fields | {"gas": hex(6_000_000)})
+        return self.node.call("eth_sendTransaction", fields | {"gas": hex(16_000_000)})
 
     def enrol(self, device: AuditMeter, expires_at: int = 0) -> str:
         owner, (x, y) = self.steward, device.point()
@@ -198,14 +201,19 @@ class AuditRail:
             "cap": 500_000_000,
             "periodDays": 30,
             "window": WINDOW,
+            "start": 0,
             "expiry": START + 10_000_000,
             "firstCounter": FISCAL,
             "requiredDomain": 2,
+            "bond": 10_000_000,
+            "schedule": 0,
+            "fleet": "0x" + "00" * 32,
+            "cites": "0x" + "00" * 32,
             "salt": "0x" + salt.to_bytes(32, "big").hex(),
             "terms": "0x" + terms.hex(),
             **changes,
         }
-        names = [keccak(b"proofrail"), keccak(b"1"), 31337, self.rail]
+        names = [keccak(b"proofrail"), keccak(b"2"), 31337, self.rail]
         domain_type = (
             b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
         )
@@ -215,19 +223,13 @@ class AuditRail:
                 [keccak(domain_type), *names],
             )
         )
-        digest = keccak(b"\x19\x01" + domain + mandate_hash(mandate))
+        digest = keccak(b"\x19\x01" + domain + mandate_hash(typed(mandate), VERSION))
         return AuditAgreement(device, mandate, sign(digest, PAYER))
 
     def open(self, deal: AuditAgreement) -> str:
-        m = {
-            name: bytes.fromhex(value[2:]) if name in ("device", "salt", "terms") else value
-            for name, value in deal.mandate.items()
-        }
-        kinds = (
-            "(address,address,bytes32,address,uint48,uint16,uint32,uint32,uint40,uint8,bytes32,"
-            "bytes)"
-        )
-        return self.send(self.rail, f"open({kinds},bytes)", [tuple(m.values()), deal.signature])
+        kinds = f"({','.join(kind for _, kind in FIELDS[VERSION])})"
+        values = [tuple(typed(deal.mandate).values()), deal.signature, b""]  # the caller owns it
+        return self.send(self.rail, f"open({kinds},bytes,bytes)", values)
 
     def fund(self, deal: AuditAgreement, micro: int) -> str:
         values = [sha256(deal.id).digest(), self.rail, deal.id, micro]
@@ -273,6 +275,14 @@ def claim_of(
 ) -> Claim:
     start = event_of(anchor) if anchor else None
     return derive_claim(deal.agreement(), energy, sequence, start, [event_of(r) for r in records])
+
+
+def typed(mandate: dict) -> dict:
+    """A mandate's fields in the contract's order, bytes as bytes."""
+    return {
+        name: bytes.fromhex(mandate[name][2:]) if kind.startswith("bytes") else mandate[name]
+        for name, kind in FIELDS[VERSION]
+    }
 
 
 def _split(inner: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from orchestrator.core import debt_entries
 from orchestrator.core import ledger as books
 from orchestrator.core.audit import Anchors, AuditStage, Parts, verify
 from orchestrator.core.audit.bundle import sealed
@@ -110,7 +111,9 @@ def build_story(node: AuditNode) -> AuditStory:
     below = parts(first, 3, small[0], 3)
     tiny = booked_by(proven[small[0]], _settled(rail, first, 3, PRICE // 100))
     debt, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
-    owed = booked_by(proven[back[0]], books.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE))
+    owed = booked_by(
+        proven[back[0]], debt_entries.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE)
+    )
     more = booked_by(proven[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
     return AuditStory(
         paid=replace(unpaid, **_money(rail, node, entry, proven, released, released)),
@@ -159,6 +162,7 @@ class _Chapter:
             supporting=[],
             evidence=[("ocmf", record) for record in deal.records[skip:upto]],
             anchor=("ocmf", deal.records[skip - 1]) if skip else None,
+            mandate_version=2,
             mandate=deal.mandate,
             mandate_signature=deal.signature,
             opened=self.proven[self.opened[deal.id]],
@@ -215,7 +219,7 @@ def _settle_three(rail: AuditRail, deals: list[AuditAgreement], early: str) -> t
     settled = rail.settle(claims, ORACLES[1:])
     rail.mine(START + 40_000)
     due = [rail.settled_at(tx) + WINDOW for tx in (early, settled)]
-    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
     rail.mine(START + 50_000)
     return settled, released
 
@@ -229,7 +233,7 @@ def _settle_later(rail: AuditRail, first: AuditAgreement) -> tuple[str, str]:
     good = rail.settle([claim], ORACLES)
     rail.mine(START + 53_000)
     due = [rail.settled_at(good) + WINDOW]
-    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
     rail.mine(START + 60_000)
     return unwanted, released
 
@@ -243,7 +247,9 @@ def _settle_below_a_cent(rail: AuditRail, first: AuditAgreement) -> tuple[str, s
         sent.append(rail.settle([claim], ORACLES[1:]))
         rail.mine(START + at + 1_000)
         due = [rail.settled_at(sent[-1]) + WINDOW]
-        sent.append(rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due]))
+        sent.append(
+            rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
+        )
         rail.mine(START + at + 9_000)
     return sent[0], sent[1], sent[3]
 
@@ -262,7 +268,7 @@ def _settle_a_debt(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str
         rail.mine(START + at + 1_000)
     rail.mine(START + 140_000)
     due = [rail.settled_at(sent[n]) + WINDOW for n in (1, 3)]
-    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
     rail.mine(START + 150_000)
     return sent[2], sent[3], released
 

@@ -1,4 +1,4 @@
-"""Mandates of both versions, owners' consents and skips: hash, type and document as contracts do."""
+"""Mandates of both versions, owners' consents and skips: hash, type and document as on chain."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.schedule import Schedule, describe, parse, unpack
+from orchestrator.core.schedule import SettlementSchedule, describe, parse, unpack
 
 SCHEDULES = st.builds(
-    Schedule,
+    SettlementSchedule,
     st.integers(0, 2**16 - 1),
     st.integers(0, 2**16 - 1),
     st.integers(0, 2**24 - 1),

@@ -25,9 +25,10 @@ def upgrade() -> None:
         column = sa.Column(name, kind, nullable=False, server_default=default)
         op.add_column("agreement", column)
     # contracts of version 1 take claims until the end of the facts
-    op.execute(
-        "UPDATE agreement SET ends_at = CASE WHEN closes_at > 0 THEN closes_at ELSE expiry END"
-    )
+    times = {name: sa.column(name, sa.BigInteger()) for name in ("expiry", "closes_at", "ends_at")}
+    agreement = sa.table("agreement", *times.values())
+    end = sa.case((times["closes_at"] > 0, times["closes_at"]), else_=times["expiry"])
+    op.execute(agreement.update().values(ends_at=end))
     for name in ("agreement_ends", "agreement_closes"):
         op.drop_index(name, "agreement")
     op.create_index("agreement_over", "agreement", ["stage", "ends_at"])

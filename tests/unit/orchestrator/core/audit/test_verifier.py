@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Anchors, AuditStage, assemble, verify
-from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.audit.device import key_at
 from orchestrator.core.audit.logs import EVENTS, TOPICS
 from orchestrator.core.audit.reading import unbase64
+from orchestrator.edges.chain.abi import event_topics
 from orchestrator.edges.chain.artifacts import load_artifacts
 from tests.support.audit_node import ANVIL, ROOT
 from tests.support.audit_story import PRODUCTS, story
@@ -102,10 +102,9 @@ def test_assemble__claim_that_the_settlement_does_not_hold__is_refused(parts):
 
 def test_events__as_declared__have_the_topics_of_the_contracts():
     declared = {
-        keccak(f"{part['name']}({','.join(i['type'] for i in part['inputs'])})".encode())
+        bytes.fromhex(topic[2:])
         for artifact in load_artifacts().values()
-        for part in artifact.abi
-        if part["type"] == "event"
+        for topic, _ in event_topics(artifact.abi)
     }
     for name in EVENTS:
         assert declared & {topic for topic, event in TOPICS.items() if event == name}, name

@@ -1,11 +1,31 @@
-"""Records a claim that payer and payee passed over: a settled claim of nothing."""
+"""Records what a final block says about an agreement: its opening, its closing, a skipped claim."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from oracles.types import SkippedClaim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.store import Session, agreements, evidence, payments
+
+
+def note_opening(session: Session, args: Mapping[str, Any], at: int) -> None:
+    """Record that an agreement was opened; args: of its AgreementOpened log; at: Unix seconds."""
+    agreements.record_fact(session, args["agreement"], agreements.Fact.OPENED, at)
+    row = agreements.get(session, args["agreement"])
+    if row is not None:  # contracts of earlier releases name neither: facts may be of any time
+        row.begins_at, row.grace_s = args.get("start", 0), args.get("grace", 0)
+        row.ends_at = row.expiry + row.grace_s
+
+
+def note_closing(session: Session, args: Mapping[str, Any]) -> None:
+    """Record that an agreement was closed; args: of its AgreementClosed log."""
+    row = agreements.get(session, args["agreement"])
+    if row is not None:  # it stays live until its grace is over; its expiry stays as signed
+        row.closes_at = args["expiry"]
+        row.ends_at = row.closes_at + row.grace_s
 
 
 def skip(session: Session, skipped: SkippedClaim, block_hash: str, now: int) -> None:
