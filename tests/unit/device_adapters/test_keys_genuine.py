@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
-from device_adapters.keys import ORDERS, genuine, is_high_s, normalise_low_s, read_der
-from device_adapters.types import Curve, DeviceKey, Signed
+from device_adapters.keys import ORDERS, PublicKey, genuine, is_high_s, normalise_low_s, read_der
+from device_adapters.types import Curve, DeviceKey, Rejected, Signed
+from tests.support.contracts.p256_vectors import P, point_with_x
 from tests.support.signing_meter import SigningMeter
 
 
@@ -89,3 +90,11 @@ def test_genuine__over_a_keccak_digest__as_eip_712_signs() -> None:
     assert not genuine(replace(signed, digest="sha256"), public)
     assert not genuine(replace(signed, content=digest), public)
     assert not genuine(replace(signed, digest="keccak"), public)
+
+
+def test_key__whose_x_is_written_as_x_plus_p__is_no_second_name_of_it() -> None:
+    """The library takes both from plain numbers; the contracts take one, and so must we."""
+    x, y = point_with_x(5)
+    assert PublicKey(Curve.SECP256R1, x, y).der
+    with pytest.raises(Rejected):
+        _ = PublicKey(Curve.SECP256R1, x + P, y).der
