@@ -259,7 +259,7 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
     /// @inheritdoc IDeviceRegistry
     function activeAt(bytes32 device, uint40 time) public view returns (bool) {
         Device storage device_ = _devices[device];
-        Latest memory latest = device_.latest;
+        Latest storage latest = device_.latest;
         if (latest.keyless) return _statusBehindGateway(device_, time) == Status.Active;
         if (time < latest.since) return _statusAt(device_, time) == Status.Active;
         bool ended = latest.expiresAt != 0 && time >= latest.expiresAt;
@@ -398,9 +398,15 @@ contract DeviceRegistry is IDeviceRegistry, EIP712 {
     }
 
     /// @dev How many keys there were at a time, found in O(log n): whoever holds a device decides how
-    /// many there are in all.
+    /// many there are in all. Steps back from the newest, since most questions are about lately.
     function _keysBy(Key[] storage keys, uint40 time) private view returns (uint256 count) {
-        uint256 high = keys.length;
+        uint256 high = keys.length; // all from here on are newer
+        uint256 step = 1;
+        while (step <= high && keys[high - step].since > time) {
+            high -= step;
+            step *= 2;
+        }
+        if (step <= high) count = high - step + 1;
         while (count < high) {
             uint256 middle = (count + high) / 2;
             if (keys[middle].since <= time) count = middle + 1;

@@ -59,7 +59,17 @@ STEPS: tuple[Step, ...] = (
     register_breaks,
 )
 # no money moves while the rail's own ledger or its chain is in doubt
-_MOVES_MONEY = (attest, settle, release_matured, order_payouts, decide_credits, mint, refund)
+_MOVES_MONEY = (
+    rule_disputes,
+    expire_disputes,
+    attest,
+    settle,
+    release_matured,
+    order_payouts,
+    decide_credits,
+    mint,
+    refund,
+)
 _FOLLOWS = ("follow", "finalise")  # these work whenever a block is new, also an empty one
 _BUSY_POLL_S, _QUIET_POLL_S = 0.2, 1.0
 _BUSY_S = 5.0  # this long after work, more is expected: a block, an answer of the bank

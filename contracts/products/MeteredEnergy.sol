@@ -6,19 +6,8 @@ import {IProduct} from "../interfaces/IProduct.sol";
 import {CounterGaps} from "../libraries/CounterGaps.sol";
 import {Scratch} from "../libraries/Scratch.sol";
 import {Traits} from "../libraries/Traits.sol";
-import {EnergyBytes} from "./energy/EnergyBytes.sol";
-import {EnergyRules} from "./energy/EnergyRules.sol";
-import {
-    Answer,
-    Charge,
-    Facts,
-    Header,
-    Kind,
-    Stage,
-    State,
-    Step,
-    Terms
-} from "./energy/EnergyTypes.sol";
+import {EnergyBytes, Facts, Header, Kind, Step} from "./energy/EnergyBytes.sol";
+import {Answer, Charge, EnergyRules, Stage, State, Terms} from "./energy/EnergyRules.sol";
 
 /// @title Energy by the meter's register, charged by cumulative rounding: no rounding drifts.
 /// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh;

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, short, table, when
 from orchestrator.commands.role_calls import (
     CallOptions,
@@ -21,6 +21,7 @@ from orchestrator.commands.role_calls import (
     calls_of,
     finish,
     make_call,
+    rail_of,
 )
 from orchestrator.errors import Halt
 
@@ -49,7 +50,7 @@ def pause(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     is_done = home.chain.view("PaymentRail", "paused")
     make_call(home, Call("PaymentRail", "pause", ()), Role.GUARDIAN, options, is_done=is_done)
@@ -68,7 +69,7 @@ def unpause(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     is_done = not home.chain.view("PaymentRail", "paused")
     make_call(home, Call("PaymentRail", "unpause", ()), Role.STEWARD, options, is_done=is_done)
@@ -77,7 +78,7 @@ def unpause(
 @app.command()
 def scheduled(context: typer.Context, as_json: Json = False) -> None:
     """List the calls that wait at the access manager, the next one first."""
-    home = home_of(context)
+    home = rail_of(context)
     views = [_view(home, item) for item in calls_of(home).scheduled()]
     lines = [
         (
@@ -110,7 +111,7 @@ def execute(
     """Make a scheduled call whose time has come. The steward's call."""
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     item = calls_of(home).one_scheduled(operation)
     if item.call is None:
@@ -135,7 +136,7 @@ def cancel(
     """Cancel a scheduled call at once. The guardian's call."""
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     calls = calls_of(home)
     item = calls.one_scheduled(operation)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table
 from orchestrator.commands.role_calls import (
     CallOptions,
@@ -16,6 +16,7 @@ from orchestrator.commands.role_calls import (
     PasswordFile,
     Yes,
     make_call,
+    rail_of,
 )
 from orchestrator.errors import Halt
 
@@ -33,8 +34,8 @@ _Oracle = Annotated[
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the members that the contract has or had, in the order of their index."""
-    home = home_of(context)
-    names = {entry.address.lower(): entry.name for entry in home.settings.oracles}
+    home = rail_of(context)
+    names = {address.lower(): name for name, address, _ in _configured(home)}
     chain = home.chain
     members = []
     for index in range(chain.view("OracleCommittee", "memberCount")):
@@ -94,7 +95,7 @@ def seat(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     address, configured = _found(home, oracle)
     domain = domain or configured
     if domain is None:
@@ -127,7 +128,7 @@ def unseat(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address, _ = _found(home, oracle)
     seated = home.chain.view("OracleCommittee", "memberOf", address)[1]
@@ -149,7 +150,7 @@ def silence(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address, _ = _found(home, oracle)
     _, seated, barred, silenced, _ = home.chain.view("OracleCommittee", "memberOf", address)
@@ -162,10 +163,17 @@ def _found(home: Home, oracle: str) -> tuple[str, int | None]:
     """Return (checksummed address, trust domain if it is configured) of an oracle."""
     from orchestrator.edges.chain.plan import checksum
 
-    for entry in home.settings.oracles:
-        if oracle in (entry.name, entry.address) or oracle.lower() == entry.address.lower():
-            return checksum(entry.address), entry.domain
-    return address_of(oracle, "`proofrail oracle list` shows the configured oracles."), None
+    for name, address, domain in _configured(home):
+        if oracle == name or oracle.lower() == address.lower():
+            return checksum(address), domain
+    return address_of(oracle, "`proofrail committee list` shows the members."), None
+
+
+def _configured(home: Home) -> list[tuple[str, str, int]]:
+    """Return (name, address, trust domain) of the oracles that this rail asks or will ask."""
+    running = home.rail_file.get("oracles", ())
+    oracles = [(o["name"], o["address"], o["domain"]) for o in running]
+    return [*((o.name, o.address, o.domain) for o in home.settings.oracles), *oracles]
 
 
 def address_of(text: str, known: str) -> str:

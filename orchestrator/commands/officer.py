@@ -9,7 +9,7 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.approval import officer_address, officer_file, officer_folder
 from orchestrator.commands.committee import address_of
-from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table
 from orchestrator.commands.role_calls import (
     CallOptions,
@@ -18,6 +18,7 @@ from orchestrator.commands.role_calls import (
     PasswordFile,
     Yes,
     make_call,
+    rail_of,
 )
 from orchestrator.errors import Halt
 
@@ -36,7 +37,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     from orchestrator.assembly import read_officers
     from orchestrator.edges.store import approvals
 
-    home = home_of(context)
+    home = rail_of(context)
     with home.store.read() as session:
         names = approvals.officer_names(session)
     seated = read_officers(home.chain)
@@ -77,7 +78,7 @@ def seat(
     from orchestrator.edges.chain.plan import Role
     from orchestrator.edges.store import approvals
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     seated = read_officers(home.chain)  # first, so that no key is made without a rail
     officer = _own_address(home, name, address, dry_run)
@@ -103,7 +104,7 @@ def unseat(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     officer = _found(home, name)
     is_done = officer not in read_officers(home.chain)
@@ -126,7 +127,7 @@ def silence(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     officer = _found(home, name)
     is_done = officer not in read_officers(home.chain)

@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.committee import address_of
-from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table
 from orchestrator.commands.role_calls import (
     CallOptions,
@@ -18,6 +18,7 @@ from orchestrator.commands.role_calls import (
     Yes,
     calls_of,
     make_call,
+    rail_of,
 )
 
 app = typer.Typer(
@@ -34,7 +35,7 @@ _Product = Annotated[
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List every product that was ever allowed."""
-    home = home_of(context)
+    home = rail_of(context)
     names = {address: name for name, address in home.deployment.addresses.items()}
     views = [
         {"name": names.get(address), "address": address, "allowed": allowed}
@@ -63,7 +64,7 @@ def add(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address = _found(home, product)
     is_done = _allowed(home).get(address, False)
@@ -85,7 +86,7 @@ def remove(
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
-    home = home_of(context)
+    home = rail_of(context)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address = _found(home, product)
     is_done = not _allowed(home).get(address, True)

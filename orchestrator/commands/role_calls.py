@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import Home, patience, read_secret
+from orchestrator.commands.home import Home, home_of, patience, read_secret
 from orchestrator.commands.output import plain, when
 from orchestrator.errors import Halt
 
@@ -49,6 +49,17 @@ class CallOptions:
     dry_run: bool
     yes: bool
     as_json: bool
+
+
+def rail_of(context: typer.Context) -> Home:
+    """Return the home that the root command opened; it has a rail.
+
+    Raises:
+        Halt: There is no rail.
+    """
+    home = home_of(context)
+    _ = home.database
+    return home
 
 
 def calls_of(home: Home) -> RoleCalls:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from oracles.types import Claim
-from orchestrator.core import ledger
+from orchestrator.core import debt_entries, ledger
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import unpack
@@ -118,6 +118,23 @@ def by_rail(log: PostedLog, rail: str) -> bool:
     return log.args["holder"].lower() == rail.lower()
 
 
+def orders(log: PostedLog, around: Sequence[PostedLog], rail: str) -> bool:
+    """Return whether a `Released` log ordered a payout: then the rail's redemption follows it.
+
+    Args:
+        log: The `Released` log.
+        around: All logs of its transaction, in order.
+        rail: The address of PaymentRail, in any case.
+    """
+    return any(
+        other.index > log.index
+        and other.name == "Redeemed"
+        and other.args["beneficiary"] == log.args["payee"]
+        and by_rail(other, rail)
+        for other in around
+    )
+
+
 class _BlockContext:
     """The context of a block's later logs: it includes what the earlier ones settled."""
 
@@ -156,7 +173,7 @@ def _claim(claim: Claim, amount_micro: int, context: ChainContext) -> Entry | No
         return None
     payment = "0x" + payment_id(claim.agreement, claim.sequence).hex()
     if amount_micro < 0:
-        return ledger.debt_recorded(payment, agreement, payee, -amount_micro)
+        return debt_entries.debt_recorded(payment, agreement, payee, -amount_micro)
     return ledger.settled(payment, agreement, payee, amount_micro)
 
 
@@ -201,10 +218,12 @@ def _debt_paid(log: PostedLog, context: ChainContext) -> list[Entry]:
     if end is not None and end.name == "Released":
         matured = max(0, end.args["amount"] - _debts_before(log, payee, around))
         beyond = max(0, amount - matured)
-        return [ledger.debt_paid(ref, agreement, payee, ledger.pending(payee), amount, beyond)]
+        return [
+            debt_entries.debt_paid(ref, agreement, payee, ledger.pending(payee), amount, beyond)
+        ]
     taken_out = end is not None and end.name == "Withdrawn"
     source = ledger.withdrawable(payee) if taken_out else ledger.WALLETS
-    return [ledger.debt_paid(ref, agreement, payee, source, amount)]
+    return [debt_entries.debt_paid(ref, agreement, payee, source, amount)]
 
 
 def _paid_by(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> PostedLog | None:
@@ -251,7 +270,7 @@ def _dispute_ended(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 def _debt_cancelled(log: PostedLog, context: ChainContext) -> list[Entry]:
     agreement, payee, amount = (log.args[name] for name in ("agreement", "payee", "amount"))
-    return [ledger.debt_cancelled(_ref(log), agreement, payee, amount)]
+    return [debt_entries.debt_cancelled(_ref(log), agreement, payee, amount)]
 
 
 def _ref(log: PostedLog) -> str:

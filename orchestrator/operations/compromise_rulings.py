@@ -56,10 +56,11 @@ def read_ruling(
     signatures = []
     for signed in documents:
         if other := {key: signed[key] for key in wanted if signed[key] != wanted[key]}:
+            needed = {key: wanted[key] for key in other}
             raise Halt(
-                f"The ruling of {signed['oracle']} says {other} where {device} needs "
-                f"{ ({key: wanted[key] for key in other}) }. Nothing was sent. Next: ask that oracle "
-                "to sign again with `proofrail-oracle ruling device`."
+                f"The ruling of {signed['oracle']} says {other} where {device} needs {needed}. "
+                "Nothing was sent. Next: ask that oracle to sign again with `proofrail-oracle "
+                "ruling device`."
             )
         signature = bytes.fromhex(signed["signature"][2:])
         if _signer(digest, signature) != signed["oracle"]:

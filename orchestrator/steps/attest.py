@@ -34,7 +34,8 @@ from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.collect import anchor_of
-from orchestrator.steps.signatures import doubtful, equivocators
+from orchestrator.steps.lost_quorum import doubtful
+from orchestrator.steps.signatures import equivocators
 
 # refusals that time or evidence may cure; every other one is final
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)

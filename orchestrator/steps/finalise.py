@@ -7,10 +7,10 @@ leave on a block that may vanish.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from orchestrator.core.chain_posting import by_rail, released_rest
+from orchestrator.core.chain_posting import by_rail, orders, released_rest
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, NextStep, Stage
@@ -39,6 +39,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps.agreement_life import note_closing, note_opening, skip
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.compromises import STATUSES, note_declared, note_ruled
+from orchestrator.steps.dispute_end import note_cancelled, note_end
 
 # logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
@@ -223,21 +224,9 @@ def _released(context: FinaliseContext, session: Session, log: DecodedLog, at: i
         # all of it paid debts: no payout will ever hold it
         set_off = [payments.NewFact(payment, Fact.SET_OFF, log.tx_hash) for payment in released]
         payments.record_facts(session, set_off, context.now())
-    elif not _orders(context, log, logs):
+    elif not orders(log, logs, context.chain.deployment.addresses["PaymentRail"]):
         # below a minimum, or not the first release of a stranger's on its day: looked at tomorrow
         payments.revive(session, released, NextStep.RELEASE, next_day(at))
-
-
-def _orders(context: FinaliseContext, log: DecodedLog, logs: Sequence[DecodedLog]) -> bool:
-    """Return whether a release ordered a payout: then the redemption follows it."""
-    rail = context.chain.deployment.addresses["PaymentRail"]
-    return any(
-        other.index > log.index
-        and other.name == "Redeemed"
-        and other.args["beneficiary"] == log.args["payee"]
-        and by_rail(other, rail)
-        for other in logs
-    )
 
 
 def _debt_paid(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -299,30 +288,13 @@ def _disputed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
 
 
 def _dispute_ended(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    payment, key = log.args["payment"], log.block_hash
-    agreement = agreements.of_payment(session, payment)
-    if agreement is None:
-        return
-    refunded, amount = log.args["refunded"], log.args["amount"]
-    kept = log.args.get("kept", 0) if refunded else amount  # version 1 of the contracts: no part
-    if kept < amount:
-        detail = f"{kept} micro-euro of it stay with its payee" if kept else ""
-        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, detail, due_at=at)
-    else:  # withdrawable at once, but the contract accepts no release time in the future
-        row = payments.by_ids(session, [payment])[0]
-        due_at, sets = max(at, row.release_at + 1), {"release_tx": log.tx_hash}
-        new_fact = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
-    payments.record_facts(session, [new_fact], context.now())
-    if kept < amount:  # money is in escrow again, without a log EscrowFunded
-        _try_waiting(session, agreement.agreement_id, log, at)
+    agreement = note_end(session, log, at, context.now())
+    if agreement is not None:  # money is in escrow again, without a log EscrowFunded
+        _try_waiting(session, agreement, log, at)
 
 
 def _debt_cancelled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    ref = f"{log.tx_hash}:{log.index}"
-    over = debts.cancel(session, log.args["agreement"], log.args["payee"], log.args["amount"])
-    payments.record_facts(
-        session, [payments.NewFact(payment, Fact.SET_OFF, ref) for payment in over], context.now()
-    )
+    note_cancelled(session, log, context.now())
 
 
 def _device(status: str) -> _Handler:

@@ -16,7 +16,7 @@ from orchestrator.edges.store import Store, ledger, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
-from orchestrator.steps.signatures import note_lost_quorum
+from orchestrator.steps.lost_quorum import note_lost_quorum
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
 # errors of the committee when a batch has lost its quorum: its members have changed

@@ -86,7 +86,6 @@ def show(stack: Stack, participants: DemoParticipants) -> list[str]:
     """Run the scenario; return a sentence for every unexpected result."""
     run = participants.run(stack)
     console.print()
-    run.in_background(run.deliveries.open_unconfirmed)
     run.funded(participants.agreements)
     run.day(1, RECORDS_A_DAY, "a day of charging, carrying, tapping")
     run.in_background(run.wearables.suspend)

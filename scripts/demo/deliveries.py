@@ -14,7 +14,7 @@ from orchestrator.edges.store import Session, agreements, blocks, debts, payment
 from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
-from scripts.demo.parties import DemoParty, Signed, open_all, sign_mandate, transfer
+from scripts.demo.parties import DemoParty, Signed, sign_mandate, transfer
 from scripts.stack import Stack
 from services.simulated_devices.consignment import (
     SimulatedConsignment,
@@ -39,7 +39,7 @@ EXPECTED_MICRO = {
     CLAIMED: [],
 }
 DAY_S, HOUR_S = 86_400, 3_600
-DEADLINE_S = 20  # of the unconfirmed consignment; short, so that the demonstration is
+DEADLINE_S = 40  # until the grace of the unconfirmed one is over
 
 
 class Deliveries:
@@ -71,20 +71,19 @@ class Deliveries:
         ] = {}  # records that the dock must confirm
 
     def agree(self) -> list[Signed]:
-        """Return the buyer's signed mandates for the two consignments that arrive."""
+        """Return the buyer's signed mandates.
+
+        The third one's end lies a day back, less some seconds: then its grace is over soon.
+        """
         due, deadline = self.start_at + 2 * DAY_S, self.start_at + 10 * DAY_S
-        return [self._mandate(goods, due, deadline) for goods in ARRIVING]
+        end = self.stack.now() - DAY_S + DEADLINE_S
+        arriving = [self._mandate(goods, due, deadline) for goods in ARRIVING]
+        return [*arriving, self._mandate(CLAIMED, end, end, expiry=end)]
 
     def fund(self, references: list[str]) -> None:
         """Transfer the price of each agreement."""
         for reference in references:
             transfer(self.stack, BUYER, FUNDED_CENTS, reference)
-
-    def open_unconfirmed(self) -> None:
-        """Open and fund the third agreement, with a deadline in a few seconds."""
-        deadline = self.stack.now() + DEADLINE_S
-        signed = self._mandate(CLAIMED, deadline, deadline, expiry=deadline)
-        self.fund(open_all(self.stack, [signed]))
 
     def morning(self, day: int) -> None:
         """Publish what carrier and logger report; it moves no money."""

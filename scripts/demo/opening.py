@@ -144,7 +144,7 @@ def _install(stack: Stack, participants: DemoParticipants) -> str:
     stack.agreement_ops.retire(RETIRED)
     stack.move_to_now()
     parties.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
-    participants.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))
+    participants.deliveries.fund(list(islice(references, len(deliveries.EXPECTED_MICRO))))
     participants.wearables.fund(list(references))
     refused = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
     if refused:

@@ -83,7 +83,7 @@ def test_late_session_from_before_the_opening__refused(meter):
 
 
 def test_late_stretch__presented_three_times_by_a_quorum__is_paid_once(meter):
-    """On 0.3.0 other sessions passed by left room: one late stretch was paid three times."""
+    """On 0.3.0 other sessions that passed by left energy: one late stretch was paid three times."""
     agreement = meter.open(energy.encode_terms(SESSIONS))
     assert _settled(meter, agreement, _session(meter, 0, 0), (0, 1, 1)) == (PRICE, "")
     after = _session(meter, 20 * HOUR, 9 * KWH)

@@ -342,7 +342,7 @@ def test_agreement__of_a_device_without_a_key__is_opened_and_paid_by_the_time_of
     assert refused(ended, 1) == "DeviceNotActive"
     assert refused(ended - 1, 1) == ""
     other = metered.mandate(device=METER)
-    call = [other.as_tuple(), metered.consent(other)]
+    call = metered.opening(other)
     assert metered.refusal(metered.rail.open, *call, sender=metered.payer) == "DeviceNotActive"
 
 

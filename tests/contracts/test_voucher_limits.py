@@ -194,6 +194,7 @@ def test_price__hostile_words_of_every_kind__are_answered_and_never_revert(vouch
         if signed.signed_at:  # the protocol itself refuses no time
             until = chance.choice((0, 2**40 - 1))
             quotes.append(band.quote(band.facts(signed), chance.choice((0, 2**48 - 1)), until))
-    call = voucher_contract.contract, "price"
-    prices = voucher_contract.fork.ask(*call, quotes, sender=voucher_contract.rail)
-    assert len(prices) == len(quotes)
+    for at in range(0, len(quotes), 20):  # what one call can check without the precompile
+        call = voucher_contract.contract, "price", quotes[at : at + 20]
+        prices = voucher_contract.fork.ask(*call, sender=voucher_contract.rail)
+        assert len(prices) == len(quotes[at : at + 20])

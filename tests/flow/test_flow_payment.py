@@ -141,8 +141,8 @@ def test_payment__of_zero__is_released_with_the_next_of_its_payee(day):
     day.until_receipted()
     day.until_settled()
     # its next try is then so late that it cannot coincide with the other payment
-    day.until(lambda: _payment_of(day, idle[0]).attempts >= 3, "three tries to release nothing")
-    assert "NothingDue" in _payment_of(day, idle[0]).reason
+    day.until(lambda: _payment_of(day, idle[0]).attempts >= 1, "a look at a payment of nothing")
+    assert _payment_of(day, idle[0]).reason.startswith(("goes with", "waits for tomorrow"))
     assert (_payment_of(day, idle[0]).stage, _payment_of(day, idle[0]).amount_micro) == (
         Stage.POSTED,
         0,

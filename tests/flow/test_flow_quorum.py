@@ -77,6 +77,58 @@ def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count
     assert used and liar not in used
 
 
+def _act(rail: WholeRail, *words: str) -> dict:
+    """Run a command of the steward or the guardian; their acts wait for nothing on this chain."""
+    [result] = rail.commands([*words, "--yes", "--json"])
+    assert result.returncode == 0, result.stdout + result.stderr
+    return json.loads(result.stdout)
+
+
+def _signers(rail: WholeRail, after: set[str]) -> set[str]:
+    """Return the oracles whose signatures settled the payments since."""
+    with rail.store.read() as session:
+        return {
+            attestation.name
+            for row in rail.all_payments()
+            if row.payment_id not in after and row.batch_digest
+            for attestation in payments.attestations_of(session, row.batch_digest)
+        }
+
+
+def test_committee__that_changes_under_load__settles_everything_without_a_restart_and_after_one(
+    rail,
+):
+    """On 0.3.0 one member without its seat stopped every settlement for ever, also after a restart.
+
+    The rail had read the committee once, and chose the same lowest addresses again and again.
+    """
+    rail.until_settled()
+    rail.measure(2)
+    assert (
+        _act(rail, "committee", "unseat", "utility-a")["state"] == "done"
+    )  # batches are under way
+    rail.measure(2)
+    rail.until_settled()
+    earlier = {row.payment_id for row in rail.all_payments()}
+    rail.measure(1)
+    rail.until_settled()
+    assert _signers(rail, earlier) == {"utility-b", "bank", "auditor"}
+    assert _act(rail, "committee", "seat", "utility-a")["state"] == "done"
+    rail.measure(2)
+    assert _act(rail, "committee", "silence", "utility-b")["state"] == "done"
+    rail.stack.stop("orchestrator")
+    rail.stack.start_rail()
+    rail.measure(1)
+    rail.until_settled()
+    earlier = {row.payment_id for row in rail.all_payments()}
+    rail.measure(1)
+    rail.until_settled()
+    assert _signers(rail, earlier) == {"utility-a", "bank", "auditor"}
+    assert _act(rail, "committee", "seat", "utility-b")["state"] == "done"  # its silence ends
+    assert rail.halted() == {}
+    invariants.assert_one_effect(rail)
+
+
 def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_they_return(rail, touched):
     rail.until_settled()
     before = {name: invariants.escrow_now(rail, name) for name in rail.funded}

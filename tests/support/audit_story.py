@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from orchestrator.core import debt_entries
 from orchestrator.core import ledger as books
 from orchestrator.core.audit import Anchors, AuditStage, Parts, verify
 from orchestrator.core.audit.bundle import sealed
@@ -110,7 +111,9 @@ def build_story(node: AuditNode) -> AuditStory:
     below = parts(first, 3, small[0], 3)
     tiny = booked_by(proven[small[0]], _settled(rail, first, 3, PRICE // 100))
     debt, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
-    owed = booked_by(proven[back[0]], books.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE))
+    owed = booked_by(
+        proven[back[0]], debt_entries.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE)
+    )
     more = booked_by(proven[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
     return AuditStory(
         paid=replace(unpaid, **_money(rail, node, entry, proven, released, released)),

@@ -42,7 +42,7 @@ def settled(rail: OpenRail, name: str, records: list[bytes], stage: str) -> paym
 
 
 def guess(rail: OpenRail, name: str, kwh: int, stage: str = "paid_out") -> None:
-    """A substitute value, so many kWh beyond the last actual reading, and its payment at a stage."""
+    """A substitute value, so many kWh beyond the last reading, and its payment at a stage."""
     device = rail.fleet[name]
     base = Point("", device.now, device.register)
     device.now = max(device.now, rail.clock) + 7_200

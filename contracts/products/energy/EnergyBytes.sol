@@ -1,7 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Facts, Header, Kind, Step} from "./EnergyTypes.sol";
+/// Kind of a claim's last reading.
+enum Kind {
+    Actual,
+    Estimated, // charged ahead of the meter, corrected by the next actual reading
+    Exchanged, // `to` is where the new meter begins
+    Late // a stretch of counters that claims passed by
+}
+
+/// Terms as they are signed, without start registers and prices.
+struct Header {
+    bool continuous;
+    bool export_;
+    uint8 assurance;
+    uint32 fuseWatts;
+    uint64 rolloverAt;
+    uint32 startedAt;
+    uint8 bands;
+    uint8 prices;
+}
+
+/// What one band's register showed.
+struct Step {
+    uint48 register;
+    uint64 from;
+    uint64 to;
+    int64 energy;
+}
+
+/// Facts without their steps.
+struct Facts {
+    Kind kind;
+    uint32 from;
+    uint32 to;
+    uint256 steps;
+}
 
 /// @title The bytes of metered energy's terms and facts, version 3, and how they are read.
 /// @notice Big-endian numbers without padding. Registers and energy are mWh, times Unix seconds,

@@ -41,6 +41,7 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "DebtPaid": (("bytes32", "address"), ("uint256",)),
     "Repaid": (("address",), ("uint256",)),
     "Released": (("address",), ("uint256", "uint32[]")),
+    "Withdrawn": (("address",), ("address", "uint256")),
     "Redeemed": (("bytes32", "address", "address"), ("bytes32", "uint256")),
 }
 # contracts of 0.3.0 emit these events under their former names

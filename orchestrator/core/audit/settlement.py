@@ -10,6 +10,7 @@ from eth_abi.exceptions import DecodingError
 
 from oracles.merkle import climbs
 from oracles.types import Claim
+from orchestrator.core import debt_entries
 from orchestrator.core import ledger as books
 from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, ClaimOutcome, outcome_leaf, pack
 from orchestrator.errors import Halt
@@ -25,7 +26,7 @@ _SETTLE = (f"(address,{_CLAIM}[])", "bytes[]")
 SETTLE_SELECTOR = keccak(f"settle({','.join(_SETTLE)})".encode())[:4]
 # in the order of the journal
 _KINDS = ("settled", "debt_recorded", "released", "redeemed", "payout_booked")
-_PAYS_DEBTS = ("Released", "Repaid")
+_PAYS_DEBTS = ("Released", "Repaid", "Withdrawn")
 
 
 def settlement(case: Case) -> str:
@@ -165,7 +166,7 @@ def _expected_settled(case: Case) -> list[list[books.Entry]]:
         return [[]]
     amount, parties = part["amount_micro"], ("0x" + case.claim.agreement.hex(), case.payee)
     if amount < 0:
-        return [[books.debt_recorded(case.payment, *parties, -amount)]]
+        return [[debt_entries.debt_recorded(case.payment, *parties, -amount)]]
     wanted = [books.settled(case.payment, *parties, amount)]
     return [wanted] if amount else [wanted, []]
 
@@ -186,7 +187,8 @@ def _released(case: Case, payout: dict[str, Any], payee: str) -> tuple[int, list
             if name not in _PAYS_DEBTS or arguments[0] != payee:
                 continue
             if name == "Released" and _holds(arguments, outcome):
-                releases.append((arguments[1] - debts, logs[place + 1 :]))
+                # debts beyond it were paid from what was withdrawable before
+                releases.append((max(0, arguments[1] - debts), logs[place + 1 :]))
             debts = 0
     if len(releases) != 1:
         raise unproven("the rail did not release this payment in that transaction")

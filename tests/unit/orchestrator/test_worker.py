@@ -13,7 +13,17 @@ from orchestrator import worker as module
 from orchestrator.errors import Halt, Retry
 from orchestrator.worker import STEPS, Worker
 
-MONEY = {"attest", "settle", "release_matured", "order_payouts", "decide_credits", "mint", "refund"}
+MONEY = {
+    "rule_disputes",
+    "expire_disputes",
+    "attest",
+    "settle",
+    "release_matured",
+    "order_payouts",
+    "decide_credits",
+    "mint",
+    "refund",
+}
 NAMES = [step.__name__ for step in STEPS]
 
 

@@ -1,4 +1,4 @@
-"""A payee's own money by command, on a real node: release, withdraw, repay, and its bank account."""
+"""A payee's own money by command, on a real node: release, withdraw, repay, its bank account."""
 
 from __future__ import annotations
 
@@ -106,10 +106,10 @@ def test_attack__dust_below_the_payee_s_minimum__is_pooled_and_paid_once_it_is_e
 def test_attack__withdrawal_by_a_payee_that_owes__pays_its_debt_first(rail):
     """On 0.3.0 withdrawable money never paid debts: the payee took it out and owed for ever."""
     party(rail, "payout-account", "--none")
-    meter(rail, "owes")
-    guess(rail, "owes", 4, "posted")
+    meter(rail, "meter-owes")
+    guess(rail, "meter-owes", 4, "posted")
     rail.work(6, 30)  # released: without an account it can be withdrawn
-    row = read(rail, "owes", "1", "posted")
+    row = read(rail, "meter-owes", "1", "posted")
     assert row.amount_micro == -900_000
     before = party(rail, "money")
     assert before["owed"]["amount"] == "900000"
@@ -124,14 +124,14 @@ def test_attack__withdrawal_by_a_payee_that_owes__pays_its_debt_first(rail):
     with rail.store.read() as session:
         balances = store_ledger.balances(session)
     assert balances.get((ledger.receivable(rail.payee.address), ledger.TEUR), 0) == 0
-    assert rail.payment("owes").stage == "reconciled"
+    assert rail.payment("meter-owes").stage == "reconciled"
     assert "nothing to take out" in refused(rail, "withdraw")
     party(rail, "payout-account")  # the account of the party again
 
 
 def test_repay__out_of_the_wallet__shows_both_calls_and_pays_all_that_is_owed(rail):
-    meter(rail, "repays")
-    row = corrected(rail, "repays", 3, 1)
+    meter(rail, "meter-repays")
+    row = corrected(rail, "meter-repays", 3, 1)
     money = party(rail, "money")
     missing = max(0, 600_000 - int(money["wallet"]["amount"]))
     if missing:
@@ -144,8 +144,8 @@ def test_repay__out_of_the_wallet__shows_both_calls_and_pays_all_that_is_owed(ra
     after = party(rail, "repay")["after"]
     assert after["owed"]["amount"] == "0"
     rail.work(3)
-    assert rail.payment("repays").payment_id == row.payment_id
-    assert rail.payment("repays").stage == "reconciled"
+    assert rail.payment("meter-repays").payment_id == row.payment_id
+    assert rail.payment("meter-repays").stage == "reconciled"
     assert "owes nothing" in refused(rail, "repay")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oracles.types import Claim
-from orchestrator.core import ledger
+from orchestrator.core import debt_entries, ledger
 from orchestrator.core.chain_posting import BOOKED, PostedLog, entries, entries_of_block
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
@@ -77,7 +77,7 @@ def test_settled__charge_credit_zero_and_refusal__are_booked_by_outcome():
     settle(context, claims, (70, 0), (-30, 0), (0, 0), (0, 9))
     assert context.book() == dated(
         ledger.settled(payment(sequence=1), AGREEMENT, PAYEE, 70),
-        ledger.debt_recorded(payment(sequence=2), AGREEMENT, PAYEE, 30),
+        debt_entries.debt_recorded(payment(sequence=2), AGREEMENT, PAYEE, 30),
         ledger.settled(payment(sequence=3), AGREEMENT, PAYEE, 0),
     )
 
@@ -156,10 +156,10 @@ def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
     context.add("Repaid", payee=OTHER, amount=1)
     wallets, pending = ledger.WALLETS, ledger.pending(PAYEE)
     assert context.book() == dated(
-        ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, wallets, 7),
-        ledger.debt_paid("0xt:2", STRANGE, OTHER, wallets, 1),
-        ledger.debt_paid("0xt:3", AGREEMENT, PAYEE, pending, 30_000),
-        ledger.debt_paid("0xt:4", STRANGE, PAYEE, pending, 10_000),
+        debt_entries.debt_paid("0xt:0", AGREEMENT, PAYEE, wallets, 7),
+        debt_entries.debt_paid("0xt:2", STRANGE, OTHER, wallets, 1),
+        debt_entries.debt_paid("0xt:3", AGREEMENT, PAYEE, pending, 30_000),
+        debt_entries.debt_paid("0xt:4", STRANGE, PAYEE, pending, 10_000),
         ledger.released("0xt:5", PAYEE, 20_000),
         ledger.redeemed(ORDER, ledger.withdrawable(PAYEE), 2),
     )
@@ -176,9 +176,9 @@ def test_attack__debts_beyond_what_matured__take_what_the_payee_could_withdraw()
     pending, free = ledger.pending(PAYEE), ledger.withdrawable(PAYEE)
     booked = context.book()
     assert booked == dated(
-        ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, pending, 7),
-        ledger.debt_paid("0xt:1", STRANGE, PAYEE, pending, 5, 2),
-        ledger.debt_paid("0xt:2", AGREEMENT, PAYEE, free, 2),
+        debt_entries.debt_paid("0xt:0", AGREEMENT, PAYEE, pending, 7),
+        debt_entries.debt_paid("0xt:1", STRANGE, PAYEE, pending, 5, 2),
+        debt_entries.debt_paid("0xt:2", AGREEMENT, PAYEE, free, 2),
         ledger.released("0xt:3", PAYEE, 0),
     )
     sums = ledger.balances(posting for entry in booked for posting in entry.postings)
@@ -195,11 +195,11 @@ def test_attack__withdrawal_by_a_payee_that_owes__pays_its_debts_from_the_same_m
     context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=2)
     context.add("Released", payee=PAYEE, amount=6, releaseTimes=[2])
     assert context.book() == dated(
-        ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, ledger.withdrawable(PAYEE), 7),
-        ledger.debt_paid("0xt:1", STRANGE, OTHER, ledger.pending(OTHER), 1),
+        debt_entries.debt_paid("0xt:0", AGREEMENT, PAYEE, ledger.withdrawable(PAYEE), 7),
+        debt_entries.debt_paid("0xt:1", STRANGE, OTHER, ledger.pending(OTHER), 1),
         ledger.withdrawn("0xt:2", PAYEE, 3),
         ledger.released("0xt:3", OTHER, 0),
-        ledger.debt_paid("0xt:4", AGREEMENT, PAYEE, ledger.pending(PAYEE), 2),
+        debt_entries.debt_paid("0xt:4", AGREEMENT, PAYEE, ledger.pending(PAYEE), 2),
         ledger.released("0xt:5", PAYEE, 4),
     )
 

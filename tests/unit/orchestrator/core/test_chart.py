@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core import ledger
+from orchestrator.core import debt_entries, ledger
 from orchestrator.core.chart import CHART, CREDIT, DEBIT, AccountKind, decimal_text, find, row_of
 from orchestrator.core.ledger import EUR, TEUR, Entry
 from orchestrator.errors import Halt
@@ -19,7 +19,9 @@ IN_EUR = {"credit_reversed": {"account": ledger.UNALLOCATED}}  # it names an acc
 
 def every_entry() -> Iterator[Entry]:
     """What each constructor of the ledger makes: found by its annotation, so none is forgotten."""
-    for name, make in inspect.getmembers(ledger, inspect.isfunction):
+    makers = [*inspect.getmembers(ledger, inspect.isfunction)]
+    makers += inspect.getmembers(debt_entries, inspect.isfunction)
+    for name, make in makers:
         parameters = inspect.signature(make).parameters
         annotated = {p.name: p.annotation for p in parameters.values()}
         if make.__annotations__.get("return") != "Entry" or name in ("entry", "dated"):

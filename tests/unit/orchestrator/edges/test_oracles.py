@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from oracles.wire import OracleAnswer, Request
+from oracles.rulings import Ruling, SignedRuling
+from oracles.wire import OracleAnswer, Request, write_rulings
 from orchestrator.edges import oracles as module
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.errors import Retry
@@ -70,3 +71,54 @@ def test_watch__of_each_answer__learns_outcome_and_time(monkeypatch):
     with pytest.raises(Retry):
         oracle.ask(request)
     assert seen == [("north", "signed"), ("north", "refused"), ("north", "failed")]
+
+
+def served_rulings(monkeypatch, status=200, chunks=(b'{"rulings":[]}',), times=None):
+    """What the client makes of an answer that arrives in these chunks, at these times (s)."""
+
+    class Reply:
+        status_code = status
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def iter_content(self, _):
+            return iter(chunks)
+
+    asked = []
+    monkeypatch.setattr(
+        module.requests, "get", lambda url, **options: (asked.append((url, options)), Reply())[1]
+    )
+    if times is not None:
+        monkeypatch.setattr(module.time, "monotonic", iter(times).__next__)
+    answer = client().rulings()
+    [(url, options)] = asked
+    assert url == "http://oracle/rulings"
+    assert options["headers"]["Authorization"] == "Bearer a token"
+    return answer
+
+
+def test_rulings__of_an_oracle__are_read_from_its_server(monkeypatch):
+    ruling = Ruling("0x" + "1" * 40, b"\x07" * 32, True)
+    signed = SignedRuling(ruling, "0xA", b"\x01" * 65, "Mia Vogt", "swapped", 5)
+    assert served_rulings(monkeypatch, chunks=(write_rulings([signed]),)) == (signed,)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"status": 404}, "answered 404"),
+        ({"chunks": (b'{"rulings":1}',)}, "unusable form"),
+        ({"chunks": (b"x" * (2 << 20),)}, "more than"),
+        ({"chunks": (b"{", b"}"), "times": (0, 1, 7)}, "drips in too slowly"),
+    ],
+)
+def test_rulings__of_an_oracle_that_answers_otherwise__are_asked_for_later(
+    monkeypatch, answer, why
+):
+    """A hostile oracle may hold up the rail's worker for some seconds, not for ever."""
+    with pytest.raises(Retry, match=why):
+        served_rulings(monkeypatch, **answer)

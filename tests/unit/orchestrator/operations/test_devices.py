@@ -347,7 +347,7 @@ def test_freeze__a_dispute_that_the_contract_refuses__is_returned_and_stops_no_o
             "dispute",
             f"0x0{n}",
             Call(
-                "PaymentRail",
+                "Disputes",
                 "dispute",
                 (
                     bytes(32),

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.core import ledger
+from orchestrator.core import debt_entries, ledger
 from orchestrator.core.reconcile import BankFacts, ChainFacts, Ledger, reconcile
 from orchestrator.edges.store import (
     Store,
@@ -164,8 +164,8 @@ def test_totals__debt_that_was_paid_out_of_other_money__add_up(store):
             session,
             [
                 ledger.settled("0x01", AGREEMENT, PAYEE, 60 * CENT),
-                ledger.debt_recorded("0x02", AGREEMENT, PAYEE, 20 * CENT),
-                ledger.debt_paid("c", AGREEMENT, PAYEE, ledger.pending(PAYEE), 20 * CENT),
+                debt_entries.debt_recorded("0x02", AGREEMENT, PAYEE, 20 * CENT),
+                debt_entries.debt_paid("c", AGREEMENT, PAYEE, ledger.pending(PAYEE), 20 * CENT),
             ],
             0,
         )
@@ -182,7 +182,7 @@ def test_totals__debt_that_is_not_paid_back__is_reported_and_the_rest_adds_up(st
             session,
             [
                 ledger.settled("0x01", AGREEMENT, PAYEE, 60 * CENT),
-                ledger.debt_recorded("0x02", AGREEMENT, PAYEE, 20 * CENT),
+                debt_entries.debt_recorded("0x02", AGREEMENT, PAYEE, 20 * CENT),
             ],
             0,
         )
