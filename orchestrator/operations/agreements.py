@@ -162,8 +162,8 @@ class AgreementOps(DeviceOps):
         owner, wanted = consents.needed(
             self._chain, mandate.device, mandate.product, mandate.agreement_id()
         )
-        here = (mandate.payer.lower(), self._sender.account.address.lower())
-        return None if owner.lower() in here else (owner, wanted)
+        agreeing = (mandate.payer.lower(), self._sender.account.address.lower())
+        return None if owner.lower() in agreeing else (owner, wanted)
 
     def save_consent(self, wanted: OwnerConsent, owner: str, signature: bytes) -> None:
         """Check and store an owner's consent.
