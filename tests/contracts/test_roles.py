@@ -92,7 +92,7 @@ def seat_rows(c):
     """Committee, officers and the authority of what is managed."""
     stranger = "AccessManagedUnauthorized"
     member, testimony = _address(c.oracles[0]), (FREE, [], 0, (FRESH, 1, 1, 2, FRESH, b""), b"")
-    managed = (c.committee, c.officers, c.rail, c.voucher)
+    managed = (c.committee, c.officers, c.rail, c.voucher, c.delivery)
     return [
         Row(c.committee, "seat", [FREE, 1], {"steward"}, stranger),
         Row(c.committee, "unseat", [member], {"steward"}, stranger),
@@ -223,6 +223,7 @@ def product_rows(c):
     signed = empty_voucher(c)
     rows = [
         Row(voucher, "setPredecessor", [NOBODY], {"steward"}, managed, "LinkInvalid"),
+        Row(c.delivery, "setPredecessor", [NOBODY], {"steward"}, managed, "PredecessorInvalid"),
         Row(voucher, "setSuccessor", [NOBODY], {"steward"}, managed, "LinkInvalid"),
         Row(voucher, "passOn", [FRESH], NO_ONE, "NotSuccessor"),
         Row(
