@@ -26,6 +26,7 @@ from tests.support.small_rail import has_anvil
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 PAYER, PAYEE, STRANGER = 10, 11, 15
 BOND, DAY_S = 300_000, 86_400
+WINDOW_S = 14 * DAY_S
 CLI = CliRunner()
 
 
@@ -63,8 +64,8 @@ def rail(purse, monkeypatch):
 
 
 def paid(rail: OpenRail, name: str, **agreed) -> str:
-    """Return a new payment of 0.60 EUR, its dispute window of two days still open."""
-    terms = {"window_s": 2 * DAY_S, "bond_micro": BOND} | agreed
+    """Return a new payment of 0.60 EUR, its dispute window still open."""
+    terms = {"window_s": WINDOW_S, "bond_micro": BOND} | agreed
     rail.join(name, 5_000, DeviceKind.CHARGE_POINT, **terms)
     rail.mine(4_000)
     device = rail.fleet[name]
@@ -82,7 +83,8 @@ def proofrail(rail: OpenRail, *words: str) -> dict:
 def disputed(rail: OpenRail, name: str, **agreed) -> str:
     payment = paid(rail, name, **agreed)
     assert proofrail(rail, "dispute", payment)["sent"]
-    rail.until(name, "disputed")
+    rail.work(3)  # not `until`: it lets the days of the dispute window go by
+    assert rail.payment(name).stage == "disputed"
     return payment
 
 
@@ -118,7 +120,7 @@ def test_dispute__by_a_payer__costs_a_bond_that_the_dry_run_shows_and_is_sent_on
     assert wallet(rail, rail.payer.address) == before - BOND
     again = proofrail(rail, "dispute", payment)
     assert (again["already"], again["sent"], again["code"]) == (True, False, 0)
-    rail.until("frozen", "disputed")
+    rail.work(3)
     view = dispute(rail, payment)
     assert (view["challenger"]["address"], view["bond"]["amount"]) == (
         rail.payer.address,
@@ -261,7 +263,7 @@ def test_dispute__without_the_bond_or_after_the_window__is_refused_by_name(rail,
         )
         monkeypatch.setattr("orchestrator.edges.chain.client.Chain.view", lambda _, *a: poor(*a))
     else:
-        rail.clock += 2 * DAY_S
+        rail.clock += WINDOW_S
     answer = proofrail(rail, "dispute", payment)
     codes = {"bond": "bond_not_covered", "window": "dispute_window_over"}
     assert (answer["code"], answer["error"]["code"]) == (2, codes[kind])
