@@ -18,7 +18,7 @@ from orchestrator.core.release import PayeeOnChain
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
-from orchestrator.edges.store import Store, payments
+from orchestrator.edges.store import Store, releases
 from orchestrator.steps.release import payee_on_chain
 
 NO_ACCOUNT = bytes(32)
@@ -69,7 +69,7 @@ def payee_money(store: Store, chain: Chain, address: str, now: int) -> PayeeMone
         Retry: The node does not answer.
     """
     with store.read() as session:
-        rows = payments.unreleased(session, address, now)
+        rows = releases.unreleased(session, address, now)
     return PayeeMoney(
         address,
         payee_on_chain(chain, address),

@@ -13,7 +13,7 @@ from orchestrator.core.payment import NextStep
 from orchestrator.core.release import PayeeOnChain, ReleasePlan, Verdict, plan_release
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store, payments, sends
+from orchestrator.edges.store import Store, payments, releases, sends
 from orchestrator.errors import Retry
 from orchestrator.steps.settle import later, quote_with_anchor
 
@@ -40,7 +40,7 @@ def release_matured(context: ReleaseContext) -> int:
     # while a release is in no block, the rail does not show yet that it took the day's order
     for payee in sorted({payments.payee_of(*item) for item in due} - in_flight):
         with context.store.read() as session:
-            rows = payments.matured(session, payee, now)
+            rows = releases.matured(session, payee, now)
         if not rows:
             continue
         plan, fresh = _plan(context, payee, rows, now)

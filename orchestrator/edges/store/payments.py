@@ -227,7 +227,7 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
     for start in range(0, len(times), 500):
         chunk = times[start : start + 500]
         matured = PaymentRow.release_at.in_(chunk), PaymentRow.release_tx.is_(None)
-        for row in _posted(session, payee, *matured):
+        for row in posted_of(session, payee, *matured):
             row.release_tx, row.next_step = tx_hash, None
             gone.append(row.payment_id)
     session.flush()
@@ -236,21 +236,7 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
 
 def released(session: Session, payee: str) -> list[str]:
     """Return a payee's posted payments that were released: what its next payout holds."""
-    return [p.payment_id for p in _posted(session, payee, PaymentRow.release_tx.is_not(None))]
-
-
-def matured(session: Session, payee: str, now: int) -> Sequence[PaymentRow]:
-    """Return a payee's posted payments that wait for a payout, and whose dispute window is over.
-
-    Some may be released already, and wait only for the order of their payout.
-    """
-    waiting = PaymentRow.next_step == NextStep.RELEASE, PaymentRow.release_at < now
-    return _posted(session, payee, *waiting)
-
-
-def unreleased(session: Session, payee: str, now: int) -> Sequence[PaymentRow]:
-    """Return a payee's posted payments whose dispute window is over, and that nobody released."""
-    return _posted(session, payee, PaymentRow.release_tx.is_(None), PaymentRow.release_at < now)
+    return [p.payment_id for p in posted_of(session, payee, PaymentRow.release_tx.is_not(None))]
 
 
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
@@ -258,8 +244,8 @@ def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
     return row.payee or agreement.payee
 
 
-def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentRow]:
-    """Return posted payments, but no debts: those have no money to release."""
+def posted_of(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentRow]:
+    """Return a payee's posted payments, but no debts: those have no money to release."""
     named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
     return session.exec(
         select(PaymentRow)
@@ -271,9 +257,9 @@ def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentR
     ).all()
 
 
-def idle_posted(session: Session, payee: str) -> list[str]:
+def idleposted_of(session: Session, payee: str) -> list[str]:
     """Return a payee's posted payments that have no next step, because their release failed."""
-    return [p.payment_id for p in _posted(session, payee, PaymentRow.next_step.is_(None))]
+    return [p.payment_id for p in posted_of(session, payee, PaymentRow.next_step.is_(None))]
 
 
 def revive(session: Session, ids: Sequence[str], next_step: NextStep | None, due_at: int) -> None:
