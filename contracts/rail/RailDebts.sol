@@ -93,7 +93,7 @@ abstract contract RailDebts is RailState {
         _paidTotals.owed -= uint64(paid);
     }
 
-    /// @dev Money that is back in the escrow can be charged again: the cap gets its room back.
+    /// @dev Money that is back in the escrow can be charged again, so it counts as spent no more.
     function _payBack(address payee, bytes32 agreement, uint256 left, uint256 part) private {
         Agreement storage agreement_ = _agreements[agreement];
         uint256 spent = agreement_.live.spent;

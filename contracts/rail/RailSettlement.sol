@@ -276,7 +276,7 @@ abstract contract RailSettlement is RailDebts {
     }
 
     /// @dev No token moves: the payee owes the amount. What the agreement charged is given back
-    /// once, whether by a refund or by a correction; the cap gets room only when the debt is paid.
+    /// once, whether by a refund or by a correction; the cap allows more only when the debt is paid.
     function _recordDebt(bytes32 agreement, int48 amount, address payee)
         private
         returns (int48 recorded)

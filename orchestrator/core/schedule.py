@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from orchestrator.core.chart import euro_text
+
 _SESSION_END, _DAY_CLOSE = 1 << 56, 1 << 57
 _LIMITS = {"records": 16, "minutes": 16, "cents": 24}  # bits, from the lowest on
 AT_ONCE = "at once"
@@ -79,7 +81,7 @@ def describe(number: int) -> str:
     parts = [
         *([f"{schedule.records} records"] if schedule.records else []),
         *([f"{schedule.minutes} minutes"] if schedule.minutes else []),
-        *([f"{schedule.cents / 100:,.2f} EUR"] if schedule.cents else []),
+        *([euro_text(schedule.cents)] if schedule.cents else []),
         *(["the end of a session"] if schedule.session_end else []),
         *(["the end of a day"] if schedule.day_close else []),
     ]

@@ -140,8 +140,8 @@ class OracleClient:
             with reply:
                 body = _bounded(reply)
             if reply.status_code != 200:
-                said = body[:200].decode(errors="replace")
-                raise Retry(f"oracle {self.name} answered {reply.status_code}: {said}")
+                beginning = body[:200].decode(errors="replace")
+                raise Retry(f"oracle {self.name} answered {reply.status_code}: {beginning}")
             return _consistent(read_answer(body), len(request.claims))
         except requests.RequestException as error:
             raise Retry(f"oracle {self.name} cannot be reached: {type(error).__name__}") from error
@@ -209,7 +209,7 @@ class OracleCalls:
         """Send each oracle its own request, all at the same time.
 
         Args:
-            oracles: Whom to ask.
+            oracles: Those to ask.
             requests: One for each.
             enough: Whether these answers, in the order of the oracles, need no more.
 

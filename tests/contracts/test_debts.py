@@ -83,7 +83,7 @@ def test_debt__leaf__is_the_one_that_python_computes(plain):
     assert settlement.root == merkle.root(settlement.leaves)
 
 
-def test_attack__corrections_make_room_under_the_cap__only_once_they_are_paid(plain):
+def test_attack__corrections_raise_what_the_cap_allows__only_once_they_are_paid(plain):
     """On 0.3.0 unpaid corrections let 39.60 euro leave an escrow that was capped at 20 euro."""
 
     def spent():

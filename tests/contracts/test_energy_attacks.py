@@ -52,7 +52,7 @@ def _settled(meter, agreement, claim, counters, until=2**40 - 1) -> tuple[int, s
 
 
 @pytest.mark.parametrize("end", [2**32 - 1, None], ids=["2^32-1", "a second ahead"])
-def test_facts_dated_until_the_end_of_time__to_beat_the_fuse__are_refused(meter, end):
+def test_facts_dated_until_the_end_of_time__to_get_past_the_fuse__are_refused(meter, end):
     """On 0.3.0 a claim until 2^40-1 fitted any fuse; every later claim ran backwards in time."""
     agreement, until = meter.open(energy.encode_terms(SESSIONS)), meter.since + DAY
     theft = EnergyFacts(0, 10**6 * KWH, 10**6 * KWH, meter.since, end or until + 1, 0, IMPORT)

@@ -206,7 +206,7 @@ def test_settle__who_attested__is_kept_with_the_root(contracts):
 
 
 def test_attack__facts_until_the_end_of_time__are_refused(contracts):
-    """On 0.3.0 facts "until 2^40-1" beat the fuse and ended the agreement for all later ones."""
+    """On 0.3.0 facts "until 2^40-1" got past the fuse, and no later claim was taken."""
     begin = contracts.now0 - DAY
     for end in (contracts.now + 2 * HOUR, (1 << 32) - 1):
         row = facts(0, 40 * KWH, begin, end)

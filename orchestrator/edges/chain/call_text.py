@@ -7,6 +7,7 @@ from typing import Any
 
 from web3 import Web3
 
+from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.deployment import Deployment

@@ -15,6 +15,7 @@ from web3 import Web3
 from web3.contract import Contract
 from web3.exceptions import Web3Exception
 
+from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.plan import DeploymentPlan, Role
 from orchestrator.errors import Halt, Retry

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from eth_utils.address import to_checksum_address
+from web3 import Web3
 
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, development_account
@@ -108,7 +108,7 @@ class DeploymentPlan:
 
 def checksum(address: str) -> str:
     """Return an address in the one form that web3 takes (EIP-55)."""
-    return to_checksum_address(address)
+    return Web3.to_checksum_address(address)
 
 
 def refuse_unsafe(plan: DeploymentPlan, chain_id: int) -> None:

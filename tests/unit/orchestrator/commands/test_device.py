@@ -10,13 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from device_adapters.types import device_id
-from orchestrator.commands.device_risk import moment
 from orchestrator.core import endorsement
 from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import agreements, evidence, payments, tables
-from orchestrator.errors import Halt
 from services.commands.oracle_device_ruling import sign_device_ruling
 from tests.support import endorsing
 from tests.support.operators_home import OperatorsHome, has_anvil
@@ -394,21 +392,3 @@ def test_compromise__of_the_future__is_refused(home):
     home.add("cli-14")
     later = str(int(time.time()) + HOUR)
     assert "not in the past" in home.refused("device", "compromise", "cli-14", "--since", later)
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("1790000000", 1_790_000_000),
-        ("2026-09-21T14:13:20Z", 1_790_000_000),
-        ("2026-09-21T16:13:20+02:00", 1_790_000_000),
-    ],
-)
-def test_moment__time_with_its_zone__is_unix_seconds(text, wanted):
-    assert moment(text) == wanted
-
-
-@pytest.mark.parametrize("text", ["2026-09-21T14:13:20", "2026-09-21", "yesterday", "-5", "1e9"])
-def test_moment__anything_else__is_not_guessed(text):
-    with pytest.raises(Halt, match="is not a time"):
-        moment(text)

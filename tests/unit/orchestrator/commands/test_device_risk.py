@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator import cli
+from orchestrator.commands.device_risk import moment
+from orchestrator.errors import Halt
 from orchestrator.operations.trust import DevelopmentCa
 from services.simulated_devices.record import Point
 from tests.support.open_rail import OpenRail, open_rail
@@ -101,3 +103,21 @@ def test_rotate__device_in_use__each_key_counts_for_its_time(rail):
     rail.until("theft-2", "booked")
     assert rail.payment("theft-2").sequence > 1
     rail.agree_with_the_chain()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1790000000", 1_790_000_000),
+        ("2026-09-21T14:13:20Z", 1_790_000_000),
+        ("2026-09-21T16:13:20+02:00", 1_790_000_000),
+    ],
+)
+def test_moment__time_with_its_zone__is_unix_seconds(text, wanted):
+    assert moment(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["2026-09-21T14:13:20", "2026-09-21", "yesterday", "-5", "1e9"])
+def test_moment__anything_else__is_not_guessed(text):
+    with pytest.raises(Halt, match="is not a time"):
+        moment(text)
