@@ -78,7 +78,7 @@ def claim_to_skip(
         raise Halt(
             f"Counter {last_counter} is no record of this agreement from {claimed_to} on, where "
             "its claims stand. Nothing was sent. Give the counter of a stored record (`proofrail "
-            f"evidence`), or {claimed_to} to pass over no record."
+            f"trace` shows those of a payment), or {claimed_to} to pass over no record."
         )
     return SkippedClaim(_raw(agreement.agreement_id), sequence, last_counter)
 
