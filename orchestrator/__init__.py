@@ -1,3 +1,3 @@
 """Claims in, money out: the settlement engine, its ledger and its adapters to other systems."""
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
