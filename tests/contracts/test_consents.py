@@ -145,9 +145,10 @@ def test_attack__refused_claim_of_continuous_terms__the_next_one_begins_anywhere
     """
     (mine,) = contracts.agreements(1, terms=terms(continuous=True, start=KWH), first_counter=10)
 
-    def settle(sequence, start, end, first):
+    def settle(sequence, start, end, first, kind=0):
         begin = contracts.now0 - 10 * DAY + sequence * DAY // 4
-        row = contracts.claim(mine, sequence, facts=facts(start, end, begin, begin + 5 * HOUR))
+        read = facts(start, end, begin, begin + 5 * HOUR, kind=kind)
+        row = contracts.claim(mine, sequence, facts=read)
         return contracts.settle(replace(row, first_counter=first, last_counter=first))
 
     def skip(sequence, last):
@@ -160,7 +161,8 @@ def test_attack__refused_claim_of_continuous_terms__the_next_one_begins_anywhere
     skip(3, 15)
     register, total, *_, stage = contracts.product.stateOf(mine, 0)
     assert (register, total, stage) == (3 * KWH, 2 * KWH, 1)
-    assert settle(4, 2 * KWH, 9 * KWH, 15).named == ["CountersReplayed"]
+    late = settle(4, 2 * KWH, 9 * KWH, 15, kind=3)
+    assert late.named == ["product 13"]  # LateCountersUnknown: never charged
     assert settle(4, 2 * KWH, 9 * KWH, 16).amounts == [7 * PRICE]
     assert settle(5, 8 * KWH, 9 * KWH, 17).named == ["product 3"]  # RegisterBackwards
     contracts.assert_conserved()
