@@ -163,6 +163,12 @@ def test_rebuild__of_a_payment_that_is_skipped_only_in_the_store__names_it(rail)
     assert any("no final block has passed over it" in str(d) for d in differences)
 
 
+def test_agreement__read_from_the_chain__names_the_contracts_that_no_claim_pays(rail):
+    agreement = rail.rail.registry.agreement(bytes.fromhex(rail.agreements["cp-0001"][2:]))
+    contracts = rail.chain.deployment.addresses.values()
+    assert agreement.never_paid == {address.lower() for address in contracts}
+
+
 def test_claim_to_skip__counter_of_no_record__is_refused(rail):
     row = row_of(rail, "cp-0001")
     for counter in (None, 0, 99):
