@@ -16,7 +16,7 @@ from oracles.memory import Memory
 
 from .citations import cited_events, cited_ids, resolve, unresolved
 from .holes import NO_SIBLINGS, Siblings, shared
-from .rules import EVERYTHING, Runs, derive_claim, late_run, runs
+from .rules import EVERYTHING, Runs, derive_claim, late_run, reopened, runs
 from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
 from .verify import reason_now
 from .wire import Request
@@ -124,8 +124,10 @@ class Judge:
         # A record that came after the rail had declared it lost is too late for both. The claim's
         # counters show that it was skipped; a refusal here would stop the agreement for good.
         events = self._bytes_of(self.memory.events(device, first, last, MAX_RUN))
-        anchor_event = None
-        if anchor > agreement.first_counter and not late:
+        anchor_event, goes_on = None, anchor > agreement.first_counter and not late
+        if goes_on and self.memory.is_passed_over(agreement.agreement, claim.sequence, anchor):
+            agreement = reopened(agreement, rules)
+        elif goes_on:
             stored = self._bytes_of(self.memory.events(device, anchor, anchor))
             anchor_event = stored[0] if stored else None
             if anchor_event is None:

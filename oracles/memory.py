@@ -54,6 +54,10 @@ CREATE TABLE IF NOT EXISTS passed (
     agreement BLOB NOT NULL, sequence INTEGER NOT NULL, first_counter INTEGER NOT NULL,
     last_counter INTEGER NOT NULL, PRIMARY KEY (agreement, sequence)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS skipped (
+    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, last_counter INTEGER NOT NULL,
+    PRIMARY KEY (agreement, sequence)
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS passed_from ON passed (agreement, first_counter);
 CREATE INDEX IF NOT EXISTS passed_to ON passed (agreement, last_counter);
 CREATE TABLE IF NOT EXISTS log_position (
@@ -259,8 +263,15 @@ class Memory:
         """
         with self._writing() as db:
             for claim in claims:
-                skipped = isinstance(claim, SkippedClaim)
-                row = self._skipped_range(claim) if skipped else _range(claim)
+                key = claim.agreement, claim.sequence
+                db.execute("DELETE FROM skipped WHERE agreement = ? AND sequence = ?", key)
+                if isinstance(claim, SkippedClaim):
+                    row = self._skipped_range(claim)
+                    if self.highest_counter(*key) != claim.last_counter:
+                        skipped = *key, claim.last_counter
+                        db.execute("INSERT INTO skipped VALUES (?, ?, ?)", skipped)
+                else:
+                    row = _range(claim)
                 db.execute("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", row)
             db.execute("INSERT OR REPLACE INTO marks VALUES ('settled', ?)", (block,))
 
@@ -272,6 +283,19 @@ class Memory:
         )
         first = last if before is None else min(before + 1, last)
         return skipped.agreement, skipped.sequence, first, last
+
+    def is_passed_over(self, agreement: bytes, sequence: int, counter: int) -> bool:
+        """Return whether a skip before this sequence passed over counters up to exactly this one.
+
+        A skip that passed over none does not count: the claim before it holds that counter.
+        """
+        query = (
+            "SELECT 1 FROM skipped WHERE agreement = ? AND sequence < ? AND last_counter = ? "
+            "LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, sequence, counter)).fetchone()
+        return row is not None
 
     def passed(self) -> list[tuple[bytes, int, int, int]]:
         """Return (agreement, sequence, first counter, last counter) of every stored claim."""

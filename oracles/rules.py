@@ -7,7 +7,7 @@ derives the same claims again. So nothing here depends on the order in which rec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -138,6 +138,15 @@ def runs(
     decided = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
     waiting = tuple(event for event in own_events if event.counter not in decided)
     return Runs(tuple(run), waiting, tuple(dropped), tuple(holes))
+
+
+def reopened(agreement: Agreement, rules: ProductRules) -> Agreement:
+    """Return the agreement for the first run behind counters that payer and payee passed over.
+
+    The run has no anchor: nothing that was passed over counts, and no record of it is needed.
+    """
+    reopen = getattr(rules, "reopened", None)
+    return replace(agreement, terms=reopen(agreement.terms)) if reopen else agreement
 
 
 def late_run(
@@ -281,6 +290,10 @@ def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> EventV
         return EventVerdict(event, ClaimReason.BEFORE_AGREEMENT, detail)
     if ended := _ended(agreement, event):
         return ended
+    payee = event.facts.get("payee") if agreement.never_paid else None
+    if payee and payee.lower() in agreement.never_paid:
+        detail = f"{payee} is a contract of the rail, which could never withdraw"
+        return EventVerdict(event, ClaimReason.PAYEE_INVALID, detail)
     if event.not_billable:
         return EventVerdict(event, ClaimReason.NOT_BILLABLE, ", ".join(event.not_billable))
     return EventVerdict(event)

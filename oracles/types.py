@@ -39,6 +39,7 @@ class ClaimReason(StrEnum):
     CITED_EVENT_UNKNOWN = "cited_event_unknown"  # send the cited event first, then this one again
     FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
     CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
+    PAYEE_INVALID = "payee_invalid"  # the rail itself: what it is paid could never be withdrawn
     ABOVE_TAP_LIMIT = "above_tap_limit"
     UNITS_UNCOUNTABLE = "units_uncountable"  # a delivery whose units are no number
     ASSURANCE_TOO_LOW = "assurance_too_low"  # the terms ask that somebody else stands for it
@@ -118,6 +119,8 @@ class Agreement:
     live: bool = True
     subject: bytes = b""  # ProductRules.subject of its terms: what its events must be about
     grace: int = 0  # seconds after `expires_at` in which claims are still taken
+    # lower-case addresses that no claim may pay: the rail's own contracts could never withdraw
+    never_paid: frozenset[str] = frozenset()
 
     @property
     def until(self) -> int:
@@ -149,7 +152,9 @@ class ProductRules(Protocol):
     and `derive` may refuse all of it (Rejected, with the ClaimReason by which its events are
     dropped). A LATE product whose contract remembers which counters claims passed by has
     `open_gaps(claimed_to, claims)` as well: from (first, last) of claims in order of sequence it
-    returns the ranges that late claims may still take.
+    returns the ranges that late claims may still take. A product whose claims go on where the last
+    one ended has `reopened(terms)`: the terms by which the first run behind records that were
+    passed over is derived, without an anchor.
     """
 
     GAPLESS: bool

@@ -62,14 +62,15 @@ def assemble(parts: RailParts) -> StepContext:
         Retry: the node does not answer; the committee's number of domains is read from it.
     """
     chain, store = parts.chain, parts.store
-    products = deployed(chain.deployment.addresses)
+    addresses = chain.deployment.addresses
+    products = deployed(addresses)
     depth = {} if parts.registry_depth is None else {"depth": parts.registry_depth}
     senders = {role: Sender(store, chain, parts.accounts[role]) for role in SENDING_ROLES}
     return StepContext(
         settings=parts.settings,
         store=store,
         chain=chain,
-        registry=Registry(chain, products, **depth),
+        registry=Registry(chain, products, contracts=addresses.values(), **depth),
         oracles=list(parts.oracles),
         office=follow_office(store, chain, parts.settings, parts.now),
         committee=follow_committee(store, chain.view("OracleCommittee", "minDomains")),

@@ -265,7 +265,8 @@ def connect(options: argparse.Namespace) -> tuple[Chain, Registry]:
     deployment = Deployment.load(options.deployment)
     chain = Chain(options.rpc, deployment, load_artifacts())
     chain.check_identity()
-    registry = Registry(chain, deployed(deployment.addresses))
+    addresses = deployment.addresses
+    registry = Registry(chain, deployed(addresses), contracts=addresses.values())
     registry.refresh()
     return chain, registry
 

@@ -74,4 +74,9 @@ interface IProduct {
     /// @param agreement id of the agreement
     /// @param amount token minor units
     function refunded(bytes32 agreement, uint48 amount) external;
+
+    /// @notice Hears that payer and payee passed over a claim and its counters: its records are
+    /// never charged. Only the rail may call.
+    /// @param agreement id of the agreement
+    function skipped(bytes32 agreement) external;
 }

@@ -131,6 +131,19 @@ contract MeteredEnergy is IProduct {
         refundedOf[agreement] += amount;
     }
 
+    /// @inheritdoc IProduct
+    /// @dev The next claim may begin at any register, as an agreement's first one may. What an
+    /// estimate charged ahead stands: the reading that corrects it may be among those passed over.
+    function skipped(bytes32 agreement) external onlyRail {
+        Terms memory terms = termsOf[agreement];
+        for (uint256 i; i < terms.prices; ++i) {
+            uint8 band = terms.prices == 1 ? terms.band : uint8(pricesOf[agreement][i] >> 64);
+            State storage state = stateOf[agreement][band];
+            state.stage = Stage.Open;
+            if (state.ahead > 0) state.ahead = 0;
+        }
+    }
+
     /// @dev Prices in order of band and time, the first of each band from the beginning on; a total
     /// and its parts are never charged together.
     function _keepPrices(bytes32 agreement, Terms storage agreed, bytes calldata raw)

@@ -244,6 +244,10 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         stateOf[agreement].refunded += amount;
     }
 
+    /// @inheritdoc IProduct
+    /// @dev Nothing changes: a delivery record that was passed over neither stands nor is charged.
+    function skipped(bytes32) external view onlyRail {}
+
     function _price(Quote calldata quote) private returns (int48, Answer) {
         // resolve
         (bool sound, Facts memory facts) = _facts(quote.facts);

@@ -159,6 +159,10 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
     function refunded(bytes32, uint48) external view onlyRail {}
 
     /// @inheritdoc IProduct
+    /// @dev Nothing changes: each voucher stands for all before it, and is paid by its difference.
+    function skipped(bytes32) external view onlyRail {}
+
+    /// @inheritdoc IProduct
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
         prices = new Price[](quotes.length);
         for (uint256 i; i < quotes.length; ++i) {
@@ -192,7 +196,8 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         // resolve
         (bool sound, Vouchers.Voucher memory voucher) =
             Vouchers.readFacts(quote.device, quote.facts);
-        if (!sound) return _refused(Answer.FactsMalformed);
+        // what the rail owes itself nobody could withdraw
+        if (!sound || voucher.payee == rail) return _refused(Answer.FactsMalformed);
         Vouchers.Terms memory terms = termsOf[quote.agreement];
         // check
         if (!Vouchers.classAgreed(terms.classes, voucher.merchantClass)) {

@@ -84,6 +84,7 @@ abstract contract RailAgreements is RailPayouts {
         Live storage live = agreement_.live;
         address payee = agreement_.terms.payee;
         if (payee == address(0)) payee = registry.ownerOf(agreement_.device);
+        bool passes = lastCounter > live.lastCounter; // without counters no record is passed over
         // check
         if (live.status != Status.Live) revert AgreementIsNotLive(agreement);
         if (sequence != uint256(live.sequence) + 1 || lastCounter < live.lastCounter) {
@@ -102,6 +103,8 @@ abstract contract RailAgreements is RailPayouts {
         (live.sequence, live.lastCounter) = (sequence, lastCounter);
         // event
         emit ClaimSkipped(agreement, sequence, lastCounter);
+        // interaction: a product that fails must not keep the agreement from going on
+        if (passes) try IProduct(_productOf(agreement_)).skipped(agreement) {} catch {}
     }
 
     /// @inheritdoc IPaymentRail

@@ -194,15 +194,16 @@ def _registry(home: Home) -> tuple[Any, str]:
     from orchestrator.errors import Halt
     from orchestrator.products import deployed
 
-    products = deployed(home.deployment.addresses)
+    addresses = home.deployment.addresses
+    products, contracts = deployed(addresses), addresses.values()
     try:
-        return Registry(
-            home.chain, products
-        ), f"devices and agreements as on chain ({home.rpc_url})"
+        registry = Registry(home.chain, products, contracts=contracts)
+        return registry, f"devices and agreements as on chain ({home.rpc_url})"
     except Halt:
         logs = StoredLogs(home.store)
         source = "devices and agreements as stored up to block {}, because no node answers"
-        return Registry(logs, products), source.format(logs.newest().number)
+        registry = Registry(logs, products, contracts=contracts)
+        return registry, source.format(logs.newest().number)
 
 
 @contextmanager

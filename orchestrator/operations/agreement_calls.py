@@ -57,8 +57,7 @@ def claim_to_skip(
             for this claim.
 
     Raises:
-        Halt: There is no payment to take the counter from, or no record has it: the claims that
-            follow begin at that record.
+        Halt: There is no payment to take the counter from, or no record has it.
     """
     sequence, claimed_to = next_claim(chain, agreement)
     with store.read() as session:

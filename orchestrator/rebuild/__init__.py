@@ -81,7 +81,8 @@ def rebuild(
         Retry: The node does not answer, or does not have the blocks.
     """
     findings = Differences(progress)
-    registry = Registry(chain, deployed(chain.deployment.addresses))
+    addresses = chain.deployment.addresses
+    registry = Registry(chain, deployed(addresses), contracts=addresses.values())
     registry.refresh()
     with store.read() as session:
         final = blocks.newest_final(session)

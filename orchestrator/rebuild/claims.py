@@ -12,7 +12,7 @@ from typing import Any
 
 from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
-from oracles.rules import derive_claim
+from oracles.rules import derive_claim, reopened
 from oracles.types import Agreement, Agreements, Claim, SkippedClaim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
@@ -57,19 +57,25 @@ def check_claims(
         product = products[agreement.product]
         _check_prices(agreement, product, claims, findings)
         reach: int | None = None
+        passed_over = False  # whether the next claim follows records that were passed over
         for applied in claims:
             if isinstance(applied, SkippedClaim):
                 skipped.add(hexed(payment_id(identity, applied.sequence)))
+                passes = applied.last_counter > (reach or agreement.first_counter)
+                passed_over = passed_over or passes
                 reach = max(reach or 0, applied.last_counter)
                 continue
             name = hexed(payment_id(identity, applied.claim.sequence))
             settled.add(name)
             if name in rows:  # of others nothing is stored: reconcile names what they moved
-                _check_claim(name, agreement, product, applied.claim, reach, archive, findings)
+                _check_claim(
+                    name, agreement, product, applied.claim, reach, passed_over, archive, findings
+                )
                 payee = product.payee(applied.claim.facts) or payees[hexed(identity)]
                 _check_row(rows[name], applied, payee, findings)
                 if applied.outcome.amount_micro < 0:
                     owed[name] = _owed(applied, payee)
+            passed_over = passed_over and applied.claim.last_counter <= (reach or 0)  # a late one
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
     _check_skipped(rows, skipped, findings)
@@ -83,6 +89,7 @@ def _check_claim(
     product: Product,
     claim: Claim,
     reach: int | None,
+    passed_over: bool,
     archive: Archive,
     findings: Differences,
 ) -> None:
@@ -90,6 +97,7 @@ def _check_claim(
 
     Args:
         reach: The highest counter of the claims before it; None if there is none.
+        passed_over: Whether payer and payee passed over the record of that counter.
     """
     run = sorted(archive.of_payment.get(name, []), key=lambda event: event.counter)
     if not run:
@@ -98,6 +106,8 @@ def _check_claim(
     late = reach is not None and claim.first_counter <= reach
     key = (hexed(claim.agreement), reach)
     anchor = None if late or reach is None else archive.at_counter.get(key)
+    if passed_over and not late:
+        agreement, anchor = reopened(agreement, product), None
     derived = _derived(
         name, agreement, product, claim.sequence, anchor, run, late, archive, findings
     )
@@ -146,14 +156,15 @@ def _check_prices(
 ) -> None:
     """Check the amounts of an agreement's claims in order, if the product can price them here.
 
-    Such a product has `open`, `price` and `advance`, which follow the contract's own rules.
+    Such a product has `open`, `price`, `advance` and `skip`, by the contract's own rules.
     """
     if not hasattr(product, "price"):
         return
     state, reach = product.open(agreement.terms), agreement.first_counter
     for applied in claims:
         if isinstance(applied, SkippedClaim):
-            reach = max(reach, applied.last_counter)
+            if applied.last_counter > reach:  # the product does not hear of it otherwise
+                state, reach = product.skip(state), applied.last_counter
             continue
         claim, late = applied.claim, applied.claim.first_counter <= reach
         amount, refusal = product.price(state, agreement.terms, claim.facts, _NO_LIMIT, late)

@@ -10,7 +10,7 @@ from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
 from oracles.citations import resolve
 from oracles.holes import Siblings, subtract
-from oracles.rules import Hole, Runs, derive_claim, late_run, runs
+from oracles.rules import Hole, Runs, derive_claim, late_run, reopened, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
@@ -67,7 +67,7 @@ def _start(context: CollectContext, session: Session, agreement: str, now: int) 
     row = agreements.get(session, agreement)
     if row is None or row.stage != agreements.Stage.LIVE:
         return 0
-    claimed = row.last_counter > row.first_counter
+    claimed = row.last_counter > row.first_counter and not _reopens(session, row)
     if claimed and evidence.at_counter(session, agreement, row.last_counter) is None:
         return 0  # a store that was restored: the records of its last claim are to be sent again
     result = _late(context, session, row, now)
@@ -238,12 +238,21 @@ def _runs(context: CollectContext, session: Session, row: agreements.AgreementRo
     return runs_behind(session, row, agreement, context.rules[row.product])
 
 
+def _reopens(session: Session, row: agreements.AgreementRow) -> bool:
+    """Return whether the next claim follows records that payer and payee passed over."""
+    return agreements.is_passed_over(session, row, row.sequence + 1, row.last_counter)
+
+
 def runs_behind(
     session: Session, row: agreements.AgreementRow, agreement: Agreement | None, rules: ProductRules
 ) -> Runs:
     """Return what can be claimed of the stored events behind an agreement's last claim."""
     stored = evidence.unclaimed(session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM)
-    anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
+    anchor = None
+    if agreement is not None and _reopens(session, row):
+        agreement = reopened(agreement, rules)
+    else:
+        anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
     gone = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
     events = _events(stored)
@@ -317,12 +326,13 @@ def claim_of(
     run = _events(evidence.records_of(session, row.payment_id))
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     late = reach is not None and row.first_counter <= reach
-    anchor = (
-        None if late or reach is None else evidence.at_counter(session, row.agreement_id, reach)
-    )
+    anchor, rules = anchor_of(session, row, agreement), context.rules[agreement.product]
+    agreed = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    if not late and agreements.is_passed_over(session, agreement, row.sequence, reach):
+        agreed = reopened(agreed, rules)
     return derive_claim(
-        context.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
-        context.rules[agreement.product],
+        agreed,
+        rules,
         row.sequence,
         _event(anchor) if anchor else None,
         run,
@@ -331,12 +341,17 @@ def claim_of(
     )
 
 
-def anchor_of(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
+def anchor_of(
+    session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
+) -> evidence.Record | None:
     """Return the record of the last event that was claimed before this payment.
 
-    None for the first payment, and for a late one, which stands by itself.
+    None for the first payment, for one behind records that were passed over, and for a late one,
+    which stands by itself.
     """
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     if reach is None or row.first_counter <= reach:
+        return None
+    if agreements.is_passed_over(session, agreement, row.sequence, reach):
         return None
     return evidence.at_counter(session, row.agreement_id, reach)

@@ -197,7 +197,8 @@ def _records(session: Session, row: payments.PaymentRow) -> list[tuple[str, byte
 def _anchor(session: Session, row: payments.PaymentRow) -> tuple[str, bytes] | None:
     """Return the last record claimed before this payment, where its facts may start.
 
-    None for late records, whose counters earlier claims have passed.
+    None for late records, whose counters earlier claims have passed, and behind records that payer
+    and payee passed over.
     """
     record = _anchor_record(session, row)
     return (record.protocol, record.body) if record else None
@@ -206,6 +207,9 @@ def _anchor(session: Session, row: payments.PaymentRow) -> tuple[str, bytes] | N
 def _anchor_record(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
     last = payments.claimed_before(session, row.agreement_id, row.sequence)
     if last is None or row.first_counter <= last:
+        return None
+    agreement = agreements.get(session, row.agreement_id)
+    if agreement and agreements.is_passed_over(session, agreement, row.sequence, last):
         return None
     return evidence.at_counter(session, row.agreement_id, last)
 

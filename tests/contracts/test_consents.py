@@ -7,10 +7,14 @@ open
 └── given a product that shares devices: one consent should serve each of its agreements
 skip
 ├── given both signatures: it should count as a settled claim of nothing
+│   ├── given counters that it passes over: the product should hear of it
+│   └── given a product that fails: it should count all the same
 └── given one signature, another's, another sequence or counters that fall: it should revert
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from web3 import Web3
@@ -18,7 +22,18 @@ from web3 import Web3
 from oracles.types import SkippedClaim
 from orchestrator.core.claim_skip import skip_document
 from services.testnet import CHAIN_ID
-from tests.support.contracts.contract_rail import DAY, DEVICE, EURO, NONE, SHARED
+from tests.support.contracts.contract_rail import (
+    DAY,
+    DEVICE,
+    EURO,
+    HOUR,
+    KWH,
+    NONE,
+    PRICE,
+    SHARED,
+    facts,
+    terms,
+)
 from tests.support.contracts.settled import NOBODY, plain_facts
 
 FRESH = Web3.keccak(text="EVSE-2")
@@ -121,6 +136,43 @@ def test_attack__one_refused_claim_ends_an_agreement__both_parties_pass_over_it(
     assert settle(2, EURO, 19).named == ["CountersReplayed"]
     assert settle(2, EURO, 21).named == ["None"]
     contracts.assert_conserved()
+
+
+def test_attack__refused_claim_of_continuous_terms__the_next_one_begins_anywhere(contracts):
+    """On 0.3.0 it blocked its agreement; a skip alone left the register where it was: still dead.
+
+    A skip that passes over no counters passes over no record: the register has to go on.
+    """
+    (mine,) = contracts.agreements(1, terms=terms(continuous=True, start=KWH), first_counter=10)
+
+    def settle(sequence, start, end, first, kind=0):
+        begin = contracts.now0 - 10 * DAY + sequence * DAY // 4
+        read = facts(start, end, begin, begin + 5 * HOUR, kind=kind)
+        row = contracts.claim(mine, sequence, facts=read)
+        return contracts.settle(replace(row, first_counter=first, last_counter=first))
+
+    def skip(sequence, last):
+        arguments = skipping(contracts, sequence, last, mine)
+        contracts.rail.skip(*arguments, sender=contracts.stranger)
+
+    assert settle(1, KWH, 3 * KWH, 11).amounts == [2 * PRICE]
+    skip(2, 11)
+    assert settle(3, 4 * KWH, 9 * KWH, 12).named == ["product 4"]  # RegisterDiscontinuous
+    skip(3, 15)
+    register, total, *_, stage = contracts.product.stateOf(mine, 0)
+    assert (register, total, stage) == (3 * KWH, 2 * KWH, 1)
+    late = settle(4, 2 * KWH, 9 * KWH, 15, kind=3)
+    assert late.named == ["product 13"]  # LateCountersUnknown: never charged
+    assert settle(4, 2 * KWH, 9 * KWH, 16).amounts == [7 * PRICE]
+    assert settle(5, 8 * KWH, 9 * KWH, 17).named == ["product 3"]  # RegisterBackwards
+    contracts.assert_conserved()
+
+
+def test_skip__product_that_fails__cannot_stop_it(contracts):
+    rogue = contracts.allow(contracts.deploy("RogueProduct"))
+    (mine,) = contracts.agreements(1, product=rogue.address)
+    contracts.rail.skip(*skipping(contracts, 1, 19, mine), sender=contracts.stranger)
+    assert contracts.rail.agreementState(mine)[:2] == (1, 19)
 
 
 def test_skip__unsigned_or_out_of_turn__reverts_by_name(contracts):

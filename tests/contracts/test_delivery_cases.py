@@ -194,6 +194,7 @@ def test_open_and_price__from_anybody_but_the_rail__refused(recipient):
     for function, arguments in (
         ("open", (b"\1" * 32, recipient.device, 0, raw)),
         ("refunded", (b"\1" * 32, 1)),
+        ("skipped", (b"\1" * 32,)),
         ("price", ([quote],)),
     ):
         refusal = fork.refusal(

@@ -139,6 +139,32 @@ def _estimated(meter) -> bytes:
     return agreement
 
 
+def test_skipped__correction_of_an_estimate_passed_over__leaves_the_estimate_as_it_stands(meter):
+    """The correction may be among what was passed over: the charge stays, and no claim waits."""
+    agreement = _estimated(meter)
+    later = _household(meter, 5 * KWH, 7 * KWH, 2 * KWH, 4 * HOUR, 5 * HOUR)
+    assert _settled(meter, agreement, later, (2, 9, 9)) == (0, "RegisterDiscontinuous")
+    (before,), _ = meter.kept(agreement)
+    meter.product.skipped(agreement, sender=meter.rail)
+    ((band,), _) = meter.kept(agreement)
+    assert (before.ahead, band.ahead) == (KWH, 0)
+    assert energy.skip(energy.EnergyState(0, (before,))).bands == (band,)
+    earlier = _household(meter, 5 * KWH, 7 * KWH, 2 * KWH, 0, 5 * HOUR)
+    assert _settled(meter, agreement, earlier, (9, 10, 10)) == (0, "TimeBackwards")
+    assert _settled(meter, agreement, later, (9, 10, 10)) == (2 * PRICE, "")
+
+
+def test_skipped__agreement_with_tariff_bands__any_register_of_each_may_come_first(meter):
+    band = TariffBand(2, 9 * KWH, (DatedPrice(0, PRICE),))
+    terms = HOUSEHOLD._replace(band=1, start_register=5 * KWH, more_bands=(band,))
+    agreement = meter.open(energy.encode_terms(terms))
+    before, _ = meter.kept(agreement)
+    meter.product.skipped(agreement, sender=meter.rail)
+    after, _ = meter.kept(agreement)
+    assert [band.claimed for band in (*before, *after)] == [True, True, False, False]
+    assert energy.skip(energy.EnergyState(0, before)).bands == after
+
+
 @pytest.mark.parametrize(("refund", "back"), [(0, -PRICE), (PRICE // 3, -200_000), (PRICE, 0)])
 def test_refund_by_ruling_and_then_the_honest_correction__gives_back_once(meter, refund, back):
     """On 0.3.0 the payee owed for an estimate that a ruling had refunded already."""

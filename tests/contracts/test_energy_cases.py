@@ -339,6 +339,7 @@ def test_product__called_by_a_stranger__reverts_by_name(energy_contract):
         (energy_contract.product.open, (bytes(32), DEVICE, 0, terms)),
         (energy_contract.product.price, ([],)),
         (energy_contract.product.refunded, (bytes(32), 1)),
+        (energy_contract.product.skipped, (bytes(32),)),
     ):
         assert contracts.refusal(method, *args, sender=contracts.payer) == "NotTheRail"
 

@@ -239,6 +239,7 @@ def product_rows(c):
             Row(product, "open", [FRESH, DEVICE, 0, b""], {"rail"}, "NotTheRail", REFUSED),
             Row(product, "price", [[]], {"rail"}, "NotTheRail"),
             Row(product, "refunded", [FRESH, 1], {"rail"}, "NotTheRail"),
+            Row(product, "skipped", [FRESH], {"rail"}, "NotTheRail"),
         ]
     return rows
 

@@ -74,6 +74,7 @@ def test_terms__malformed_or_for_another_contract__do_not_open(voucher_contract)
         ("open", (bytes(32), bytes(32), 1, raw(good))),
         ("price", ([],)),
         ("refunded", (bytes(32), 1)),
+        ("skipped", (bytes(32),)),
     ):
         error = voucher_contract.fork.refusal(
             voucher_contract.contract, function, *arguments, sender=voucher_contract.owner
@@ -91,6 +92,9 @@ def test_facts__malformed__are_refused_and_change_nothing(voucher_contract):
         wrong.append(b"".join([*words[:at], (1 << bits).to_bytes(32, "big"), *words[at + 1 :]]))
     for at in range(4):  # payee, total, counter, taps of nothing
         wrong.append(b"".join([*words[:at], bytes(32), *words[at + 1 :]]))
+    # on 0.3.0 what the rail was paid stayed there for ever
+    rail = bytes.fromhex(voucher_contract.rail.removeprefix("0x")).rjust(32, b"\0")
+    wrong.append(b"".join([rail, *words[1:]]))
     voucher_contract.at(band.base + 20)
     for facts in wrong:
         assert band.settle(facts) == VoucherAnswer(0, "FactsMalformed", "", "0x" + "0" * 40), (

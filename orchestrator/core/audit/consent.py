@@ -11,7 +11,7 @@ from device_adapters.types import Rejected
 from oracles.attest import batch_digest, claim_hash, recover
 from oracles.citations import cited_events
 from oracles.merkle import evidence_root
-from oracles.rules import derive_claim
+from oracles.rules import derive_claim, reopened
 from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.mandate import FIELDS, mandate_hash
@@ -139,19 +139,23 @@ def _compare(case: Case, rules: Rules) -> None:
 def _derived(case: Case, rules: Rules) -> Claim:
     """Return the claim as the rules derive it.
 
-    A run without an anchor is an agreement's first, or a late one if the product takes those: the
-    claim must be one of the two.
+    A run without an anchor is an agreement's first, one behind records that payer and payee passed
+    over, or a late one if the product takes those: the claim must be one of these.
     """
     agreement = _agreement(case, rules)
     for event in case.events:
         if event.subject_id != agreement.subject:
             raise unproven(f"record {event.counter} is not about what was agreed")
-    claims = []
-    for late in (False, True) if rules.LATE and case.anchor is None else (False,):
+    claims, kinds = [], [(agreement, False)]
+    if case.anchor is None and case.claim.sequence > 1:
+        kinds.append((reopened(agreement, rules), False))
+    if case.anchor is None and rules.LATE:
+        kinds.append((agreement, True))
+    for agreed, late in kinds:
         try:
             claims.append(
                 derive_claim(
-                    agreement,
+                    agreed,
                     rules,
                     case.claim.sequence,
                     case.anchor,

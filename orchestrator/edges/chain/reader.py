@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -134,6 +134,7 @@ class Registry:
         chain: RegistryChain,
         products: Mapping[str, tuple[str, ProductRules]],
         depth: int = 8,
+        contracts: Iterable[str] = (),
     ) -> None:
         """Start empty.
 
@@ -141,8 +142,10 @@ class Registry:
             chain: What logs are read from.
             products: Name -> (address of its contract, its rules).
             depth: Blocks that are read again for each new block.
+            contracts: Addresses of the rail's own contracts, which no claim may pay.
         """
         self._chain, self._depth = chain, depth
+        self._never_paid = frozenset(map(str.lower, contracts))
         self._products = {
             address.lower(): (name, rules) for name, (address, rules) in products.items()
         }
@@ -228,6 +231,7 @@ class Registry:
             first_counter=mandate["firstCounter"],
             subject=_subject(rules, raw),
             grace=log.args.get("grace", 0),
+            never_paid=self._never_paid,
         )
 
     def forget(self, above: int = 0) -> None:

@@ -8,6 +8,7 @@ from sqlmodel import Session, and_, func, or_, select, update
 
 from orchestrator.core.agreement import MACHINE, Fact, Stage
 from orchestrator.core.mandate import Mandate
+from orchestrator.core.payment import Stage as PaymentStage
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.store.tables import (
     AgreementRow,
@@ -147,6 +148,29 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
         .order_by(PaymentRow.last_counter.desc())
         .limit(1)
     ).first()
+
+
+def is_passed_over(session: Session, row: AgreementRow, sequence: int, counter: int | None) -> bool:
+    """Return whether the claims before this sequence end with counters that were passed over.
+
+    A skip that passed over none does not count: the claim before it holds that counter.
+
+    Args:
+        session: A session of the store.
+        row: The agreement.
+        sequence: Of the claim that goes on.
+        counter: The highest counter of the claims before it (`reach`).
+    """
+    if counter is None or counter <= row.first_counter:
+        return False
+    stages = session.exec(
+        select(PaymentRow.stage).where(
+            PaymentRow.agreement_id == row.agreement_id,
+            PaymentRow.last_counter == counter,
+            PaymentRow.sequence + 0 < sequence,
+        )
+    ).all()
+    return bool(stages) and set(stages) == {PaymentStage.SKIPPED}
 
 
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:

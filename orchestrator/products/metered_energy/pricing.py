@@ -144,6 +144,16 @@ def refund(state: EnergyState, amount: int) -> EnergyState:
     return state._replace(refunded=state.refunded + amount)
 
 
+def skip(state: EnergyState) -> EnergyState:
+    """Return the state after a claim and its counters were passed over.
+
+    The next claim may begin at any register; what an estimate charged ahead stands.
+    """
+    return state._replace(
+        bands=tuple(b._replace(claimed=False, ahead=min(b.ahead, 0)) for b in state.bands)
+    )
+
+
 def _judged(
     state: EnergyState,
     raw_terms: bytes,

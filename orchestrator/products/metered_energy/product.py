@@ -33,6 +33,7 @@ from orchestrator.products.metered_energy.pricing import (
     open,
     price,
     refund,
+    skip,
 )
 from orchestrator.products.metered_energy.stream import KIND, admit, complete, derive
 from orchestrator.products.metered_energy.text import (
@@ -76,6 +77,8 @@ __all__ = [
     "price",
     "proof_of_conflict",
     "refund",
+    "reopened",
+    "skip",
     "subject",
 ]
 
@@ -88,6 +91,13 @@ LATE = True
 def subject(terms: bytes) -> bytes:
     """Return b"": a meter's records are about the meter itself."""
     return b""
+
+
+def reopened(terms: bytes) -> bytes:
+    """Return the terms behind records that were passed over: any register may come first."""
+    agreed = decode_terms(terms)
+    more_bands = tuple(band._replace(start_register=0) for band in agreed.more_bands)
+    return encode_terms(agreed._replace(start_register=0, more_bands=more_bands))
 
 
 def payee(facts: bytes) -> str | None:

@@ -70,6 +70,10 @@ contract RogueProduct is IProduct {
         revert("a product that fails");
     }
 
+    function skipped(bytes32) external pure {
+        revert("a product that fails");
+    }
+
     function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
         if (target != address(0)) {
             (bool done, bytes memory answer) = target.call(payload);
@@ -101,6 +105,7 @@ contract PlainProduct is IProduct {
         uint40 claimedTo
     );
     event RefundHeard(bytes32 indexed agreement, uint48 amount);
+    event SkipHeard(bytes32 indexed agreement);
 
     constructor(address, address, uint8 traits_) {
         traits = traits_;
@@ -129,6 +134,10 @@ contract PlainProduct is IProduct {
 
     function refunded(bytes32 agreement, uint48 amount) external {
         emit RefundHeard(agreement, amount);
+    }
+
+    function skipped(bytes32 agreement) external {
+        emit SkipHeard(agreement);
     }
 
     function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
@@ -173,6 +182,10 @@ contract ShiftyProduct is IProduct {
     function open(bytes32, bytes32, uint40, bytes calldata) external returns (uint32) {}
 
     function refunded(bytes32, uint48) external pure {
+        revert("a product that fails");
+    }
+
+    function skipped(bytes32) external pure {
         revert("a product that fails");
     }
 

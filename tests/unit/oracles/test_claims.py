@@ -19,6 +19,7 @@ from orchestrator.products.proof_of_delivery import product
 from services.simulated_devices.record import twin
 from tests.support.meter_streams import (
     AGREEMENT,
+    SOME_DAY,
     StreamKeys,
     agreement,
     message,
@@ -335,3 +336,29 @@ def test_skip__of_no_counter__leaves_the_records_to_the_next_claim(tmp_path):
     assert ask(node, after).signature
     assert node.memory.overlapping(AGREEMENT, 1, 1) is not None
     assert node.memory.overlapping(AGREEMENT, 3, 3) is None
+
+
+def test_skip__of_continuous_terms__the_next_claim_begins_at_its_own_first_reading(tmp_path):
+    """Nothing that was passed over counts, also where no record has the last of its counters."""
+    agreed = energy.encode_terms(energy.EnergyTerms(300_000, 22_000, True, 10_000_000))
+    deal = agreement(terms=agreed)
+    node = oracle(tmp_path, agreements={AGREEMENT: deal})
+    records = {
+        n: record("M1", n, ("", n * 100_000, SOME_DAY + n * 36_000)) for n in (1, 2, 4, 5, 6)
+    }
+    node.take([message(*records.values())])
+
+    def derived(sequence, terms, anchor, *numbers):
+        anchor_event = events_of(records[anchor])[0] if anchor else None
+        run = events_of(*(records[n] for n in numbers))
+        return rules.derive_claim(agreement(terms=terms), energy, sequence, anchor_event, run)
+
+    assert ask(node, derived(1, agreed, None, 1)).signature
+    node.memory.record_settled([SkippedClaim(AGREEMENT, 2, 3)], 9)
+    at_the_start = derived(3, agreed, None, 4, 5)
+    assert reasons(ask(node, at_the_start)) == [(0, ClaimReason.CLAIM_DIFFERS)]
+    reopened = derived(3, energy.reopened(agreed), None, 4, 5)
+    facts = energy.decode_facts(reopened.facts)
+    assert (facts.from_register, facts.energy) == (40_000_000, 10_000_000)
+    assert ask(node, reopened).signature
+    assert ask(node, derived(4, agreed, 5, 6)).signature  # anchored again

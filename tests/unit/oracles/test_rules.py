@@ -75,6 +75,16 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
     assert _screen([session(1)], to=unknown) == [ClaimReason.NO_AGREEMENT]
 
 
+def test_attack__voucher_that_pays_the_rail_itself__is_refused():
+    """On 0.3.0 what the rail was paid stayed there for ever: it cannot withdraw."""
+    rail = "0xAb" + "0" * 38
+    deal = agreement(never_paid=frozenset({rail.lower()}))
+    tap = session(1)
+    for payee, reason in ((rail, ClaimReason.PAYEE_INVALID), ("0xcd" + "0" * 38, None)):
+        paying = replace(tap, facts=tap.facts | {"payee": payee})
+        assert _screen([paying], to=Route(deal)) == [reason]
+
+
 def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
     """Otherwise a repetition in the same message would be reported as stored although it is not."""
     late = session(3, seconds=2**32)

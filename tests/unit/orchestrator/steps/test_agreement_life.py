@@ -52,11 +52,17 @@ def use(rail: SmallRail, name: str, kwh: str) -> list[str]:
     return rail.take(*device.session(kwh))
 
 
-def refuse_for_good(rail: SmallRail, name: str) -> payments.PaymentRow:
+def read(rail: SmallRail, name: str, kwh: str) -> list[str]:
+    device = rail.fleet[name]
+    device.now = max(device.now, rail.clock)
+    return rail.take(*device.reading(kwh))
+
+
+def refuse_for_good(rail: SmallRail, name: str, record=use) -> payments.PaymentRow:
     """Bring about a payment that the oracles refuse for good; return it."""
     oracles = [oracle.name for oracle in rail.rail.oracles]
     rail.with_oracles_down(*oracles)
-    assert use(rail, name, "5") == ["accepted"]
+    assert record(rail, name, "5") == ["accepted"]
     rail.work(2)
     payment = payments_of(rail, name)[-1]
     with rail.store.write() as session:
@@ -112,6 +118,39 @@ def test_attack__one_refused_claim__ends_no_agreement_any_more(rail, tmp_path):
     memory.close()
 
 
+def skip(rail: SmallRail, name: str) -> SkippedClaim:
+    """Payer and payee pass over the claim that an agreement waits for; return it."""
+    row = row_of(rail, name)
+    skipped = agreement_calls.claim_to_skip(rail.store, rail.chain, row, None)
+    send(rail, agreement_calls.skip_call(skipped, signed(rail, skipped)))
+    rail.work(4, 20)
+    return skipped
+
+
+def test_attack__refused_claim_of_continuous_terms__ends_no_agreement_either(rail, tmp_path):
+    """On 0.3.0 one refused claim ended an agreement; a skip alone did not help continuous terms.
+
+    Their claims go on at the register where the last one ended: behind the records that were passed
+    over, a claim begins at its own first reading, and the contract takes it.
+    """
+    name = next(name for name in rail.fleet.devices if name.startswith("meter"))
+    for kwh in ("1", "2"):
+        assert read(rail, name, kwh) == ["accepted"]
+    rail.work(6, 20)
+    refused = refuse_for_good(rail, name, read)
+    assert skip(rail, name).last_counter == refused.last_counter
+    for kwh in ("1", "4"):
+        assert read(rail, name, kwh) == ["accepted"]
+    rail.work(8, 20)
+    assert read(rail, name, "3") == ["accepted"]  # anchored again
+    rail.work(8, 20)
+    amounts = [(p.stage == Stage.SKIPPED, p.amount_micro) for p in payments_of(rail, name)]
+    assert amounts == [(False, 2 * 300_000), (True, 0), (False, 4 * 300_000), (False, 3 * 300_000)]
+    assert {p.stage for p in payments_of(rail, name)[2:]} <= {Stage.POSTED, Stage.PAID_OUT}
+    rebuilt = rebuild(rail.store, rail.chain)
+    assert rebuilt.same, rebuilt.differences
+
+
 def test_rebuild__of_a_payment_that_is_skipped_only_in_the_store__names_it(rail):
     payment = payments_of(rail, "cp-0001")[1]
     with rail.store.write() as session:
@@ -122,6 +161,12 @@ def test_rebuild__of_a_payment_that_is_skipped_only_in_the_store__names_it(rail)
         with rail.store.write() as session:
             payments.by_ids(session, [payment.payment_id])[0].stage = payment.stage
     assert any("no final block has passed over it" in str(d) for d in differences)
+
+
+def test_agreement__read_from_the_chain__names_the_contracts_that_no_claim_pays(rail):
+    agreement = rail.rail.registry.agreement(bytes.fromhex(rail.agreements["cp-0001"][2:]))
+    contracts = rail.chain.deployment.addresses.values()
+    assert agreement.never_paid == {address.lower() for address in contracts}
 
 
 def test_claim_to_skip__counter_of_no_record__is_refused(rail):
