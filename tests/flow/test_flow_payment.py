@@ -175,9 +175,8 @@ def _behind_gateway(rail: WholeRail) -> tuple[SimulatedMeter, str]:
     wanted = gateways.next_assignment(stack.chain, METER, GATEWAY, 0, 0)
     signature = gateways.sign(wanted, deployment, owner)
     ops.assign(gateways.SignedAssignment(METER, owner.address, wanted, signature))
-    terms = EnergyTerms(
-        312_500, 24_000, continuous=True, assurance=Assurance.GATEWAY.number, version=2
-    )
+    least = Assurance.GATEWAY.number
+    terms = EnergyTerms(312_500, 24_000, continuous=True, assurance=least)
     mandate = parties.sign_mandate(
         stack,
         METER,

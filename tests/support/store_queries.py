@@ -39,11 +39,13 @@ def settled_events(session: Session) -> int:
 
 
 def newest_booked(session: Session) -> str | None:
-    """Return the newest payment whose payout the bank booked."""
+    """Return the newest payment whose payout the bank booked and whose claim follows another."""
     return session.exec(
         select(PaymentRow.payment_id)
         .where(
-            col(PaymentRow.stage).in_((Stage.BOOKED, Stage.RECONCILED)), PaymentRow.amount_micro > 0
+            col(PaymentRow.stage).in_((Stage.BOOKED, Stage.RECONCILED)),
+            PaymentRow.amount_micro > 0,
+            PaymentRow.sequence > 1,
         )
         .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
     ).first()

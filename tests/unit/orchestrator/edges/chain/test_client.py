@@ -134,11 +134,11 @@ def test_identity__another_real_node__halts(chain):
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (Call("EuroToken", "mint", (b"\1" * 32, "0x" + "11" * 20, 5)), "NotMinter"),
+        (Call("EuroToken", "mint", (b"\1" * 32, "0x" + "11" * 20, 5)), "NotInRole"),
         (Call("PaymentRail", "close", (b"\1" * 32,)), "UnknownAgreement"),
         (Call("PaymentRail", "release", ("0x" + "11" * 20, [])), "NothingDue"),
         (Call("DeviceRegistry", "suspend", (b"\1" * 32,)), "DeviceUnknown"),
-        (Call("OracleCommittee", "seat", ("0x" + "11" * 20, 1)), "NotSteward"),
+        (Call("OracleCommittee", "seat", ("0x" + "11" * 20, 1)), "AccessManagedUnauthorized"),
     ],
 )
 def test_errors__of_any_contract__have_their_names(chain, call, name):

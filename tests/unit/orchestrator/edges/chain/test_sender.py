@@ -118,7 +118,7 @@ def test_send_and_wait__the_same_call_again__sends_nothing_new(chain, store):
 def test_send_and_wait__call_that_would_revert__sends_nothing_and_says_why(chain, store):
     sender = chain.sender(store, 26)
     call = Call("EuroToken", "mint", (b"\1" * 32, sender.account.address, 5))
-    with pytest.raises(Retry, match=r"EuroToken\.mint would revert: NotMinter"):
+    with pytest.raises(Retry, match=r"EuroToken\.mint would revert: NotInRole"):
         send_and_wait(sender, [ChainCall("mint", "x", call)], 0, lambda: None)
     assert chain.client.nonce(sender.account.address) == 0
 
