@@ -19,7 +19,6 @@ from orchestrator.edges.chain.plan import (
 )
 from orchestrator.errors import Halt, Retry
 from services.development import DEVELOPMENT_WARDEN, development_plan
-from services.node_plan import node_identity
 
 __all__ = ["DEVELOPMENT_WARDEN", "ROOT", "development_plan", "main", "under_ape"]
 
@@ -55,6 +54,8 @@ def _print_deployment(deployment: Deployment) -> None:
 
 
 def _from_arguments(argv: Sequence[str]) -> Deployment | None:
+    from services.node_plan import node_identity  # it needs more than Ape's environment holds
+
     parser = _parser()
     options = parser.parse_args(argv)
     missing = [f"--{role}" for role in _NAMED_ROLES if getattr(options, role) is None]

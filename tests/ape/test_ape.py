@@ -70,11 +70,25 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     begin = chain.pending_timestamp
     chain.mine(timestamp=begin + 2 * DAY)
     product = contracts["MeteredEnergy"].address
-    plain = (payer.address, payee.address, DEVICE, product, 50 * EURO, 30, DAY)
-    mandate = Mandate(*plain, begin + 90 * DAY, 0, 0, bytes(31) + b"\1", terms())
+    mandate = Mandate(
+        payer=payer.address,
+        payee=payee.address,
+        device=DEVICE,
+        product=product,
+        cap=50 * EURO,
+        period_days=30,
+        window=DAY,
+        start=begin,
+        expiry=begin + 90 * DAY,
+        first_counter=0,
+        required_domain=0,
+        bond=EURO,
+        salt=bytes(31) + b"\1",
+        terms=terms(),
+    )
     document = mandate.typed_data(CHAIN_ID, rail.address)
-    consent = Account.sign_typed_data(payer.private_key, full_message=document).signature
-    rail.open(mandate.as_tuple(), bytes(consent), sender=owner)
+    signature = Account.sign_typed_data(payer.private_key, full_message=document).signature
+    rail.open(mandate.as_tuple(), bytes(signature), b"", sender=owner)  # the owner agrees by it
     agreement = mandate.agreement_id()
     token.mintToEscrow(bytes(31) + b"\1", rail, agreement, 20 * EURO, sender=minter)
 

@@ -54,10 +54,11 @@ class Dispatch:
                 "--private-key",
                 str(station.folder / "key.pem"),
             )
-        self.now = int(time.time()) + 2  # after the block of the enrolment
         self.agreements = {goods: self.agree(goods) for goods in (GOODS, UNTOUCHED)}
+        self.now = int(time.time()) + 2  # after the blocks of the openings: no fact is before them
 
     def agree(self, goods: SimulatedConsignment) -> str:
+        now = int(time.time())
         terms = {
             "consignment": goods.subject,
             "carrier": "truck-1",
@@ -65,8 +66,8 @@ class Dispatch:
             "price": "1000.00",
             "quantity": "100",
             "shares": "20/50/30",
-            "due": _iso(self.now + 3_600),
-            "deadline": _iso(self.now + 86_400),
+            "due": _iso(now + 3_600),
+            "deadline": _iso(now + 86_400),
             "late": "0.5/20",
             "celsius": "2..8",
             "breach": "10",
