@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.commands import output
+from orchestrator.commands.committee import address_of
 from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, plain
+from orchestrator.commands.role_calls import (
+    CallOptions,
+    Keystore,
+    PasswordFile,
+    account_of,
+    call_view,
+    caller_of,
+    calls_of,
+    print_call,
+)
 from orchestrator.errors import Halt
+
+if TYPE_CHECKING:
+    from orchestrator.operations.keys import HeldKey, KeyReplacement
 
 app = typer.Typer(name="key", help="Keys of the rail.", no_args_is_help=True, rich_markup_mode=None)
 _ROLES = "sender, receipt, api, minter, registrar, warden, steward or guardian"
+
+
+@dataclass(frozen=True)
+class RotationOptions:
+    """What `proofrail key rotate` was asked for; see its options."""
+
+    name: str
+    grace: int
+    prepare: bool
+    stand_in: bool
+    address: str | None
+    former: str | None
+    call: CallOptions  # of the steward's calls
 
 
 @app.callback()
@@ -43,6 +71,16 @@ def rotate(
             "starts.",
         ),
     ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="For steward, guardian and registrar: the new key, kept elsewhere."),
+    ] = None,
+    former: Annotated[
+        str | None,
+        typer.Option(help="For roles: the address to replace, where several hold the role."),
+    ] = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
     ] = False,
@@ -51,18 +89,21 @@ def rotate(
 ) -> None:
     """Replace a key. The key that it replaces may be lost.
 
-    The contracts fix the holders of minter, registrar, warden, steward and guardian: for these the
-    command explains what still works and what to do (docs/KEYS.md).
+    The steward gives the roles minter, registrar, warden, guardian and steward to the new key and
+    takes them from the former one, after its delay: the first run schedules, the same command later
+    makes it. --keystore is the steward's.
     """
     home = home_of(context)
     _known(role, name, grace, prepare)
-    options = {"name": name, "grace": grace, "prepare": prepare, "stand_in": stand_in}
-    plan = _rotate(home, role, dry_run=True, **options)
+    call = CallOptions(keystore, password_file, dry_run, yes, as_json)
+    options = RotationOptions(name, grace, prepare, stand_in, address, former, call)
+    _suits_role(role, options)
+    plan = _rotate(home, role, options, dry_run=True)
     if not dry_run:
         if not yes:
             _print(output.console(errors=True), plan)
             typer.confirm(f"Replace the key {name or role}?", abort=True, err=True)
-        plan = _rotate(home, role, dry_run=False, **options)
+        plan = _rotate(home, role, options, dry_run=False)
     output.show(plan, as_json, lambda console: _print(console, plan))
 
 
@@ -79,28 +120,43 @@ def _known(role: str, name: str, grace: int, prepare: bool) -> None:
         )
 
 
-def _rotate(
-    home: Home, role: str, *, name: str, grace: int, prepare: bool, stand_in: bool, dry_run: bool
-) -> dict[str, Any]:
+def _suits_role(role: str, options: RotationOptions) -> None:
+    from orchestrator.edges.chain.keystore import APART
+    from orchestrator.operations import keys
+
+    is_role = role in keys.CONSEQUENCES and not options.stand_in
+    of_roles = (options.address, options.former, options.call.keystore, options.call.password_file)
+    if (any(of_roles) and not is_role) or (options.address and role not in APART):
+        raise Halt(
+            f"--address is for {', '.join(APART)}; --former, --keystore and --password-file are "
+            "for roles of the contracts. Nothing was changed. Leave it out."
+        )
+
+
+def _rotate(home: Home, role: str, options: RotationOptions, *, dry_run: bool) -> dict[str, Any]:
     from orchestrator.operations import keys
 
     now = int(time.time())
     if role == "api":
-        return _renew(home, name, grace, dry_run, now)
-    if role in keys.FIXED and not stand_in:
-        raise keys.refuse_fixed(keys.HeldKey(role), home.settings, home.chain)
-    if role in keys.FIXED:
+        return _renew(home, options.name, options.grace, dry_run, now)
+    if role in keys.CONSEQUENCES and not options.stand_in:
+        return _rotate_role(home, keys.HeldKey(role), options, dry_run, now)
+    if role in keys.CONSEQUENCES:
         _require_home(home)
         rotation = keys.stand_in(keys.HeldKey(role), home.settings, dry_run=dry_run)
     elif role == "sender":
         rotation = keys.rotate_sender(
-            home.settings, home.chain, now, dry_run=dry_run, prepare=prepare
+            home.settings, home.chain, now, dry_run=dry_run, prepare=options.prepare
         )
     elif role == "receipt":
         _require_home(home)
-        rotation = keys.rotate_receipt(home.settings, now, dry_run=dry_run, prepare=prepare)
+        rotation = keys.rotate_receipt(home.settings, now, dry_run=dry_run, prepare=options.prepare)
     else:
         raise Halt(f"{role!r} is no key that this command replaces: {_ROLES}. Nothing was changed.")
+    return _view(rotation)
+
+
+def _view(rotation: KeyReplacement) -> dict[str, Any]:
     return {
         "key": rotation.role,
         "former": rotation.former,
@@ -108,6 +164,41 @@ def _rotate(
         "done": rotation.done,
         "steps": list(rotation.steps),
     }
+
+
+def _rotate_role(
+    home: Home, role: HeldKey, options: RotationOptions, dry_run: bool, now: int
+) -> dict[str, Any]:
+    """Do what can be done now; the view has the steward's calls that are left."""
+    from orchestrator.edges.chain import keystore
+    from orchestrator.edges.chain.plan import Role, checksum
+    from orchestrator.operations import keys
+    from orchestrator.operations.role_rotation import RoleRotation, rotation_steps
+
+    _require_home(home)
+    folder = home.settings.keys
+    steward = caller_of(home, Role.STEWARD, options.call)
+    rotation = RoleRotation(calls_of(home), home.chain, role, steward)
+    following = options.address or keystore.next_address(folder, role)
+    if options.address:
+        following = address_of(options.address, "Give the address of the new key.")
+    following = checksum(following) if following else None
+    former = rotation.former(keystore.address(folder, role), following, options.former)
+    made_here = not options.address
+    if not dry_run and made_here:
+        following = keystore.prepare_next(folder, role).address
+        keys.fund_on_local_chain(home.chain, following)
+        keys.require_ether(home.chain, role, following)
+    left = rotation.left(former, following) if following else []
+    if not dry_run and following and left:
+        account = account_of(home, Role.STEWARD, options.call)
+        left = rotation.advance(former, following, account)
+    done = not dry_run and not left
+    if done and made_here:
+        keys.take_next(home.settings, role, now)
+    steps = rotation_steps(role, made_here=made_here)
+    view = _view(keys.KeyReplacement(role, former, following, done, steps))
+    return {**view, "calls": [call_view(home, call, sent=False) for call in left]}
 
 
 def _require_home(home: Home) -> None:
@@ -149,3 +240,5 @@ def _print(console: Any, plan: dict[str, Any]) -> None:
     console.print(plain(head + lost), soft_wrap=True)
     for number, step in enumerate(plan["steps"], 1):
         console.print(plain(f"{number}. {step}"), soft_wrap=True)
+    for call in plan.get("calls", ()):
+        print_call(console, call)

@@ -111,12 +111,12 @@ def finish(home: Home, calls: RoleCalls, role_call: RoleCall, options: CallOptio
     sent = False
     if not (is_idle or options.dry_run):
         if not options.yes:
-            _print(output.console(errors=True), call_view(home, role_call, sent=False))
+            print_call(output.console(errors=True), call_view(home, role_call, sent=False))
             typer.confirm("Send it?", abort=True, err=True)
-        account = _account(home, role_call.role, options)
+        account = account_of(home, role_call.role, options)
         role_call, sent = calls.make(role_call, calls.sender(account)), True
     view = call_view(home, role_call, sent=sent)
-    output.show(view, options.as_json, lambda console: _print(console, view))
+    output.show(view, options.as_json, lambda console: print_call(console, view))
 
 
 def call_view(home: Home, role_call: RoleCall, *, sent: bool) -> dict[str, Any]:
@@ -137,8 +137,12 @@ def call_view(home: Home, role_call: RoleCall, *, sent: bool) -> dict[str, Any]:
     }
 
 
-def _account(home: Home, role: Role, options: CallOptions) -> LocalAccount:
-    """Open the role's keystore."""
+def account_of(home: Home, role: Role, options: CallOptions) -> LocalAccount:
+    """Open the role's keystore.
+
+    Raises:
+        Halt: It cannot be opened.
+    """
     from orchestrator.edges.chain import keystore
 
     if options.keystore is None:
@@ -155,7 +159,8 @@ def call_text(contract: str, function: str, arguments: dict[str, Any]) -> str:
     return f"{contract}.{function}({given})"
 
 
-def _print(console: Any, view: dict[str, Any]) -> None:
+def print_call(console: Any, view: dict[str, Any]) -> None:
+    """Print the view of a role's call, with what comes next."""
     text = call_text(view["contract"], view["function"], view["arguments"])
     console.print(plain(text), soft_wrap=True)
     console.print(plain(f"to {view['to']}, data {view['data']}"), soft_wrap=True)

@@ -1,7 +1,7 @@
 """The keys of a rail: which can be replaced, how, and what holds where one cannot be.
 
-`sender` and the receipt key belong to nobody on chain and can be replaced, also when they are
-lost. The contracts fix their own roles at the deployment, and have no function to change one.
+`sender` and the receipt key have no role on chain and are replaced here, also when they are lost.
+The steward gives the roles of the contracts to new keys (role_rotation.py), its own as well.
 """
 
 from __future__ import annotations
@@ -48,49 +48,21 @@ class HeldKey(StrEnum):
     PASSWORD = "password"
 
 
-@dataclass(frozen=True)
-class FixedRole:
-    """A role that a contract gave to one address for ever.
-
-    Attributes:
-        contract: The contract; `function` is its view of the role.
-        consequence: What no longer works once the key is lost, and what does.
-    """
-
-    contract: str
-    function: str
-    consequence: str
-
-
-FIXED: Mapping[HeldKey, FixedRole] = {
-    HeldKey.MINTER: FixedRole(
-        "EuroToken",
-        "minter",
-        "Without it no bank credit becomes tokens any more: agreements cannot be funded, and "
-        "credits wait as booked. Escrow that is there is still settled, released, redeemed and "
-        "paid out, and payers get the rest back when their agreements end.",
-    ),
-    HeldKey.REGISTRAR: FixedRole(
-        "DeviceRegistry",
-        "registrar",
-        "Without it no device is enrolled or resumed any more. Enrolled devices go on; their "
-        "owners still rotate, suspend and revoke them, and the warden suspends them.",
-    ),
-    HeldKey.WARDEN: FixedRole(
-        "DeviceRegistry",
-        "warden",
-        "Without it the rail neither suspends a cloned device nor disputes what a stolen device "
-        "key made. The registrar and the owner still suspend devices, and payers still dispute.",
-    ),
-    HeldKey.STEWARD: FixedRole(
-        "PaymentRail",
-        "steward",
-        "Without it no product is listed, no oracle is seated or unseated, and a pause does not "
-        "end. Open agreements go on with the oracles that are seated.",
-    ),
-    HeldKey.GUARDIAN: FixedRole(
-        "PaymentRail", "guardian", "Without it nobody can pause the rail. All else goes on."
-    ),
+# what no longer works while the key of a role is missing, and what does
+CONSEQUENCES: Mapping[HeldKey, str] = {
+    HeldKey.MINTER: "Without it no bank credit becomes tokens any more: agreements cannot be "
+    "funded, and credits wait as booked. Escrow that is there is still settled, released, redeemed "
+    "and paid out, and payers get the rest back when their agreements end.",
+    HeldKey.REGISTRAR: "Without it no device is enrolled or resumed any more. Enrolled devices go "
+    "on; their owners still rotate, suspend and revoke them, and the warden suspends them.",
+    HeldKey.WARDEN: "Without it the rail neither suspends a cloned device nor disputes what a "
+    "stolen device key made. The registrar and the owner still suspend devices, and payers still "
+    "dispute.",
+    HeldKey.STEWARD: "Without it no product is listed, no oracle is seated or unseated, no role is "
+    "given to a new key, and a pause ends only by itself. Open agreements go on with the oracles "
+    "that are seated.",
+    HeldKey.GUARDIAN: "Without it nobody can pause the rail or cancel what the steward schedules. "
+    "All else goes on.",
 }
 
 
@@ -133,28 +105,6 @@ class ReceiptKey:
     valid_until: int | None
 
 
-def refuse_fixed(role: HeldKey, settings: Settings, chain: Chain) -> Halt:
-    """Return why a contract's role is not rotated, and what is left to do."""
-    fixed = FIXED[role]
-    holder = chain.view(fixed.contract, fixed.function)
-    own = keystore.address(settings.keys, role)
-    place = chain.deployment.addresses[fixed.contract]
-    held = (
-        f"keys/{role}.json is that key."
-        if own and own.lower() == holder.lower()
-        else f"keys/{role}.json is {own}, which has no right there."
-        if own
-        else f"keys/{role}.json is missing."
-    )
-    return Halt(
-        f"The {role} cannot be replaced: {fixed.contract} {place} fixed {holder} as its "
-        f"{fixed.function} when it was deployed, and has no function to change it. {held} Nothing "
-        f"was changed. {fixed.consequence} Next: restore keys/{role}.json from a backup. Without "
-        "one, or if it was stolen, deploy new contracts with a new home (docs/KEYS.md); until then "
-        "--stand-in lets the rail work without the key."
-    )
-
-
 def stand_in(role: HeldKey, settings: Settings, *, dry_run: bool) -> KeyReplacement:
     """Make a key without rights in the place of a lost one: the rail starts only with all files.
 
@@ -164,7 +114,7 @@ def stand_in(role: HeldKey, settings: Settings, *, dry_run: bool) -> KeyReplacem
     if role not in STAND_INS:
         raise Halt(
             f"No process of the rail opens the key of the {role}, so it needs no stand-in. Nothing "
-            f"was changed. {FIXED[role].consequence}"
+            f"was changed. {CONSEQUENCES[role]}"
         )
     former = keystore.address(settings.keys, role)
     if former is not None:
@@ -175,7 +125,8 @@ def stand_in(role: HeldKey, settings: Settings, *, dry_run: bool) -> KeyReplacem
     steps = (
         f"make keys/{role}.json, a key without any right on chain",
         "`proofrail restart orchestrator`, which starts with it",
-        FIXED[role].consequence,
+        CONSEQUENCES[role],
+        f"`proofrail key rotate {role}`: the steward gives the role to a new key",
     )
     following = None if dry_run else keystore.create(settings.keys, role).address
     return KeyReplacement(role, None, following, not dry_run, steps)
@@ -214,19 +165,38 @@ def rotate_sender(
         following = keystore.next_address(settings.keys, HeldKey.SENDER)
         return KeyReplacement(HeldKey.SENDER, former, following, False, steps)
     account = keystore.prepare_next(settings.keys, HeldKey.SENDER)
-    if chain.deployment.chain_id == keystore.LOCAL_CHAIN:
-        chain.rpc("anvil_setBalance", [account.address, hex(_DEVELOPMENT_WEI)])
+    fund_on_local_chain(chain, account.address)
     if prepare:
         return KeyReplacement(HeldKey.SENDER, former, account.address, False, steps)
-    balance = int(chain.rpc("eth_getBalance", [account.address, "latest"]), 16)
+    require_ether(chain, HeldKey.SENDER, account.address)
+    take_next(settings, HeldKey.SENDER, now)
+    return KeyReplacement(HeldKey.SENDER, former, account.address, True, steps[3:])
+
+
+def fund_on_local_chain(chain: Chain, address: str) -> None:
+    """Give a new key ether, where ether is worth nothing."""
+    if chain.deployment.chain_id == keystore.LOCAL_CHAIN:
+        chain.rpc("anvil_setBalance", [address, hex(_DEVELOPMENT_WEI)])
+
+
+def require_ether(chain: Chain, role: HeldKey, address: str) -> None:
+    """Check that a new key can pay for transactions before it is used.
+
+    Raises:
+        Halt: It holds too little ether.
+    """
+    balance = int(chain.rpc("eth_getBalance", [address, "latest"]), 16)
     if balance < LEAST_WEI:
         raise Halt(
-            f"The new sender {account.address} holds {balance / 10**18} ether, and it pays for "
-            f"every transaction of the rail. The former key stays in use. Next: send it at least "
+            f"The new {role} {address} holds {balance / 10**18} ether, and it pays for its "
+            f"transactions. The former key stays in use. Next: send it at least "
             f"{LEAST_WEI / 10**18} ether, then run this again; it uses the same new key."
         )
-    keystore.take_next(settings.keys, HeldKey.SENDER, _mark(now))
-    return KeyReplacement(HeldKey.SENDER, former, account.address, True, steps[3:])
+
+
+def take_next(settings: Settings, role: HeldKey, now: int) -> None:
+    """Put the new key of a role in the place of the former one, which stays under another name."""
+    keystore.take_next(settings.keys, role, _mark(now))
 
 
 def rotate_receipt(settings: Settings, now: int, *, dry_run: bool, prepare: bool) -> KeyReplacement:

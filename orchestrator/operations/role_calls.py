@@ -22,6 +22,7 @@ from orchestrator.errors import Halt
 MANAGER = "RailAccess"
 _SCHEDULED = "OperationScheduled"
 _EVENTS = (_SCHEDULED, "OperationExecuted", "OperationCanceled")
+_GIVE_UP = "renounceRole"  # the access manager takes it at once, and never schedules it
 _LIST = "Next: `proofrail chain scheduled` lists what waits"
 
 
@@ -101,7 +102,8 @@ class RoleCalls:
         """
         self._require_role(role, caller)
         target, data = self._chain.calls.encode(call)
-        if role is Role.GUARDIAN:  # checked by each contract, without delay
+        # the guardian is checked by each contract, without delay
+        if role is Role.GUARDIAN or call.function == _GIVE_UP:
             return RoleCall(call, role, caller, CallState.AT_ONCE)
         at_once, delay_s = self._chain.view(MANAGER, "canCall", caller, target, data[:4])
         if at_once:
@@ -135,8 +137,10 @@ class RoleCalls:
         if role_call.state in (CallState.DONE, CallState.WAITING):
             return role_call
         call = self._next_call(role_call)
-        # the nonce is the same after an interruption, and new for the same call another time
-        ref = f"{call.contract}.{call.function}:{self._chain.nonce(sender.account.address)}"
+        # the nonce is the same after an interruption, and new for the same call another time; the
+        # next holder of the role begins at nonce 0 again
+        address = sender.account.address
+        ref = f"{call.contract}.{call.function}:{address}:{self._chain.nonce(address)}"
         send_and_wait(
             sender, [ChainCall(role_call.role.name.lower(), ref, call)], self._now(), self._wait
         )

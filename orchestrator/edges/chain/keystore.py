@@ -19,6 +19,7 @@ LOCAL_CHAIN = 31337
 # roles whose keys no process of the rail needs: each has a folder and a password of its own, so
 # that it can be kept on another machine (the registrar's stays where the API registers devices)
 APART = ("steward", "guardian", "registrar")
+_NEXT = ".next"  # ends the name of the key that will follow
 _FORMER_NAMES = {"minter": "gateway"}  # homes made by 0.3.0 keep the key under its former name
 
 
@@ -96,8 +97,9 @@ def _path(folder: Path, name: str) -> Path:
     Homes of earlier releases keep it under a former name, or with the password of all others.
     """
     path = folder / f"{name}.json"
-    if name in APART:
-        return path if path.exists() else folder / name / path.name
+    role = name.removesuffix(_NEXT)
+    if role in APART:  # the key that will follow is next to it, with the same password
+        return path if (folder / f"{role}.json").exists() else folder / role / path.name
     former = folder / f"{_FORMER_NAMES.get(name)}.json"
     return former if name in _FORMER_NAMES and not path.exists() and former.exists() else path
 
@@ -137,16 +139,17 @@ def take_next(folder: Path, name: str, mark: str) -> str | None:
         None where the former key is lost.
     """
     path, kept = _path(folder, name), f"{name}.former-{mark}"
+    following = _path(folder, _following(name))
     if path.exists():
-        (folder / f"{kept}.json").hardlink_to(path)
+        path.with_name(f"{kept}.json").hardlink_to(path)
     else:
         kept = None
-    (folder / f"{_following(name)}.json").replace(folder / f"{name}.json")
+    following.replace(following.with_name(f"{name}.json"))
     return kept
 
 
 def _following(name: str) -> str:
-    return f"{name}.next"
+    return f"{name}{_NEXT}"
 
 
 def next_address(folder: Path, name: str) -> str | None:

@@ -15,10 +15,17 @@ from orchestrator import cli
 from orchestrator.assembly import SENDING_ROLES, load_accounts
 from orchestrator.core.receipt import ReceiptRecord, Receipts, public_key_of, read_receipt
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.plan import Role
 from orchestrator.edges.store.access import key_holder
 from orchestrator.edges.store.tables import ChainSendRow, FundingRow
 from orchestrator.errors import Halt
-from orchestrator.operations.keys import FIXED, HeldKey, open_receipts, receipt_keys, rotate_receipt
+from orchestrator.operations.keys import (
+    CONSEQUENCES,
+    HeldKey,
+    open_receipts,
+    receipt_keys,
+    rotate_receipt,
+)
 from orchestrator.settings import Settings
 from orchestrator.worker import Worker
 from tests.support.rail_builder import context_on_chain
@@ -143,22 +150,76 @@ def test_rotate__without_a_yes__changes_nothing(rail):
     assert keystore.load(rail.settings.keys, "sender").address == before
 
 
-@on_chain
-@pytest.mark.parametrize("role", FIXED)
-def test_rotate__role_that_a_contract_fixed__says_which_contract_and_what_still_works(rail, role):
-    fixed = FIXED[role]
-    result = run(rail, "key", "rotate", role, "--yes")
-    assert result.exit_code == 2
-    assert rail.chain.deployment.addresses[fixed.contract] in result.stderr
-    assert rail.chain.view(fixed.contract, fixed.function) in result.stderr
-    assert fixed.consequence in result.stderr and f"keys/{role}.json is that key" in result.stderr
+def roles_of(rail: SmallRail, address: str) -> set[Role]:
+    view = rail.chain.view
+    return {role for role in Role if view("RailAccess", "hasRole", int(role), address)[0]}
+
+
+@pytest.fixture
+def mining(rail: SmallRail) -> Iterator[SmallRail]:
+    """The rail, with a block for each transaction: a command waits for its own."""
+    rail.testnet.rpc("evm_setAutomine", True)
+    yield rail
+    rail.testnet.rpc("evm_setAutomine", False)
 
 
 @on_chain
-def test_rotate__minter_warden_and_registrar_lost__payments_go_on_and_credits_wait(rail):
+@pytest.mark.parametrize("role", CONSEQUENCES)
+def test_rotate__role_of_the_contracts__the_new_key_has_it_and_the_former_nothing(mining, role):
+    rail = mining
+    former = keystore.load(rail.settings.keys, role).address
+    held = roles_of(rail, former)
+    plan = run_json(rail, "key", "rotate", role, "--dry-run")
+    assert (plan["former"], plan["following"], plan["done"]) == (former, None, False)
+    assert keystore.next_address(rail.settings.keys, role) is None
+    view = run_json(rail, "key", "rotate", role, "--yes")
+    assert (view["former"], view["done"], view["calls"]) == (former, True, [])
+    following = keystore.load(rail.settings.keys, role).address
+    assert following == view["following"] != former
+    assert roles_of(rail, following) == held and roles_of(rail, former) == set()
+    assert keystore.next_address(rail.settings.keys, role) is None
+
+
+@on_chain
+def test_rotate__guardian_to_a_key_kept_elsewhere__leaves_the_files_of_the_home(mining):
+    rail, address = mining, keystore.development_account(33).address
+    before = keystore.address(rail.settings.keys, "guardian")
+    view = run_json(rail, "key", "rotate", "guardian", "--address", address, "--yes")
+    assert view["done"] and roles_of(rail, address) == {Role.GUARDIAN}
+    assert keystore.address(rail.settings.keys, "guardian") == before
+    again = run(rail, "key", "rotate", "guardian", "--former", before, "--yes")
+    assert again.exit_code == 2 and "does not hold the role guardian" in again.stderr
+    refused = run(rail, "key", "rotate", "minter", "--address", address, "--yes")
+    assert refused.exit_code == 2 and "Nothing was changed" in refused.stderr
+
+
+@on_chain
+def test_rotate__by_a_key_that_is_no_steward__sends_nothing(mining):
+    rail = mining
+    keys = rail.settings.keys
+    words = ("--keystore", keys / "sender.json", "--password-file", keys / "password", "--yes")
+    refused = run(rail, "key", "rotate", "minter", *words)
+    assert refused.exit_code == 2 and "does not hold the role steward" in refused.stderr
+    assert roles_of(rail, keystore.load(keys, "minter").address) == {Role.MINTER}
+
+
+@on_chain
+def test_rotate__new_minter_without_ether__leaves_the_former_in_its_role(mining, monkeypatch):
+    rail = mining
+    for path in rail.settings.keys.glob("minter.next.json"):
+        path.unlink()  # the one that the test before had made has ether
+    monkeypatch.setattr(keystore, "LOCAL_CHAIN", 1)  # a chain that gives ether to nobody
+    refused = run(rail, "key", "rotate", "minter", "--yes")
+    assert refused.exit_code == 2 and "holds 0.0 ether" in refused.stderr
+    assert roles_of(rail, keystore.load(rail.settings.keys, "minter").address) == {Role.MINTER}
+
+
+@on_chain
+def test_rotate__minter_warden_and_registrar_lost__credits_wait_for_the_new_minter(rail):
     for role in ("minter", "registrar", "warden"):
-        (rail.settings.keys / f"{role}.json").unlink()
-        assert "is missing" in run(rail, "key", "rotate", role, "--yes").stderr
+        folder = rail.settings.keys
+        folder = folder / role if role in keystore.APART else folder
+        (folder / f"{role}.json").unlink()
         assert run_json(rail, "key", "rotate", role, "--stand-in", "--dry-run")["following"] is None
         assert keystore.address(rail.settings.keys, role) is None
         view = run_json(rail, "key", "rotate", role, "--stand-in", "--yes")
@@ -170,10 +231,21 @@ def test_rotate__minter_warden_and_registrar_lost__payments_go_on_and_credits_wa
     rail.fund("cp-0001", 5_000)
     settle_a_session(rail)
     rail.work(6, 20)
-    with rail.store.read() as session:
-        stages = [row.stage for row in session.exec(select(FundingRow))]
-    assert sorted(stages) == ["booked", "minted"]
+    assert fundings(rail) == ["booked", "minted"]
     assert set(rail.stages()) <= {"posted", "paid_out", "booked", "reconciled"}
+    rail.testnet.rpc("evm_setAutomine", True)
+    lost = run_json(rail, "key", "rotate", "minter", "--yes")
+    rail.testnet.rpc("evm_setAutomine", False)
+    assert lost["done"] and roles_of(rail, lost["former"]) == set()
+    assert roles_of(rail, lost["following"]) == {Role.MINTER}
+    restart(rail)
+    rail.work(8, 20)
+    assert fundings(rail) == ["minted", "minted"]
+
+
+def fundings(rail: SmallRail) -> list[str]:
+    with rail.store.read() as session:
+        return sorted(row.stage for row in session.exec(select(FundingRow)))
 
 
 def a_home(folder: Path) -> Settings:

@@ -20,6 +20,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import deploy
+from orchestrator.edges.chain.plan import Role
 from orchestrator.edges.store import Store
 from services import anvil
 from services.development import OFFICERS, ROLES, development_plan
@@ -213,6 +214,52 @@ def test_pause__ended_by_the_steward__after_the_delay(rail):
     assert member(rail, NEW)[3] is False
     refused = rail.run("chain", "pause", "--yes")  # the cool-down
     assert refused.exit_code == 2 and "paused lately" in refused.stderr
+
+
+def test_key_rotate__role_of_a_lost_key__is_scheduled_then_made_by_the_same_command(rail):
+    former = keystore.development_account(ROLES["warden"]).address
+    words = ("key", "rotate", "warden")
+
+    def holds(address: str) -> bool:
+        return rail.chain.view("RailAccess", "hasRole", int(Role.WARDEN), address)[0]
+
+    first = rail.call(*words)
+    assert not first["done"] and first["former"] == former
+    calls = [(call["function"], call["state"]) for call in first["calls"]]
+    assert calls == [("grantRole", "waiting"), ("revokeRole", "waiting")]
+    sent = rail.sent()
+    again = rail.call(*words)
+    assert (again["following"], rail.sent()) == (first["following"], sent)
+    assert holds(former) and not holds(first["following"])
+    rail.call("chain", "cancel", first["calls"][0]["operation"])  # the guardian stops the grant
+    rail.later(DELAY_S)
+    late = rail.call(*words)  # the grant waits again, so the former key stays in its role
+    assert [call["state"] for call in late["calls"]] == ["waiting", "due"] and holds(former)
+    rail.later(DELAY_S)
+    last = rail.call(*words)
+    assert last["done"] and last["calls"] == []
+    assert holds(first["following"]) and not holds(former)
+    assert keystore.load(rail.home / "keys", "warden").address == first["following"]
+
+
+def test_key_rotate__steward__gives_its_power_up_when_the_new_one_has_it(rail):
+    former = keystore.load(rail.home / "keys", "steward").address
+
+    def powers(address: str) -> list[tuple[bool, int]]:
+        roles = (Role.ADMIN, Role.STEWARD)
+        return [tuple(rail.chain.view("RailAccess", "hasRole", int(r), address)) for r in roles]
+
+    first = rail.call("key", "rotate", "steward")
+    states = [(call["function"], call["state"]) for call in first["calls"]]
+    assert states[:2] == [("grantRole", "waiting")] * 2
+    assert states[2:] == [("renounceRole", "at_once")] * 2
+    assert powers(former) == [(True, DELAY_S)] * 2
+    rail.later(DELAY_S)
+    last = rail.call("key", "rotate", "steward")
+    assert last["done"] and powers(last["following"]) == [(True, DELAY_S)] * 2
+    assert [has for has, _ in powers(former)] == [False, False]
+    assert rail.call("committee", "unseat", NEW)["state"] == "waiting"  # signed by the new one
+    rail.call("chain", "cancel", rail.listed("chain", "scheduled")[0]["operation"])
 
 
 def test_committee__list__shows_everyone_with_domain_and_state(rail):
