@@ -60,7 +60,7 @@ def own_rail(
     """
     _end(standing)
     home = tmp_path_factory.mktemp("rail")
-    rail = WholeRail(home, finality_blocks=3, hole_patience_s=90).start()
+    rail = WholeRail(home, apart=3, finality_blocks=3, hole_patience_s=90).start()
     yield rail
     rail.stop()
 

@@ -29,6 +29,8 @@ from orchestrator.edges.store import (
     fundings,
     payments,
 )
+from orchestrator.products import products
+from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import parties
 from scripts.own_releases import OwnReleases
@@ -41,6 +43,7 @@ SEED = 11
 SHORT = "cp-short"  # the device of an agreement without any funding
 FUNDED_CENTS = 200_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
+_FIRST_APART = 4  # parties after those of scripts/demo/parties.py
 ENDED = (
     Stage.BOOKED,
     Stage.RECONCILED,
@@ -67,10 +70,19 @@ class WholeRail:
         home: Path,
         *,
         unfunded: Sequence[str] = (),
+        apart: int = 0,
         finality_blocks: int = 2,
         hole_patience_s: int = 2,
     ) -> None:
-        """unfunded: names of further devices with an agreement but without escrow."""
+        """Choose ports and settings; nothing is started.
+
+        Args:
+            unfunded: names of further devices with an agreement but without escrow.
+            apart: how many further charge points there are, each with a payee of its own. They
+                are in `apart` alone, and no other test uses them up.
+            finality_blocks: setting of the rail.
+            hole_patience_s: setting of the rail.
+        """
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.metrics_port = free.getsockname()[1]
         environment = {
@@ -87,6 +99,7 @@ class WholeRail:
         )
         self.payees = OwnReleases(self.stack)
         self._unfunded, self._keys = list(unfunded), {}
+        self.apart = [f"cp-apart-{number}" for number in range(1, apart + 1)]
         self.fleet: Fleet | None = None
         self.sent: dict[str, list[bytes]] = defaultdict(list)
 
@@ -116,12 +129,13 @@ class WholeRail:
             (stack.settings.keys / "receipt.pub.pem").read_bytes(),
         )
         self.enrolled = [*self.fleet.devices, *self._unfunded]
-        for name in (*self._unfunded, RETIRED, UNKNOWN):
+        for name in (*self._unfunded, *self.apart, RETIRED, UNKNOWN):
             self.fleet.add(name)
         self._install()
         stack.start_oracles()
         stack.start_rail()
-        self.until(lambda: self._minted() == len(self.enrolled) - len(self._unfunded), "funding")
+        credits = len(self.funded) + len(self.apart)
+        self.until(lambda: self._minted() == credits, "funding")
 
     def _install(self) -> None:
         stack, fleet = self.stack, self.fleet
@@ -130,13 +144,31 @@ class WholeRail:
         registered = [*self.enrolled, RETIRED]
         parties.enrol(stack, fleet, registered)
         references = parties.open_metering(stack, fleet, registered)
-        self.references = dict(zip(registered, references, strict=True))
+        self.references = dict(zip(registered, references, strict=True)) | self._open_apart()
         stack.agreement_ops.retire(RETIRED)
         stack.move_to_now()
-        funded = [name for name in self.enrolled if name not in self._unfunded]
+        funded = [*self.funded, *self.apart]
         parties.fund(stack, fleet, funded, [self.references[name] for name in funded], FUNDED_CENTS)
         refused = fleet.connect(stack.broker["host"], stack.broker["port"], passwords, PATIENCE_S)
         assert not refused, f"the broker refused: {refused}"
+
+    def _open_apart(self) -> dict[str, str]:
+        """Open an agreement with a payee of its own for each charge point apart."""
+        stack, names = self.stack, self.apart
+        payees = [
+            parties.DemoParty(_FIRST_APART + number, name, "Werftweg", "24103", "Kiel")
+            for number, name in enumerate(names)
+        ]
+        if not payees:
+            return {}
+        parties.register_parties(stack, payees, payees)
+        parties.enrol(stack, self.fleet, names)
+        product, terms = products()["metered_energy"], encode_terms(EnergyTerms(489_900, 22_000))
+        signed = [
+            parties.sign_mandate(stack, name, product, parties.FLEET_OPERATOR, payee, terms=terms)
+            for name, payee in zip(names, payees, strict=True)
+        ]
+        return dict(zip(names, parties.open_all(stack, signed), strict=True))
 
     def _minted(self) -> int:
         with self.store.read() as session:
