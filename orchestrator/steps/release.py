@@ -15,7 +15,8 @@ from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, payments, releases, sends
 from orchestrator.errors import Retry
-from orchestrator.steps.settle import later, quote_with_anchor
+from orchestrator.steps.anchoring import quote_with_anchor
+from orchestrator.steps.settle import later
 
 _TIMES = 1_000  # release times in one call: about 10,000 gas each
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from orchestrator.core.anchors import suffix
 from orchestrator.core.batch_size import after_fit, after_overflow
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store, ledger, payments, sends
+from orchestrator.edges.store import Store, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
+from orchestrator.steps.anchoring import quote_with_anchor
 from orchestrator.steps.lost_quorum import note_lost_quorum
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
@@ -99,20 +99,6 @@ def _note_that_it_fits(context: SettleContext, product: str, size: int, quote: Q
     limit = after_fit(limits.pop(product, None), size, quote.gas, client.GAS_LIMIT, most)
     if limit is not None:
         limits[product] = limit
-
-
-class AnchoringContext(Protocol):
-    """What a call that carries an anchor needs of the rail."""
-
-    store: Store
-    sender: Sender
-
-
-def quote_with_anchor(context: AnchoringContext, call: Call) -> Quote:
-    """Return a quote for a call that carries the journal's newest hash, so the chain keeps it."""
-    with context.store.read() as session:
-        head = ledger.head(session)
-    return context.sender.quote(call, suffix(*head))
 
 
 def _attest_again(

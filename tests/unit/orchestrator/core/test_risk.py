@@ -18,6 +18,7 @@ UNSETTLED = (
     Stage.EXPIRED,
     Stage.REFUSED,
     Stage.WAITING_FOR_FUNDS,
+    Stage.SKIPPED,
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ class SenderStandIn:
         if len(set(signers) - self.gone) < quorum(len(names)):
             raise Retry("PaymentRail.settle would revert: QuorumMissing")
         self.sent.append(signers)
-        return call
+        return SimpleNamespace(call=call, gas=0)
 
     def prepare(self, _session: Any, _purpose: str, ref: str, _quote: Any, _now: int) -> str:
         return ref

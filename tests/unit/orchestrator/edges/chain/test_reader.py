@@ -180,8 +180,8 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(registry):
     )
     registry.reader.refresh()
     closed = registry.reader.agreement(identity)
-    assert closed.expires_at == registry.chain.now() + 60 and closed.live
-    registry.chain.later(61)
+    assert closed.expires_at == registry.chain.now() and closed.live
+    registry.chain.later(closed.grace + 1)
     send_and_wait(
         payer,
         [ChainCall("reclaim", "a", Call("PaymentRail", "reclaim", (identity,)))],

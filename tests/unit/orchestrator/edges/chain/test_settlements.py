@@ -63,7 +63,7 @@ def test_catch_up__with_what_it_recorded_before__fetches_each_settlement_once(tm
     chain = CountingCalls(rail.chain)
     catch_up(chain, book, recorded)
     all_of_them = list(chain.fetched)
-    assert len(all_of_them) >= 2 and {tx for _, tx in recorded} == set(all_of_them)
+    assert len(all_of_them) >= 2 and {tx for _, tx, _ in recorded} == set(all_of_them)
     book.record_settled([], 1)  # as if all blocks were still among the newest
     catch_up(chain, book, recorded)
     assert chain.fetched == all_of_them
