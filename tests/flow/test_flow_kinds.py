@@ -65,9 +65,7 @@ def _open(rail: WholeRail, meters: dict[str, EnergyTerms]) -> None:
 
 
 def _terms(assurance: Assurance, export: bool = False) -> EnergyTerms:
-    return EnergyTerms(
-        PRICE, 24_000, continuous=True, assurance=assurance.number, export=export, version=2
-    )
+    return EnergyTerms(PRICE, 24_000, continuous=True, assurance=assurance.number, export=export)
 
 
 @pytest.fixture(scope="module")

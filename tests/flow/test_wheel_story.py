@@ -36,6 +36,7 @@ MICRO = 150_000  # 0.375 kWh at 0.40 EUR
 # the account of who pays, and of who is paid
 PAYER = {"name": "Acme Fleet AG", "street": "Ring", "building": "3", "post_code": "50667"}
 PAYER |= {"town": "Koeln", "country": "DE"}
+NORD = "Nord eG"
 PAYEE = ("--street", "Hafen", "--building", "1", "--post-code", "24103", "--town", "Kiel")
 _PORT = re.compile(r"^((?:\w*port = |\w*url = \"http://127\.0\.0\.1:))([1-9][0-9]+)", re.MULTILINE)
 
@@ -69,6 +70,9 @@ class WheelRail:
         done = self._installed.run("proofrail", *map(str, arguments))
         assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def succeeds(self, *arguments: object) -> bool:
+        return self._installed.run("proofrail", *map(str, arguments)).returncode == 0
 
     def json(self, *arguments: object, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code))
@@ -110,7 +114,7 @@ class WheelRail:
 
     def is_well(self) -> bool:
         """Return whether `proofrail status` finds nothing wrong."""
-        return self._installed.run("proofrail", "status").returncode == 0
+        return self.succeeds("status")
 
     def stop(self) -> None:
         """Stop all, also where the test has failed."""
@@ -148,12 +152,12 @@ def test_wheel__alone__pays_a_strangers_meter_survives_kills_and_is_restored(rai
             close_day(rail, count=1)
         with step("each process killed, all back"):
             kill_each(rail)
-        with step("second record, paid"):
-            pay(rail, meter)
+        with step("second record, paid: its payee releases it"):
+            pay(rail, meter, by_payee=True)
         with step("backup, wipe, restore, up, rebuild"):
             restore(rail)
         with step("third record, paid; all reconciled"):
-            pay(rail, meter)
+            pay(rail, meter, by_payee=True)
             close_day(rail, count=3)
         assert rail.json("reconcile")["breaks"] == []
     finally:
@@ -165,7 +169,7 @@ def join(rail: WheelRail, meter: IndependentMeter) -> None:
     ibans = {
         name: rail.json("sandbox", "bank", "account", name)["iban"] for name in ("acme", "nord")
     }
-    payee = rail.json("party", "add", "Nord eG", "--role", "payee", "--iban", ibans["nord"], *PAYEE)
+    payee = rail.json("party", "add", NORD, "--role", "payee", "--iban", ibans["nord"], *PAYEE)
     keeper = Account.create()  # the device's owner, whose key is nowhere else either
     owner = {"device": METER, "owner": keeper.address}
     digest = bytes.fromhex(rail.call("/v1/devices/digest", owner)["sha256"])
@@ -183,6 +187,7 @@ def join(rail: WheelRail, meter: IndependentMeter) -> None:
         "payee": payee["address"],
         "terms": {"price": PRICE, "fuse": "150000"},
         "cap_micro": "500000000",
+        "start": int(time.time()) - 3_600,  # the meter's first session has begun already
         "expiry": int(time.time()) + 86_400 * 30,
         "window_s": 5,
     }
@@ -210,8 +215,12 @@ def escrow(rail: WheelRail, agreement: str) -> int:
     return -amounts.get(f"escrow:{agreement}", 0)
 
 
-def pay(rail: WheelRail, meter: IndependentMeter) -> None:
-    """Follow one session of the meter from its receipt to the bank's booking of the payout."""
+def pay(rail: WheelRail, meter: IndependentMeter, by_payee: bool = False) -> None:
+    """Follow one session of the meter from its receipt to the bank's booking of the payout.
+
+    Args:
+        by_payee: the rail has ordered the payee's one payout of the day, so the payee releases.
+    """
     before = {payment["payment_id"] for payment in payments(rail)}
     keys = rail.call("/.well-known/jwks.json")["keys"]
     assert meter.send(meter.session(KWH), keys, PATIENCE_S) == "accepted"
@@ -220,6 +229,8 @@ def pay(rail: WheelRail, meter: IndependentMeter) -> None:
         new = [payment for payment in payments(rail) if payment["payment_id"] not in before]
         return next((payment for payment in new if payment["stage"] == "booked"), None)
 
+    if by_payee:  # or the rail, if a new day has begun
+        until(lambda: paid() or rail.succeeds("party", "release", NORD), "the payee has released")
     amount = until(paid, "the bank has booked the payout")["amount"]
     assert amount == {"amount_minor": str(MICRO), "asset": "tEUR/6"}
 
