@@ -230,10 +230,10 @@ def _evidence_of(context: AttestContext, rows: Sequence[_Row]) -> tuple[Message,
             evidence.of_payments(session, ids),
             citations.cited_by(session, ids),
         )
-        for row, agreement in rows:
+        for row, _ in rows:
             if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
                 break
-            anchor = anchor_of(session, row, agreement)
+            anchor = anchor_of(session, row)
             records = [anchor] if anchor else []
             records += [
                 evidence.Record(body, protocol, event.assurance, event.gateway)

@@ -326,7 +326,7 @@ def claim_of(
     run = _events(evidence.records_of(session, row.payment_id))
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     late = reach is not None and row.first_counter <= reach
-    anchor, rules = anchor_of(session, row, agreement), context.rules[agreement.product]
+    anchor, rules = anchor_of(session, row), context.rules[agreement.product]
     agreed = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
     if not late and agreements.is_passed_over(session, agreement, row.sequence, reach):
         agreed = reopened(agreed, rules)
@@ -341,9 +341,7 @@ def claim_of(
     )
 
 
-def anchor_of(
-    session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
-) -> evidence.Record | None:
+def anchor_of(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
     """Return the record of the last event that was claimed before this payment.
 
     None for the first payment, for one behind records that were passed over, and for a late one,
@@ -352,6 +350,7 @@ def anchor_of(
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     if reach is None or row.first_counter <= reach:
         return None
-    if agreements.is_passed_over(session, agreement, row.sequence, reach):
+    agreement = agreements.get(session, row.agreement_id)
+    if agreement and agreements.is_passed_over(session, agreement, row.sequence, reach):
         return None
     return evidence.at_counter(session, row.agreement_id, reach)
