@@ -277,10 +277,8 @@ class Memory:
 
     def _skipped_range(self, skipped: SkippedClaim) -> tuple[object, ...]:
         """Return the counters that were passed over: those above the claims before, if any."""
-        before, last = (
-            self.highest_counter(skipped.agreement, skipped.sequence),
-            skipped.last_counter,
-        )
+        before = self.highest_counter(skipped.agreement, skipped.sequence)
+        last = skipped.last_counter
         first = last if before is None else min(before + 1, last)
         return skipped.agreement, skipped.sequence, first, last
 

@@ -101,10 +101,10 @@ abstract contract RailAgreements is RailPayouts {
         );
         // effect
         (live.sequence, live.lastCounter) = (sequence, lastCounter);
-        // event
-        emit ClaimSkipped(agreement, sequence, lastCounter);
         // interaction: a product that fails must not keep the agreement from going on
         if (passes) try IProduct(_productOf(agreement_)).skipped(agreement) {} catch {}
+        // event: last, since its gas is what a relayer who starves the product would lack
+        emit ClaimSkipped(agreement, sequence, lastCounter);
     }
 
     /// @inheritdoc IPaymentRail

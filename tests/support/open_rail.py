@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core import ledger
-from orchestrator.core.payment import NextStep
+from orchestrator.core.payment import NextStep, Stage
 from orchestrator.core.release import next_day
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Quote
@@ -79,10 +79,12 @@ class OpenRail(SmallRail):
 
     def until(self, name: str, stage: str, turns: int = 30) -> None:
         """Work until a payment is at a stage; days in which it only waits for its payout go by."""
-        for _ in range(turns):
+        for turn in range(turns):
             row = self.payment(name)
             if row.stage == stage:
                 return
+            if row.stage == Stage.PAID_OUT and turn % 8 == 7:
+                self.next_day()  # the bank may be closed today
             if row.next_step == NextStep.RELEASE and row.due_at > self.clock + _LONG_S:
                 self.clock = row.due_at
             self.work(1)

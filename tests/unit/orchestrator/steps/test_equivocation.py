@@ -121,7 +121,7 @@ def test_attack__oracle_signs_two_facts__is_reported_once_barred_and_counts_no_l
     assert payment.stage == "posted" and len(used) == 3 and liar not in used
     assert [log["member"] for log in barred_logs(rail)] == [liar]
     assert barred_logs(rail)[0]["sequence"] == payment.sequence
-    assert rail.chain.view("OracleCommittee", "memberOf", liar) == [3, True, True]
+    assert rail.chain.view("OracleCommittee", "memberOf", liar)[:3] == [3, True, True]
     assert rail.chain.view("OracleCommittee", "quorum") == 3
     assert (row.oracle, row.agreement_id, row.refusal) == (liar, payment.agreement_id, "")
     assert row.barred_at is not None and [r.tx_hash for r in reports(rail)] == [row.reported_tx]
