@@ -287,13 +287,9 @@ class Memory:
 
         A skip that passed over none does not count: the claim before it holds that counter.
         """
-        query = (
-            "SELECT 1 FROM skipped WHERE agreement = ? AND sequence < ? AND last_counter = ? "
-            "LIMIT 1"
-        )
+        query = "SELECT 1 FROM skipped WHERE agreement = ? AND sequence < ? AND last_counter = ?"
         with self._lock:
-            row = self._db.execute(query, (agreement, sequence, counter)).fetchone()
-        return row is not None
+            return self._db.execute(query, (agreement, sequence, counter)).fetchone() is not None
 
     def passed(self) -> list[tuple[bytes, int, int, int]]:
         """Return (agreement, sequence, first counter, last counter) of every stored claim."""
