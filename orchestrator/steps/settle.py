@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from orchestrator.core.batch_size import after_fit, after_overflow
@@ -22,6 +23,10 @@ _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert 
 # errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ATTEST_AGAIN_S = 15
+_GAS_A_BATCH, _GAS_A_CLAIM = (
+    150_000,
+    100_000,
+)  # measured in tests/contracts/test_gas.py, plus a rest
 _PAUSED = (
     "Paused: a guardian stopped settlement for at most seven days; it goes on by itself when the "
     "pause ends (`proofrail status` shows when)"
@@ -81,7 +86,7 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         tx_hash = (
             open_send.tx_hash
             if open_send
-            else context.sender.prepare(session, "settle", digest, quote, now)
+            else context.sender.prepare(session, "settle", digest, _ample(quote, len(ids)), now)
         )
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
@@ -90,6 +95,16 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         _note_that_it_fits(context, batch[0][1].product, len(batch), quote)
     context.log.info("settlement signed", batch=digest, tx=tx_hash, payments=ids)
     return 1
+
+
+def _ample(quote: Quote, claims: int) -> Quote:
+    """Return a quote whose gas is enough for claims that the node's estimate refused.
+
+    Where the newest block is older than a reading, a claim is refused in the estimate, which is
+    cheap, and taken in the next block. Gas that is not used costs nothing.
+    """
+    enough = _GAS_A_BATCH + _GAS_A_CLAIM * claims
+    return replace(quote, gas=max(quote.gas, min(enough, client.GAS_LIMIT)))
 
 
 def _note_that_it_fits(context: SettleContext, product: str, size: int, quote: Quote) -> None:

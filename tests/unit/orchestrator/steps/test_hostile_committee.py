@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from oracles.types import Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, Stage
+from orchestrator.edges.chain.client import Quote
 from orchestrator.edges.oracles import OracleCalls
 from orchestrator.errors import Retry
 from orchestrator.steps import WorkerMemory
@@ -59,7 +59,7 @@ class SenderStandIn:
         if len(set(signers) - self.gone) < quorum(len(names)):
             raise Retry("PaymentRail.settle would revert: QuorumMissing")
         self.sent.append(signers)
-        return SimpleNamespace(call=call, gas=0)
+        return Quote(RAIL, "0x", 0, 0, 0, 0)
 
     def prepare(self, _session: Any, _purpose: str, ref: str, _quote: Any, _now: int) -> str:
         return ref
