@@ -5,13 +5,16 @@ HOME_DIR ?= .proofrail-demo
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test month bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
+.PHONY: demo test test-long month bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
 
 test: setup-dev      ## every test
 	@$(RUN) -m scripts.run_tests
+
+test-long: setup-dev ## the tests that take minutes each and that `make test` leaves out
+	@$(RUN) -m pytest -m extended
 
 month: setup         ## a month of 1,250 devices, with everything that goes wrong, to the cent
 	@$(RUN) -m scripts.month $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))

@@ -19,7 +19,10 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 _SLOWEST = 10
-_PYTEST = [sys.executable, "-m", "pytest", "-rsfE", f"--durations={_SLOWEST}"]
+_PYTEST = [
+    *(sys.executable, "-m", "pytest", "-rsfE", f"--durations={_SLOWEST}"),
+    *("-m", "not extended"),  # `make test-long` runs those
+]
 # files of one part share the workers; tests of a file share its chain, so a file stays together
 _PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 # a rail mostly waits for blocks and processes: two at once; tests/flow/conftest.py groups them

@@ -34,6 +34,9 @@ _TAPS = st.lists(
     max_size=25,
 )
 
+# times and sums need no precompile: one hardfork is enough here
+pytestmark = pytest.mark.parametrize("voucher_contract", ["osaka"], indirect=True, scope="module")
+
 
 def honest_taps(taps: list, limit: int) -> list[Voucher]:
     """Return the vouchers of taps in the order of their times, none above its day's limit."""

@@ -15,6 +15,9 @@ from tests.support.contracts.voucher_contract import (
     VoucherContract,
 )
 
+# times and sums need no precompile: one hardfork is enough here
+pytestmark = pytest.mark.parametrize("voucher_contract", ["osaka"], indirect=True, scope="module")
+
 
 def nothing(answer: VoucherAnswer) -> bool:
     return answer.amount == 0

@@ -93,6 +93,7 @@ def test_page__its_files__are_new_ones_only():
     assert not any((ROOT / path).exists() for path in paths)
 
 
+@pytest.mark.extended
 def test_page__its_files_in_a_copy__pass_what_every_product_and_protocol_must(copy):
     done = run(
         copy,

@@ -28,7 +28,7 @@ from tests.support.independent_meter import IndependentMeter
 from tests.support.server_answers import SystemPorts
 from tests.support.wheel import Installed
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.extended]
 PATIENCE_S = 300  # for each wait; a rail on a calm machine needs a few seconds
 METER = "acme.wallbox-7"
 KWH, PRICE = Decimal("0.3750"), "0.40"

@@ -242,6 +242,7 @@ class _MoneyToTheEnd(Money):
 
 
 @pytest.mark.long
+@pytest.mark.extended
 def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:
     with tempfile.TemporaryDirectory(prefix="machine-") as folder:
         Money.rail = snapshot_rail.make(Path(folder))
