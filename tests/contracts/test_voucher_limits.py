@@ -35,7 +35,7 @@ _TAPS = st.lists(
 )
 
 # times and sums need no precompile: one hardfork is enough here
-pytestmark = pytest.mark.parametrize("voucher_contract", ["osaka"], indirect=True, scope="module")
+on_osaka = pytest.mark.parametrize("voucher_contract", ["osaka"], indirect=True, scope="module")
 
 
 def honest_taps(taps: list, limit: int) -> list[Voucher]:
@@ -97,6 +97,7 @@ def test_price__any_vouchers__settle_at_most_the_limit_of_each_day(taps, limit, 
 
 
 @pytest.mark.parametrize("seed", range(4))
+@on_osaka
 def test_price__any_vouchers_under_changing_terms__as_the_model_and_never_a_revert(
     voucher_contract, seed
 ):
@@ -132,6 +133,7 @@ def test_price__any_vouchers_under_changing_terms__as_the_model_and_never_a_reve
     assert model.paid > 0
 
 
+@on_osaka
 def test_rules__of_the_oracles_and_of_the_contract__drop_the_same_vouchers(voucher_contract):
     chance = random.Random(9)
     band = voucher_contract.wearable(classes=(5814, 5411), per_tap=2 * EURO)
@@ -153,6 +155,7 @@ def test_rules__of_the_oracles_and_of_the_contract__drop_the_same_vouchers(vouch
     assert set(dropped) == {0, 5, 6}
 
 
+@on_osaka
 def test_terms__of_any_words__open_where_python_reads_them(voucher_contract):
     chance, plain, readable = random.Random(3), voucher_contract.terms(), []
     paid = VoucherStart(voucher_contract.owner, EURO, 1)
@@ -176,6 +179,7 @@ def test_terms__of_any_words__open_where_python_reads_them(voucher_contract):
     assert any(readable) and not all(readable)
 
 
+@on_osaka
 def test_price__hostile_words_of_every_kind__are_answered_and_never_revert(voucher_contract):
     """A claim's facts are a merchant's: none may block the batch of the others."""
     chance, band = random.Random(5), voucher_contract.wearable(per_day=2**48 - 1)
