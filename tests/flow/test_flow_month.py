@@ -6,12 +6,15 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from scripts.deploy import ROOT
 from scripts.month.faults import FAULTS
 
 _PATIENCE_S = 1_200  # other tests may share the machine
 
 
+@pytest.mark.extended
 def test_month__with_every_fault__is_as_planned_to_the_cent(tmp_path):
     done = subprocess.run(
         [
