@@ -153,6 +153,10 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "The device has no agreement",
         "Open one (`proofrail agreement open`), then send the record again.",
     ),
+    ClaimReason.PAYEE_INVALID: (
+        "Payee is a contract of the rail",
+        "Name the merchant's own address: what is paid to a contract of the rail is lost.",
+    ),
     ClaimReason.BEFORE_AGREEMENT: (
         "The record's counter is before the agreement",
         "Nothing to do: the agreement does not charge for it.",

@@ -67,6 +67,7 @@ def _costs(connections: Connections, home, rows: int) -> Costs:
         fill(
             home / "proofrail.sqlite3", rows, rail.agreements["cp-0001"], rail.payee.address, sender
         )
+        rail.clock += 86_400  # a payee gets one payout a day
         with counted(connections) as intake:
             _charge(rail)
         with pytest.MonkeyPatch.context() as patch, counted(connections) as payment:

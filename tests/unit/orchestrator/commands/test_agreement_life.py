@@ -43,25 +43,25 @@ def state(home: OperatorsHome, identity: str) -> tuple[int, ...]:
 
 
 def test_open__bond_schedule_and_start__are_in_the_mandate_and_in_words(home):
-    home.add("life-1")
+    home.add("ending-1")
     start = "2000-01-01T00:00:00Z"
     more = ("--bond", "2.50", "--settle-after", "records=10,day", "--start", start)
-    view = home.run_json(*opening("life-1", *more, "--dry-run"))
+    view = home.run_json(*opening("ending-1", *more, "--dry-run"))
     assert view["bond"]["amount"] == "2500000" and view["version"] == 2
     assert view["settles"] == "after 10 records or the end of a day"
     assert (view["schedule"], view["start"]) == (10 | 1 << 57, 946_684_800)
-    default = home.run_json(*opening("life-1", "--dry-run"))
+    default = home.run_json(*opening("ending-1", "--dry-run"))
     assert (default["bond"]["amount"], default["settles"]) == ("10000000", "at once")
     for option, text, wanted in (
         ("--bond", "100.01", "at most 100.000000 EUR"),
         ("--settle-after", "weeks=2", "none of records"),
         ("--start", "yesterday", "no time such as"),
     ):
-        assert wanted in home.refused(*opening("life-1", option, text))
+        assert wanted in home.refused(*opening("ending-1", option, text))
 
 
 def test_close__dry_run_then_by_the_owner__ends_it_for_later_records(home):
-    identity = opened(home, "life-2")
+    identity = opened(home, "ending-2")
     dry = home.run_json("agreement", "close", identity, "--dry-run")
     assert dry["calls"][0]["function"] == "close" and not dry["sent"]
     assert dry["calls"][0]["arguments"] == {"agreement": identity}
@@ -73,7 +73,7 @@ def test_close__dry_run_then_by_the_owner__ends_it_for_later_records(home):
 
 
 def test_fund__out_of_the_wallet__is_in_the_escrow(home):
-    identity = opened(home, "life-3")
+    identity = opened(home, "ending-3")
     assert "in its wallet" in home.refused("agreement", "fund", identity, "5.00")
     payer = keystore.development_account(PAYER).address
     mint = Call("EuroToken", "mint", (bytes.fromhex(identity[2:]), payer, _MICRO))
@@ -87,7 +87,7 @@ def test_fund__out_of_the_wallet__is_in_the_escrow(home):
 
 
 def test_skip__with_a_signature_from_elsewhere__passes_over_the_next_claim(home):
-    identity = opened(home, "life-4")
+    identity = opened(home, "ending-4")
     assert "Say with --last-counter" in home.refused("agreement", "skip", identity)
     arguments = ("agreement", "skip", identity, "--last-counter", "0")
     document = json.loads(home.run(*arguments, "--document").stdout)
@@ -104,12 +104,12 @@ def test_skip__with_a_signature_from_elsewhere__passes_over_the_next_claim(home)
 
 
 def test_consent__of_an_owner_elsewhere__opens_the_agreement_that_waits(home):
-    home.add("life-5")
+    home.add("ending-5")
     owner_key = home.settings.keys / "parties" / "Nord eG.json"
     away = owner_key.rename(home.home / "owner.json")
-    assert "has not consented" in home.refused(*opening("life-5"))
+    assert "has not consented" in home.refused(*opening("ending-5"))
     with home.store.read() as session:
-        [row] = [a for a in agreements.all_agreements(session) if a.device == "life-5"]
+        [row] = [a for a in agreements.all_agreements(session) if a.device == "ending-5"]
     assert row.stage == agreements.Stage.SIGNED
     arguments = ("agreement", "consent", row.agreement_id)
     document = json.loads(home.run(*arguments, "--document").stdout)
@@ -125,8 +125,8 @@ def test_consent__of_an_owner_elsewhere__opens_the_agreement_that_waits(home):
 
 
 def test_consent__to_a_product_for_a_device__only_where_it_shares_devices(home):
-    home.add("life-6")
-    asked = ("agreement", "consent", "--device", "life-6", "--product")
+    home.add("ending-6")
+    asked = ("agreement", "consent", "--device", "ending-6", "--product")
     view = home.run_json(*asked, "proof_of_delivery")
     assert view["stored"] and view["agreement_id"] is None
     assert "consents to each one" in home.refused(*asked, "metered_energy")
@@ -134,7 +134,7 @@ def test_consent__to_a_product_for_a_device__only_where_it_shares_devices(home):
 
 
 def test_list__agreements__say_when_they_end_and_settle(home):
-    identity = opened(home, "life-7")
+    identity = opened(home, "ending-7")
     [view] = [v for v in home.run_json("agreement", "list") if v["agreement_id"] == identity]
     assert (view["settles"], view["mandate_version"]) == ("at once", 2)
     assert view["ends_at"] >= view["expiry"] > time.time()
