@@ -179,7 +179,8 @@ def test_halt__over_a_restart__stands_until_a_person_resumes_the_step(own_rail):
 
     rail.stack.stop("orchestrator")
     rail.stack.start_rail()
-    assert "was final" in rail.halted()["follow"] and _turns(rail)["follow"] == 0
+    reason = rail.until(lambda: rail.halted().get("follow"), "the halt after the restart")
+    assert "was final" in reason and _turns(rail)["follow"] == 0
     assert events() == ["halted"]
     (shown,) = rail.commands(["status"])
     assert shown.returncode == 1 and "proofrail resume follow" in shown.stdout
