@@ -1,6 +1,7 @@
 """Load the compiled contracts that ship with the package, one file each.
 
-`scripts/solidity/` makes them from the sources of a checkout.
+`scripts/solidity/` makes them from the sources of a checkout. A folder with a release's number has
+the interfaces of that release's contracts, which a rail that moved still calls.
 """
 
 from __future__ import annotations
@@ -49,8 +50,17 @@ def masked_hash(code: bytes, immutables: list[list[int]]) -> str:
 
 
 def load_artifacts() -> dict[str, Artifact]:
-    """Return every deployable contract by name."""
-    return {
+    """Return every deployable contract by name, and former interfaces by name@release.
+
+    A former interface has an ABI and no code: nobody deploys it again.
+    """
+    former = {
+        f"{record['name']}@{folder.name}": Artifact(record["name"], record["abi"], "", 0, "", [])
+        for folder in sorted(SHIPPED.iterdir())
+        if folder.is_dir()
+        for record in read_records(folder)
+    }
+    return former | {
         record["name"]: Artifact(
             record["name"],
             record["abi"],

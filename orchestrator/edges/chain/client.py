@@ -185,10 +185,10 @@ class Chain:
         return self._decoder.decode(self.reader.logs(headers))
 
     def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
-        """Return one contract's logs of a range of blocks, oldest first."""
-        address = self.deployment.addresses[contract].lower()
+        """Return the logs of a contract, and of those whose place it took, oldest first."""
+        addresses = self._addresses_of(contract)
         raw_logs = self.reader.logs_between(first, last)
-        return self._decoder.decode(raw for raw in raw_logs if raw["address"] == address)
+        return self._decoder.decode(raw for raw in raw_logs if raw["address"] in addresses)
 
     def logs_named(
         self, events: Mapping[str, Sequence[str]], first: int, last: int
@@ -196,13 +196,14 @@ class Chain:
         """Return some events of several contracts in a range of blocks, oldest first.
 
         Args:
-            events: Contract -> names of its events.
+            events: Contract -> names of its events; those whose place it took are asked as well.
             first: The first block.
             last: The last block.
         """
         wanted = {
-            (self.deployment.addresses[contract].lower(), name)
+            (address, name)
             for contract, names in events.items()
+            for address in self._addresses_of(contract)
             for name in names
         }
         return self._decoder.decode(
@@ -210,6 +211,10 @@ class Chain:
             for raw in self.reader.logs_between(first, last)
             if (raw["address"], self._decoder.name(raw)) in wanted
         )
+
+    def _addresses_of(self, contract: str) -> set[str]:
+        deployment = self.deployment
+        return {deployment.addresses[name].lower() for name in deployment.named(contract)}
 
     def receipts(self, tx_hashes: Sequence[str]) -> list[CheckedReceipt | None]:
         """Return receipts out of blocks that the node's chain holds; None where there is none yet.
@@ -234,7 +239,8 @@ class Chain:
         return [checked.get(tx_hash) for tx_hash in tx_hashes]
 
     def call_input(self, tx_hash: str, contract: str) -> tuple[str, dict[str, Any]]:
-        """Return (function, arguments) of a transaction to one of our contracts.
+        """Return (function, arguments) of a transaction to a contract, or to one whose place it
+        took.
 
         ("", {}) if it went to another address, whose call data would prove nothing.
 
@@ -242,11 +248,12 @@ class Chain:
             Retry: The node does not show the transaction, or shows one with another hash.
         """
         to, data = transaction_call(self.reader.transaction(tx_hash))
-        own_contract = self._contracts[contract]
-        if to != bytes.fromhex(own_contract.address[2:]):
-            return "", {}
-        function, arguments = own_contract.decode_function_input(data)
-        return function.fn_name, arguments
+        for name in self.deployment.named(contract):
+            own_contract = self._contracts[name]
+            if to == bytes.fromhex(own_contract.address[2:]):
+                function, arguments = own_contract.decode_function_input(data)
+                return function.fn_name, arguments
+        return "", {}
 
     def view(self, contract: str, function: str, *args: Any, at: int | None = None) -> Any:
         """Return the result of a view function.

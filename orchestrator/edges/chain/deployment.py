@@ -26,9 +26,17 @@ TIP_WEI = 10**9
 RECEIPT_SECONDS = 120.0
 
 
+def first_name(contract: str) -> str:
+    """Return a contract's name without the release: `PaymentRail` of `PaymentRail@0.5.0`."""
+    return contract.partition("@")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """Where the contracts are.
+
+    A contract that a later one took the place of stays, under its name and the release whose
+    interface it has: `PaymentRail@0.5.0`. Calls name it like any other.
 
     Attributes:
         chain_id: The chain's id.
@@ -36,6 +44,7 @@ class Deployment:
         addresses: Contract name -> address.
         blocks: Contract name -> number of the block that created it.
         p256_precompile: The result of the registry's known-answer test at its deployment.
+        rails: Name of a product -> name of its rail, where that is not `PaymentRail`.
     """
 
     chain_id: int
@@ -43,6 +52,7 @@ class Deployment:
     addresses: dict[str, str]
     blocks: dict[str, int]
     p256_precompile: bool
+    rails: dict[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -53,6 +63,21 @@ class Deployment:
     def block_number(self) -> int:
         """Return the number of the first block with a contract, where logs begin."""
         return min(self.blocks.values())
+
+    def named(self, contract: str) -> tuple[str, ...]:
+        """Return the names of a contract and of those whose place it took, the present one
+        first."""
+        names = [name for name in self.addresses if first_name(name) == contract]
+        return tuple(sorted(names, key=lambda name: (name != contract, name)))
+
+    def rail_of(self, product: str) -> str:
+        """Return the name of the rail that the product at an address belongs to.
+
+        Raises:
+            KeyError: No contract of this deployment is there.
+        """
+        at = {address.lower(): name for name, address in self.addresses.items()}
+        return self.rails.get(at[product.lower()], "PaymentRail")
 
     def save(self, path: Path) -> None:
         """Write it as JSON; `load` reads that, and a journal too."""
