@@ -1,9 +1,10 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv (and .venv-tools for Ape, slither and halmos) from hash-locked requirements, fetches the local chain through
-npm (or the npm that PyPI carries), and installs the `proofrail` command. The compiler and the
-contract library come with group dev, or where the contracts differ from the shipped artifacts. Run
-again, it finds everything done and prints nothing.
+Makes .venv (and .venv-tools for Ape, slither and halmos) from hash-locked requirements, fetches
+the local chain through npm (or the npm that PyPI carries), and installs the `proofrail` command.
+The compiler, forge and the contract library come with group dev; compiler and library also where
+the contracts differ from the shipped artifacts. Run again, it finds everything done and prints
+nothing.
 """
 
 from __future__ import annotations

@@ -38,12 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if part.name in options.parts
         or (not options.parts and (options.long or not part.long_only))
     ]
-    results = run_parts(chosen, options.long, say=lambda text: print(text, file=sys.stderr))
+    results = run_parts(chosen, options.long, say=_say)
     commit = commit_name()
     print(as_json(results, commit) if options.json else as_text(results, commit))
     if options.long and not options.parts:
         print(f"written: {write_page(results, commit)}", file=sys.stderr)
     return 0 if all(line.ok for result in results for line in result.lines) else 1
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")  # one write: parts speak at the same time
+    sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

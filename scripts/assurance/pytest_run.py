@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 from scripts.solidity.sources import ROOT
 
+_XML = ("-o", "junit_family=xunit1")  # the form that keeps what tests recorded
+
 
 @dataclass(frozen=True)
 class TestResults:
@@ -50,7 +52,7 @@ def run_pytest(
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     with (folder / "pytest.log").open("w") as log:
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", *_XML, f"--junitxml={results}", *arguments]
         subprocess.run(
             command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
         )
