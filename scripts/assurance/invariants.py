@@ -141,8 +141,7 @@ def lines_of(
     untried = [
         name
         for name in wanted
-        if not campaign.calls[name]
-        and not (name in NEVER_ACCEPTED and campaign.refused[name])
+        if not campaign.calls[name] and not (name in NEVER_ACCEPTED and campaign.refused[name])
     ]
     unreached = [name for name in states if not campaign.states[name]]
     called = [
