@@ -19,7 +19,7 @@ from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_no
 from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.calls import Call, CallCodec
+from orchestrator.edges.chain.calls import Call, CallCodec, Contracts
 from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
@@ -87,14 +87,12 @@ class Chain:
             frozenset(bytes.fromhex(at[2:]) for at in deployment.addresses.values()),
         )
         self.web3 = Web3(NodesProvider(self.nodes))
-        self._contracts = {
-            name: self.web3.eth.contract(address=address, abi=artifacts[name].abi)
-            for name, address in deployment.addresses.items()
-        }
+        abis = {name: artifacts[name].abi for name in deployment.addresses}
+        self._contracts = Contracts(self.web3, deployment.addresses, abis)
         self.calls = CallCodec(self._contracts)
         self._decoder = LogDecoder(
             self.web3.codec,
-            {at: artifacts[name].abi for name, at in deployment.addresses.items()},
+            {at: abis[name] for name, at in deployment.addresses.items()},
         )
         self._errors = dict(error_selectors(artifact.abi for artifact in artifacts.values()))
 
