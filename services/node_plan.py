@@ -11,8 +11,9 @@ from pathlib import Path
 
 from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.deployment import GAS_LIMIT, TIP_WEI, Deployment, deploy, finished
+from orchestrator.edges.chain.deployment import Deployment, deploy, finished
 from orchestrator.edges.chain.deployment_check import check_contracts
+from orchestrator.edges.chain.deployment_steps import GAS_LIMIT, TIP_WEI
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt
