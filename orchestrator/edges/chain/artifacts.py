@@ -37,6 +37,10 @@ class Artifact:
     code_hash: str
     immutables: list[list[int]]
 
+    def has(self, function: str) -> bool:
+        """Return whether it has a function of that name."""
+        return any(item.get("name") == function for item in self.abi if item["type"] == "function")
+
     def is_code(self, code: bytes) -> bool:
         """Return whether this is the contract's deployed code; immutables may have any value."""
         return self.code_hash == masked_hash(code, self.immutables)

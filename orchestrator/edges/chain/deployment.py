@@ -183,7 +183,7 @@ def refuse_other_chain(path: Path, wanted: Mapping[str, Any], chain_id: int, gen
 def plan_digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
     """Return what a journal is bound to: code and roles, so that a resumed run means the same."""
     codes = [artifacts[name].bytecode for name in plan.contracts]
-    numbers = [plan.members, plan.min_domains, plan.delay_s, *plan.kept]
+    numbers = [plan.members, plan.min_domains, plan.delay_s, *plan.kept, *plan.follows]
     content = json.dumps([plan.contracts, codes, plan.addresses(), *numbers])
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -196,7 +196,8 @@ def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Deployme
     yield creation(deployer, "RailAccess", deployer.address, plan.delay_s, holders)
     access = at["RailAccess"]
     yield creation(deployer, "OracleCommittee", access, members, domains, plan.min_domains)
-    yield creation(deployer, "DeviceRegistry", access, at["OracleCommittee"])
+    predecessor = plan.registry or _NO_ADDRESS
+    yield creation(deployer, "DeviceRegistry", access, at["OracleCommittee"], predecessor)
     if not plan.token:
         yield creation(deployer, "EuroToken", access)
     token = plan.token or at["EuroToken"]
@@ -207,6 +208,8 @@ def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Deployme
         yield DeploymentStep(
             f"allow {product}", deployer, "PaymentRail", "allowProduct", (at[product],)
         )
+    for product, former in plan.follows:
+        yield DeploymentStep(f"link {product}", deployer, product, "setPredecessor", (former,))
     yield creation(deployer, "OfficerRegistry", access, plan.officers)
     renounced = (Role.STEWARD, deployer.address)
     yield DeploymentStep("close set-up", deployer, "RailAccess", "renounceRole", renounced)

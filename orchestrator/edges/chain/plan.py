@@ -52,6 +52,8 @@ class DeploymentPlan:
         delay_s: Seconds that each of the steward's actions waits.
         token: Address of the token that a moved rail goes on with; "" makes one.
         registry: Address of the registry that a moved rail's registry follows; "" for none.
+        follows: (product, address of its former contract) where the new one asks the former what
+            was used before.
     """
 
     deployer: LocalAccount
@@ -67,6 +69,7 @@ class DeploymentPlan:
     delay_s: int = DEFAULT_DELAY_S
     token: str = ""
     registry: str = ""
+    follows: tuple[tuple[str, str], ...] = ()
 
     @property
     def contracts(self) -> tuple[str, ...]:
@@ -114,6 +117,8 @@ class DeploymentPlan:
             yield f"EuroToken  {self.token}  stays: the same tokens, the same minter"
         if self.registry:
             yield f"registry   {self.registry}  its devices are known to the new one"
+        for product, former in self.follows:
+            yield f"{product} takes nothing that was used at {former}"
         for number, contract in enumerate(self.contracts, 1):
             listed = ", listed at the rail" if contract in self.products else ""
             yield f"{number}. create {contract}{listed}"

@@ -31,13 +31,13 @@ class ProductAddition:
 
     Attributes:
         contract: Its name.
-        deployer: Who signs and pays; it gets no power.
         deployment: What it is added to.
+        deployer: Who signs and pays, and gets no power; None where it is only planned.
     """
 
     contract: str
-    deployer: LocalAccount
     deployment: Deployment
+    deployer: LocalAccount | None = None
 
     @property
     def title(self) -> str:
@@ -53,7 +53,7 @@ class ProductAddition:
 
     def addresses(self) -> list[str]:
         """Return who pays: nobody gets a role."""
-        return [self.deployer.address]
+        return [self.deployer.address] if self.deployer else []
 
     def arguments(self) -> tuple[str, ...]:
         """Return the addresses that its constructor gets: rail and registry."""
@@ -119,11 +119,10 @@ def refuse_former_contracts(deployment: Deployment) -> None:
         )
 
 
-def is_there(web3: Web3, artifacts: Mapping[str, Artifact], deployment: Deployment, name: str):
+def is_there(web3: Web3, artifact: Artifact, deployment: Deployment) -> bool:
     """Return whether a deployment has a product with the very code of this release."""
-    if name not in deployment.addresses:
-        return False
-    return artifacts[name].is_code(bytes(web3.eth.get_code(deployment.addresses[name])))
+    address = deployment.addresses.get(artifact.name)
+    return address is not None and artifact.is_code(bytes(web3.eth.get_code(address)))
 
 
 def _roles(run: DeploymentRun, deployment: Deployment) -> list[list[Any]]:
