@@ -116,10 +116,7 @@ def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str]:
         target = eth.contract(address=run.addresses[step.contract], abi=artifact.abi)
         request = target.functions[step.function](*step.args)
     else:
-        count = len(next(i["inputs"] for i in artifact.abi if i["type"] == "constructor"))  # XXX
-        request = eth.contract(abi=artifact.abi, bytecode=artifact.bytecode).constructor(
-            *step.args[:count]
-        )
+        request = eth.contract(abi=artifact.abi, bytecode=artifact.bytecode).constructor(*step.args)
     gas = min(request.estimate_gas({"from": sender}) * 6 // 5, GAS_LIMIT)
     transaction = request.build_transaction({**common, "gas": gas})
     signed = step.signer.sign_transaction(transaction)
