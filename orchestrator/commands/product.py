@@ -160,9 +160,7 @@ def _links(home: Home, product: str) -> list[tuple[Call, bool]]:
         return []
     former = max(formers, key=lambda name: deployment.blocks[name])
     pairs = [(product, "Predecessor", former)]
-    if artifacts[product].has("setSuccessor"):
-        if not artifacts[former].has("setSuccessor"):
-            return []
+    if artifacts[former].has("setSuccessor"):
         pairs.insert(0, (former, "Successor", product))
     return [
         (

@@ -15,14 +15,13 @@ from web3.exceptions import Web3Exception
 
 from orchestrator import __version__
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.deployment_check import check_deployment
+from orchestrator.edges.chain.deployment_check import NO_ADDRESS, check_deployment
 from orchestrator.edges.chain.deployment_steps import DeploymentRun, DeploymentStep, creation, take
 from orchestrator.edges.chain.journal_file import read_journal, write_journal
 from orchestrator.edges.chain.plan import RAIL_PARTS, DeploymentPlan, Role, refuse_unsafe
 from orchestrator.errors import Halt, Retry
 
 _FIRST_RELEASES = {1: "0.5.0", 2: "0.6.0"}  # version of contracts -> release whose interfaces
-_NO_ADDRESS = "0x" + "0" * 40
 
 
 def first_name(contract: str) -> str:
@@ -196,7 +195,7 @@ def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Deployme
     yield creation(deployer, "RailAccess", deployer.address, plan.delay_s, holders)
     access = at["RailAccess"]
     yield creation(deployer, "OracleCommittee", access, members, domains, plan.min_domains)
-    predecessor = plan.registry or _NO_ADDRESS
+    predecessor = plan.registry or NO_ADDRESS
     yield creation(deployer, "DeviceRegistry", access, at["OracleCommittee"], predecessor)
     if not plan.token:
         yield creation(deployer, "EuroToken", access)

@@ -47,6 +47,7 @@ _WIRING = {
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 _MOVED = "PaymentRail@0.5.0"  # a rail that moved from it kept its token
+NO_ADDRESS = "0x" + "0" * 40
 
 
 def with_kept_token(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
@@ -104,16 +105,23 @@ def check_contracts(
         artifacts = with_kept_token(artifacts)
     web3 = Web3(Web3.HTTPProvider(url, cache_allowed_requests=True))
     deployed = DeployedContracts(web3, artifacts, present)
+    registry = addresses.get("DeviceRegistry@0.5.0", NO_ADDRESS)
     try:
-        _halt(_contract_problems(deployed))
+        _halt(_contract_problems(deployed, registry))
     except (Web3Exception, requests.RequestException) as error:
         raise Retry(f"the node at {url} gave no usable answer: {error}") from error
 
 
-def _contract_problems(deployed: DeployedContracts) -> list[str]:
-    """Return what is wrong, the code first: other code may answer anything."""
+def _contract_problems(deployed: DeployedContracts, registry: str) -> list[str]:
+    """Return what is wrong, the code first: other code may answer anything.
+
+    Args:
+        deployed: The contracts.
+        registry: The registry whose devices the present one takes over; NO_ADDRESS for none.
+    """
     return [*_code(deployed)] or [
         *_wiring(deployed),
+        *_predecessor(deployed, registry),
         *_closed(deployed),
         *_precompile(deployed),
     ]
@@ -135,7 +143,7 @@ def check_deployment(
     if plan.token:
         artifacts = with_kept_token(artifacts)
     deployed = DeployedContracts(web3, artifacts, addresses)
-    _halt(_contract_problems(deployed))
+    _halt(_contract_problems(deployed, plan.registry or NO_ADDRESS))
     problems = [*_roles(deployed, plan, first_block), *_seats(deployed, plan)]
     _halt([*problems, *_products(deployed, plan, first_block)])
 
@@ -171,6 +179,12 @@ def _wired(deployed: DeployedContracts, name: str) -> Iterator[str]:
         actual, wanted = deployed.view(name, function), deployed.addresses[other]
         if actual != wanted:
             yield f"{function} of {name} is {actual}, not {other} {wanted}"
+
+
+def _predecessor(deployed: DeployedContracts, wanted: str) -> Iterator[str]:
+    actual = deployed.view("DeviceRegistry", "predecessor")
+    if actual != wanted:
+        yield f"the registry takes devices over from {actual}, not {wanted}"
 
 
 def _closed(deployed: DeployedContracts) -> Iterator[str]:

@@ -52,8 +52,8 @@ class DeploymentPlan:
         delay_s: Seconds that each of the steward's actions waits.
         token: Address of the token that a moved rail goes on with; "" makes one.
         registry: Address of the registry that a moved rail's registry follows; "" for none.
-        follows: (product, address of its former contract) where the new one asks the former what
-            was used before.
+        follows: (product, address of its former contract) where the new one asks the former one
+            what was used there.
     """
 
     deployer: LocalAccount
@@ -118,7 +118,7 @@ class DeploymentPlan:
         if self.registry:
             yield f"registry   {self.registry}  its devices are known to the new one"
         for product, former in self.follows:
-            yield f"{product} takes nothing that was used at {former}"
+            yield f"{product} knows its former contract {former} and what was used there"
         for number, contract in enumerate(self.contracts, 1):
             listed = ", listed at the rail" if contract in self.products else ""
             yield f"{number}. create {contract}{listed}"

@@ -22,7 +22,7 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.plan import DeploymentPlan, refuse_unsafe
 from orchestrator.errors import Halt
 
-_ASKED = "used"  # a product with this function says what was used; one that follows asks it
+_LINK = "setPredecessor"  # of a product that asks the version before it what was used there
 _NO_PRODUCTS = ("PaymentRail", "DeviceRegistry", "OracleCommittee", "EuroToken")
 
 
@@ -34,9 +34,7 @@ def succession_plan(
     follows = tuple(
         (product, at[product])
         for product in plan.products
-        if product in at
-        and artifacts[f"{product}@{former.release_of(product)}"].has(_ASKED)
-        and artifacts[product].has(_ASKED)
+        if product in at and artifacts[product].has(_LINK)
     )
     return replace(plan, token=at["EuroToken"], registry=at["DeviceRegistry"], follows=follows)
 
@@ -91,8 +89,9 @@ class RailSuccession:
         for product, former in self.plan.follows:
             if run.contract(product).functions.predecessor().call() != former:
                 raise Halt(
-                    f"{product} does not ask {former} what was used. It is not used. Next: find "
-                    "out who else has the deployer's key; restore the former file from its backup."
+                    f"{product} does not know its former contract {former}. The new contracts are "
+                    "not used. Next: find out who else has the deployer's key; then deploy again "
+                    "from the former file, which is kept next to this one."
                 )
         return followed(deployment, new)
 
