@@ -4,7 +4,7 @@ hash-chained."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -89,7 +89,7 @@ class Fold:
         self,
         session: Session,
         history: ChainHistory,
-        rail: str,
+        rails: Collection[str],
         products: Mapping[str, Product],
         mandates: Mapping[str, tuple[str, int]],
         findings: Differences,
@@ -100,7 +100,7 @@ class Fold:
         }
         accounts = frozenset(account for account, _ in owners)
         self.files = Files(RawBank(self.journal, mandates), findings, accounts, owners=owners)
-        self._chain = RawChain(rail, history, products, self.journal)
+        self._chain = RawChain(rails, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         self._files = {

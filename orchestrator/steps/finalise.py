@@ -17,7 +17,9 @@ from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.core.references import end_to_end_id
 from orchestrator.core.release import next_day
 from orchestrator.edges.chain.client import Chain, DecodedLog
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.proof import block_proofs
+from orchestrator.edges.chain.rails import RAIL, emitter, products_of, rail_addresses
 from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import (
@@ -33,6 +35,7 @@ from orchestrator.edges.store import (
     payments,
     payouts,
     pending,
+    releases,
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
@@ -218,15 +221,23 @@ def _try_waiting(session: Session, agreement: str, log: DecodedLog, at: int) -> 
 
 
 def _released(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    released = payments.release(session, log.args["payee"], log.args["releaseTimes"], log.tx_hash)
+    deployment = context.chain.deployment
+    products = _products_of_rail(deployment, log.address)
+    times = log.args["releaseTimes"]
+    released = releases.release(session, log.args["payee"], times, log.tx_hash, products)
     logs = [log_of(row) for row in blocks.logs_in_transaction(session, log.tx_hash)]
     if log.args["amount"] and not released_rest(log, logs):
         # all of it paid debts: no payout will ever hold it
         set_off = [payments.NewFact(payment, Fact.SET_OFF, log.tx_hash) for payment in released]
         payments.record_facts(session, set_off, context.now())
-    elif not orders(log, logs, context.chain.deployment.addresses["PaymentRail"]):
+    elif not orders(log, logs, rail_addresses(deployment)):
         # below a minimum, or not the first release of a stranger's on its day: looked at tomorrow
         payments.revive(session, released, NextStep.RELEASE, next_day(at))
+
+
+def _products_of_rail(deployment: Deployment, address: str) -> frozenset[str] | None:
+    """Return the products (lower case) of the rail at an address; None where it is the only one."""
+    return products_of(deployment, emitter(deployment, RAIL, address) or RAIL)
 
 
 def _debt_paid(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -255,12 +266,14 @@ def _redeemed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
         ],
     )
     # anyone may redeem tokens of their own, also within one transaction with our release
-    if by_rail(log, context.chain.deployment.addresses["PaymentRail"]):
+    deployment = context.chain.deployment
+    if by_rail(log, rail_addresses(deployment)):
+        products = _products_of_rail(deployment, log.args["holder"])
         payments.record_facts(
             session,
             [  # a redemption takes all that was released before
                 payments.NewFact(payment, Fact.REDEEMED, payout, sets={"payout_id": payout})
-                for payment in payments.released(session, payee)
+                for payment in releases.released(session, payee, products)
             ],
             context.now(),
         )

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.rails import products_of
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender, broadcast_stored, displaced, settle_up
 from orchestrator.edges.store import (
@@ -24,6 +25,7 @@ from orchestrator.edges.store import (
     fundings,
     payments,
     pending,
+    releases,
     sends,
 )
 from orchestrator.errors import Halt, Retry
@@ -31,6 +33,7 @@ from orchestrator.products import Product
 from orchestrator.steps.adopt import adopt
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
+from orchestrator.steps.release import released_by
 
 _BLOCKS_AT_ONCE = 100
 
@@ -107,6 +110,7 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
                     tx_hash=log.tx_hash,
                     name=log.name,
                     args=json.dumps(log.args),
+                    address=log.address,
                 )
                 for log in logs
             ],
@@ -148,7 +152,9 @@ def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> Non
             if row.purpose == "settle":
                 ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":
-                ids = payments.idle_posted(session, row.ref.split(":")[0])
+                payee, rail = released_by(row.ref)
+                products = products_of(context.chain.deployment, rail)
+                ids = releases.idle_posted(session, payee, products)
             else:
                 ids = []
             payments.revive(session, ids, next_step, context.now() + 1)

@@ -25,6 +25,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.nodes import Nodes, lacks_method, refusal
 from orchestrator.edges.chain.provider import NodesProvider
+from orchestrator.edges.chain.rails import abi_of
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
@@ -87,14 +88,19 @@ class Chain:
             frozenset(bytes.fromhex(at[2:]) for at in deployment.addresses.values()),
         )
         self.web3 = Web3(NodesProvider(self.nodes))
+        abis = {name: abi_of(deployment, artifacts, name) for name in deployment.addresses}
         self._contracts = {
-            name: self.web3.eth.contract(address=address, abi=artifacts[name].abi)
+            name: self.web3.eth.contract(address=address, abi=abis[name])
             for name, address in deployment.addresses.items()
+        }
+        self._functions = {
+            name: {item["name"] for item in abi if item["type"] == "function"}
+            for name, abi in abis.items()
         }
         self.calls = CallCodec(self._contracts)
         self._decoder = LogDecoder(
             self.web3.codec,
-            {at: artifacts[name].abi for name, at in deployment.addresses.items()},
+            {address: abis[name] for name, address in deployment.addresses.items()},
         )
         self._errors = dict(error_selectors(artifact.abi for artifact in artifacts.values()))
 
@@ -255,6 +261,17 @@ class Chain:
                 return function.fn_name, arguments
         return "", {}
 
+    def knows(self, contract: str, function: str) -> bool:
+        """Return whether a contract has a function: those of earlier releases lack some."""
+        return function in self._functions[contract]
+
+    def _require(self, contract: str, function: str) -> None:
+        if not self.knows(contract, function):
+            raise Retry(
+                f"{contract} is a contract of an earlier release, which has no {function}: nothing "
+                "was sent. Next: `proofrail agreement move` moves a rail to the new contracts"
+            )
+
     def view(self, contract: str, function: str, *args: Any, at: int | None = None) -> Any:
         """Return the result of a view function.
 
@@ -265,8 +282,9 @@ class Chain:
             at: The number of a block; None: the newest one.
 
         Raises:
-            Retry: The node does not answer, or the call reverts.
+            Retry: The node does not answer, the call reverts, or the contract has no such function.
         """
+        self._require(contract, function)
         call = self._contracts[contract].functions[function](*args)
         try:
             return call.call(block_identifier="latest" if at is None else at)
@@ -309,6 +327,7 @@ class Chain:
             Retry: The call would revert (with the contract's own error name), or no transaction can
                 hold it (with TOO_MUCH_GAS), or the node does not answer.
         """
+        self._require(call.contract, call.function)
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args)) + suffix.hex()
         request = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.ruling import Member, RulingRules
 from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.rails import rail_of, serving
 
 CONTRACT = "Disputes"
 _NOBODY = "0x" + "00" * 20
@@ -38,6 +39,15 @@ class DisputeState:
 def has_disputes(chain: Chain) -> bool:
     """Return whether this deployment has the contract."""
     return CONTRACT in chain.deployment.addresses
+
+
+def disputes_of(chain: Chain, product_address: str) -> str:
+    """Return the name of the contract that takes the disputes about a product's payments.
+
+    Rails of 0.5.0 and before are it themselves.
+    """
+    rail = rail_of(chain.deployment, product_address)
+    return rail if chain.knows(rail, "dispute") else serving(chain.deployment, rail, CONTRACT)
 
 
 def dispute_of(chain: Chain, payment: str) -> DisputeState | None:

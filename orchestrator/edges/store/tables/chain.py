@@ -56,6 +56,7 @@ class ChainLogRow(SQLModel, table=True):
     tx_hash: str = Field(index=True)
     name: str = Field(index=True)
     args: str  # JSON
+    address: str = ""  # the contract, lower case; "": stored before rails could move
 
 
 class ProofRow(SQLModel, table=True):
