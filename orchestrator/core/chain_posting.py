@@ -69,7 +69,11 @@ class ChainContext(Protocol):
 
 
 def entries_of_block(
-    block_hash: str, at: int, logs: Iterable[PostedLog], context: ChainContext
+    block_hash: str,
+    at: int,
+    logs: Iterable[PostedLog],
+    context: ChainContext,
+    origin: str = "block",
 ) -> list[Entry]:
     """Return the entries of a block's logs, in their order.
 
@@ -78,11 +82,12 @@ def entries_of_block(
         at: The block's time in Unix seconds, which dates the entries.
         logs: The block's logs, in order.
         context: What the rules read beyond the logs.
+        origin: Of the entries; "late" for logs that were read after the block had been posted.
     """
     posted: list[Entry] = []
     inner = _BlockContext(context, posted)
     for log in logs:
-        posted += [item.dated(at, f"block:{block_hash}") for item in entries(log, inner)]
+        posted += [item.dated(at, f"{origin}:{block_hash}") for item in entries(log, inner)]
     return posted
 
 

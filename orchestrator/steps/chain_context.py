@@ -102,6 +102,7 @@ def by_block(
     seen: Sequence[blocks.BlockRow | SeenBlock],
     logs: Iterable[DecodedLog],
     claims: Claims,
+    origin: str = "block",
 ) -> Iterator[tuple[blocks.BlockRow | SeenBlock, list[DecodedLog], list[Entry]]]:
     """Yield (block, its logs, the entries that follow from them), block by block.
 
@@ -112,4 +113,5 @@ def by_block(
         logs_by_block[log.block_hash].append(log)
     for block in seen:
         block_logs = logs_by_block[block.hash]
-        yield block, block_logs, entries_of_block(block.hash, block.timestamp, block_logs, stored)
+        entries = entries_of_block(block.hash, block.timestamp, block_logs, stored, origin)
+        yield block, block_logs, entries

@@ -30,6 +30,8 @@ from orchestrator.edges.store import (
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import Product
+from orchestrator.steps import WorkerMemory
+from orchestrator.steps.added_contracts import read_added
 from orchestrator.steps.adopt import adopt
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
@@ -48,10 +50,13 @@ class FollowContext(Protocol):
     rules: Mapping[str, Product]
     now: Callable[[], int]  # Unix seconds
     log: Any
+    memory: WorkerMemory
 
 
 def follow(context: FollowContext) -> int:
     """Read new blocks and record their facts; return how many blocks were new."""
+    if (stands := read_added(context)) is not None:
+        _undo(context, stands)
     with context.store.read() as session:
         last = blocks.newest(session)
     newest = context.chain.newest()
@@ -182,7 +187,7 @@ def _displaced(context: FollowContext, addresses: Sequence[str]) -> list[sends.C
 
 def _rewind(context: FollowContext, number: int, head: int) -> int:
     """Find the last block that store and node share, and undo what came after it."""
-    now, common = context.now(), min(number, head)
+    common = min(number, head)
     with context.store.read() as session:
         final = blocks.newest_final(session)
         while common > final:
@@ -205,6 +210,13 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
                 f"the node is at block {head}, behind the final block {final}: wait until it "
                 "has caught up, or use another node"
             )
+    _undo(context, common)
+    return 1
+
+
+def _undo(context: FollowContext, common: int) -> None:
+    """Forget every block after one, and what followed from it."""
+    now = context.now()
     with context.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
@@ -218,7 +230,6 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
     )
     context.registry.forget(common)
     broadcast_open(context)
-    return 1
 
 
 def _orphaned(session: Session, log: blocks.ChainLogRow) -> list[payments.NewFact]:

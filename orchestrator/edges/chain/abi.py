@@ -42,6 +42,16 @@ _PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
+class SeenBlock:
+    """A block as the node shows it; hashes are 0x-hex, timestamp is Unix seconds."""
+
+    number: int
+    hash: str
+    parent: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecodedLog:
     """A decoded log of one of our contracts; bytes arguments are 0x-hex.
 

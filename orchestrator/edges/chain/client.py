@@ -7,8 +7,7 @@ answer (a receipt, a used nonce) decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from web3 import Web3
@@ -17,9 +16,9 @@ from web3.exceptions import ContractCustomError, ContractLogicError, Web3Excepti
 from orchestrator.core.audit.blocks import transaction_call
 from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_nonce
 from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
-from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, error_selectors
+from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, SeenBlock, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.calls import Call, CallCodec
+from orchestrator.edges.chain.calls import Call, CallCodec, Quote
 from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
@@ -35,31 +34,6 @@ _TOO_MUCH_GAS_TEXTS = ("exceeds allowance", "out of gas", "requires gas floor")
 TIP_WEI = 1_000_000_000
 # refusals that may be about this very transaction: its outcome is open
 _MAYBE_SENT = ("already known", "already imported", "known transaction", "nonce too low")
-
-
-@dataclass(frozen=True, slots=True)
-class SeenBlock:
-    """A block as the node shows it; hashes are 0x-hex, timestamp is Unix seconds."""
-
-    number: int
-    hash: str
-    parent: str
-    timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
-
-    Its nonce is the sender's lowest that no block has used; a store may know higher ones.
-    """
-
-    to: str
-    data: str
-    gas: int
-    max_fee_wei: int
-    tip_wei: int
-    nonce: int
 
 
 class Chain:
@@ -193,6 +167,11 @@ class Chain:
     def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
         """Return the logs of a contract, and of those whose place it took, oldest first."""
         addresses = self._addresses_of(contract)
+        raw_logs = self.reader.logs_between(first, last)
+        return self._decoder.decode(raw for raw in raw_logs if raw["address"] in addresses)
+
+    def logs_from(self, addresses: Collection[str], first: int, last: int) -> list[DecodedLog]:
+        """Return the logs of the contracts at these addresses (lower case), oldest first."""
         raw_logs = self.reader.logs_between(first, last)
         return self._decoder.decode(raw for raw in raw_logs if raw["address"] in addresses)
 

@@ -59,6 +59,15 @@ class ChainLogRow(SQLModel, table=True):
     address: str = ""  # the contract, lower case; "": stored before rails could move
 
 
+class FollowedContractRow(SQLModel, table=True):
+    """A contract whose logs are read with each block; those up to a block were read at once."""
+
+    __tablename__ = "followedcontract"
+
+    address: str = Field(primary_key=True)  # lower case
+    since: int = 0  # the newest final block when the rail began to follow it; 0: from its first
+
+
 class ProofRow(SQLModel, table=True):
     """Header, receipt and call of one of our chain sends, proven and archived at finality."""
 

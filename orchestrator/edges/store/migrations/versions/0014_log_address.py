@@ -10,6 +10,11 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
+    op.create_table(
+        "followedcontract",
+        sa.Column("address", sa.String(), primary_key=True),
+        sa.Column("since", sa.Integer(), nullable=False),
+    )
     op.add_column("chainlog", sa.Column("address", sa.String(), nullable=False, server_default=""))
 
 
