@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.client import Call, Chain
@@ -168,15 +169,21 @@ class Mover:
         only_owner = move.row.payer.lower() not in self.planner.holds
         return owner if only_owner and owner.lower() in self.planner.holds else move.row.payer
 
-    def document(self, move: AgreementMove) -> dict | None:
+    def document(self, move: AgreementMove) -> dict[str, Any] | None:
         """Return the EIP-712 document that the payer signs; None where nothing is to be signed."""
         if move.stage is not MoveStage.OPEN or move.mandate is None or move.following is not None:
             return None
         return self._document(move.mandate)
 
-    def _document(self, mandate: Mandate) -> dict:
+    def _document(self, mandate: Mandate) -> dict[str, Any]:
+        """Return the document as JSON can hold it: bytes are 0x-hex."""
         deployment = self._chain.deployment
-        return mandate.typed_data(deployment.chain_id, deployment.addresses[RAIL])
+        document = mandate.typed_data(deployment.chain_id, deployment.addresses[RAIL])
+        message = {
+            name: "0x" + value.hex() if isinstance(value, bytes) else value
+            for name, value in document["message"].items()
+        }
+        return document | {"message": message}
 
     def run(self, row: agreements.AgreementRow, options: MoveOptions) -> AgreementMove:
         """Make all steps that can be made now; return where the agreement stands then.

@@ -13,13 +13,15 @@ import pytest
 
 from orchestrator.edges.chain.ethereum import sign_document
 from orchestrator.edges.chain.keystore import development_account
-from orchestrator.edges.store import evidence
+from orchestrator.edges.store import agreements, moves
 from orchestrator.operations.agreement_move import salt_of
+from orchestrator.products.metered_energy.abi import decode_terms as decode_energy
 from orchestrator.products.proof_of_delivery import product as deliveries
 from orchestrator.products.proof_of_delivery.abi import DeliveryFacts, DeliveryTerms
-from orchestrator.products.wearable_voucher.abi import VoucherTerms, encode_terms
+from orchestrator.products.wearable_voucher.abi import VoucherTerms, decode_terms, encode_terms
 from services.testnet import CHAIN_ID
-from tests.support.contracts.contract_rail import DAY, EURO, HOUR
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH
+from tests.support.contracts.settled import payment_id as payment_of
 from tests.support.former_rail import ELSEWHERE, FormerRail, device_id, former, meter_terms
 from tests.support.small_rail import has_anvil
 
@@ -127,8 +129,6 @@ class MovingRail(FormerRail):
     def following(self, device: str) -> bytes:
         """Return the id of the agreement that took a device's place."""
         with self.store.read() as session:
-            from orchestrator.edges.store import moves
-
             row = moves.with_salt(
                 session, "0x" + salt_of(self.agreements[device].agreement_id).hex()
             )
@@ -194,3 +194,112 @@ def test_move__all_agreements__no_cent_differs_for_any_party(moved):
     }
     assert moved.after == moved.before
     assert moved.view["same_total"]
+
+
+def test_move__new_agreements__go_on_with_counter_register_totals_and_end(moved):
+    mandate = {}
+    for name in (METER, BAND, DOCK):
+        with moved.store.read() as session:
+            identity = "0x" + moved.following(name).hex()
+            mandate[name] = agreements.mandate_of(agreements.get(session, identity))
+    former_row = moved.agreements[METER]
+    meter = mandate[METER]
+    assert (meter.first_counter, meter.expiry, meter.cap) == (30, former_row.expiry, 500 * EURO)
+    assert (meter.payer, meter.payee) == (former_row.payer, former_row.payee)
+    terms = decode_energy(meter.terms)
+    assert (terms.start_register, terms.price_per_kwh) == (135 * KWH, 300_000)
+    assert terms.started_at == meter.start == moved.opened + 19 * HOUR
+    paid = {
+        start.payee: (start.paid, start.taps) for start in decode_terms(mandate[BAND].terms).starts
+    }
+    assert paid == {
+        moved.party("Imbiss").address: (8 * EURO, 2),
+        moved.party("Kiosk").address: (3 * EURO, 1),
+    }
+    assert mandate[DOCK].terms == bytes.fromhex(moved.agreements[DOCK].terms[2:])
+    escrows = {
+        name: moved.new.rail.agreementState(moved.following(name)).escrow for name in mandate
+    }
+    charged = (10 + 5 + 20) * 300_000
+    assert escrows == {METER: 100 * EURO - charged, BAND: 89 * EURO, DOCK: 100 * EURO}
+
+
+def test_move__run_again__sends_nothing(moved):
+    nonce = moved.node.rpc("eth_getTransactionCount", moved.party("Ada").address, "latest")
+    again = moved.run("agreement", "move", moved.agreements[METER].agreement_id, "--yes")
+    assert not again["sent"] and again["agreements"][0]["stage"] == "moved"
+    assert nonce == moved.node.rpc("eth_getTransactionCount", moved.party("Ada").address, "latest")
+
+
+def test_move__old_records_presented_again__are_paid_by_no_new_agreement(moved):
+    """A hostile quorum presents what the former rail paid, also under counters of today."""
+    hours = [moved.opened + hour * HOUR for hour in range(40)]
+    paid = moved.energy(METER, (100, 110), (hours[1], hours[5]), version=3)
+    redated = moved.energy(METER, (100, 110), (hours[19], hours[24]), version=3)
+    reread = moved.energy(METER, (135, 145), (hours[1], hours[5]), version=3)
+    for facts, answer in (
+        (paid, "product 7"),  # TimeBackwards
+        (reread, "product 7"),
+        (redated, "product 3"),  # RegisterBackwards
+    ):
+        old_counters = moved.settled(METER, "MeteredEnergy", 1, (1, 10), facts)
+        assert old_counters == (0, "CountersReplayed")
+        assert moved.settled(METER, "MeteredEnergy", 1, (31, 40), facts) == (0, answer)
+    for sequence, (_, claim) in enumerate(moved.taps, 1):
+        args = BAND, "WearableVoucher", sequence
+        moved.new.payee_of = lambda _: moved.party("Imbiss").address
+        assert moved.settled(*args, (1, 2), claim.facts)[1] == "CountersReplayed"
+        amount, name = moved.settled(*args, (3 + sequence, 3 + sequence), claim.facts)
+        assert (amount, name) == (0, "None")  # a voucher is paid by its difference
+    answer = moved.settled(DOCK, "ProofOfDelivery", 1, (2, 2), moved.picked_up)
+    assert answer == (0, "product 6")  # SignatureUsed
+    enrolment = moved.keys[DOCK].enrolment(
+        moved.old.registry.address, device_id(DOCK), moved.party("Ada").address
+    )
+    fields = False, 0, 0, moved.now, 0, 0, 0, 0, 0, 0, moved.now, enrolment, enrolment
+    seen = DeliveryFacts(*fields, *moved.keys[DOCK].sign(enrolment))
+    answer = moved.settled(DOCK, "ProofOfDelivery", 1, (2, 2), deliveries.encode_facts(seen))
+    assert answer == (0, "product 6")
+
+
+def test_move__next_records__are_paid_for_what_is_new(moved):
+    times = moved.opened + 19 * HOUR, moved.opened + 24 * HOUR
+    facts = moved.energy(METER, (135, 140), times, version=3)
+    assert moved.settled(METER, "MeteredEnergy", 1, (31, 40), facts) == (1_500_000, "None")
+    moved.new.payee_of = lambda _: moved.party("Imbiss").address
+    tap = moved.voucher(BAND, "Imbiss", 10 * EURO, 3, 10)  # signed for the contract of 0.5.0
+    sequence = moved.new.rail.agreementState(moved.following(BAND)).sequence + 1
+    assert moved.settled(BAND, "WearableVoucher", sequence, (10, 10), tap) == (2 * EURO, "None")
+    stated = moved.statement("next", moved.now)
+    assert moved.settled(DOCK, "ProofOfDelivery", 1, (2, 2), stated) == (10 * EURO, "None")
+
+
+def test_move__payer_with_its_key_elsewhere__signs_the_printed_document(moved):
+    former_id = moved.agreements[REMOTE].agreement_id
+    view = moved.second_run[REMOTE]
+    assert view["missing"] == ["payer"]
+    document = moved.run("agreement", "move", former_id, "--document")
+    key = development_account(ELSEWHERE)
+    wrong = "0x" + sign_document(document, development_account(20)).hex()
+    text = moved.run("agreement", "move", former_id, "--payer-signature", wrong, "--yes", code=2)
+    assert "is of" in text and "Nothing was stored or sent" in text
+    signed = "0x" + sign_document(document, key).hex()
+    stages = moved.move(former_id, "--payer-signature", signed)
+    assert stages[REMOTE]["stage"] == "fund" and stages[REMOTE]["missing"] == ["payer"]
+    # the escrow is back in the payer's own wallet
+    assert moved.token.balanceOf(key.address) == 100 * EURO - 300_000
+
+
+def test_move__former_rail__pays_out_matured_money_and_ends_its_dispute(moved):
+    nord = moved.party("Nord").address
+    (payee,) = [p for p in moved.view["payees"] if p["payee"] == nord]
+    assert payee["rail"] == former("PaymentRail")
+    assert int(payee["owed"]["amount"]) == 4_500_000
+    before = moved.worth(moved.releases)
+    moved.old.rail.retract(payment_of(moved.first.agreement, 3), sender=moved.party("Ada"))
+    times = sorted({time for address, time in moved.releases if address == nord})
+    moved.old.rail.release(nord, times, sender=moved.account(20))
+    after = moved.worth(moved.releases)
+    assert moved.old.rail.owed(nord) == 0  # what it was paid there paid its debt
+    gained = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert gained == {nord: 20 * 300_000, moved.party("Ada").address: 4_500_000}
