@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from device_adapters.types import Rejected
+from orchestrator.core.party_call import DisputeReason
 from orchestrator.core.payment import Stage
 from orchestrator.core.ruling import RulingCount, RulingRules, count_ruling
 from orchestrator.edges.chain.client import Call, Chain
@@ -29,19 +29,6 @@ from orchestrator.operations.payee_money import euro
 from orchestrator.steps.dispute import dispute_call
 
 ANSWERS = {True: "refund", False: "stand"}
-
-
-class DisputeReason(StrEnum):
-    """Why a party's call is not sent. The codes are stable."""
-
-    NO_CONTRACT = "no_contract_for_disputes"
-    NOT_DISPUTABLE = "not_disputable"
-    WINDOW_OVER = "dispute_window_over"
-    BOND_SHORT = "bond_not_covered"
-    UNREADABLE = "settlement_unreadable"
-    NOT_DISPUTED = "not_disputed"
-    NOT_EXPIRED = "deadline_not_over"
-    RULING_SHORT = "ruling_short"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from device_adapters.types import Rejected
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import MICRO_PER_CENT
+from orchestrator.core.party_call import PayeeMoneyReason
 from orchestrator.core.release import PayeeOnChain
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount
@@ -23,13 +23,6 @@ from orchestrator.steps.release import payee_on_chain
 
 NO_ACCOUNT = bytes(32)
 _TIMES = 1_000  # release times in one call
-
-
-class PayeeMoneyReason(StrEnum):
-    """Why a payee's call is not sent. The codes are stable."""
-
-    NOTHING = "nothing_due"
-    TOO_MUCH = "more_than_available"
 
 
 @dataclass(frozen=True, slots=True)
