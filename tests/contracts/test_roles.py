@@ -131,6 +131,8 @@ def registry_rows(c):
         Row(registry, "declareCompromised", [DEVICE, c.now], in_charge, "NotInCharge"),
         Row(registry, "rotate", [DEVICE, *new_key], ANYONE, answer="RotationUnsigned"),
         Row(registry, "ruleCompromise", [DEVICE, 5, []], ANYONE, answer="QuorumMissing"),
+        Row(registry, "adopt", [FRESH], ANYONE, answer="DeviceUnknown"),
+        Row(registry, "adoptMany", [[FRESH]], ANYONE, answer="DeviceUnknown"),
         Row(
             registry,
             "assign",
@@ -334,7 +336,8 @@ def test_roles__every_contract_that_ships__is_in_a_table(busy):
     from orchestrator.edges.chain.artifacts import load_artifacts
 
     spoken = {row.contract.contract_name for rows in TABLES for row in rows(busy)}
-    assert set(load_artifacts()) == spoken
+    present = {name for name in load_artifacts() if "@" not in name}
+    assert present == spoken
 
 
 def test_roles__steward_with_a_delay__waits_for_each_restricted_function(busy):

@@ -24,6 +24,7 @@ from orchestrator.errors import Halt, Retry
 GAS_LIMIT = 16_777_216  # EIP-7825
 TIP_WEI = 10**9
 RECEIPT_SECONDS = 120.0
+_NO_REGISTRY = "0x" + "00" * 20  # a registry without a predecessor
 
 
 def first_name(contract: str) -> str:
@@ -211,7 +212,7 @@ def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentSt
     yield _creation(deployer, "RailAccess", deployer.address, plan.delay_s, holders)
     access = at["RailAccess"]
     yield _creation(deployer, "OracleCommittee", access, members, domains, plan.min_domains)
-    yield _creation(deployer, "DeviceRegistry", access, at["OracleCommittee"])
+    yield _creation(deployer, "DeviceRegistry", access, at["OracleCommittee"], _NO_REGISTRY)
     yield _creation(deployer, "EuroToken", access)
     parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
     yield _creation(deployer, "PaymentRail", access, *parts)
