@@ -31,12 +31,12 @@ from orchestrator.edges.store import (
     payments,
 )
 from orchestrator.errors import Retry
-from orchestrator.products import Product, deployed
+from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.collect import anchor_of
 from orchestrator.steps.lost_quorum import doubtful
-from orchestrator.steps.moved import end_or_wait
+from orchestrator.steps.moved import attestable
 from orchestrator.steps.signatures import equivocators
 
 # refusals that time or evidence may cure; every other one is final
@@ -53,7 +53,6 @@ class AttestContext(Protocol):
     chain: Chain
     oracles: Sequence[OracleClient]
     committee: Callable[[], Committee]
-    rules: Mapping[str, Product]
     now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory
@@ -79,7 +78,7 @@ def attest(context: AttestContext) -> int:
     now = context.now()
     with context.store.read() as session:
         asked = payments.due(session, NextStep.ATTEST, now, context.settings.batch_claims)
-    due = end_or_wait(context, asked, now)
+    due = attestable(context, asked, now)
     # one batch is for one contract: each version of a product has its own
     versions = {
         address: name for name, (address, _) in deployed(context.chain.deployment.addresses).items()

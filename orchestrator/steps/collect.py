@@ -52,25 +52,20 @@ def collect(context: CollectContext) -> int:
     """
     now, started = context.now(), 0
     with context.store.read() as session:
-        in_flight = payments.busy_agreements(session, IN_FLIGHT)
-        busy = in_flight | payments.busy_agreements(session, STOPPING)
+        busy = payments.busy_agreements(session, IN_FLIGHT + STOPPING)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
         complete(context, agreement, now)
         if agreement in busy:
             continue
         with context.store.write() as session:
-            started += _start(context, session, agreement, in_flight, now)
+            started += _start(context, session, agreement, now)
     return started
 
 
-def _start(
-    context: CollectContext, session: Session, agreement: str, in_flight: set[str], now: int
-) -> int:
+def _start(context: CollectContext, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
     if row is None or row.stage != agreements.Stage.LIVE:
-        return 0
-    if _follows_one_of(context, session, row, in_flight):
         return 0
     claimed = row.last_counter > row.first_counter and not _reopens(session, row)
     if claimed and evidence.at_counter(session, agreement, row.last_counter) is None:
@@ -161,24 +156,6 @@ def _next(
         result = _runs(context, session, row)
     _drop(context, session, row, result, now)
     return result
-
-
-def _follows_one_of(
-    context: CollectContext, session: Session, row: agreements.AgreementRow, in_flight: set[str]
-) -> bool:
-    """Return whether the agreement before it, on former contracts, may still settle a payment.
-
-    What that payment holds is paid there, or moves on (steps/moved.py).
-    """
-    device, identity = (bytes.fromhex(text[2:]) for text in (row.device_id, row.agreement_id))
-    own = context.registry.agreement(identity)
-    alike = [
-        "0x" + other.agreement.hex()
-        for other in context.registry.agreements_of(device)
-        if own is not None and (other.product, other.subject) == (own.product, own.subject)
-    ]
-    others = agreements.by_ids(session, in_flight.intersection(alike)) if in_flight else {}
-    return any(other.product_address != row.product_address for other in others.values())
 
 
 def _late(

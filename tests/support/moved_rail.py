@@ -10,7 +10,7 @@ from typing import Any
 
 from web3 import Web3
 
-from device_adapters.types import STREAM_BIT
+from device_adapters.types import STREAM_BIT, device_id
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch
 from orchestrator.assembly import SENDING_ROLES, load_accounts
@@ -155,6 +155,10 @@ class MovedRail(OpenRail):
 
     def move(self) -> None:
         """Deploy the contracts of today next to those of 0.5.0, and start again with both."""
+        self.start_again(self.deploy_successor())
+
+    def deploy_successor(self) -> Deployment:
+        """Deploy the contracts of today, while the rail goes on with those of 0.5.0."""
         self.testnet.rpc("evm_setAutomine", True)
         artifacts, plan = load_artifacts(), development_plan()
         contracts = {
@@ -192,9 +196,10 @@ class MovedRail(OpenRail):
         rails = {f"{name}@{RELEASE}": FORMER_RAIL for name in plan.products}
         deployment = self._deployment(rails, addresses | former)
         self.testnet.rpc("evm_setAutomine", False)
-        self._start_again(deployment)
+        return deployment
 
-    def _start_again(self, deployment: Deployment) -> None:
+    def start_again(self, deployment: Deployment) -> None:
+        """Start the rail on a deployment, with the store that it has."""
         self.chain = Chain(self.testnet.url, deployment, load_artifacts())
         senders = {
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
@@ -215,6 +220,10 @@ class MovedRail(OpenRail):
         self.worker = Worker(self.rail)
         self.worker.recover()
         self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.clock)
+
+    def take_over(self, name: str) -> None:
+        """Make a device known to the new registry, which asks the former one about it."""
+        self.send(4, Call("DeviceRegistry", "adopt", (device_id(name),)))
 
     def tokens(self) -> dict[str, int]:
         """Return who holds how many tokens: the parties, and each rail."""
