@@ -131,6 +131,8 @@ def registry_rows(c):
         Row(registry, "declareCompromised", [DEVICE, c.now], in_charge, "NotInCharge"),
         Row(registry, "rotate", [DEVICE, *new_key], ANYONE, answer="RotationUnsigned"),
         Row(registry, "ruleCompromise", [DEVICE, 5, []], ANYONE, answer="QuorumMissing"),
+        Row(registry, "adopt", [FRESH], ANYONE, answer="DeviceUnknown"),
+        Row(registry, "adoptMany", [[FRESH]], ANYONE, answer="DeviceUnknown"),
         Row(
             registry,
             "assign",
