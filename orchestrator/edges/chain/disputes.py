@@ -76,8 +76,7 @@ def ruling_rules(chain: Chain, state: DisputeState) -> RulingRules:
     """
     committee = "OracleCommittee"
     members = []
-    for index in range(chain.view(committee, "memberCount")):
-        address = chain.view(committee, "memberAt", index)
+    for address in all_members(chain):
         domain, seated, barred, silenced, bit = chain.view(committee, "memberOf", address)
         members.append(Member(address, domain, bit, seated and not barred and not silenced))
     return RulingRules(
@@ -87,6 +86,17 @@ def ruling_rules(chain: Chain, state: DisputeState) -> RulingRules:
         state.required_domain,
         state.signers,
     )
+
+
+def all_members(chain: Chain) -> list[str]:
+    """Return the address of everyone who ever had a seat in the committee.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    committee = "OracleCommittee"
+    count = chain.view(committee, "memberCount")
+    return [chain.view(committee, "memberAt", index) for index in range(count)]
 
 
 def dispute_end_call(function: str, payment: str) -> Call:
