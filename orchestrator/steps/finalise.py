@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.core.chain_posting import by_rail, orders, released_rest
+from orchestrator.core.committee import BARRED
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, NextStep, Stage
@@ -58,7 +59,7 @@ _PROVEN = (
     "GatewayAssigned",
     "MemberSeated",
     "MemberUnseated",
-    "MemberBarred",
+    *BARRED,
 )
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 
@@ -324,7 +325,7 @@ def _compromise_ruled(context: FinaliseContext, session: Session, log: DecodedLo
 
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     slots = [(log.args.get("agreement"), log.args.get("sequence"))]
-    if log.name == "MemberBarredForRulings":
+    if "payment" in log.args:
         rows = payments.by_ids(session, [log.args["payment"]])
         slots = [(row.agreement_id, row.sequence) for row in rows]
     for agreement, sequence in slots:
@@ -351,6 +352,7 @@ _HANDLERS: dict[str, _Handler] = {
     "CompromiseRuled": _compromise_ruled,
     "MemberBarred": _barred,
     "MemberBarredForRulings": _barred,
+    "MemberBarredForFault": _barred,
 }
 
 

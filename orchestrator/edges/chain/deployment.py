@@ -215,6 +215,9 @@ def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentSt
     yield _creation(deployer, "EuroToken", access)
     parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
     yield _creation(deployer, "PaymentRail", access, *parts)
+    yield _creation(deployer, "Challenges", at["PaymentRail"], *parts)
+    named = (at["PaymentRail"], at["Challenges"])
+    yield DeploymentStep("name challenges", deployer, "OracleCommittee", "setChallenges", named)
     for product in plan.products:
         yield _creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
         yield DeploymentStep(

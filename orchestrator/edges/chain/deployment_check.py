@@ -36,6 +36,13 @@ _WIRING = {
         "disputes": "Disputes",
         "consents": "Consents",
     },
+    "Challenges": {
+        "rail": "PaymentRail",
+        "token": "EuroToken",
+        "committee": "OracleCommittee",
+        "registry": "DeviceRegistry",
+        "disputes": "Disputes",
+    },
     "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
     "Disputes": {
         "access": "RailAccess",
@@ -104,6 +111,7 @@ def _contract_problems(deployed: DeployedContracts) -> list[str]:
     """Return what is wrong, the code first: other code may answer anything."""
     return [*_code(deployed)] or [
         *_wiring(deployed),
+        *_challenges(deployed),
         *_closed(deployed),
         *_precompile(deployed),
     ]
@@ -152,6 +160,15 @@ def _wiring(deployed: DeployedContracts) -> Iterator[str]:
             actual, wanted = deployed.view(name, function), deployed.addresses[other]
             if actual != wanted:
                 yield f"{function} of {name} is {actual}, not {other} {wanted}"
+
+
+def _challenges(deployed: DeployedContracts) -> Iterator[str]:
+    if "Challenges" not in deployed.addresses:
+        return
+    rail, wanted = (deployed.addresses[name] for name in ("PaymentRail", "Challenges"))
+    named = deployed.view("OracleCommittee", "challengesOf", rail)
+    if named != wanted:
+        yield f"the committee names {named} for challenges, not Challenges {wanted}"
 
 
 def _closed(deployed: DeployedContracts) -> Iterator[str]:

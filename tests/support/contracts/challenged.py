@@ -28,6 +28,7 @@ ENERGY = "01-00:01.08.00*FF"
 NONE = bytes(32)
 NO_CLAIM = (NONE, 0, 0, 0, NONE, b"")
 NO_PROOF = (NO_CLAIM, (NONE, NONE, NOBODY, 0, 0, 0), NONE, [], b"", [])
+NO_CASE = (0, NO_PROOF, NO_PROOF, [], 0, False)
 
 
 class Fault(IntEnum):
