@@ -85,13 +85,13 @@ def challenge(
         _show(home, proven, found, cost, caller, as_json)
         raise typer.Exit(output.NO)
     calls = challenge_calls(home.chain, best, cost, caller)
-    hashes = None
+    gas, hashes = _gas(home, caller, best), None
     if not dry_run:
         account, now = keystore_of(home, party_of(home, caller)), int(time.time())
         hashes = send_challenge(
             home.store, home.chain, account, proven.payment, calls, now, patience()
         )
-    _show(home, proven, found, cost, caller, as_json, best, calls, hashes)
+    _show(home, proven, found, cost, caller, as_json, best, calls, hashes, gas)
 
 
 def _proven(home: Home, payment: str | None, bundle: Path | None) -> ProvenClaim:
@@ -144,6 +144,7 @@ def _show(
     best: Finding | None = None,
     calls: Sequence[Call] = (),
     hashes: Sequence[str] | None = None,
+    gas: int | None = None,
 ) -> None:
     from orchestrator.edges.chain.call_text import call_view
 
@@ -155,7 +156,7 @@ def _show(
         "barred": best.barred if best else 0,
         "bond": _micro(cost.bond_micro),
         "balance": _micro(cost.balance_micro),
-        "gas": _gas(home, caller, best),
+        "gas": gas,
         "sent": hashes is not None,
         "calls": [call_view(home.deployment, caller, call) for call in calls],
         "transactions": list(hashes or ()),
@@ -163,13 +164,11 @@ def _show(
     output.show(view, as_json, lambda console: _print(console, view))
 
 
-def _gas(home: Home, caller: str, best: Finding | None) -> int | None:
+def _gas(home: Home, caller: str, best: Finding) -> int:
     """Return about what the proof costs: that of the contract's reading, without the payments."""
     from orchestrator.edges.chain.client import Call
     from orchestrator.operations.challenges import CONTRACT
 
-    if best is None:
-        return None
     return home.chain.quote(caller, Call(CONTRACT, "judge", (best.case.arguments,))).gas
 
 
