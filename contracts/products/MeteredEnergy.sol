@@ -199,10 +199,7 @@ contract MeteredEnergy is IProduct {
         if (facts.kind == Kind.Estimated && !outstanding) _forget(quote.agreement);
         if (amount < 0) amount += _offset(quote.agreement, amount);
         // event
-        if (cut > 0) {
-            int64 asked = EnergyBytes.step(quote.facts, 0).energy;
-            emit LateEnergyCut(quote.agreement, uint64(asked), uint64(uint256(asked - cut)));
-        }
+        if (cut > 0) _reportCut(quote, facts.steps, cut);
         return (int48(amount), Answer.Priced);
     }
 
@@ -253,6 +250,13 @@ contract MeteredEnergy is IProduct {
         bool fused = EnergyRules.passes(terms, flow, facts.from, facts.to);
         if (!fused) return (Answer.FuseExceeded, 0, 0, false);
         return (Answer.Priced, amount, cut, outstanding);
+    }
+
+    function _reportCut(Quote calldata quote, uint256 steps, int256 cut) private {
+        int256 asked;
+        for (uint256 i; i < steps; ++i) asked += EnergyBytes.step(quote.facts, i).energy;
+        uint64 charged = uint64(uint256(asked - cut));
+        emit LateEnergyCut(quote.agreement, uint64(uint256(asked)), charged);
     }
 
     /// @dev The price of a band that holds at a time. Prices are in order, so the last one counts.

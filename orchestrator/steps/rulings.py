@@ -16,6 +16,7 @@ from oracles.rulings import SignedRuling
 from orchestrator.core.ruling import count_ruling
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.disputes import (
+    all_members,
     dispute_end_call,
     dispute_of,
     has_disputes,
@@ -137,6 +138,8 @@ def keep_rulings(
 ) -> list[str]:
     """Store genuine rulings on payments of this rail, and note oracles that signed both answers.
 
+    Those of signers who never had a seat are left out: a hostile oracle could make any number.
+
     Args:
         store: The store.
         chain: The node's client.
@@ -145,8 +148,11 @@ def keep_rulings(
 
     Returns:
         The payments (0x-hex) of the genuine ones.
+
+    Raises:
+        Retry: The node does not answer.
     """
-    deployment = chain.deployment
+    deployment, seated = chain.deployment, set(all_members(chain))
     rail, committee = (deployment.addresses[name] for name in ("PaymentRail", "OracleCommittee"))
     rows = [
         disputes.RulingRow(
@@ -160,7 +166,8 @@ def keep_rulings(
             received_at=now,
         )
         for signed in signed_rulings
-        if signed.ruling.rail.lower() == rail.lower()
+        if signed.oracle in seated
+        and signed.ruling.rail.lower() == rail.lower()
         and _is_genuine(signed, deployment.chain_id, committee)
     ]
     with store.write() as session:

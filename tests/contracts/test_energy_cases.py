@@ -360,3 +360,24 @@ def test_late__energy_cut__is_reported_in_an_event(energy_contract):
     assert (bytes(cut.agreement), cut.energy, cut.charged) == (agreement, 1_000_000, 400_000)
     ((band,), _) = energy_contract.kept(agreement)
     assert (band.register, band.total, band.ahead) == (3_400_000, 2_400_000, 0)
+
+
+def test_late__energy_of_several_bands_cut__is_summed_in_the_event(energy_contract):
+    """The event took the first band's energy less what all bands lost: 2^64 less 200 Wh."""
+    prices = (DatedPrice(0, 200_000),)
+    agreed = EnergyTerms(300_000, 22_000, True, band=1, more_bands=(TariffBand(2, 0, prices),))
+    agreement = energy_contract.open(energy.encode_terms(agreed))
+
+    def facts(first: int, last: int, begins: int, kind: ReadingKind = ReadingKind.ACTUAL) -> tuple:
+        band = BandStep(IMPORT | 2 << 8, first, last, last - first)
+        step = (first, last, last - first, begins, begins + 3_600, kind, IMPORT | 1 << 8)
+        return EnergyFacts(*step, more_bands=(band,))
+
+    rows = [facts(0, 1_000_000, 1_000), facts(1_000_000, 2_000_000, 9_000)]
+    rows.append(facts(500_000, 700_000, 5_000, ReadingKind.LATE))
+    receipt = energy_contract.settle(
+        agreement,
+        [(energy_contract.at(row), LIMIT, row.kind == ReadingKind.LATE) for row in rows],
+    )
+    (cut,) = [log for log in receipt.events if log.event_name == "LateEnergyCut"]
+    assert (cut.energy, cut.charged) == (400_000, 0)

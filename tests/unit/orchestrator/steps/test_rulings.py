@@ -14,6 +14,7 @@ from orchestrator import cli
 from orchestrator.commands import payment_dispute
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.disputes import dispute_of
+from orchestrator.edges.chain.keystore import development_account
 from orchestrator.edges.store import agreements, blocks, disputes, equivocations, payments
 from orchestrator.steps import rulings
 from orchestrator.steps.refund import refund
@@ -251,6 +252,22 @@ def test_rulings__of_another_rail_or_an_unknown_payment__are_not_kept(rail):
     [unknown] = oracle.rulings()
     elsewhere = replace(unknown, ruling=replace(unknown.ruling, rail=rail.payer.address))
     assert keep_rulings(rail.store, rail.chain, [unknown, elsewhere], rail.clock) == []
+
+
+def test_rulings__signed_by_keys_without_a_seat__are_not_kept(rail):
+    """A hostile oracle signed rulings with thousands of keys of its own, and each was stored."""
+    payment = disputed(rail, "crowd")
+    oracle = rail.rail.oracles[0]
+    oracle.decided.append((payment, True))
+    [genuine] = oracle.rulings()
+    deployment, key = rail.chain.deployment, development_account(77)
+    digest = genuine.ruling.digest(deployment.chain_id, deployment.addresses["OracleCommittee"])
+    signature = bytes(key.unsafe_sign_hash(digest).signature)
+    foreign = replace(genuine, oracle=key.address, signature=signature)
+    kept = keep_rulings(rail.store, rail.chain, [foreign, genuine], rail.clock)
+    with rail.store.read() as session:
+        oracles = [row.oracle for row in disputes.rulings_of(session, payment)]
+    assert kept == [payment] and oracles == [genuine.oracle]
 
 
 @pytest.mark.parametrize("kind", ["bond", "window"])
