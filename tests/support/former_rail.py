@@ -42,17 +42,15 @@ from tests.support.contracts.contract_rail import (
     DAY,
     DOMAINS,
     EURO,
-    HOUR,
     IMPORT,
     KWH,
-    NO_REGISTRY,
     ORACLE_KEYS,
     ContractRail,
     _address,
 )
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Account, Node, errors_of, events_of
-from tests.support.contracts.settled import NOBODY, SettlementResult
+from tests.support.contracts.settled import SettlementResult
 from tests.support.former_contracts import RELEASE, former_artifacts
 
 PRODUCTS = ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher")
