@@ -98,7 +98,7 @@ class MovingRail(FormerRail):
         return result
 
     def _charge(self) -> None:
-        """Settle what the file's first lines tell."""
+        """Settle what the first lines of this file describe."""
         at = [self.opened + hour * HOUR for hour in range(200)]
         self.wait(DAY)
         self.first = self.claim(METER, 1, (1, 10), self.energy(METER, (100, 110), (at[1], at[5])))
