@@ -11,6 +11,7 @@ from orchestrator.core.claim_skip import skip_document
 from orchestrator.core.party_call import SkipReason
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount, signer_of
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store, agreements, evidence
 from orchestrator.operations.agreements import NOBODY
@@ -18,17 +19,22 @@ from orchestrator.operations.agreements import NOBODY
 PARTIES = ("payer", "payee")
 
 
-def close_call(agreement: agreements.AgreementRow) -> Call:
+def close_call(chain: Chain, agreement: agreements.AgreementRow) -> Call:
     """Return the call that ends an agreement now."""
-    return Call("PaymentRail", "close", (_raw(agreement.agreement_id),))
+    return Call(_rail(chain, agreement), "close", (_raw(agreement.agreement_id),))
+
+
+def _rail(chain: Chain, agreement: agreements.AgreementRow) -> str:
+    """Return the name of the rail that an agreement is on."""
+    return rail_of(chain.deployment, agreement.product_address)
 
 
 def fund_calls(chain: Chain, agreement: agreements.AgreementRow, micro: int) -> list[Call]:
     """Return the calls that pay tokens of the sender into an agreement's escrow: allow, fund."""
-    rail = chain.deployment.addresses["PaymentRail"]
+    rail = _rail(chain, agreement)
     return [
-        Call("EuroToken", "approve", (rail, micro)),
-        Call("PaymentRail", "fund", (_raw(agreement.agreement_id), micro)),
+        Call("EuroToken", "approve", (chain.deployment.addresses[rail], micro)),
+        Call(rail, "fund", (_raw(agreement.agreement_id), micro)),
     ]
 
 
@@ -41,7 +47,8 @@ def skip_call(skipped: SkippedClaim, signatures: Mapping[str, bytes]) -> Call:
 def next_claim(chain: Chain, agreement: agreements.AgreementRow) -> tuple[int, int]:
     """Return the sequence of the claim that the chain expects, and the last counter before it."""
     identity = _raw(agreement.agreement_id)
-    sequence, last_counter, *_ = chain.view("PaymentRail", "agreementState", identity)
+    rail = _rail(chain, agreement)
+    sequence, last_counter, *_ = chain.view(rail, "agreementState", identity)
     return sequence + 1, last_counter
 
 

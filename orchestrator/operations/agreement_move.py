@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import sha3
-
 from device_adapters.types import Rejected
-from orchestrator.core.mandate import Mandate
+from orchestrator.core.mandate import Mandate, salt_of
 from orchestrator.core.payment import STOPPING
 from orchestrator.core.payment import Stage as PaymentStage
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -389,11 +387,6 @@ class MovePlanner:
         return sum(amounts) + sum(
             log.args["amount"] for log in logs if log.args["agreement"] == agreement
         )
-
-
-def salt_of(agreement: str) -> bytes:
-    """Return the salt of the mandate that follows an agreement: it says which one follows which."""
-    return sha3.keccak_256(b"proofrail/move/v1" + _raw(agreement)).digest()
 
 
 def _raw(text: str) -> bytes:

@@ -36,7 +36,7 @@ class PartyCalls:
     def close(self, agreement: str, by: str | None) -> dict[str, Any]:
         """Return the call that ends an agreement; by: its payer (None) or the device's owner."""
         row = self._agreement(agreement)
-        return self._view(_sender(by, row.payer), [agreement_calls.close_call(row)])
+        return self._view(_sender(by, row.payer), [agreement_calls.close_call(self._chain, row)])
 
     def fund(self, agreement: str, amount_micro: int, by: str | None) -> dict[str, Any]:
         """Return the calls that pay an amount (micro-euro) of a wallet into an escrow."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlmodel import Session, func, select, update
+from sqlmodel import Session, func, or_, select, update
 
+from orchestrator.core.agreement import Stage as AgreementStage
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store.tables import AgreementRow, EventRow, PaymentRow
 
 _STREAM = "stream"
+_ENDED = (AgreementStage.CLOSED, AgreementStage.REFUND_DUE)
+_UNSETTLED = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 _CLAIMED = (
     Stage.SETTLED,
     Stage.POSTED,
@@ -111,3 +114,41 @@ def reroute(session: Session, former: str, following: str, above: int) -> int:
         .values(agreement_id=following)
     )
     return moved.rowcount
+
+
+def unsettled(session: Session, products: Collection[str], final_at: int) -> list[str]:
+    """Return payments that no settlement will ever hold: their agreements take no more claims.
+
+    Args:
+        session: A session of the store.
+        products: Products of a former rail, addresses in lower case.
+        final_at: Time of the newest final block, Unix seconds: claims of agreements that ended
+            before it are refused in every later block.
+    """
+    is_over = or_(AgreementRow.stage.in_(_ENDED), AgreementRow.ends_at < final_at)
+    return list(
+        session.exec(
+            select(PaymentRow.payment_id)
+            .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+            .where(PaymentRow.stage.in_(_UNSETTLED), is_over)
+            .where(func.lower(AgreementRow.product_address).in_(sorted(products)))
+        )
+    )
+
+
+def with_records(session: Session, products: Collection[str]) -> list[str]:
+    """Return agreements of these products with records that no claim holds, or an expired one."""
+    open_record = or_(
+        EventRow.payment_id.is_(None) & EventRow.reason.is_(None),
+        PaymentRow.stage == Stage.EXPIRED,
+    )
+    return list(
+        session.exec(
+            select(EventRow.agreement_id)
+            .join(AgreementRow, AgreementRow.agreement_id == EventRow.agreement_id)
+            .outerjoin(PaymentRow, PaymentRow.payment_id == EventRow.payment_id)
+            .where(EventRow.role == _STREAM, open_record)
+            .where(func.lower(AgreementRow.product_address).in_(sorted(products)))
+            .distinct()
+        )
+    )
