@@ -70,9 +70,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "oracle": ("oracle:app", "List oracles, and admit those of other organisations."),
     },
     "Powers on chain": {
-        "chain": ("chain:app", "Pause the rail; list, execute and cancel scheduled calls."),
+        "chain": (
+            "chain:app services.commands.chain_move:app",
+            "Pause the rail; list, execute and cancel scheduled calls; move to new contracts.",
+        ),
         "committee": ("committee:app", "Seat, unseat and silence oracles on chain."),
-        "product": ("product:app", "List products for new agreements, add and remove them."),
+        "product": (
+            "product:app services.commands.product_deploy:app",
+            "Deploy products, list them for new agreements, remove them.",
+        ),
         "officer": ("officer:app", "People who may sign approvals."),
     },
     "Devices, parties, agreements": {
@@ -89,7 +95,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {
-        "payment": ("payment_dispute:app", "Dispute a payment, and end disputes."),
+        "payment": (
+            "payment_dispute:app payment_challenge:app",
+            "Dispute a payment, prove its fault, and end disputes.",
+        ),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),

@@ -18,7 +18,7 @@ from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_no
 from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
 from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, SeenBlock, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.calls import Call, CallCodec, Quote
+from orchestrator.edges.chain.calls import Call, CallCodec, Contracts, Quote
 from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
@@ -63,10 +63,7 @@ class Chain:
         )
         self.web3 = Web3(NodesProvider(self.nodes))
         abis = {name: abi_of(deployment, artifacts, name) for name in deployment.addresses}
-        self._contracts = {
-            name: self.web3.eth.contract(address=address, abi=abis[name])
-            for name, address in deployment.addresses.items()
-        }
+        self._contracts = Contracts(self.web3, deployment.addresses, abis)
         self._functions = {
             name: {item["name"] for item in abi if item["type"] == "function"}
             for name, abi in abis.items()
