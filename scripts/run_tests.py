@@ -36,8 +36,6 @@ _PYTEST = [
 ]
 # files of one part share the workers; tests of a file share its chain, so a file stays together
 _PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-# a rail mostly waits for blocks and processes: two at once; tests/flow/conftest.py groups them
-_RAILS = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
 PARTS = {
     "style, unit, every": [*_PYTEST, *_PARALLEL, "tests/style", "tests/unit", "tests/every"],
     "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts"],
@@ -53,7 +51,7 @@ PARTS = {
         str(ROOT),
         f"--durations={_SLOWEST}",
     ],
-    "flow": [*_PYTEST, *_RAILS, "tests/flow"],
+    "flow": [*_PYTEST, *_PARALLEL, "tests/flow"],
 }
 _WAITS = "flow"
 _SILENCE_S = 900.0  # longer than the time limit of a test
