@@ -19,7 +19,14 @@ from joserfc.jwk import ECKey
 from device_adapters.types import DeviceKey, device_id
 from oracles.types import Agreement, ClaimReason
 from orchestrator.core.receipt import Receipts, public_key_of, read_receipt
-from orchestrator.edges.api import ApiParts, create_app, registration_wire, views, wire
+from orchestrator.edges.api import (
+    ApiParts,
+    create_app,
+    party_calls_wire,
+    registration_wire,
+    views,
+    wire,
+)
 from orchestrator.edges.store import Store, add_all, tables
 from orchestrator.edges.store.access import issue_key
 from orchestrator.errors import Retry
@@ -261,5 +268,5 @@ def shape(schema: dict[str, str]) -> type:
     name = schema["$ref"].rsplit("/", 1)[1]
     if page := re.fullmatch(r"Page_(\w+)_", name):
         return views.Page[getattr(views, page[1])]
-    modules = (wire, views, registration_wire)
+    modules = (wire, views, registration_wire, party_calls_wire)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

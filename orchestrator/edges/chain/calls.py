@@ -18,6 +18,21 @@ class Call:
     args: Sequence[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
+
+    Its nonce is the sender's lowest that no block has used; a store may know higher ones.
+    """
+
+    to: str
+    data: str
+    gas: int
+    max_fee_wei: int
+    tip_wei: int
+    nonce: int
+
+
 class Contracts(Mapping[str, Any]):
     """web3's contracts by name, each built at its first use: that takes ten milliseconds each.
 
