@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def test_says_it(number):
 
 def _run(*code: str, silence_s: float) -> tuple[list[str], object]:
     lines: list[str] = []
-    return lines, run_part("part", [sys.executable, *code], lines.append, silence_s)
+    command = [sys.executable, *code]
+    return lines, run_part("part", command, lines.append, silence_s, Path(tempfile.gettempdir()))
 
 
 def test_part__of_its_output__is_counted_line_by_line():
