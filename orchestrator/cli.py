@@ -88,8 +88,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": (
-            "agreement:app agreement_open:app agreement_consent:app agreement_life:app",
-            "Open, close, fund, skip, list and refund agreements.",
+            "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
+            "agreement_move:app",
+            "Open, close, fund, skip, move, list and refund agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },

@@ -1,7 +1,7 @@
 """Adoption: a registry takes over the devices of the registry of release 0.5.0 before it.
 
 adopt
-├── given an active device: key, its end, owner and status are the predecessor's; before, it is asked
+├── given an active device: it has the predecessor's key, end, owner and status, and its past
 ├── given an ended or stolen one: it stays so, and cannot be enrolled here either
 ├── given a suspended, unknown or known one: it should revert; adoptMany passes over known ones
 ├── given one without a key: its gateway and the assignment's end are taken over
