@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core.payment import Stage as PaymentStage
 from orchestrator.edges.chain.ethereum import sign_document
 from orchestrator.edges.chain.keystore import development_account
-from orchestrator.edges.store import agreements, moves
+from orchestrator.edges.store import agreements, moves, payments
+from orchestrator.edges.store.tables import EventRow
 from orchestrator.operations.agreement_move import salt_of
 from orchestrator.products.metered_energy.abi import decode_terms as decode_energy
 from orchestrator.products.proof_of_delivery import product as deliveries
@@ -27,7 +29,9 @@ from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
-METER, OWING, BAND, DOCK, BUSY, REMOTE = "meter", "owing", "band", "dock", "busy", "remote"
+METER, OWING, BAND, DOCK, BUSY, REMOTE = "meter", "owing", "band", "dock", "dock/busy", "remote"
+LEFT, HELD, ASLEEP = "left", "held", "asleep"
+METERS = (METER, OWING, REMOTE, LEFT, HELD, ASLEEP)
 ESTIMATED = 1
 
 
@@ -38,12 +42,12 @@ class MovingRail(FormerRail):
         super().__init__(home)
         self.releases: list[tuple[str, int]] = []
         for number, (name, owner) in enumerate(
-            {METER: "Nord", OWING: "Nord", BAND: "Ada", DOCK: "Ada", REMOTE: "Nord"}.items()
+            ({BAND: "Ada", DOCK: "Ada"} | dict.fromkeys(METERS, "Nord")).items()
         ):
             self.enrol(name, owner, 900 + number)
         self.wait(DAY)
         self.opened = self.now
-        for name in (METER, OWING, REMOTE):
+        for name in METERS:
             index = {"payer_index": ELSEWHERE, "payer": self.account(ELSEWHERE).address}
             elsewhere = index if name == REMOTE else {}
             self.agree(name, "metered_energy", "MeteredEnergy", meter_terms(), **elsewhere)
@@ -61,7 +65,7 @@ class MovingRail(FormerRail):
         nobody = "0x" + "00" * 20
         raw = encode_terms(terms)
         self.agree(BAND, "wearable_voucher", "WearableVoucher", raw, payee=nobody)
-        for name in (DOCK, f"{DOCK}/{BUSY}"):
+        for name in (DOCK, BUSY):
             raw = deliveries.encode_terms(self.delivery(name))
             self.agree(name, "proof_of_delivery", "ProofOfDelivery", raw)
         self._charge()
@@ -94,7 +98,7 @@ class MovingRail(FormerRail):
         return result
 
     def _charge(self) -> None:
-        """Settle what the file's first lines tell."""
+        """Settle what the first lines of this file describe."""
         at = [self.opened + hour * HOUR for hour in range(200)]
         self.wait(DAY)
         self.first = self.claim(METER, 1, (1, 10), self.energy(METER, (100, 110), (at[1], at[5])))
@@ -122,9 +126,44 @@ class MovingRail(FormerRail):
         ]
         for payee, claim in self.taps:
             self.pay(BAND, "WearableVoucher", claim, payee)
-        busy = f"{DOCK}/{BUSY}"
         self.picked_up = self.statement("pick-up", self.now)
-        self.pay(busy, "ProofOfDelivery", self.claim(busy, 1, (1, 1), self.picked_up))
+        self.pay(BUSY, "ProofOfDelivery", self.claim(BUSY, 1, (1, 1), self.picked_up))
+
+    def disturb(self) -> None:
+        """Close an agreement, leave one payment attested, and suspend a device."""
+        self.old.rail.close(self.identity(LEFT), sender=self.party("Ada"))
+        self.old.registry.suspend(device_id(ASLEEP), sender=self.party("Nord"))
+        self.store_payment(HELD, PaymentStage.ATTESTED)
+        self.store_event(METER, 31)
+
+    def store_payment(self, device: str, stage: PaymentStage) -> None:
+        agreement = self.agreements[device].agreement_id
+        row = payments.PaymentRow(
+            payment_id="0x" + payment_of(self.identity(device), 1).hex(),
+            agreement_id=agreement,
+            sequence=1,
+            stage=stage,
+            first_counter=1,
+            last_counter=9,
+            created_at=self.now,
+        )
+        with self.store.write() as session:
+            session.merge(row)
+
+    def store_event(self, device: str, counter: int) -> None:
+        """Store a record that no claim holds yet."""
+        row = EventRow(
+            event_id=f"0x{counter:064x}",
+            device_id="0x" + device_id(device).hex(),
+            counter=counter,
+            observed_at_ms=self.now * 1000,
+            received_at=self.now,
+            evidence_hash="",
+            content_hash="",
+            agreement_id=self.agreements[device].agreement_id,
+        )
+        with self.store.write() as session:
+            session.add(row)
 
     def following(self, device: str) -> bytes:
         """Return the id of the agreement that took a device's place."""
@@ -147,6 +186,7 @@ def moved(tmp_path_factory):
     rail = MovingRail(tmp_path_factory.mktemp("rail"))
     rail.follow()
     rail.before = rail.worth(rail.releases)
+    rail.disturb()
     rail.plan = rail.run("agreement", "move", "--all", "--dry-run")
     rail.first_run = rail.move("--all")
     rail.wait(2 * DAY)
@@ -165,14 +205,23 @@ def test_move__plan__shows_every_agreement_and_sends_nothing(moved):
         REMOTE: "close",
         BAND: "close",
         DOCK: "close",
-        f"{DOCK}/{BUSY}": "stays",
+        BUSY: "stays",
+        LEFT: "stays",
+        HELD: "waits",
+        ASLEEP: "waits",
     }
     assert not moved.plan["sent"]
     assert {call["function"] for call in moved.plan["calls"]} == {"adoptMany", "close"}
-    assert sorted(moved.plan["devices"]["adopt"]) == sorted([METER, OWING, BAND, DOCK, REMOTE])
+    devices = moved.plan["devices"]
+    assert sorted(devices["adopt"]) == sorted({BAND, DOCK, *METERS} - {ASLEEP})
+    assert devices["suspended"] == [ASLEEP]
     disputed = [len(entry["disputed"]) for entry in moved.plan["agreements"]]
     assert sum(disputed) == 0  # no service follows the disputes in this test
-    assert "on its way" in next(e["why"] for e in moved.plan["agreements"] if e["stage"] == "stays")
+    why = {entry["device"]: entry["why"] for entry in moved.plan["agreements"]}
+    assert "on its way" in why[BUSY]
+    assert "its parties closed it" in why[LEFT]
+    assert "attested and not settled" in why[HELD]
+    assert "not active" in why[ASLEEP]
 
 
 def test_move__all_agreements__no_cent_differs_for_any_party(moved):
@@ -182,7 +231,10 @@ def test_move__all_agreements__no_cent_differs_for_any_party(moved):
         REMOTE: "ending",
         BAND: "ending",
         DOCK: "ending",
-        f"{DOCK}/{BUSY}": "stays",
+        BUSY: "stays",
+        LEFT: "stays",
+        HELD: "waits",
+        ASLEEP: "waits",
     }
     assert {name: entry["stage"] for name, entry in moved.second_run.items()} == {
         METER: "moved",
@@ -190,7 +242,10 @@ def test_move__all_agreements__no_cent_differs_for_any_party(moved):
         REMOTE: "open",
         BAND: "moved",
         DOCK: "moved",
-        f"{DOCK}/{BUSY}": "stays",
+        BUSY: "stays",
+        LEFT: "stays",
+        HELD: "waits",
+        ASLEEP: "waits",
     }
     assert moved.after == moved.before
     assert moved.view["same_total"]
@@ -222,6 +277,30 @@ def test_move__new_agreements__go_on_with_counter_register_totals_and_end(moved)
     }
     charged = (10 + 5 + 20) * 300_000
     assert escrows == {METER: 100 * EURO - charged, BAND: 89 * EURO, DOCK: 100 * EURO}
+
+
+def test_move__records_that_no_claim_holds__can_be_claimed_in_the_new_agreement(moved):
+    with moved.store.read() as session:
+        event = session.get(EventRow, f"0x{31:064x}")
+    assert event.agreement_id == "0x" + moved.following(METER).hex()
+
+
+def test_move__agreement_that_its_parties_closed__moves_only_by_name(moved):
+    former_id = moved.agreements[LEFT].agreement_id
+    assert moved.move(former_id)[LEFT]["stage"] == "moved"
+    escrow = moved.new.rail.agreementState(moved.following(LEFT)).escrow
+    assert escrow == 100 * EURO
+
+
+def test_move__payment_that_was_refused__keeps_its_agreement_on_the_former_rail(moved):
+    moved.store_payment(HELD, PaymentStage.REFUSED)
+    (entry,) = moved.run("agreement", "move", moved.agreements[HELD].agreement_id)["agreements"]
+    assert (entry["stage"], "was refused" in entry["why"]) == ("stays", True)
+    moved.store_payment(HELD, PaymentStage.SETTLED)
+    (entry,) = moved.run("agreement", "move", moved.agreements[HELD].agreement_id, "--dry-run")[
+        "agreements"
+    ]
+    assert entry["stage"] == "close"
 
 
 def test_move__run_again__sends_nothing(moved):
