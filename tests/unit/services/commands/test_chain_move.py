@@ -103,6 +103,9 @@ def test_move__home_of_0_5_0__has_both_rails_one_token_and_the_former_file(rail)
     assert rows["MeteredEnergy@0.5.0"]["rail"] == "PaymentRail@0.5.0"
     words = ("product", "deploy", "MeteredEnergy", "--dry-run")
     assert rail.json(*words)["state"] == "deployed"
+    for word in ("rotate", "revoke"):  # the role would change, and not who mints
+        result = rail.run("key", word, "minter", "--dry-run")
+        assert result.exit_code == 2 and "knows one minter for ever" in result.stderr
 
 
 def test_move__killed_at_some_events__goes_on_with_the_same_bytes(rail):
