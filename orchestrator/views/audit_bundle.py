@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_adapters.types import Rejected, device_id
 from orchestrator.core.audit import Parts, assemble
+from orchestrator.core.committee import BARRED
 from orchestrator.core.ledger import Entry
 from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.edges.store import (
@@ -41,7 +42,7 @@ _DEVICE_LOGS = (
     "CompromiseRuled",
     "GatewayAssigned",
 )
-_SEATING_LOGS = ("MemberSeated", "MemberUnseated", "MemberBarred")
+_SEATING_LOGS = ("MemberSeated", "MemberUnseated", *BARRED)
 _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
 
 

@@ -32,7 +32,42 @@ CAMPAIGN = "tests/assurance"
 # What nobody outside may call, so that the campaign can only see it refused. Most of it takes place
 # inside of other calls (a settlement prices, a dispute freezes).
 NEVER_ACCEPTED = frozenset(
-    ["PaymentRail.onMint", "PaymentRail.freeze", "PaymentRail.unfreeze", "PaymentRail.setAuthority", "OracleCommittee.setAuthority", "OfficerRegistry.setAuthority", "ProofOfDelivery.setAuthority", "WearableVoucher.setAuthority", "MeteredEnergy.open", "MeteredEnergy.price", "MeteredEnergy.refunded", "MeteredEnergy.skipped", "ProofOfDelivery.open", "ProofOfDelivery.price", "ProofOfDelivery.refunded", "ProofOfDelivery.skipped", "ProofOfDelivery.setPredecessor", "WearableVoucher.open", "WearableVoucher.price", "WearableVoucher.refunded", "WearableVoucher.skipped", "WearableVoucher.passOn", "WearableVoucher.setPredecessor", "WearableVoucher.setSuccessor", "RailAccess.consumeScheduledOp", "RailAccess.grantRole", "RailAccess.labelRole", "RailAccess.setRoleAdmin", "RailAccess.setRoleGuardian", "RailAccess.setGrantDelay", "RailAccess.setTargetFunctionRole", "RailAccess.setTargetAdminDelay", "RailAccess.setTargetClosed", "RailAccess.updateAuthority"]
+    [
+        "PaymentRail.onMint",
+        "PaymentRail.freeze",
+        "PaymentRail.unfreeze",
+        "PaymentRail.setAuthority",
+        "OracleCommittee.setAuthority",
+        "OfficerRegistry.setAuthority",
+        "ProofOfDelivery.setAuthority",
+        "WearableVoucher.setAuthority",
+        "MeteredEnergy.open",
+        "MeteredEnergy.price",
+        "MeteredEnergy.refunded",
+        "MeteredEnergy.skipped",
+        "ProofOfDelivery.open",
+        "ProofOfDelivery.price",
+        "ProofOfDelivery.refunded",
+        "ProofOfDelivery.skipped",
+        "ProofOfDelivery.setPredecessor",
+        "WearableVoucher.open",
+        "WearableVoucher.price",
+        "WearableVoucher.refunded",
+        "WearableVoucher.skipped",
+        "WearableVoucher.passOn",
+        "WearableVoucher.setPredecessor",
+        "WearableVoucher.setSuccessor",
+        "RailAccess.consumeScheduledOp",
+        "RailAccess.grantRole",
+        "RailAccess.labelRole",
+        "RailAccess.setRoleAdmin",
+        "RailAccess.setRoleGuardian",
+        "RailAccess.setGrantDelay",
+        "RailAccess.setTargetFunctionRole",
+        "RailAccess.setTargetAdminDelay",
+        "RailAccess.setTargetClosed",
+        "RailAccess.updateAuthority",
+    ]
 )
 
 _STATE = re.compile(r'"state:([a-z\' ]+)"')
@@ -130,8 +165,7 @@ def lines_of(
     untried = [
         name
         for name in wanted
-        if not campaign.calls[name]
-        and not (name in NEVER_ACCEPTED and campaign.refused[name])
+        if not campaign.calls[name] and not (name in NEVER_ACCEPTED and campaign.refused[name])
     ]
     unreached = [name for name in states if not campaign.states[name]]
     called = [

@@ -34,6 +34,8 @@ STEPS = (
     "DeviceRegistry",
     "EuroToken",
     "PaymentRail",
+    "Challenges",
+    "name challenges",
     *(step for product in PRODUCTS for step in (product, f"allow {product}")),
     "OfficerRegistry",
     "close set-up",

@@ -28,6 +28,8 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "MemberSeated": (("address",), ("uint8", "uint256")),
     "MemberUnseated": (("address",), ("uint256",)),
     "MemberBarred": (("address", "bytes32"), ("uint32",)),
+    "MemberBarredForRulings": (("address", "address", "bytes32"), ()),
+    "MemberBarredForFault": (("address", "address", "bytes32"), ()),
     "AgreementOpened": (
         ("bytes32", "address", "address"),
         ("uint32", "uint32", f"({','.join(kind for _, kind in FIELDS[2])})"),

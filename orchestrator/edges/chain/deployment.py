@@ -202,6 +202,9 @@ def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Deployme
     token = plan.token or at["EuroToken"]
     parts = (token, at["OracleCommittee"], at["DeviceRegistry"])
     yield creation(deployer, "PaymentRail", access, *parts)
+    yield creation(deployer, "Challenges", at["PaymentRail"], *parts)
+    named = (at["PaymentRail"], at["Challenges"])
+    yield DeploymentStep("name challenges", deployer, "OracleCommittee", "setChallenges", named)
     for product in plan.products:
         yield creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
         yield DeploymentStep(
