@@ -148,6 +148,28 @@ contract Disputes is IDisputes, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IDisputes
+    function uphold(
+        bytes32 agreement,
+        uint32 sequence,
+        IPaymentRail.Outcome calldata outcome,
+        bytes32 root,
+        bytes32[] calldata proof
+    ) external nonReentrant {
+        // resolve
+        bytes32 payment = Claims.payment(agreement, sequence);
+        Dispute memory dispute_ = _disputes[payment];
+        // check
+        if (msg.sender != committee.challengesOf(address(rail))) revert NotChallenges(msg.sender);
+        // effect, event, interaction
+        if (dispute_.challenger == address(0)) {
+            rail.freeze(agreement, sequence, outcome, root, proof);
+            rail.unfreeze(payment, true);
+        } else {
+            _end(payment, dispute_, true, dispute_.challenger);
+        }
+    }
+
+    /// @inheritdoc IDisputes
     function disputeOf(bytes32 payment)
         external
         view

@@ -32,6 +32,8 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
     mapping(address => Member) public memberOf;
     /// @inheritdoc IOracleCommittee
     address[] public memberAt;
+    /// @inheritdoc IOracleCommittee
+    mapping(address rail => address) public challengesOf;
 
     constructor(
         address access,
@@ -154,6 +156,40 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
         _bar(signer);
         // event
         emit MemberBarredForRulings(signer, rail, payment);
+    }
+
+    /// @inheritdoc IOracleCommittee
+    function setChallenges(address rail, address challenges) external restricted {
+        // effect
+        challengesOf[rail] = challenges;
+        // event
+        emit ChallengesSet(rail, challenges);
+    }
+
+    /// @inheritdoc IOracleCommittee
+    function stopChallenges(address rail) external {
+        // check
+        if (!Roles.holds(authority(), Roles.GUARDIAN, msg.sender)) {
+            revert NotInRole(msg.sender, Roles.GUARDIAN);
+        }
+        // effect
+        challengesOf[rail] = address(0);
+        // event
+        emit ChallengesSet(rail, address(0));
+    }
+
+    /// @inheritdoc IOracleCommittee
+    function barAttesters(address rail, bytes32 payment, uint216 signers) external {
+        // check
+        if (msg.sender != challengesOf[rail]) revert NotChallenges(msg.sender);
+        // effect, event: members that are barred already stay so
+        uint256 count = memberAt.length;
+        for (uint256 i; i < count; ++i) {
+            address member = memberAt[i];
+            if (signers & (uint216(1) << uint8(i)) == 0 || memberOf[member].barred) continue;
+            memberOf[member].barred = true;
+            emit MemberBarredForFault(member, rail, payment);
+        }
     }
 
     /// @inheritdoc IOracleCommittee

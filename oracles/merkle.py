@@ -46,12 +46,17 @@ def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return siblings
 
 
-def climbs(leaf: bytes, path: Iterable[bytes], root: bytes) -> bool:
-    """Return whether `path` proves that the 32-byte leaf belongs to the root."""
+def climb(leaf: bytes, path: Iterable[bytes]) -> bytes:
+    """Return the root that `path` leads to from a 32-byte leaf."""
     node = leaf
     for sibling in path:
         node = _parent(node, sibling)
-    return node == root
+    return node
+
+
+def climbs(leaf: bytes, path: Iterable[bytes], root: bytes) -> bool:
+    """Return whether `path` proves that the 32-byte leaf belongs to the root."""
+    return climb(leaf, path) == root
 
 
 def evidence_root(evidence_hashes: Sequence[bytes]) -> bytes:

@@ -95,7 +95,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {
-        "payment": ("payment_dispute:app", "Dispute a payment, and end disputes."),
+        "payment": (
+            "payment_dispute:app payment_challenge:app",
+            "Dispute a payment, prove its fault, and end disputes.",
+        ),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),

@@ -3,10 +3,11 @@ pragma solidity 0.8.37;
 
 import {IPaymentRail} from "./IPaymentRail.sol";
 
-/// @title Disputes about settled payments: a bond, a deadline, and four ways to end.
+/// @title Disputes about settled payments: a bond, a deadline, and five ways to end.
 /// @notice The rail keeps the frozen payment, this contract keeps the bonds and decides. A dispute
 /// costs the agreement's bond, or the disputed amount where that is less. It ends
-///   conceded by the payee, or refunded by a ruling: the payment goes back, the bond returns;
+///   conceded by the payee, refunded by a ruling, or a fault of its record proved (IChallenges): the
+///   payment goes back, the bond returns;
 ///   retracted within the dispute window: the payment stands, the bond returns;
 ///   retracted later, ruled against, or expired: the payment stands, the bond is the payee's.
 /// Times are Unix seconds; pauses of the rail move the deadline by their length.
@@ -32,6 +33,10 @@ interface IDisputes {
     /// @notice The caller is not a party that may do this.
     /// @param caller who called
     error NotParty(address caller);
+
+    /// @notice Only the IChallenges that the committee names for the rail may call.
+    /// @param caller who called
+    error NotChallenges(address caller);
 
     /// @notice The payment is not under dispute.
     /// @param payment id of the payment
@@ -80,6 +85,22 @@ interface IDisputes {
     /// @notice Ends a dispute whose deadline is over in the payee's favour. Anyone may call.
     /// @param payment id of the payment
     function expire(bytes32 payment) external;
+
+    /// @notice Refunds a payment that a fault was proved of: at once, or by ending the dispute that is
+    /// open, whose bond returns. Only the
+    /// IChallenges that the committee names for the rail.
+    /// @param agreement id of the agreement
+    /// @param sequence the claim's number within the agreement
+    /// @param outcome the payment's leaf of the settlement's Merkle tree
+    /// @param root root of that tree
+    /// @param proof hashes from the leaf to the root
+    function uphold(
+        bytes32 agreement,
+        uint32 sequence,
+        IPaymentRail.Outcome calldata outcome,
+        bytes32 root,
+        bytes32[] calldata proof
+    ) external;
 
     /// @notice Reads an open dispute; all zero where there is none.
     /// @param payment id of the payment

@@ -50,6 +50,19 @@ interface IOracleCommittee {
         address indexed member, address indexed rail, bytes32 indexed payment
     );
 
+    /// @notice A member attested a claim whose record was proved to be bad, and is barred for ever.
+    /// @param member address of the member's key
+    /// @param rail the rail of the payment
+    /// @param payment id of the payment
+    event MemberBarredForFault(
+        address indexed member, address indexed rail, bytes32 indexed payment
+    );
+
+    /// @notice The contract that proves faults of a rail's payments was named.
+    /// @param rail the rail
+    /// @param challenges its IChallenges; zero: none
+    event ChallengesSet(address indexed rail, address challenges);
+
     /// @notice The guardian silenced a member: its signatures do not count until it is seated
     /// again.
     /// @param member address of the member's key
@@ -104,6 +117,10 @@ interface IOracleCommittee {
     /// @param have how many trust domains
     /// @param need the least that is asked for
     error DomainsMissing(uint256 have, uint256 need);
+
+    /// @notice Only the IChallenges of the rail may call.
+    /// @param caller who called
+    error NotChallenges(address caller);
 
     /// @notice The two testimonies do not contradict each other.
     error NotEquivocation();
@@ -189,6 +206,29 @@ interface IOracleCommittee {
         bytes calldata refund,
         bytes calldata stand
     ) external;
+
+    /// @notice Names the contract that proves faults of a rail's payments: it refunds them, and bars
+    /// who attested them. Only the steward, with the delay: its code decides then.
+    /// @param rail the rail
+    /// @param challenges an IChallenges of that rail
+    function setChallenges(address rail, address challenges) external;
+
+    /// @notice Ends challenges of a rail's payments. Only a guardian, at once.
+    /// @param rail the rail
+    function stopChallenges(address rail) external;
+
+    /// @notice Bars members for ever, for a fault that was proved. Only the rail's IChallenges.
+    /// Warning: where a whole quorum attested the fault, nothing settles until the steward has seated
+    /// others: those who are left would settle what a proven liar signs.
+    /// @param rail the rail of the payment
+    /// @param payment id of the payment
+    /// @param signers bitmap over the members' indexes
+    function barAttesters(address rail, bytes32 payment, uint216 signers) external;
+
+    /// @notice Says which contract proves faults of a rail's payments.
+    /// @param rail the rail
+    /// @return challenges its IChallenges; zero: none
+    function challengesOf(address rail) external view returns (address challenges);
 
     /// @notice Says how many signatures a batch needs now.
     /// @return need the number; unreachable while no member is seated

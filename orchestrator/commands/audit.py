@@ -119,7 +119,7 @@ def verify(
     from orchestrator.products import products
 
     anchors = Anchors(blocks=frozenset(anchor or ()), files=frozenset(bank_file or ()), rail=rail)
-    report = check(_read(file), products(), anchors)
+    report = check(read_bundle(file), products(), anchors)
     view = {
         "file": str(file),
         "ok": report.ok,
@@ -132,7 +132,8 @@ def verify(
     raise typer.Exit(0 if report.ok else output.NO)
 
 
-def _read(file: Path) -> Any:
+def read_bundle(file: Path) -> Any:
+    """Return the parsed JSON of a bundle file; raise Halt where it is none."""
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise Halt(

@@ -115,6 +115,7 @@ def tree(life: dict[str, Any]) -> Any:
         _add_attestation,
         _add_settlement,
         _add_dispute,
+        _add_challenges,
         _add_debt,
         _add_ledger,
         _add_payout,
@@ -275,6 +276,16 @@ def _add_dispute(root: Any, life: dict[str, Any]) -> None:
         who = _name(move["who"]) if move["who"] else "anyone"
         times = [f"{word} {when(move[word])}" for word in ("until", "after") if word in move]
         _add_leaves(branch, ", ".join([f"next: {who} may `{move['command']}`", *times]))
+
+
+def _add_challenges(root: Any, life: dict[str, Any]) -> None:
+    for item in life["challenges"]:
+        who, bond = _name(item["challenger"]), money(item["bond"])
+        if item["verdict"] == "proven":
+            title = f"{who} proved on chain that its {item['fault']} is bad; the bond came back"
+        else:
+            title = f"{who} called its {item['fault']} bad and lost {bond}: {item['verdict']}"
+        _add_branch(root, item["at"], title)
 
 
 def _dispute_end(dispute: dict[str, Any]) -> str:

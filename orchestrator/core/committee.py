@@ -11,7 +11,7 @@ from oracles.quorum import quorum
 
 SEATED, UNSEATED = "MemberSeated", "MemberUnseated"
 SILENCED = "MemberSilenced"  # until it gets a seat again
-BARRED = ("MemberBarred", "MemberBarredForRulings")  # for ever
+BARRED = ("MemberBarred", "MemberBarredForRulings", "MemberBarredForFault")  # for ever
 EVENTS = (SEATED, UNSEATED, SILENCED, *BARRED)
 _UNREACHABLE = 1 << 16  # more than there can be members, as OracleCommittee.quorum without a member
 

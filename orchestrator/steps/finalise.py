@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.chain_posting import by_rail, orders, released_rest
+from orchestrator.core.committee import BARRED
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.core.references import end_to_end_id
@@ -66,7 +67,7 @@ _PROVEN = (
     "DeviceAdopted",
     "MemberSeated",
     "MemberUnseated",
-    "MemberBarred",
+    *BARRED,
 )
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 
@@ -341,7 +342,7 @@ def _debt_cancelled(context: FinaliseContext, session: Session, log: DecodedLog,
 
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     slots = [(log.args.get("agreement"), log.args.get("sequence"))]
-    if log.name == "MemberBarredForRulings":
+    if "payment" in log.args:
         rows = payments.by_ids(session, [log.args["payment"]])
         slots = [(row.agreement_id, row.sequence) for row in rows]
     for agreement, sequence in slots:
@@ -365,6 +366,7 @@ _HANDLERS: dict[str, _Handler] = {
     **DEVICE_LOGS,
     "MemberBarred": _barred,
     "MemberBarredForRulings": _barred,
+    "MemberBarredForFault": _barred,
 }
 
 

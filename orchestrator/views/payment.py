@@ -11,6 +11,7 @@ from typing import Any
 
 from device_adapters.registry import load
 from orchestrator.core import ledger
+from orchestrator.core.challenge import Fault, Verdict
 from orchestrator.core.outcome import NOBODY
 from orchestrator.core.payment import Fact
 from orchestrator.edges.store import (
@@ -88,6 +89,7 @@ def life(
         "attestation": _attestation(session, row, facts),
         "settlement": _settlement(session, row),
         "dispute": dispute_view(session, row, agreement),
+        "challenges": _challenges(session, row),
         "debt": _debt(session, row),
         "ledger": _ledger(session, row, payout),
         "payout": payout_view(session, payout),
@@ -222,6 +224,21 @@ def dispute_view(
         "bond_returned": record.bond_returned,
         "next": _dispute_moves(session, row, agreement, record),
     }
+
+
+def _challenges(session: Session, row: payments.PaymentRow) -> list[dict[str, Any]]:
+    """Return the JSON view of who called a record of the payment bad, and what came of it."""
+    return [
+        {
+            "challenger": _party(session, item.challenger),
+            "fault": list(Fault)[item.fault],
+            "verdict": list(Verdict)[item.reason],
+            "bond": micro(item.bond_micro),
+            "at": item.at,
+            "in": item.tx_hash,
+        }
+        for item in disputes.challenges_of(session, row.payment_id)
+    ]
 
 
 def _dispute_moves(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.edges.chain.plan import Role
+from tests.support.contracts.challenged import NO_CASE
 from tests.support.contracts.contract_rail import ACCOUNT, DAY, DEVICE, EURO, HOUR, _address
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.settled import NOBODY, arguments, plain_facts
@@ -31,7 +32,16 @@ PEOPLE = (
     "oracle",
     "stranger",
 )
-CONTRACTS = ("access", "committee", "token", "rail", "disputes", "consents", "product")
+CONTRACTS = (
+    "access",
+    "committee",
+    "token",
+    "rail",
+    "disputes",
+    "consents",
+    "challenges",
+    "product",
+)
 ROLES = (*PEOPLE, *CONTRACTS)
 ANYONE = frozenset(ROLES)
 NO_ONE: frozenset[str] = frozenset()
@@ -111,6 +121,9 @@ def seat_rows(c):
             ANYONE,
             answer="ECDSAInvalidSignatureLength",
         ),
+        Row(c.committee, "setChallenges", [c.rail, FREE], {"steward"}, stranger),
+        Row(c.committee, "stopChallenges", [c.rail], {"guardian"}, "NotInRole"),
+        Row(c.committee, "barAttesters", [c.rail, FRESH, 0], {"challenges"}, "NotChallenges"),
         Row(c.officers, "seat", [FREE], {"steward"}, stranger),
         Row(c.officers, "unseat", [c.officer], {"steward"}, stranger),
         Row(c.officers, "silence", [c.officer], {"guardian"}, "NotInRole"),
@@ -216,6 +229,8 @@ def rail_rows(c):
         Row(disputes, "retract", [c.disputed], {"payer"}, "NotParty"),
         Row(disputes, "rule", ruling, ANYONE),
         Row(disputes, "expire", [c.disputed], ANYONE, answer="NotExpired"),
+        Row(disputes, "uphold", c.open_dispute, {"challenges"}, "NotChallenges"),
+        Row(c.challenges, "challenge", [NO_CASE], ANYONE, answer="UnknownAgreement"),
     ]
 
 
@@ -324,7 +339,7 @@ def test_roles__every_state_changing_function__is_in_a_table(busy):
     spoken = {(row.contract.address, row.function) for rows in TABLES for row in rows(busy)}
     parts = (busy.access, busy.committee, busy.officers, busy.registry, busy.consents, busy.token)
     products = (busy.product, busy.delivery, busy.voucher)
-    everything = (*parts, busy.rail, busy.disputes, *products)
+    everything = (*parts, busy.rail, busy.disputes, busy.challenges, *products)
     forgotten = [
         (contract.contract_name, method.name)
         for contract in everything
@@ -339,8 +354,7 @@ def test_roles__every_contract_that_ships__is_in_a_table(busy):
     from orchestrator.edges.chain.artifacts import load_artifacts
 
     spoken = {row.contract.contract_name for rows in TABLES for row in rows(busy)}
-    now = {name for name in load_artifacts() if "@" not in name}  # others: of former releases
-    assert now == spoken
+    assert {name for name in load_artifacts() if "@" not in name} == spoken
 
 
 def test_roles__steward_with_a_delay__waits_for_each_restricted_function(busy):

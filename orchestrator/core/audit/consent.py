@@ -24,7 +24,8 @@ from .reading import unhex, whole
 _DOMAIN_TYPE = keccak(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
-_SEATING = ("MemberSeated", "MemberUnseated", "MemberBarred")
+_BARRED = ("MemberBarred", "MemberBarredForRulings", "MemberBarredForFault")
+_SEATING = ("MemberSeated", "MemberUnseated", *_BARRED)
 _SIZES = {"address": 20, "bytes32": 32, "bytes": None}
 # version of a mandate -> the event by which the rail opened it
 _OPENED = {1: "FormerAgreementOpened", 2: "AgreementOpened"}
@@ -258,7 +259,7 @@ def _seats(case: Case) -> dict[str, int]:
         elif name == "MemberUnseated":
             if seats.pop(member, None) is None:
                 raise unproven("the committee's history has a gap")
-        elif name == "MemberBarred":
+        elif name in _BARRED:
             barred.add(member)
         if name in ("MemberSeated", "MemberUnseated") and arguments[-1] != len(seats):
             raise unproven("the committee's history has a gap")

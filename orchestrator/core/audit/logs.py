@@ -25,9 +25,12 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "CompromiseDeclared": (("bytes32",), ("uint40", "uint40")),
     "CompromiseRuled": (("bytes32",), ("uint40", "uint256", "uint40")),
     "GatewayAssigned": (("bytes32", "bytes32"), ("address", "uint40", "uint40", "uint40")),
+    "DeviceAdopted": (("bytes32",), ("address", "uint40")),
     "MemberSeated": (("address",), ("uint8", "uint256")),
     "MemberUnseated": (("address",), ("uint256",)),
     "MemberBarred": (("address", "bytes32"), ("uint32",)),
+    "MemberBarredForRulings": (("address", "address", "bytes32"), ()),
+    "MemberBarredForFault": (("address", "address", "bytes32"), ()),
     "AgreementOpened": (
         ("bytes32", "address", "address"),
         ("uint32", "uint32", f"({','.join(kind for _, kind in FIELDS[2])})"),

@@ -36,6 +36,13 @@ _WIRING = {
         "disputes": "Disputes",
         "consents": "Consents",
     },
+    "Challenges": {
+        "rail": "PaymentRail",
+        "token": "EuroToken",
+        "committee": "OracleCommittee",
+        "registry": "DeviceRegistry",
+        "disputes": "Disputes",
+    },
     "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
     "Disputes": {
         "access": "RailAccess",
@@ -122,6 +129,7 @@ def _contract_problems(deployed: DeployedContracts, registry: str) -> list[str]:
     return [*_code(deployed)] or [
         *_wiring(deployed),
         *_predecessor(deployed, registry),
+        *_challenges(deployed),
         *_closed(deployed),
         *_precompile(deployed),
     ]
@@ -185,6 +193,15 @@ def _predecessor(deployed: DeployedContracts, wanted: str) -> Iterator[str]:
     actual = deployed.view("DeviceRegistry", "predecessor")
     if actual != wanted:
         yield f"the registry takes devices over from {actual}, not {wanted}"
+
+
+def _challenges(deployed: DeployedContracts) -> Iterator[str]:
+    if "Challenges" not in deployed.addresses:
+        return
+    rail, wanted = (deployed.addresses[name] for name in ("PaymentRail", "Challenges"))
+    named = deployed.view("OracleCommittee", "challengesOf", rail)
+    if named != wanted:
+        yield f"the committee names {named} for challenges, not Challenges {wanted}"
 
 
 def _closed(deployed: DeployedContracts) -> Iterator[str]:

@@ -12,7 +12,14 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, development_account
 from orchestrator.errors import Halt
 
-FIRST_CONTRACTS = ("RailAccess", "OracleCommittee", "DeviceRegistry", "EuroToken", "PaymentRail")
+FIRST_CONTRACTS = (
+    "RailAccess",
+    "OracleCommittee",
+    "DeviceRegistry",
+    "EuroToken",
+    "PaymentRail",
+    "Challenges",
+)
 RAIL_PARTS = {"Disputes": "disputes", "Consents": "consents"}  # made by the rail -> its function
 LAST_CONTRACTS = ("OfficerRegistry",)
 HOUR_S = 3_600

@@ -12,10 +12,20 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import add_new, blocks
 from orchestrator.edges.store.tables import ChainLogRow, PaymentRow, RulingRow
 
-__all__ = ["DisputeRecord", "RulingRow", "add_rulings", "disputed", "record_of", "rulings_of"]
+__all__ = [
+    "ChallengeRecord",
+    "DisputeRecord",
+    "RulingRow",
+    "add_rulings",
+    "challenges_of",
+    "disputed",
+    "record_of",
+    "rulings_of",
+]
 
 _BEGIN = ("PaymentDisputed", "DisputeOpened")
 _END = ("DisputeEnded", "BondPaid")
+_CHALLENGES = ("FaultProven", "ChallengeLost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,7 @@ class DisputeRecord:
     """The dispute of a payment, from its logs.
 
     Attributes:
-        challenger: Who began it.
+        challenger: Who began it, or proved a fault of its record.
         bond_micro: What it left as a bond; 0 for the warden, and for contracts of version 1.
         deadline: The last second of a ruling, without pauses that came later; 0: there is none.
         opened_at: Unix seconds.
@@ -61,7 +71,7 @@ def record_of(session: Session, payment: str) -> DisputeRecord | None:
     opened, end, bond = (_args(logs.get(name)) for name in ("DisputeOpened", *_END))
     ended = logs.get("DisputeEnded")
     return DisputeRecord(
-        challenger=opened.get("challenger") or _args(begin)["payer"],
+        challenger=opened.get("challenger") or _prover(session, payment) or _args(begin)["payer"],
         bond_micro=opened.get("bond", 0),
         deadline=opened.get("deadline", 0),
         opened_at=_time(session, begin) or 0,
@@ -73,6 +83,49 @@ def record_of(session: Session, payment: str) -> DisputeRecord | None:
         bond_to=bond.get("to"),
         bond_returned=bond.get("returned"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRecord:
+    """A challenge of a payment, from its log.
+
+    Attributes:
+        challenger: Who made it.
+        fault: Number of the fault, as IChallenges.Fault.
+        reason: Number of the reason, as IChallenges.Reason; 0: the fault was proved.
+        bond_micro: What it cost; a proved fault returned it at once.
+        at: Unix seconds.
+        tx_hash: The transaction.
+    """
+
+    challenger: str
+    fault: int
+    reason: int
+    bond_micro: int
+    at: int | None
+    tx_hash: str
+
+
+def _prover(session: Session, payment: str) -> str | None:
+    """Return who proved a fault of the payment's record, if anybody did."""
+    proved = [item for item in challenges_of(session, payment) if not item.reason]
+    return proved[0].challenger if proved else None
+
+
+def challenges_of(session: Session, payment: str) -> list[ChallengeRecord]:
+    """Return the challenges of a payment as of the newest block, the oldest first."""
+    return [
+        ChallengeRecord(
+            challenger=args["challenger"],
+            fault=args["fault"],
+            reason=args.get("reason", 0),
+            bond_micro=args["bond"],
+            at=_time(session, row),
+            tx_hash=row.tx_hash,
+        )
+        for row in blocks.logs_about(session, _CHALLENGES, payment)
+        if (args := _args(row))["payment"] == payment
+    ]
 
 
 def _args(row: ChainLogRow | None) -> dict:

@@ -1,0 +1,291 @@
+"""Challenges by anyone: which faults of a payment's records the contract takes, and its calls.
+
+What proves a claim comes from the store, or from an audit bundle that somebody else sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from device_adapters.types import Rejected
+from oracles.attest import claim_hash
+from oracles.merkle import climb
+from oracles.types import Claim
+from orchestrator.core.audit.reading import unbase64, unhex
+from orchestrator.core.challenge import (
+    REFUSALS,
+    TEXTS,
+    ChallengeCase,
+    Fault,
+    ProvenClaim,
+    Verdict,
+    challenge_cases,
+)
+from orchestrator.core.identity import payment_id
+from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
+from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.ethereum import LocalAccount
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
+from orchestrator.edges.store import Session, Store, agreements, citations, evidence, payments
+from orchestrator.errors import Retry
+from orchestrator.operations.payee_money import euro
+from orchestrator.products import product
+from orchestrator.steps.dispute import dispute_call
+
+CONTRACT = "Challenges"
+
+
+class ProofReason(StrEnum):
+    """Why a payment cannot be challenged. The codes are stable."""
+
+    NO_CONTRACT = "no_contract_for_challenges"
+    NOT_SETTLED = "not_settled"
+    UNREADABLE = "settlement_unreadable"
+    OTHER_CHAIN = "bundle_of_another_chain"
+    BOND_SHORT = "bond_not_covered"
+    NOT_PROVEN = "fault_not_proven"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the contract says of one challenge.
+
+    Attributes:
+        case: The challenge.
+        answer: A `Verdict`, or the name of the error that the contract ends in.
+        barred: How many oracles it would bar.
+    """
+
+    case: ChallengeCase
+    answer: str
+    barred: int = 0
+
+    @property
+    def is_proven(self) -> bool:
+        """Return whether the challenge would be won."""
+        return self.answer == Verdict.PROVEN
+
+    @property
+    def text(self) -> str:
+        """Return the answer in words."""
+        return REFUSALS.get(self.answer) or TEXTS[Verdict(self.answer)]
+
+
+def has_challenges(chain: Chain) -> bool:
+    """Return whether this deployment has the contract."""
+    return CONTRACT in chain.deployment.addresses
+
+
+def require_challenges(chain: Chain) -> None:
+    """Raise Rejected (NO_CONTRACT) where this deployment has no contract for challenges."""
+    if not has_challenges(chain):
+        raise Rejected(
+            ProofReason.NO_CONTRACT,
+            "this rail's contracts are of an earlier release, where no fault of a record can be "
+            "proved on chain; nothing was sent. Next: dispute the payment",
+        )
+
+
+def proven_from_store(session: Session, chain: Chain, payment: str) -> ProvenClaim:
+    """Return a stored payment's claim with its proofs.
+
+    Raises:
+        Rejected: It is not settled, its settlement cannot be read, or its records are others.
+    """
+    [row] = payments.by_ids(session, [payment])
+    agreement = agreements.get(session, row.agreement_id)
+    if not row.settlement_tx or row.amount_micro <= 0:
+        raise Rejected(
+            ProofReason.NOT_SETTLED,
+            f"payment {payment} is {row.stage}: only money that a settlement moved can be "
+            "challenged; nothing was sent",
+        )
+    call = dispute_call(session, chain, row, agreement)
+    if call is None:
+        raise Rejected(
+            ProofReason.UNREADABLE,
+            f"the outcomes of settlement {row.settlement_tx} cannot be read, so there is no proof "
+            "of this payment; nothing was sent. Next: try again at another node",
+        )
+    _, _, outcome, root, path = call.args
+    records = [body for _, body, _ in evidence.of_payments(session, [payment])[payment]]
+    records += [body for _, body, _ in citations.supporting_of(session, payment)]
+    claim = Claim(
+        bytes.fromhex(row.agreement_id[2:]),
+        row.sequence,
+        row.first_counter,
+        row.last_counter,
+        bytes.fromhex(row.evidence_root[2:]),
+        bytes.fromhex(row.facts[2:]),
+    )
+    return ProvenClaim(
+        claim,
+        (bytes.fromhex(outcome[0][2:]), bytes.fromhex(outcome[1][2:]), *outcome[2:]),
+        bytes.fromhex(root[2:]),
+        tuple(bytes.fromhex(node[2:]) for node in path),
+        tuple(records),
+    ).checked()
+
+
+def proven_from_bundle(chain: Chain, bundle: dict[str, Any]) -> ProvenClaim:
+    """Return the claim of an audit bundle, whose shape is checked, with its proofs.
+
+    The contract checks all of it against the chain: a bundle that lies proves nothing.
+
+    Raises:
+        Rejected: It is of another chain or rail, or its records are others.
+    """
+    rail, addresses = bundle["chain"]["rail"], chain.deployment.addresses
+    here = (chain.deployment.chain_id, addresses["PaymentRail"].lower())
+    if (bundle["chain"]["id"], rail.lower()) != here:
+        raise Rejected(
+            ProofReason.OTHER_CHAIN,
+            f"the bundle is of rail {rail} on chain {bundle['chain']['id']}, and this home is of "
+            f"rail {here[1]} on chain {here[0]}; nothing was sent. Next: use a home of that rail",
+        )
+    part, fields = bundle["settlement"], bundle["batch"]["claims"][bundle["batch"]["position"]]
+    claim = Claim(
+        unhex(fields["agreement"], "agreement", 32),
+        fields["sequence"],
+        fields["first_counter"],
+        fields["last_counter"],
+        unhex(fields["evidence"], "evidence", 32),
+        unhex(fields["facts"], "facts"),
+    )
+    payment = payment_id(claim.agreement, claim.sequence)
+    payee = _payee_of(chain, bundle["product"], claim)
+    moved = ClaimOutcome(part["amount_micro"], part["refusal"])
+    leaf = outcome_leaf(payment, claim_hash(claim), payee.lower(), moved, part["release_at"])
+    path = [unhex(node, "settlement.path", 32) for node in part["path"]]
+    values = (payee, part["amount_micro"], part["refusal"], part["release_at"])
+    records = [
+        unbase64(record["record"], "a record")
+        for record in (*bundle["evidence"], *bundle["supporting"])
+    ]
+    return ProvenClaim(
+        claim,
+        (payment, claim_hash(claim), *values),
+        climb(leaf, path),
+        tuple(path),
+        tuple(records),
+    ).checked()
+
+
+def findings(
+    chain: Chain,
+    proven: ProvenClaim,
+    faults: Sequence[Fault] = tuple(Fault),
+    record: int | None = None,
+    other: ProvenClaim | None = None,
+) -> list[Finding]:
+    """Return what the contract says of every challenge, one line for each record and fault.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    found: dict[tuple[Any, ...], Finding] = {}
+    for case in challenge_cases(proven, faults, record, other):
+        place = (case.fault, case.record, case.at_end)
+        earlier = found.get(place)
+        if earlier is not None and earlier.answer not in _NEXT_PLACE:
+            continue
+        found[place] = judged(chain, case)
+    return list(found.values())
+
+
+_NEXT_PLACE = (Verdict.NOT_THAT_NUMBER, Verdict.COUNTER_USED_ONCE)  # another place may hold
+
+
+def judged(chain: Chain, case: ChallengeCase) -> Finding:
+    """Return what the contract says of one challenge now.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    try:
+        reason, signers = chain.view(CONTRACT, "judge", case.arguments)
+    except Retry as error:
+        refusal = str(error).rpartition(" ")[2]
+        if refusal not in REFUSALS:
+            raise
+        return Finding(case, refusal)
+    return Finding(case, list(Verdict)[reason], signers.bit_count())
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeCost:
+    """What a challenge takes of who makes it; amounts in micro-euro."""
+
+    bond_micro: int
+    balance_micro: int
+    allowance_micro: int
+
+
+def challenge_cost(chain: Chain, proven: ProvenClaim, challenger: str) -> ChallengeCost:
+    """Return what a challenge takes."""
+    contract = chain.deployment.addresses[CONTRACT]
+    return ChallengeCost(
+        chain.view(CONTRACT, "bondOf", proven.claim.agreement, proven.outcome[3]),
+        chain.view("EuroToken", "balanceOf", challenger),
+        chain.view("EuroToken", "allowance", challenger, contract),
+    )
+
+
+def challenge_calls(
+    chain: Chain, finding: Finding, cost: ChallengeCost, challenger: str
+) -> list[Call]:
+    """Return the calls of a challenge: approve the exact bond where needed, then challenge.
+
+    Raises:
+        Rejected: The challenge would be lost, or the challenger's tokens do not cover the bond.
+    """
+    if not finding.is_proven:
+        raise Rejected(
+            ProofReason.NOT_PROVEN,
+            f"the challenge would fail: {finding.text}. It costs {euro(cost.bond_micro)}; nothing "
+            "was sent",
+        )
+    if cost.balance_micro < cost.bond_micro:
+        raise Rejected(
+            ProofReason.BOND_SHORT,
+            f"{challenger} holds {euro(cost.balance_micro)} and the bond is "
+            f"{euro(cost.bond_micro)}, which comes back at once; nothing was sent. Next: move "
+            "tokens to it within the dispute window",
+        )
+    call = Call(CONTRACT, "challenge", (finding.case.arguments,))
+    if cost.allowance_micro >= cost.bond_micro:
+        return [call]
+    contract = chain.deployment.addresses[CONTRACT]
+    return [Call("EuroToken", "approve", (contract, cost.bond_micro)), call]
+
+
+def send_challenge(
+    store: Store,
+    chain: Chain,
+    account: LocalAccount,
+    payment: str,
+    calls: Sequence[Call],
+    now: int,
+    wait: Callable[[], None],
+) -> list[str]:
+    """Send the calls one after the other; return their hashes.
+
+    Raises:
+        Retry: A call would revert, or no block takes it in time.
+        Halt: A call failed on chain.
+    """
+    sender, hashes = Sender(store, chain, account), []
+    for call in calls:
+        ref = f"{account.address}:{chain.nonce(account.address)}:{payment}"
+        call_of = ChainCall(f"party {call.function}", ref, call)
+        hashes += send_and_wait(sender, [call_of], now, wait)
+    return hashes
+
+
+def _payee_of(chain: Chain, product_name: str, claim: Claim) -> str:
+    """Return the payee that the claim names, else the agreement's."""
+    named = product(product_name).payee(claim.facts)
+    return named or chain.view("PaymentRail", "agreementTerms", claim.agreement)[1]
