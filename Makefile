@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail-demo
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test test-long month bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
+.PHONY: demo test test-long month assurance assurance-long bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -18,6 +18,12 @@ test-long: setup-dev ## the tests that take minutes each and that `make test` le
 
 month: setup         ## a month of 1,250 devices, with everything that goes wrong, to the cent
 	@$(RUN) -m scripts.month $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
+
+assurance: setup-dev setup-tools ## what an auditor asks of the contracts: one table, in 25 minutes at most
+	@$(RUN) -m scripts.assurance $(PARTS)
+
+assurance-long: setup-dev setup-tools ## also mutants, proofs and 10 million calls; rewrites docs/ASSURANCE.md
+	@$(RUN) -m scripts.assurance --long $(PARTS)
 
 bench: setup-dev     ## the speed of this rail against a naive loop
 	@$(RUN) -m tests.bench
@@ -50,7 +56,7 @@ setup:
 setup-dev:
 	@$(PYTHON) scripts/bootstrap.py dev
 
-setup-tools:         ## Ape, in .venv-tools; `python -m scripts.with_ape` does it by itself
+setup-tools:         ## Ape, slither and halmos, in .venv-tools; `python -m scripts.with_ape` does it by itself
 	@$(PYTHON) scripts/bootstrap.py tools
 
 lock: setup-dev      ## renews the hash-locked requirements from the .in files
@@ -64,7 +70,7 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/device.in requirements/oracle.in \
 	        requirements/rail.in -o requirements/rail.txt
 	$(LOCK) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
-	$(LOCK) requirements/tools.in -o requirements/tools.txt
+	$(LOCK) --override requirements/tools.override requirements/tools.in -o requirements/tools.txt
 
 clean:               ## what can be made again, and never a rail
 	rm -rf build dist *.egg-info .venv .venv-tools node_modules site .build .pytest_cache .hypothesis

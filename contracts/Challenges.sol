@@ -153,6 +153,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     {
         uint40 time = record.observedAt();
         bytes32 gateway;
+        _requireNotAdoptedLately(device, time);
         if (registry.assignmentCount(device) != 0) {
             gateway = registry.gatewayAt(device, time - AHEAD);
             if (gateway == 0 || registry.assignmentCount(device) != 1) revert NeedsRuling();
@@ -169,6 +170,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         view
         returns (bool)
     {
+        _requireNotAdoptedLately(signer, time);
         (, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) = registry.keyAt(signer, time);
         (,, bytes32 xBefore, bytes32 yBefore) = registry.keyAt(signer, time - AHEAD);
         bool same = x == xBefore && y == yBefore;
@@ -256,6 +258,12 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         return EnergyClaim.compare(
             record, proof.claim, _productOf(proof), case_.offset, case_.atEnd, records.length
         );
+    }
+
+    /// @dev Two registries know no common history of keys and gateways.
+    function _requireNotAdoptedLately(bytes32 device, uint40 time) private view {
+        uint40 adoptedAt = registry.adoptedAt(device);
+        if (adoptedAt != 0 && adoptedAt > time - AHEAD) revert NeedsRuling();
     }
 
     function _requireOtherOwner(bytes32 agreement, bytes32 device) private view {

@@ -2,22 +2,21 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
 import {IOracleCommittee} from "./interfaces/IOracleCommittee.sol";
 import {Assignments} from "./libraries/Assignments.sol";
 import {Roles} from "./libraries/Roles.sol";
+import {RegistryAdoption} from "./registry/RegistryAdoption.sol";
 import {RegistryState} from "./registry/RegistryState.sol";
 
 /// @title The registry: keys, owners, gateways and statuses of devices over time.
 /// @notice IDeviceRegistry documents it.
-contract DeviceRegistry is RegistryState, EIP712 {
+contract DeviceRegistry is RegistryAdoption, EIP712 {
     using Assignments for Assignments.Assignment[];
-    using Checkpoints for Checkpoints.Trace208;
 
-    constructor(address access, address committee_)
-        RegistryState(access, committee_)
+    constructor(address access, address committee_, address predecessor_)
+        RegistryState(access, committee_, predecessor_)
         EIP712("proofrail", "1")
     {}
 
@@ -41,6 +40,7 @@ contract DeviceRegistry is RegistryState, EIP712 {
         // check
         _requireRegistrar();
         if (device_.owner != address(0)) revert DeviceExists(device);
+        _requireNotEndedBefore(device);
         if (owner == address(0)) revert OwnerMissing();
         if (!verify(curve, x, y, digest, r, s)) revert PossessionUnproven(device);
         // effect
@@ -97,7 +97,7 @@ contract DeviceRegistry is RegistryState, EIP712 {
             Assignments.hash(device, gateway, since, until, device_.latest.assignments)
         );
         // check
-        if (unknown) _requireNewMeter(owner, gateway);
+        if (unknown) _requireNewMeter(device, owner, gateway);
         else _requireLiving(device, owner);
         bool timely = start >= _now() && start <= _now() + Assignments.SPAN;
         if (!timely || (until != 0 && until <= start)) {
@@ -223,18 +223,8 @@ contract DeviceRegistry is RegistryState, EIP712 {
         private
     {
         if (expiresAt != 0 && expiresAt <= _now()) revert KeyExpiryInvalid(expiresAt);
-        bytes32 keyHash = keccak256(abi.encode(curve, x, y));
-        if (_keyTaken[keyHash]) revert KeyTaken(x, y);
-        _keyTaken[keyHash] = true;
-        device_.keys.push(Key({x: x, y: y, curve: curve, since: _now(), expiresAt: expiresAt}));
+        _keepKey(device_, Key({x: x, y: y, curve: curve, since: _now(), expiresAt: expiresAt}));
         device_.latest.since = _now();
-        device_.latest.expiresAt = expiresAt;
-    }
-
-    function _change(Device storage device_, Status status) private {
-        device_.statuses.push(_now(), uint208(status));
-        device_.latest.since = _now();
-        device_.latest.status = status;
     }
 
     /// @dev Active or expired: an expired key may still sign its successor.
@@ -247,8 +237,9 @@ contract DeviceRegistry is RegistryState, EIP712 {
     }
 
     /// @dev An unknown device is enrolled under its first gateway, by the registrar alone.
-    function _requireNewMeter(address owner, bytes32 gateway) private view {
+    function _requireNewMeter(bytes32 device, address owner, bytes32 gateway) private view {
         _requireRegistrar();
+        _requireNotEndedBefore(device);
         if (owner == address(0)) revert OwnerMissing();
         if (gateway == 0) revert GatewayInvalid(gateway);
     }

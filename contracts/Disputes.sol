@@ -26,7 +26,7 @@ contract Disputes is IDisputes, ReentrancyGuardTransient {
         uint32 window; // the end of the payment's dispute window, Unix seconds
         uint216 signers;
         address payee;
-        uint32 pausedBefore; // length of all pauses before the dispute
+        uint32 pausedBefore; // seconds of pauses that were over by then
     }
 
     /// @notice How long a dispute may wait for a ruling, in seconds.
@@ -71,7 +71,7 @@ contract Disputes is IDisputes, ReentrancyGuardTransient {
         (address payer,, bytes32 device,,,,, uint8 requiredDomain) = rail.agreementTerms(agreement);
         (,, uint48 bond,,) = rail.agreementEnd(agreement);
         (, uint216 signers) = rail.settledAt(root);
-        (, uint32 pausedBefore) = rail.pauses();
+        uint32 pausedBefore = _pausedSoFar();
         uint40 deadline = uint40(block.timestamp) + RULING_TIME;
         // check: all that is about the payment itself is the rail's to check
         if (msg.sender != payer) {
@@ -197,8 +197,13 @@ contract Disputes is IDisputes, ReentrancyGuardTransient {
 
     function _deadline(Dispute memory dispute_) private view returns (uint256) {
         (, uint32 paused) = rail.pauses();
-        uint32 before = dispute_.pausedBefore; // above `paused` where that pause ended early
-        return uint256(dispute_.deadline) + (paused > before ? paused - before : 0);
+        return uint256(dispute_.deadline) + paused - dispute_.pausedBefore;
+    }
+
+    /// @dev Seconds of pauses that are over: what is left of the present one still moves deadlines.
+    function _pausedSoFar() private view returns (uint32) {
+        (uint32 until, uint32 total) = rail.pauses();
+        return block.timestamp < until ? total - (until - uint32(block.timestamp)) : total;
     }
 
     function _end(bytes32 payment, Dispute memory dispute_, bool refund, address to) private {

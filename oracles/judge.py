@@ -22,6 +22,7 @@ from .verify import reason_now
 from .wire import Request
 
 MAX_RUN = 10_000  # events of one claim
+_CLOCKS_DIFFER_S = 900  # a block's time may be this far from an oracle's
 Reason = tuple[ClaimReason, str]
 
 
@@ -62,7 +63,7 @@ class Judge:
         agreement = self.view.agreements.agreement(claim.agreement)
         if agreement is None:
             return ClaimReason.NO_AGREEMENT, "there is no such agreement on chain"
-        if agreement.product != self.request.product:
+        if agreement.product != self.request.product.partition("@")[0]:  # without the version
             return ClaimReason.PRODUCT_UNKNOWN, f"the agreement is about {agreement.product!r}"
         if not agreement.live:
             return ClaimReason.AGREEMENT_NOT_LIVE, f"ended at {agreement.expires_at}"
@@ -90,10 +91,26 @@ class Judge:
         for other in self.view.agreements.agreements_of(agreement.device_id):
             if other.agreement == agreement.agreement or other.subject != agreement.subject:
                 continue
-            if self.memory.overlapping(other.agreement, claim.first_counter, claim.last_counter):
+            settled = self._settled_of_ended(other)
+            if self.memory.overlapping(
+                other.agreement, claim.first_counter, claim.last_counter, upto=settled
+            ):
                 detail = f"a claim of 0x{other.agreement.hex()} covers some of its counters"
                 return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
         return None
+
+    def _settled_of_ended(self, other: Agreement) -> int | None:
+        """Return the last sequence that the chain settled of an agreement that is over.
+
+        Nothing else of it will ever be paid: what was signed and not settled is free again. None
+        where it may still settle. The end of one with a grace may move with a pause, so that it is
+        over once its escrow is reclaimed; contracts before version 2 know no grace.
+        """
+        over = not other.grace and other.until < self.view.now() - _CLOCKS_DIFFER_S
+        if other.live and not over:
+            return None
+        progress = self.view.progress(other.agreement)
+        return progress.sequence if progress else 0
 
     def _anchors(self, agreement: Agreement, sequence: int) -> Iterable[int]:
         """Yield the possible last claimed counters: first from memory, since the chain may lag.
@@ -116,7 +133,7 @@ class Judge:
 
     def _rederive(self, agreement: Agreement, claim: Claim, anchor: int) -> Reason | None:
         """Derive the run from this oracle's own evidence; return None if it is the claim's."""
-        _, rules = self.view.products[agreement.product]
+        _, rules = self.view.products[self.request.product]
         late = claim.first_counter <= anchor
         if reason := self._out_of_place(agreement, rules, claim, anchor, late):
             return reason

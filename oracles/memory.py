@@ -21,6 +21,7 @@ from oracles.types import Claim, SkippedClaim
 MAX_REJECTED = 100_000  # the newest are kept: strangers must not fill the disk
 _MAX_REJECTED_BYTES = 16 * 1024
 _CHUNK = 400
+_MOST_SEQUENCES = 1 << 32
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS evidence (
@@ -326,11 +327,19 @@ class Memory:
             row = self._db.execute(query, (agreement, sequence)).fetchone()
         return row[0] if row else None
 
-    def overlapping(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
+    def overlapping(
+        self,
+        agreement: bytes,
+        first: int,
+        last: int,
+        sequence: int = 0,
+        upto: int | None = None,
+    ) -> int | None:
         """Return the sequence of a stored claim that covers one of these counters (inclusive).
 
         Args:
             sequence: the claim to leave out.
+            upto: the last sequence that counts; None: all do.
 
         Returns:
             None if there is no such claim.
@@ -338,10 +347,12 @@ class Memory:
         # No two claims share a counter: only the last claim that begins before `last` can overlap.
         query = (
             "SELECT sequence, last_counter FROM passed WHERE agreement = ? "
-            "AND first_counter <= ? AND sequence <> ? ORDER BY first_counter DESC LIMIT 1"
+            "AND first_counter <= ? AND sequence <> ? AND sequence <= ? "
+            "ORDER BY first_counter DESC LIMIT 1"
         )
+        most = _MOST_SEQUENCES if upto is None else upto
         with self._lock:
-            row = self._db.execute(query, (agreement, last, sequence)).fetchone()
+            row = self._db.execute(query, (agreement, last, sequence, most)).fetchone()
         return row[0] if row and row[1] >= first else None
 
     def counts(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
+from orchestrator.edges.chain.rails import COMMITTEE, emitter
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleClient, OracleTls
@@ -73,8 +74,8 @@ def assemble(parts: RailParts) -> StepContext:
         registry=Registry(chain, products, contracts=addresses.values(), **depth),
         oracles=list(parts.oracles),
         office=follow_office(store, chain, parts.settings, parts.now),
-        committee=follow_committee(store, chain.view("OracleCommittee", "minDomains")),
-        rules={name: product for name, (_, product) in products.items()},
+        committee=follow_committee(store, chain.deployment, chain.view(COMMITTEE, "minDomains")),
+        rules={product.NAME: product for _, product in products.values()},
         bank=parts.bank,
         safeguarding=parts.safeguarding,
         now=parts.now,
@@ -173,14 +174,22 @@ def office_of(
     return Office(deployment.chain_id, officers, now, settings.approval_days * 86_400)
 
 
-def follow_committee(store: Store, min_domains: int) -> Callable[[], Committee]:
-    """Return what reads the committee as of the newest block that the store has."""
+def follow_committee(
+    store: Store, deployment: Deployment, min_domains: int
+) -> Callable[[], Committee]:
+    """Return what reads the committee as of the newest block that the store has.
+
+    That of the present rail: nothing is attested for a former one.
+    """
 
     def now() -> Committee:
         with store.read() as session:
             rows = blocks.logs_named(session, committee.EVENTS)
-        return committee.committee_of(
-            ((row.name, json.loads(row.args)) for row in rows), min_domains
+        own_logs = (
+            (row.name, json.loads(row.args))
+            for row in rows
+            if emitter(deployment, COMMITTEE, row.address) == COMMITTEE
         )
+        return committee.committee_of(own_logs, min_domains)
 
     return now

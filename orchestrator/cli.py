@@ -70,9 +70,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "oracle": ("oracle:app", "List oracles, and admit those of other organisations."),
     },
     "Powers on chain": {
-        "chain": ("chain:app", "Pause the rail; list, execute and cancel scheduled calls."),
+        "chain": (
+            "chain:app services.commands.chain_move:app",
+            "Pause the rail; list, execute and cancel scheduled calls; move to new contracts.",
+        ),
         "committee": ("committee:app", "Seat, unseat and silence oracles on chain."),
-        "product": ("product:app", "List products for new agreements, add and remove them."),
+        "product": (
+            "product:app services.commands.product_deploy:app",
+            "Deploy products, list them for new agreements, remove them.",
+        ),
         "officer": ("officer:app", "People who may sign approvals."),
     },
     "Devices, parties, agreements": {
@@ -82,8 +88,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": (
-            "agreement:app agreement_open:app agreement_consent:app agreement_life:app",
-            "Open, close, fund, skip, list and refund agreements.",
+            "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
+            "agreement_move:app",
+            "Open, close, fund, skip, move, list and refund agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },

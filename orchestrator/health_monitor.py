@@ -41,6 +41,7 @@ from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.bank.reachable import ALIVE, bank_problem
 from orchestrator.edges.chain.nodes import names_of
 from orchestrator.edges.chain.probe import probe_node
+from orchestrator.edges.chain.rails import RAIL
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import bank_files, blocks, sends
 from orchestrator.errors import Retry
@@ -208,9 +209,13 @@ class HealthMonitor:
         )
 
     def _paused_until(self) -> int:
-        """Return when the rail's newest pause ends; 0 if there was none or no node answers."""
+        """Return when the rail's newest pause ends; 0 if there was none or no node answers.
+
+        The pause of contracts of 0.5.0 and before has no end, and shows at each settlement.
+        """
+        chain = self._context.chain
         try:
-            return self._context.chain.view("PaymentRail", "pauses")[0]
+            return chain.view(RAIL, "pauses")[0] if chain.knows(RAIL, "pauses") else 0
         except Retry:
             return 0
 

@@ -27,6 +27,7 @@ from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import broadcast_open, follow
 from orchestrator.steps.mint import mint
+from orchestrator.steps.moved import end_moved
 from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
@@ -44,6 +45,7 @@ STEPS: tuple[Step, ...] = (
     dispute_compromised,
     rule_disputes,
     expire_disputes,
+    end_moved,
     collect,
     verify,
     attest,

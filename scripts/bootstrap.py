@@ -1,9 +1,10 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv (and .venv-tools for Ape) from hash-locked requirements, fetches the local chain through
-npm (or the npm that PyPI carries), and installs the `proofrail` command. The compiler and the
-contract library come with group dev, or where the contracts differ from the shipped artifacts. Run
-again, it finds everything done and prints nothing.
+Makes .venv (and .venv-tools for Ape, slither and halmos) from hash-locked requirements, fetches
+the local chain through npm (or the npm that PyPI carries), and installs the `proofrail` command.
+The compiler, forge and the contract library come with group dev; compiler and library also where
+the contracts differ from the shipped artifacts. Run again, it finds everything done and prints
+nothing.
 """
 
 from __future__ import annotations
@@ -93,12 +94,12 @@ def _packages(group: str, state: dict) -> bool:
 
 
 def _tools(state: dict) -> bool:
-    """Install Ape in an environment of its own; its modules are compiled at first use, since few
-    are."""
+    """Install Ape, slither and halmos in an environment of their own; modules are compiled at first
+    use, since few are used."""
     wanted = _digest(LOCKS / "tools.txt")
     if state.get("tools") == wanted and (TOOLS / "pyvenv.cfg").exists():
         return False
-    _say("tools for the contracts (Ape, locked with hashes)")
+    _say("tools for the contracts (Ape, slither, halmos; locked with hashes)")
     if not (TOOLS / "pyvenv.cfg").exists():
         _run(sys.executable, "-m", "venv", "--without-pip", str(TOOLS))
     python = ["--python", str(TOOLS / BIN.name / "python"), "--quiet"]
@@ -109,7 +110,7 @@ def _tools(state: dict) -> bool:
 
 
 def _node(group: str, state: dict) -> bool:
-    """Install anvil, for developers also solc and OpenZeppelin, by npm.
+    """Install anvil, for developers also solc, forge and OpenZeppelin, by npm.
 
     Without Node on PATH, the one that PyPI carries. What is installed for developers stays.
     """

@@ -1,21 +1,32 @@
 """Runs every test; ends with each part's time, the slowest tests and one line of counts.
 
 Two lanes at once: whole rails mostly wait for blocks and processes, the other tests compute. The
-second lane's output follows when it is over. Ape's part runs in Ape's own environment.
+second lane's lines are marked. Ape's part runs in Ape's own environment.
+
+A test that hangs fails by its time limit (pyproject.toml). What that cannot end, such as a process
+that does not answer while it starts or stops, ends here: a part that prints nothing for long.
 """
 
 from __future__ import annotations
 
-import io
+import codecs
+import os
 import re
+import selectors
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 _SLOWEST = 10
@@ -45,6 +56,9 @@ PARTS = {
     "flow": [*_PYTEST, *_RAILS, "tests/flow"],
 }
 _WAITS = "flow"
+_SILENCE_S = 900.0  # longer than the time limit of a test
+_POLL_S = 1.0
+_HUNG = "FAILED: nothing was printed"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
 _MISSING = "anvil is not installed"
 _DURATION = re.compile(r"([0-9]+\.[0-9]+)s (?:call|setup|teardown) +(\S.*)")
@@ -60,10 +74,16 @@ def main() -> int:
         return 2
     computing = [name for name in wanted if name != _WAITS]
     lanes = [lane for lane in (computing, [_WAITS] if _WAITS in wanted else []) if lane]
-    outputs = [sys.stdout, *(io.StringIO() for _ in lanes[1:])]
-    with ThreadPoolExecutor(len(lanes) or 1) as pool:
-        parts = [part for lane in pool.map(_lane, lanes, outputs) for part in lane]
-    print("".join(output.getvalue() for output in outputs[1:]), end="")
+    marks = ["", *(f"{lane[0]} | " for lane in lanes[1:])]
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("The tests were ended from outside."))
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        try:
+            parts = [part for lane in pool.map(partial(_lane, stop), lanes, marks) for part in lane]
+        except BaseException:  # by a person or by CI: no test goes on alone
+            stop.set()
+            _kill(psutil.Process().children())
+            raise
     totals = sum((part.counts for part in parts), Counter())
     broken = [part.name for part in parts if part.code or not part.counts["passed"]]
     failed = totals["failed"] + totals["error"] + totals["errors"]
@@ -106,37 +126,109 @@ def _show_times(parts: list[Part]) -> None:
         print(f"{seconds:8.1f} s  {test}")
 
 
-def _lane(names: list[str], output: TextIO) -> list[Part]:
-    """Run parts one after the other."""
+def _lane(stop: threading.Event, names: list[str], mark: str) -> list[Part]:
+    """Run parts one after the other until `stop` is set; each line begins with the mark."""
     parts = []
+    say = partial(_say, mark)
     for name in names:
-        print(f"\n=== {name}", file=output, flush=True)
-        part = _run(name, output)
-        took = f"{part.seconds:.0f} s"
-        print(f"=== {name}: {dict(part.counts)} in {took}", file=output, flush=True)
+        if stop.is_set():
+            break
+        say("")
+        say(f"=== {name}")
+        part = run_part(name, PARTS[name], say, _SILENCE_S)
+        say(f"=== {name}: {dict(part.counts)} in {part.seconds:.0f} s")
         parts.append(part)
     return parts
 
 
-def _run(name: str, output: TextIO) -> Part:
-    """Run one part, show its output as it comes, and count from pytest's own last line."""
+def _say(mark: str, line: str) -> None:
+    sys.stdout.write(f"{mark}{line}\n")  # one write, so that lines of two lanes do not mix
+    sys.stdout.flush()
+
+
+def run_part(
+    name: str, command: Sequence[str], say: Callable[[str], None], silence_s: float
+) -> Part:
+    """Run one part, show its output as it comes, and count from pytest's own last line.
+
+    Args:
+        name: Its name.
+        command: Its process.
+        say: Shows a line.
+        silence_s: After how many seconds without any output what hangs is ended.
+    """
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
-    missing = False
-    process = subprocess.Popen(
-        PARTS[name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    for line in process.stdout:
-        print(line, end="", file=output, flush=True)
+    missing = hung = False
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in _lines(process, silence_s):
+        say(line)
         missing = missing or _MISSING in line
+        hung = hung or line.startswith(_HUNG)
         line_counts = _COUNT.findall(line)
         if line_counts and " in " in line:
             counts = Counter({word: int(number) for number, word in line_counts})
         if slow := _DURATION.match(line.strip()):
             slowest.append((float(slow[1]), slow[2]))
-    code = process.wait() or int(missing)
+    code = process.wait() or int(missing or hung)
     return Part(name, counts, code, time.monotonic() - begun, slowest)
+
+
+def _lines(process: subprocess.Popen[bytes], silence_s: float) -> Iterator[str]:
+    """Yield a process's lines until it ends; end what hangs when no byte came for so long."""
+    text = codecs.getincrementaldecoder("utf-8")("replace")
+    rest, hangs, heard_at = "", 0, time.monotonic()
+    with process.stdout as output, selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while True:
+            ended = process.poll() is not None
+            if selector.select(0 if ended else min(silence_s, _POLL_S)):
+                heard_at = time.monotonic()
+                data = os.read(output.fileno(), 65_536)
+                *lines, rest = (rest + text.decode(data)).split("\n")
+                yield from lines
+                if not data:
+                    break
+            elif ended:  # what it left running may hold its output open
+                break
+            elif time.monotonic() - heard_at >= silence_s:
+                hangs, heard_at = hangs + 1, time.monotonic()
+                yield f"{_HUNG} for {silence_s:.0f} s; what runs is ended"
+                _end_hanging(process, hangs)
+    if rest:
+        yield rest
+
+
+def _end_hanging(process: subprocess.Popen[bytes], hangs: int) -> None:
+    """End the workers of a part; the second time, or where there are none, the part.
+
+    On SIGABRT pytest prints the stack of each thread. Its main process names the test that an ended
+    worker ran, fails it, and goes on with the others.
+    """
+    main = psutil.Process(process.pid)
+    workers = [child for child in main.children() if _is_worker(child)]
+    for ended in workers if hangs == 1 and workers else [main]:
+        with suppress(psutil.NoSuchProcess):
+            ended.send_signal(signal.SIGABRT)
+    if hangs > 2:
+        _kill([main])
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Return whether this is a worker of pytest-xdist."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return process.cmdline()[1:3] == ["-u", "-c"]
+    return False
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes with all that they started."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            for child in [*process.children(recursive=True), process]:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
 
 
 if __name__ == "__main__":

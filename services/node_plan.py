@@ -11,8 +11,9 @@ from pathlib import Path
 
 from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.deployment import GAS_LIMIT, TIP_WEI, Deployment, deploy, finished
+from orchestrator.edges.chain.deployment import Deployment, deploy, finished
 from orchestrator.edges.chain.deployment_check import check_contracts
+from orchestrator.edges.chain.deployment_steps import GAS_LIMIT, TIP_WEI
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt
@@ -76,32 +77,39 @@ def refuse_development_profile(url: str, chain_id: int) -> None:
 def plan_deployment(settings: Settings, plan: DeploymentPlan) -> NodePlan:
     """Return what deploying would do; nothing is signed or sent.
 
+    Args:
+        settings: of the home.
+        plan: what would be deployed; one with a token follows the home's finished deployment.
+
     Raises:
         Retry: the node does not answer.
     """
     chain_id, genesis = node_identity(settings.rpc_url)
-    if finished(settings.deployment):
+    if finished(settings.deployment) and not plan.token:
         there = Deployment.load(settings.deployment)
         return NodePlan(settings.rpc_url, chain_id, genesis, there.addresses, {}, 0)
     artifacts = load_artifacts()
     names = plan.contracts
     creations = sum(creation_gas(artifacts[name]) for name in names)
     calls = _CALL * (len(plan.products) + 1)
-    needs = {"deployer": (plan.deployer.address, creations + calls)}
-    node = _node(settings.rpc_url)
-    block, *balances = node.rpc_many(
-        [
-            ("eth_getBlockByNumber", ["latest", False]),
-            *(("eth_getBalance", [address, "latest"]) for address, _ in needs.values()),
-        ]
+    gas = creations + calls
+    address = plan.deployer.address
+    signers = {"deployer": (address, *gas_money(settings.rpc_url, address, gas))}
+    contracts = dict.fromkeys(names, "")
+    return NodePlan(settings.rpc_url, chain_id, genesis, contracts, signers, gas)
+
+
+def gas_money(url: str, address: str, gas: int) -> tuple[int, int]:
+    """Return (wei that an address needs for some gas at most, wei that it has).
+
+    Raises:
+        Retry: the node does not answer.
+    """
+    block, balance = _node(url).rpc_many(
+        [("eth_getBlockByNumber", ["latest", False]), ("eth_getBalance", [address, "latest"])]
     )
     price = _MARGIN_FEES * (int(block.get("baseFeePerGas") or "0x0", 16) + TIP_WEI)
-    signers = {
-        role: (address, gas * price, int(balance, 16))
-        for (role, (address, gas)), balance in zip(needs.items(), balances, strict=True)
-    }
-    contracts = dict.fromkeys(names, "")
-    return NodePlan(settings.rpc_url, chain_id, genesis, contracts, signers, creations + calls)
+    return gas * price, int(balance, 16)
 
 
 def creation_gas(artifact: Artifact) -> int:
@@ -120,6 +128,12 @@ def carry_out(
         Halt: an account lacks money for gas, or a step fails (as `deploy`).
         Retry: the node does not answer.
     """
+    refuse_unpaid(node)
+    return deploy(settings.rpc_url, load_artifacts(), plan, settings.deployment, say)
+
+
+def refuse_unpaid(node: NodePlan) -> None:
+    """Raise Halt where an account cannot pay the gas of a plan."""
     if node.missing:
         lacks = "; ".join(
             f"{role} {address} lacks {ether(wei)}" for role, (address, wei) in node.missing.items()
@@ -128,7 +142,6 @@ def carry_out(
             f"There is not enough for the gas on chain {node.chain_id}: {lacks}. Nothing was "
             "sent; the home and its keys stay. Send it there, then run the same command again."
         )
-    return deploy(settings.rpc_url, load_artifacts(), plan, settings.deployment, say)
 
 
 def attach(settings: Settings, file: Path) -> Deployment:

@@ -36,6 +36,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
+from orchestrator.edges.chain.rails import rails
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.settlements import Recorded, settled_claims
 from orchestrator.errors import Halt, Retry, passing_trouble
@@ -295,8 +296,11 @@ def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Orac
 
 def _progress(chain: Chain, agreement: bytes) -> Progress | None:
     """Return how far the chain has settled an agreement; None if there is none."""
-    sequence, last_counter, *_, status = chain.view("PaymentRail", "agreementState", agreement)
-    return Progress(sequence, last_counter) if status else None
+    for rail in rails(chain.deployment):
+        sequence, last_counter, *_, status = chain.view(rail, "agreementState", agreement)
+        if status:
+            return Progress(sequence, last_counter)
+    return None
 
 
 def read_key(keystore: Path, password_file: Path) -> bytes:

@@ -39,6 +39,7 @@ from orchestrator.ingest.outcome_sender import OutcomeSender
 from orchestrator.metrics import MeteredIntake, RailCollector, RailMetrics
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.keys import open_receipts
+from orchestrator.operations.party_calls import PartyCalls
 from orchestrator.operations.registration import Registration
 from orchestrator.secret_file import read_secret
 from orchestrator.settings import Settings, read_settings
@@ -120,6 +121,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
             trace=trace,
             health=monitor.problems,
             registration=registration(context),
+            party_calls=PartyCalls(context.store, context.chain, time.time),
         )
     )
     runs = {"work": worker.run, "in": loop.run, "out": sender.run, "health": monitor.run}

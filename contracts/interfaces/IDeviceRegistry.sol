@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IDeviceAdoption} from "./IDeviceAdoption.sol";
+
 /// @title Key history, owner and status of each device; it answers which key was valid when.
 /// @notice A device signs SHA-256 digests, as secure elements do:
 ///   enrolment: sha256(abi.encode("proofrail/enrol/v1", chainid, registry, device, owner))
@@ -25,7 +27,7 @@ pragma solidity 0.8.37;
 /// decided stands until its next ruling.
 /// Warning: the registrar and the device's owner can stop a device at will, and date a compromise
 /// up to seven days back. A warden can suspend, nothing else.
-interface IDeviceRegistry {
+interface IDeviceRegistry is IDeviceAdoption {
     enum Curve {
         P256,
         K1
@@ -346,7 +348,7 @@ interface IDeviceRegistry {
     /// @return owner its owner; zero: no such device
     function ownerOf(bytes32 device) external view returns (address owner);
 
-    /// @notice Says how many keys a device has had.
+    /// @notice Says how many keys a device has had here.
     /// @param device keccak256 of the device's name
     /// @return count the number of keys, the present one included
     function keyCount(bytes32 device) external view returns (uint256 count);

@@ -224,9 +224,12 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         // effect
         dealOf[agreement] = agreed.deal;
         stateOf[agreement].start = uint32(start);
-        // the one signature of this key that everybody has seen: its proof of possession
+        // what everybody has seen of this key: its proof of possession, here or before the adoption
         address owner = registry.ownerOf(device);
-        _used[sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, device, owner))] = true;
+        _used[_enrolment(address(registry), device, owner)] = true;
+        if (registry.adoptedAt(device) != 0) {
+            _used[_enrolment(registry.predecessor(), device, owner)] = true;
+        }
         return GRACE;
     }
 
@@ -342,6 +345,14 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
 
     function _within(int256 value, uint256 most) private pure returns (uint256) {
         return value <= 0 ? 0 : uint256(value) < most ? uint256(value) : most;
+    }
+
+    function _enrolment(address registry_, bytes32 device, address owner)
+        private
+        view
+        returns (bytes32)
+    {
+        return sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry_, device, owner));
     }
 
     /// @dev The carrier neither receives nor measures; shares make a whole; bounds have a price.

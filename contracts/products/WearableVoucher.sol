@@ -317,12 +317,22 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         if (!sound) revert TermsMalformed(terms);
         if (known && starts.length != 0) revert StartsUnexpected(wearable);
         if (known) return;
+        _carryDoubleSpend(wearable);
         for (uint256 i; i < starts.length; ++i) {
             accountOf[wearable][starts[i].payee] = Account(starts[i].paid, starts[i].taps);
             state.paid += starts[i].paid;
         }
         state.signedAt = start; // also keeps the slot non-zero: the first voucher costs no more
         stateOf[wearable] = state;
+    }
+
+    /// @dev A wearable that was shown to have signed twice at the predecessor is lost here as well.
+    function _carryDoubleSpend(bytes32 wearable) private {
+        if (predecessor.code.length == 0) return;
+        uint40 doubled = IWearableVoucher(predecessor).frozenFrom(wearable);
+        if (doubled == 0) return;
+        frozenFrom[wearable] = doubled;
+        emit DoubleSpendCarried(wearable, doubled);
     }
 
     function _requireSigned(

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
+import {IDeviceAdoption} from "../interfaces/IDeviceAdoption.sol";
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {Assignments} from "../libraries/Assignments.sol";
 import {DeviceKeys} from "../libraries/DeviceKeys.sol";
@@ -35,7 +36,8 @@ abstract contract RegistryState is IDeviceRegistry {
 
     struct Device {
         Latest latest;
-        address owner;
+        address owner; // one slot with the next
+        uint40 adoptedAt; // what was before it, the predecessor says; 0: enrolled here
         Key[] keys; // oldest first
         Checkpoints.Trace208 statuses; // by the time from which on each holds
         Assignments.Assignment[] assignments; // oldest first, no two of one time
@@ -52,11 +54,15 @@ abstract contract RegistryState is IDeviceRegistry {
     address public immutable committee;
     /// @inheritdoc IDeviceRegistry
     bool public immutable hasPrecompile;
+    /// @inheritdoc IDeviceAdoption
+    address public immutable predecessor;
     mapping(bytes32 device => Device) internal _devices;
     mapping(bytes32 keyHash => bool) internal _keyTaken;
-    constructor(address access, address committee_) {
+
+    constructor(address access, address committee_, address predecessor_) {
         authority = access;
         committee = committee_;
+        predecessor = predecessor_;
         hasPrecompile = DeviceKeys.precompileAnswers();
     }
 
@@ -67,6 +73,7 @@ abstract contract RegistryState is IDeviceRegistry {
         returns (Status status, Curve curve, bytes32 x, bytes32 y)
     {
         Device storage device_ = _devices[device];
+        if (time < device_.adoptedAt) return _keyBefore(device, time);
         if (device_.latest.keyless) status = _statusBehindGateway(device_, time);
         else status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
         bytes32 signer = device_.latest.keyless ? device_.assignments.gatewayAt(time) : device;
@@ -81,6 +88,9 @@ abstract contract RegistryState is IDeviceRegistry {
     function activeAt(bytes32 device, uint40 time) public view returns (bool) {
         Device storage device_ = _devices[device];
         Latest storage latest = device_.latest;
+        if (time < device_.adoptedAt) {
+            return _before().activeAt(device, time) && !_stolenBefore(device, time);
+        }
         if (latest.keyless) return _statusBehindGateway(device_, time) == Status.Active;
         if (time < latest.since) return _statusAt(device_, time) == Status.Active;
         bool ended = latest.expiresAt != 0 && time >= latest.expiresAt;
@@ -126,7 +136,9 @@ abstract contract RegistryState is IDeviceRegistry {
 
     /// @inheritdoc IDeviceRegistry
     function gatewayAt(bytes32 device, uint40 time) external view returns (bytes32) {
-        return _devices[device].assignments.gatewayAt(time);
+        Device storage device_ = _devices[device];
+        if (time < device_.adoptedAt) return _before().gatewayAt(device, time);
+        return device_.assignments.gatewayAt(time);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -137,6 +149,11 @@ abstract contract RegistryState is IDeviceRegistry {
     /// @inheritdoc IDeviceRegistry
     function ownerOf(bytes32 device) external view returns (address) {
         return _devices[device].owner;
+    }
+
+    /// @inheritdoc IDeviceAdoption
+    function adoptedAt(bytes32 device) external view returns (uint40) {
+        return _devices[device].adoptedAt;
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -152,6 +169,44 @@ abstract contract RegistryState is IDeviceRegistry {
     {
         if (curve == Curve.K1) return DeviceKeys.verifyK1(digest, r, s, x, y);
         return DeviceKeys.verifyP256(hasPrecompile, digest, r, s, x, y);
+    }
+
+    function _keepKey(Device storage device_, Key memory key) internal {
+        bytes32 keyHash = keccak256(abi.encode(key.curve, key.x, key.y));
+        if (_keyTaken[keyHash]) revert KeyTaken(key.x, key.y);
+        _keyTaken[keyHash] = true;
+        device_.keys.push(key);
+        device_.latest.expiresAt = key.expiresAt;
+    }
+
+    function _change(Device storage device_, Status status) internal {
+        device_.statuses.push(_now(), uint208(status));
+        device_.latest.since = _now();
+        device_.latest.status = status;
+    }
+
+    /// @dev As `keyAt`, of a time before the adoption. A theft that is declared here counts too.
+    function _keyBefore(bytes32 device, uint40 time)
+        private
+        view
+        returns (Status status, Curve curve, bytes32 x, bytes32 y)
+    {
+        (status, curve, x, y) = _before().keyAt(device, time);
+        if (status != Status.None && _stolenBefore(device, time)) status = Status.Compromised;
+    }
+
+    function _stolenBefore(bytes32 device, uint40 time) private view returns (bool) {
+        if (_stolen(device, time)) return true;
+        return _devices[device].latest.keyless && _stolen(_before().gatewayAt(device, time), time);
+    }
+
+    function _stolen(bytes32 device, uint40 time) private view returns (bool) {
+        uint40 since = _devices[device].latest.compromisedSince;
+        return since != 0 && time >= since;
+    }
+
+    function _before() internal view returns (IDeviceRegistry) {
+        return IDeviceRegistry(predecessor);
     }
 
     function _statusAt(Device storage device_, uint40 time) internal view returns (Status) {

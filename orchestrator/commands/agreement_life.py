@@ -45,13 +45,13 @@ def close(
     home = home_of(context)
     row = agreement_of(home, agreement)
     party = party_of(home, by or row.payer)
-    view = _view(home, row, party.address, [close_call(row)], dry_run)
+    view = _view(home, row, party.address, [close_call(home.chain, row)], dry_run)
     view["ends"] = {
         "last_second_of_records": row.closes_at or min(int(time.time()), row.expiry),
         "grace_s": row.grace_s,
     }
     if not dry_run:
-        _send(home, view, row, keystore_of(home, party), [close_call(row)])
+        _send(home, view, row, keystore_of(home, party), [close_call(home.chain, row)])
     output.show(view, as_json, lambda console: _print_closed(console, view))
 
 

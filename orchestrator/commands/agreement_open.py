@@ -106,7 +106,7 @@ def open_(
         expiry=int(time.time()) + days * _DAY_S,
         first_counter=after + (1 << 39 if fiscal else 0),
         required_domain=required_domain,
-        bond_micro=_bond(bond),
+        bond_micro=bond_of(bond),
         schedule=_schedule(settle_after),
         terms=terms,
     )
@@ -164,7 +164,8 @@ def _moment(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def _bond(text: str) -> int:
+def bond_of(text: str) -> int:
+    """Return the micro-euro of a typed bond; raises Halt where the rail takes no such bond."""
     micro = parse_euro(text, "The bond")
     if micro > _MAX_BOND_MICRO:
         raise Halt(

@@ -1,4 +1,4 @@
-"""`proofrail key rotate`: replaces a key of the rail, also one that is lost."""
+"""`proofrail key rotate | revoke`: replaces a key of the rail, or takes its role away."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from orchestrator.commands.role_calls import (
     call_view,
     caller_of,
     calls_of,
+    make_call,
     print_call,
+    rail_of,
 )
 from orchestrator.errors import Halt
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.keys import HeldKey, KeyReplacement
 
 app = typer.Typer(name="key", help="Keys of the rail.", no_args_is_help=True, rich_markup_mode=None)
+_AT_ONCE = ("minter", "registrar", "warden")  # what RailAccess lets a guardian take away
 _ROLES = "sender, receipt, api, minter, registrar, warden, steward or guardian"
 
 
@@ -105,6 +108,41 @@ def rotate(
             typer.confirm(f"Replace the key {name or role}?", abort=True, err=True)
         plan = _rotate(home, role, options, dry_run=False)
     output.show(plan, as_json, lambda console: _print(console, plan))
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    role: Annotated[str, typer.Argument(help="minter, registrar or warden.")],
+    address: Annotated[
+        str | None, typer.Option(help="Who loses it. Default: the address of the home's key.")
+    ] = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the call, send nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a role of a stolen key away at once. The guardian's call; the steward gives it again."""
+    from orchestrator.edges.chain import keystore as keystores
+    from orchestrator.edges.chain.calls import Call
+    from orchestrator.edges.chain.plan import Role
+
+    home = rail_of(context)
+    if role not in _AT_ONCE:
+        raise Halt(
+            f"The guardian takes away {', '.join(_AT_ONCE)} alone, not {role!r}. Nothing was sent. "
+            "Other keys are replaced with `proofrail key rotate`."
+        )
+    known = "Give the address that loses the role with --address."
+    loser = address_of(address or keystores.address(home.settings.keys, role) or "", known)
+    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
+    number = int(Role[role.upper()])
+    holds, _ = home.chain.view("RailAccess", "hasRole", number, loser)
+    call = Call("RailAccess", "revokeRole", (number, loser))
+    make_call(home, call, Role.GUARDIAN, options, is_done=not holds)
 
 
 def _known(role: str, name: str, grace: int, prepare: bool) -> None:

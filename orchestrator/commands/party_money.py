@@ -134,7 +134,7 @@ def payout_account(
     micro = payee_money.on_chain.minimum_micro
     if minimum is not None:
         micro = 0 if _ZERO.fullmatch(minimum) else parse_euro(minimum, "--minimum")
-    calls = payout_account_calls(None if no_account else party.iban, micro)
+    calls = payout_account_calls(home.chain, None if no_account else party.iban, micro)
     _send(home, party, payee_money, calls, dry_run, as_json)
 
 

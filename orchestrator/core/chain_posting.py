@@ -7,7 +7,7 @@ those that `rebuild` derives years later are the same. contracts/interfaces defi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from oracles.types import Claim
@@ -36,13 +36,17 @@ class PostedLog(Protocol):
     def index(self) -> int:
         """Return its place in the block, over all contracts."""
 
+    @property
+    def address(self) -> str:
+        """Return the contract that made it, in lower case; "" where that was not stored."""
+
 
 class ChainContext(Protocol):
     """Context that a posting rule needs beyond the log; everything is read from the chain."""
 
     @property
-    def rail(self) -> str:
-        """Return the address of PaymentRail, in any case."""
+    def rails(self) -> Collection[str]:
+        """Return the addresses of all rails, in lower case: the present one and former ones."""
 
     def claims(self, log: PostedLog) -> Sequence[Claim]:
         """Return the claims of a `Settled` log, in its order, from the settlement's call data.
@@ -65,7 +69,11 @@ class ChainContext(Protocol):
 
 
 def entries_of_block(
-    block_hash: str, at: int, logs: Iterable[PostedLog], context: ChainContext
+    block_hash: str,
+    at: int,
+    logs: Iterable[PostedLog],
+    context: ChainContext,
+    origin: str = "block",
 ) -> list[Entry]:
     """Return the entries of a block's logs, in their order.
 
@@ -74,11 +82,12 @@ def entries_of_block(
         at: The block's time in Unix seconds, which dates the entries.
         logs: The block's logs, in order.
         context: What the rules read beyond the logs.
+        origin: Of the entries; "late" for logs that were read after the block had been posted.
     """
     posted: list[Entry] = []
     inner = _BlockContext(context, posted)
     for log in logs:
-        posted += [item.dated(at, f"block:{block_hash}") for item in entries(log, inner)]
+        posted += [item.dated(at, f"{origin}:{block_hash}") for item in entries(log, inner)]
     return posted
 
 
@@ -106,6 +115,8 @@ def _debts_before(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> in
     for other in around:
         if other.index >= log.index:
             break
+        if other.address != log.address:  # another rail's, in the same transaction
+            continue
         if other.name in _PAYS_DEBTS and other.args["payee"] == payee:
             paid = 0
         elif other.name == "DebtPaid" and other.args["payee"] == payee:
@@ -113,24 +124,30 @@ def _debts_before(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> in
     return paid
 
 
-def by_rail(log: PostedLog, rail: str) -> bool:
-    """Return whether the rail made a `Redeemed` log: anyone may redeem tokens of their own."""
-    return log.args["holder"].lower() == rail.lower()
+def by_rail(log: PostedLog, rails: Collection[str]) -> bool:
+    """Return whether a rail made a `Redeemed` log: anyone may redeem tokens of their own.
+
+    Args:
+        log: The `Redeemed` log.
+        rails: Addresses of rails, in lower case.
+    """
+    return log.args["holder"].lower() in rails
 
 
-def orders(log: PostedLog, around: Sequence[PostedLog], rail: str) -> bool:
-    """Return whether a `Released` log ordered a payout: then the rail's redemption follows it.
+def orders(log: PostedLog, around: Sequence[PostedLog], rails: Collection[str]) -> bool:
+    """Return whether a `Released` log ordered a payout: then its rail's redemption follows it.
 
     Args:
         log: The `Released` log.
         around: All logs of its transaction, in order.
-        rail: The address of PaymentRail, in any case.
+        rails: The addresses of all rails, in lower case.
     """
+    own_rail = {log.address} if log.address else rails
     return any(
         other.index > log.index
         and other.name == "Redeemed"
         and other.args["beneficiary"] == log.args["payee"]
-        and by_rail(other, rail)
+        and by_rail(other, own_rail)
         for other in around
     )
 
@@ -140,7 +157,7 @@ class _BlockContext:
 
     def __init__(self, outer: ChainContext, posted: Sequence[Entry]) -> None:
         self._posted, self._outer = posted, outer
-        self.rail, self.around = outer.rail, outer.around
+        self.rails, self.around = outer.rails, outer.around
         self.claims, self.payee = outer.claims, outer.payee
 
     def settled(self, payment: str) -> Entry | None:
@@ -231,14 +248,17 @@ def _paid_by(log: PostedLog, payee: str, around: Sequence[PostedLog]) -> PostedL
     ends = (
         other
         for other in around
-        if other.index > log.index and other.name in _PAYS_DEBTS and other.args["payee"] == payee
+        if other.index > log.index
+        and other.address == log.address
+        and other.name in _PAYS_DEBTS
+        and other.args["payee"] == payee
     )
     return next(ends, None)
 
 
 def _redeemed(log: PostedLog, context: ChainContext) -> list[Entry]:
     payee = log.args["beneficiary"]
-    source = ledger.withdrawable(payee) if by_rail(log, context.rail) else ledger.WALLETS
+    source = ledger.withdrawable(payee) if by_rail(log, context.rails) else ledger.WALLETS
     return [ledger.redeemed(log.args["order"], source, log.args["cents"])]
 
 

@@ -156,3 +156,12 @@ def mandate_hash(values: Mapping[str, Any], version: int) -> bytes:
                 raise OverflowError(f"{name} does not fit {kind}")
             words.append(number.to_bytes(32, "big"))
     return sha3.keccak_256(b"".join(words)).digest()
+
+
+def salt_of(agreement: str) -> bytes:
+    """Return the salt of the mandate that follows an agreement (0x-hex) on another rail.
+
+    It says which one follows which.
+    """
+    raw = bytes.fromhex(agreement.removeprefix("0x"))
+    return sha3.keccak_256(b"proofrail/move/v1" + raw).digest()

@@ -5,29 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from device_adapters.types import Rejected
 from oracles.types import SkippedClaim
 from orchestrator.core.claim_skip import skip_document
+from orchestrator.core.party_call import SkipReason
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount, signer_of
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store, agreements, evidence
-from orchestrator.errors import Halt
 from orchestrator.operations.agreements import NOBODY
 
 PARTIES = ("payer", "payee")
 
 
-def close_call(agreement: agreements.AgreementRow) -> Call:
+def close_call(chain: Chain, agreement: agreements.AgreementRow) -> Call:
     """Return the call that ends an agreement now."""
-    return Call("PaymentRail", "close", (_raw(agreement.agreement_id),))
+    return Call(_rail(chain, agreement), "close", (_raw(agreement.agreement_id),))
+
+
+def _rail(chain: Chain, agreement: agreements.AgreementRow) -> str:
+    """Return the name of the rail that an agreement is on."""
+    return rail_of(chain.deployment, agreement.product_address)
 
 
 def fund_calls(chain: Chain, agreement: agreements.AgreementRow, micro: int) -> list[Call]:
     """Return the calls that pay tokens of the sender into an agreement's escrow: allow, fund."""
-    rail = chain.deployment.addresses["PaymentRail"]
+    rail = _rail(chain, agreement)
     return [
-        Call("EuroToken", "approve", (rail, micro)),
-        Call("PaymentRail", "fund", (_raw(agreement.agreement_id), micro)),
+        Call("EuroToken", "approve", (chain.deployment.addresses[rail], micro)),
+        Call(rail, "fund", (_raw(agreement.agreement_id), micro)),
     ]
 
 
@@ -40,7 +47,8 @@ def skip_call(skipped: SkippedClaim, signatures: Mapping[str, bytes]) -> Call:
 def next_claim(chain: Chain, agreement: agreements.AgreementRow) -> tuple[int, int]:
     """Return the sequence of the claim that the chain expects, and the last counter before it."""
     identity = _raw(agreement.agreement_id)
-    sequence, last_counter, *_ = chain.view("PaymentRail", "agreementState", identity)
+    rail = _rail(chain, agreement)
+    sequence, last_counter, *_ = chain.view(rail, "agreementState", identity)
     return sequence + 1, last_counter
 
 
@@ -57,7 +65,7 @@ def claim_to_skip(
             for this claim.
 
     Raises:
-        Halt: There is no payment to take the counter from, or no record has it.
+        Rejected: There is no payment to take the counter from, or no record has it.
     """
     sequence, claimed_to = next_claim(chain, agreement)
     with store.read() as session:
@@ -69,15 +77,17 @@ def claim_to_skip(
             and evidence.at_counter(session, agreement.agreement_id, last_counter) is not None
         )
     if last_counter is None:
-        raise Halt(
-            f"No payment was made for claim {sequence} of this agreement. Nothing was sent. Say "
-            "with --last-counter up to which record to pass over."
+        raise Rejected(
+            SkipReason.NO_CLAIM,
+            f"no payment was made for claim {sequence} of this agreement; nothing was sent. Next: "
+            "give the last counter, up to which records are passed over",
         )
     if last_counter < claimed_to or not known:
-        raise Halt(
-            f"Counter {last_counter} is no record of this agreement from {claimed_to} on, where "
-            "its claims stand. Nothing was sent. Give the counter of a stored record (`proofrail "
-            f"trace` shows those of a payment), or {claimed_to} to pass over no record."
+        raise Rejected(
+            SkipReason.COUNTER_UNKNOWN,
+            f"counter {last_counter} is no record of this agreement from {claimed_to} on, where "
+            "its claims stand; nothing was sent. Next: give the counter of a stored record "
+            f"(`proofrail trace` shows those of a payment), or {claimed_to} to pass over no record",
         )
     return SkippedClaim(_raw(agreement.agreement_id), sequence, last_counter)
 
@@ -103,15 +113,17 @@ def require_signed(chain: Chain, skipped: SkippedClaim, signer: str, signature: 
     """Check that a party's key signed a skip; a contract answers on chain alone (ERC-1271).
 
     Raises:
-        Halt: Another key signed, or another document.
+        Rejected: Another key signed, or another document.
     """
     if chain.rpc("eth_getCode", [signer, "latest"]) != "0x":
         return
     actual = signer_of(document(chain, skipped), signature)
     if actual.lower() != signer.lower():
-        raise Halt(
-            f"This signature is of {actual or 'no key'} and not of {signer}. Nothing was sent. "
-            "Sign the document of `proofrail agreement skip --document` with that party's key."
+        raise Rejected(
+            SkipReason.UNSIGNED,
+            f"this signature is of {actual or 'no key'} and not of {signer}; nothing was sent. "
+            "Next: sign the document of `proofrail agreement skip --document` with that party's "
+            "key",
         )
 
 

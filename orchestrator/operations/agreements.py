@@ -12,6 +12,7 @@ from orchestrator.core.mandate import Mandate
 from orchestrator.core.owner_consent import OwnerConsent
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.ethereum import LocalAccount, sign_document
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Halt, Retry
@@ -61,12 +62,14 @@ class AgreementOps(DeviceOps):
         account = payout_account(iban)
         if self._chain.view("PaymentRail", "payoutAccount", payee.address) == account:
             return
-        minimum, _ = self._chain.view("PaymentRail", "payoutLimits", payee.address)
+        limits: tuple[int, ...] = ()  # contracts of 0.5.0 have none
+        if self._chain.knows("PaymentRail", "payoutLimits"):
+            limits = self._chain.view("PaymentRail", "payoutLimits", payee.address)[:1]
         sender = Sender(self._store, self._chain, payee)
         # the nonce is the same after an interruption, and new after another change
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
         chain_call = ChainCall(
-            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account, minimum))
+            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account, *limits))
         )
         send_and_wait(sender, [chain_call], self._now(), self._wait)
 
@@ -140,6 +143,7 @@ class AgreementOps(DeviceOps):
             self._open([row])
 
     def _open(self, rows: Sequence[agreements.AgreementRow]) -> None:
+        self._require_present_contracts()
         calls = []
         for row, consent in zip(rows, self._consents(rows), strict=True):
             mandate, signature = agreements.mandate_of(row), bytes.fromhex(row.signature[2:])
@@ -227,24 +231,26 @@ class AgreementOps(DeviceOps):
         Raises:
             Retry: the agreement has not ended, with the name of the contract's error.
         """
-        refunded, ended = self._escrow(agreement)
-        if ended and not refunded:
-            return 0
         with self._store.read() as session:  # the worker's call has the same reference
             ref = f"{agreement}:{times(session, agreement)}"
-        call = Call("PaymentRail", "reclaim", (bytes.fromhex(agreement[2:]),))
+            row = agreements.get(session, agreement)
+        rail = rail_of(self._chain.deployment, row.product_address if row else "")
+        refunded, ended = self._escrow(rail, agreement)
+        if ended and not refunded:
+            return 0
+        call = Call(rail, "reclaim", (bytes.fromhex(agreement[2:]),))
         self._send(self._sender, ChainCall(PURPOSE, ref, call))
-        if self._escrow(agreement) != (0, True):
+        if self._escrow(rail, agreement) != (0, True):
             raise Retry(
                 "Money came back into the escrow meanwhile, and the earlier refund is not in a "
                 "final block yet. Try again later."
             )
         return refunded
 
-    def _escrow(self, agreement: str) -> tuple[int, bool]:
+    def _escrow(self, rail: str, agreement: str) -> tuple[int, bool]:
         """Return (micro-euro in escrow, whether the agreement is closed)."""
         identity = bytes.fromhex(agreement[2:])
-        _, _, escrow, _, _, status = self._chain.view("PaymentRail", "agreementState", identity)
+        _, _, escrow, _, _, status = self._chain.view(rail, "agreementState", identity)
         return escrow, status == _CLOSED
 
 

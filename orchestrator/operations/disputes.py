@@ -7,11 +7,11 @@ they can succeed; `payee_money.send` sends them, once each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 from device_adapters.types import Rejected
+from orchestrator.core.party_call import DisputeReason
 from orchestrator.core.payment import Stage
 from orchestrator.core.ruling import RulingCount, RulingRules, count_ruling
 from orchestrator.edges.chain.client import Call, Chain
@@ -20,7 +20,7 @@ from orchestrator.edges.chain.disputes import (
     DisputeState,
     dispute_end_call,
     dispute_of,
-    has_disputes,
+    disputes_of,
     rule_call,
     ruling_rules,
 )
@@ -29,19 +29,6 @@ from orchestrator.operations.payee_money import euro
 from orchestrator.steps.dispute import dispute_call
 
 ANSWERS = {True: "refund", False: "stand"}
-
-
-class DisputeReason(StrEnum):
-    """Why a party's call is not sent. The codes are stable."""
-
-    NO_CONTRACT = "no_contract_for_disputes"
-    NOT_DISPUTABLE = "not_disputable"
-    WINDOW_OVER = "dispute_window_over"
-    BOND_SHORT = "bond_not_covered"
-    UNREADABLE = "settlement_unreadable"
-    NOT_DISPUTED = "not_disputed"
-    NOT_EXPIRED = "deadline_not_over"
-    RULING_SHORT = "ruling_short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +41,8 @@ class DisputedPayment:
         payee: Its payee.
         state: The open dispute as the contract has it; None: there is none.
         record: Its dispute as the stored logs have it, also one that ended; None: none.
+        contract: Name of the contract that takes disputes about it; a rail of 0.5.0 is it itself.
+        by_ruling: Whether a ruling or a deadline can end a dispute about it.
     """
 
     row: payments.PaymentRow
@@ -61,6 +50,8 @@ class DisputedPayment:
     payee: str
     state: DisputeState | None
     record: disputes.DisputeRecord | None
+    contract: str = CONTRACT
+    by_ruling: bool = True
 
     @property
     def bond_micro(self) -> int:
@@ -89,32 +80,29 @@ def disputed_payment(store: Store, chain: Chain, payment: str) -> DisputedPaymen
     """Return a stored payment with its dispute.
 
     Raises:
-        Rejected: NO_CONTRACT, where the deployment is of version 1.
         Retry: The node does not answer.
     """
-    if not has_disputes(chain):
-        raise Rejected(
-            DisputeReason.NO_CONTRACT,
-            "this rail's contracts are of an earlier release, where a dispute has no bond and no "
-            "end; nothing was sent. Next: move the rail to the new contracts",
-        )
     with store.read() as session:
         [row] = payments.by_ids(session, [payment])
         agreement = agreements.get(session, row.agreement_id)
         record = disputes.record_of(session, payment)
     payee = payments.payee_of(row, agreement)
-    return DisputedPayment(row, agreement, payee, dispute_of(chain, payment), record)
+    contract = disputes_of(chain, agreement.product_address)
+    state, by_ruling = dispute_of(chain, payment, contract), chain.knows(contract, "disputeOf")
+    if state is not None and not state.challenger:
+        state = replace(state, challenger=agreement.payer)
+    return DisputedPayment(row, agreement, payee, state, record, contract, by_ruling)
 
 
 def dispute_cost(chain: Chain, subject: DisputedPayment, now: int) -> DisputeCost:
     """Return what it takes the payer to dispute a payment now (Unix seconds)."""
     payer = subject.agreement.payer
-    contract = chain.deployment.addresses[CONTRACT]
+    contract = chain.deployment.addresses[subject.contract]
     return DisputeCost(
         subject.bond_micro,
         chain.view("EuroToken", "balanceOf", payer),
         chain.view("EuroToken", "allowance", payer, contract),
-        now + chain.view(CONTRACT, "RULING_TIME"),
+        now + chain.view(subject.contract, "RULING_TIME") if subject.by_ruling else 0,
     )
 
 
@@ -154,7 +142,7 @@ def dispute_calls(
             f"the outcomes of settlement {row.settlement_tx} cannot be read, so there is no proof "
             "of this payment; nothing was sent. Next: try again at another node",
         )
-    contract = chain.deployment.addresses[CONTRACT]
+    contract = chain.deployment.addresses[subject.contract]
     approve = Call("EuroToken", "approve", (contract, cost.bond_micro))
     return [dispute] if cost.allowance_micro >= cost.bond_micro else [approve, dispute]
 
@@ -166,13 +154,25 @@ def end_calls(subject: DisputedPayment, function: str, now: int) -> list[Call]:
         Rejected: The payment is not under dispute, or its deadline is not over.
     """
     state = _open(subject)
+    if function == "expire":
+        _require_rulings(subject)
     if function == "expire" and now <= state.deadline:
         raise Rejected(
             DisputeReason.NOT_EXPIRED,
             f"the dispute of payment {subject.row.payment_id} can be ruled on until "
             f"{state.deadline} (Unix seconds); nothing was sent. The rail ends it after that",
         )
-    return [dispute_end_call(function, subject.row.payment_id)]
+    return [dispute_end_call(function, subject.row.payment_id, subject.contract)]
+
+
+def _require_rulings(subject: DisputedPayment) -> None:
+    if not subject.by_ruling:
+        raise Rejected(
+            DisputeReason.NO_CONTRACT,
+            f"payment {subject.row.payment_id} is on a rail of an earlier release, where a dispute "
+            "has no deadline, and oracles of this release sign no rulings for it; nothing was "
+            "sent. Next: its payee concedes, or its payer retracts",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,9 @@ def ruling_plan(
         Rejected: The payment is not under dispute.
         Retry: The node does not answer.
     """
-    rules = ruling_rules(chain, _open(subject))
+    state = _open(subject)
+    _require_rulings(subject)
+    rules = ruling_rules(chain, state)
     signed = {
         refund: {row.oracle: row.signature for row in rows if row.refund == refund}
         for refund in (True, False)

@@ -8,15 +8,16 @@ Amounts are micro-euro.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from device_adapters.types import Rejected
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import MICRO_PER_CENT
+from orchestrator.core.party_call import PayeeMoneyReason
 from orchestrator.core.release import PayeeOnChain
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount
+from orchestrator.edges.chain.rails import products_of, rails
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store, releases
 from orchestrator.steps.release import payee_on_chain
@@ -25,30 +26,21 @@ NO_ACCOUNT = bytes(32)
 _TIMES = 1_000  # release times in one call
 
 
-class PayeeMoneyReason(StrEnum):
-    """Why a payee's call is not sent. The codes are stable."""
-
-    NOTHING = "nothing_due"
-    TOO_MUCH = "more_than_available"
-
-
 @dataclass(frozen=True, slots=True)
-class PayeeMoney:
-    """A payee's money.
+class RailMoney:
+    """A payee's money on one rail.
 
     Attributes:
-        address: The payee.
-        on_chain: What the rail knows about it.
-        wallet_micro: Tokens outside of the rail.
+        rail: The rail's name.
+        on_chain: What it knows about the payee.
         matured: Release times that are over and not released yet, ascending.
         matured_micro: What they release, as far as the store knows.
     """
 
-    address: str
+    rail: str
     on_chain: PayeeOnChain
-    wallet_micro: int
-    matured: tuple[int, ...]
-    matured_micro: int
+    matured: tuple[int, ...] = ()
+    matured_micro: int = 0
 
     @property
     def free_micro(self) -> int:
@@ -61,41 +53,91 @@ class PayeeMoney:
         available = self.on_chain.withdrawable_micro + self.matured_micro
         return max(0, available - self.on_chain.owed_micro)
 
+    @property
+    def is_due(self) -> bool:
+        """Return whether a release moves anything."""
+        return bool(self.matured_micro) or self.released_micro >= MICRO_PER_CENT
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeMoney:
+    """A payee's money.
+
+    Attributes:
+        address: The payee.
+        wallet_micro: Tokens outside of the rails.
+        rails: What is on each rail, the present one first.
+    """
+
+    address: str
+    wallet_micro: int
+    rails: tuple[RailMoney, ...]
+
+    @property
+    def on_chain(self) -> PayeeOnChain:
+        """Return what all rails know about the payee; account and limits are the present rail's."""
+        present = self.rails[0].on_chain
+        states = [money.on_chain for money in self.rails]
+        return replace(
+            present,
+            withdrawable_micro=sum(state.withdrawable_micro for state in states),
+            owed_micro=sum(state.owed_micro for state in states),
+        )
+
+    @property
+    def matured_micro(self) -> int:
+        """Return what is to be released, as far as the store knows."""
+        return sum(money.matured_micro for money in self.rails)
+
+    @property
+    def free_micro(self) -> int:
+        """Return what the payee can take out now: debts count on the rail that they are of."""
+        return sum(money.free_micro for money in self.rails)
+
 
 def payee_money(store: Store, chain: Chain, address: str, now: int) -> PayeeMoney:
-    """Return a payee's money as chain and store have it now.
+    """Return a payee's money as chain and store have it now, on every rail.
 
     Raises:
         Retry: The node does not answer.
     """
-    with store.read() as session:
-        rows = releases.unreleased(session, address, now)
+    names = rails(chain.deployment)
     return PayeeMoney(
         address,
-        payee_on_chain(chain, address),
         chain.view("EuroToken", "balanceOf", address),
+        tuple(_on_rail(store, chain, rail, address, now) for rail in names),
+    )
+
+
+def _on_rail(store: Store, chain: Chain, rail: str, address: str, now: int) -> RailMoney:
+    with store.read() as session:
+        rows = releases.unreleased(session, address, now, products_of(chain.deployment, rail))
+    return RailMoney(
+        rail,
+        payee_on_chain(chain, address, rail),
         tuple(sorted({row.release_at for row in rows})[:_TIMES]),
         sum(row.amount_micro for row in rows),
     )
 
 
 def release_calls(money: PayeeMoney) -> list[Call]:
-    """Return the payee's own release: it orders a payout at any time, however small.
+    """Return the payee's own releases, one per rail: each orders a payout, however small.
 
     Raises:
         Rejected: Nothing has matured, and nothing is left to be paid out.
     """
-    if not (money.matured_micro or money.released_micro >= MICRO_PER_CENT):
+    due = [part for part in money.rails if part.is_due]
+    if not due:
         raise Rejected(
             PayeeMoneyReason.NOTHING,
             f"nothing of {money.address} has matured, and less than a cent is left to be paid out; "
             "nothing was sent. Next: wait for the end of a payment's dispute window",
         )
-    return [Call("PaymentRail", "release", (money.address, money.matured))]
+    return [Call(part.rail, "release", (money.address, part.matured)) for part in due]
 
 
 def withdraw_calls(money: PayeeMoney, to: str, amount_micro: int) -> list[Call]:
-    """Return the withdrawal of an amount to an address.
+    """Return the withdrawals of an amount to an address, from former rails first.
 
     Raises:
         Rejected: It is more than the payee can take out.
@@ -107,7 +149,8 @@ def withdraw_calls(money: PayeeMoney, to: str, amount_micro: int) -> list[Call]:
             f"are withdrawable, and {euro(money.on_chain.owed_micro)} of them are owed to "
             "agreements; nothing was sent",
         )
-    return [Call("PaymentRail", "withdraw", (to, amount_micro))]
+    parts = _shares(money, amount_micro, lambda part: part.free_micro)
+    return [Call(rail, "withdraw", (to, share)) for rail, share in parts]
 
 
 def repay_calls(chain: Chain, money: PayeeMoney, amount_micro: int | None) -> list[Call]:
@@ -133,21 +176,48 @@ def repay_calls(chain: Chain, money: PayeeMoney, amount_micro: int | None) -> li
             f"{euro(amount)}; nothing was sent. Next: give a smaller --amount, or wait: the "
             "payee's next money pays its debts by itself",
         )
-    rail = chain.deployment.addresses["PaymentRail"]
-    allowed = chain.view("EuroToken", "allowance", money.address, rail)
-    approval = [] if allowed >= amount else [Call("EuroToken", "approve", (rail, amount))]
-    return [*approval, Call("PaymentRail", "repay", (amount,))]
+    calls = []
+    for rail, share in _shares(money, amount, lambda part: part.on_chain.owed_micro):
+        spender = chain.deployment.addresses[rail]
+        if chain.view("EuroToken", "allowance", money.address, spender) < share:
+            calls.append(Call("EuroToken", "approve", (spender, share)))
+        calls.append(Call(rail, "repay", (share,)))
+    return calls
 
 
-def payout_account_calls(iban: str | None, minimum_micro: int) -> list[Call]:
-    """Return the call that names a payee's bank account, and its minimum for a payout.
+def _shares(
+    money: PayeeMoney, amount_micro: int, most: Callable[[RailMoney], int]
+) -> list[tuple[str, int]]:
+    """Return (rail, its share) of an amount; one rail alone has all of it."""
+    if len(money.rails) == 1:
+        return [(money.rails[0].rail, amount_micro)]
+    shares, left = [], amount_micro
+    for part in reversed(money.rails):
+        share = min(left, most(part))
+        if share:
+            shares.append((part.rail, share))
+        left -= share
+    return shares
+
+
+def payout_account_calls(chain: Chain, iban: str | None, minimum_micro: int) -> list[Call]:
+    """Return the calls that name a payee's bank account on every rail, and its minimum.
 
     Args:
+        chain: The node's client.
         iban: The account; None: none, and releases become withdrawable tokens.
-        minimum_micro: The rail and other strangers order no payout below it.
+        minimum_micro: The rail and other strangers order no payout below it. Rails of 0.5.0 know
+            no minimum.
     """
     account = payout_account(iban) if iban else NO_ACCOUNT
-    return [Call("PaymentRail", "setPayoutAccount", (account, minimum_micro))]
+    return [
+        Call(
+            rail,
+            "setPayoutAccount",
+            (account, minimum_micro) if chain.knows(rail, "payoutLimits") else (account,),
+        )
+        for rail in rails(chain.deployment)
+    ]
 
 
 def send(

@@ -94,9 +94,24 @@ def product(name: str) -> Product:
 
 
 def deployed(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:
-    """Return (address of its contract, product) by name, for every product that is deployed."""
+    """Return (address of its contract, product) by name, for every product that is deployed.
+
+    A version that another took the place of has its release in its name: `metered_energy@0.5.0`.
+    The name alone is the present version.
+
+    Args:
+        addresses: Name of a contract -> its address (Deployment.addresses).
+    """
+    names = {product.CONTRACT: name for name, product in products().items()}
     return {
-        name: (addresses[product.CONTRACT], product)
-        for name, product in products().items()
-        if product.CONTRACT in addresses
+        f"{names[kind]}{at}{release}": (address, product(names[kind]))
+        for kind, at, release, address in (
+            (*contract.partition("@"), address) for contract, address in addresses.items()
+        )
+        if kind in names
     }
+
+
+def of_address(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:
+    """Return (product's name, product) by address in lower case, for every deployed version."""
+    return {address.lower(): (rules.NAME, rules) for address, rules in deployed(addresses).values()}

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.rails import rail_addresses
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.store import Session, Store, agreements, all_rows, blocks, ledger
-from orchestrator.products import deployed, products
+from orchestrator.products import deployed, of_address, products
 from orchestrator.rebuild import decided, journal
 from orchestrator.rebuild.bank import check_rows
 from orchestrator.rebuild.claims import check_claims
@@ -95,8 +96,8 @@ def rebuild(
         fold = journal.Fold(
             session,
             history,
-            chain.deployment.addresses["PaymentRail"],
-            {at.lower(): rules for at, rules in deployed(chain.deployment.addresses).values()},
+            rail_addresses(chain.deployment),
+            {address: rules for address, (_, rules) in of_address(addresses).items()},
             _mandates(session, findings),
             findings,
         )

@@ -7,7 +7,7 @@ from its store. A rebuild checks that both lead to the same entries.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oracles.types import Claim
@@ -67,12 +67,12 @@ class RawChain:
 
     def __init__(
         self,
-        rail: str,
+        rails: Collection[str],
         history: ChainHistory,
         products: Mapping[str, Product],
         journal: RebuiltJournal,
     ) -> None:
-        self.rail, self._history, self._journal = rail, history, journal
+        self.rails, self._history, self._journal = rails, history, journal
         self._products = products
         self._opened = {log.args["agreement"]: log.args for log in history.named("AgreementOpened")}
         self._around: dict[str, list[DecodedLog]] = defaultdict(list)

@@ -4,7 +4,7 @@ hash-chained."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -12,7 +12,7 @@ from orchestrator.core import ledger
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import GENESIS, Entry, chain_hash
 from orchestrator.edges.chain.client import SeenBlock
-from orchestrator.edges.store import Session, all_rows, approvals, bank_files
+from orchestrator.edges.store import Session, all_rows, approvals, bank_files, blocks
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import Product
 from orchestrator.rebuild import decided
@@ -89,7 +89,7 @@ class Fold:
         self,
         session: Session,
         history: ChainHistory,
-        rail: str,
+        rails: Collection[str],
         products: Mapping[str, Product],
         mandates: Mapping[str, tuple[str, int]],
         findings: Differences,
@@ -100,9 +100,15 @@ class Fold:
         }
         accounts = frozenset(account for account, _ in owners)
         self.files = Files(RawBank(self.journal, mandates), findings, accounts, owners=owners)
-        self._chain = RawChain(rail, history, products, self.journal)
+        self._chain = RawChain(rails, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
+        # what contracts logged before the rail knew them has a source of its own
+        self._since = blocks.followed(session)
+        last_late = max(self._since.values(), default=0)
+        self._late = {
+            f"late:{block.hash}": block for block in history.blocks if block.number <= last_late
+        }
         self._files = {
             f"file:{row.file_hash}": row.at for row in all_rows(session, bank_files.BankFileRow)
         }
@@ -119,10 +125,13 @@ class Fold:
             journal: The sources of the stored entries, in their order.
         """
         taken = list(journal)
-        order = in_order(taken, list(self._blocks), self._files_and_approvals(set(taken)))
+        tracks = list(self._blocks), list(self._late), self._files_and_approvals(set(taken))
+        order = in_order(taken, *tracks)
         for done, source in enumerate(order, 1):
             if source in self._blocks:
                 self._block(self._blocks[source])
+            elif source in self._late:
+                self._block(self._late[source], "late")
             elif source in self._files:
                 self._file(source)
             elif source in self._approvals:
@@ -153,9 +162,13 @@ class Fold:
             order.append(source)
         return order + [name for _, name in silent]
 
-    def _block(self, block: SeenBlock) -> None:
-        logs = self._history.logs[block.hash]
-        self.journal.post(entries_of_block(block.hash, block.timestamp, logs, self._chain))
+    def _block(self, block: SeenBlock, origin: str = "block") -> None:
+        logs = [
+            log
+            for log in self._history.logs[block.hash]
+            if (block.number <= self._since.get(log.address, 0)) == (origin == "late")
+        ]
+        self.journal.post(entries_of_block(block.hash, block.timestamp, logs, self._chain, origin))
         for log in logs:
             if log.name == "Redeemed":
                 args = log.args

@@ -70,6 +70,8 @@ class WorkerMemory:
     break_causes: tuple[int, ...] | None = None  # what the newest reconciliation stood on
     files_taken: int = 0  # files of the bank that this worker stored
     refunds: RefundMemory = field(default_factory=RefundMemory)
+    contracts_read: bool = False  # whether every contract of the deployment is followed
+    moved_at: int = 0  # when records of former rails were looked for, Unix seconds
     rulings_asked_at: int = 0  # when oracles were last asked for rulings, Unix seconds
     calls: OracleCalls = field(default_factory=OracleCalls)
     signers: SignerMemory = field(default_factory=SignerMemory)

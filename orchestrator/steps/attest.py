@@ -31,10 +31,12 @@ from orchestrator.edges.store import (
     payments,
 )
 from orchestrator.errors import Retry
+from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.collect import anchor_of
 from orchestrator.steps.lost_quorum import doubtful
+from orchestrator.steps.moved import attestable
 from orchestrator.steps.signatures import equivocators
 
 # refusals that time or evidence may cure; every other one is final
@@ -75,13 +77,17 @@ def attest(context: AttestContext) -> int:
     """Ask the oracles to sign due claims; return how many reached their quorum."""
     now = context.now()
     with context.store.read() as session:
-        due = payments.due(session, NextStep.ATTEST, now, context.settings.batch_claims)
-    products = sorted({agreement.product for _, agreement in due})
+        asked = payments.due(session, NextStep.ATTEST, now, context.settings.batch_claims)
+    due = attestable(context, asked, now)
+    # one batch is for one contract: each version of a product has its own
+    versions = {
+        address: name for name, (address, _) in deployed(context.chain.deployment.addresses).items()
+    }
     return sum(
-        _attest(context, product, rows)
-        for product in products
+        _attest(context, versions.get(address, product), rows)
+        for product, address in sorted({(row.product, row.product_address) for _, row in due})
         for rows in _fitting(
-            [item for item in due if item[1].product == product],
+            [item for item in due if item[1].product_address == address],
             context.memory.claims_that_fit.get(product, len(due)),
         )
     )

@@ -12,9 +12,10 @@ from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.mandate import opened_mandate
 from orchestrator.core.outcome import NOBODY
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.rails import rail_addresses
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import Session, Store, agreements, blocks, ledger
-from orchestrator.products import deployed
+from orchestrator.products import of_address
 from orchestrator.steps.outcomes import claims_of
 
 
@@ -46,10 +47,10 @@ class StoredChain:
     """core.chain_posting.ChainContext within one session, for logs that are stored."""
 
     def __init__(self, context: PostingContext, session: Session, claims: Claims) -> None:
-        addresses = context.chain.deployment.addresses
-        self.rail = addresses["PaymentRail"]
+        deployment = context.chain.deployment
+        self.rails = rail_addresses(deployment)
         self._session, self._claims = session, claims
-        self._rules = {address.lower(): rules for address, rules in deployed(addresses).values()}
+        self._products = of_address(deployment.addresses)
         ids = {
             "0x" + claim.agreement.hex()
             for claims_of_log in claims.values()
@@ -72,7 +73,7 @@ class StoredChain:
         product, payee = self._terms[agreement]
         if payee not in ("", NOBODY):
             return payee
-        rules = self._rules.get(product.lower())
+        _, rules = self._products.get(product.lower(), ("", None))
         return rules.payee(facts) if rules else None
 
     def _opened(self, agreement: str) -> tuple[str, str]:
@@ -101,6 +102,7 @@ def by_block(
     seen: Sequence[blocks.BlockRow | SeenBlock],
     logs: Iterable[DecodedLog],
     claims: Claims,
+    origin: str = "block",
 ) -> Iterator[tuple[blocks.BlockRow | SeenBlock, list[DecodedLog], list[Entry]]]:
     """Yield (block, its logs, the entries that follow from them), block by block.
 
@@ -111,4 +113,5 @@ def by_block(
         logs_by_block[log.block_hash].append(log)
     for block in seen:
         block_logs = logs_by_block[block.hash]
-        yield block, block_logs, entries_of_block(block.hash, block.timestamp, block_logs, stored)
+        entries = entries_of_block(block.hash, block.timestamp, block_logs, stored, origin)
+        yield block, block_logs, entries

@@ -15,6 +15,7 @@ from oracles.merkle import path, root
 from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.disputes import disputes_of
 from orchestrator.edges.chain.sender import ChainCall, Sender
 from orchestrator.edges.store import Session, Store, agreements, blocks, exposure, payments, sends
 from orchestrator.errors import Retry
@@ -92,7 +93,9 @@ def dispute_calls(
 def dispute_call(
     session: Session, chain: Chain, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> Call | None:
-    """Return Disputes.dispute of a settled payment, with its outcome's Merkle proof.
+    """Return the dispute of a settled payment, with its outcome's Merkle proof.
+
+    Rails of 0.5.0 take it themselves; later ones have a contract for it.
 
     None where the settlement's outcomes cannot be read.
     """
@@ -111,4 +114,4 @@ def dispute_call(
     proof = ["0x" + node.hex() for node in path(leaves, leaves.index(own))]
     outcome = (row.payment_id, row.claim_hash, payee, row.amount_micro, 0, row.release_at)
     arguments = (row.agreement_id, row.sequence, outcome, "0x" + root(leaves).hex(), proof)
-    return Call("Disputes", "dispute", arguments)
+    return Call(disputes_of(chain, agreement.product_address), "dispute", arguments)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from oracles.attest import claim_hash
 from oracles.quorum import Attested
 from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.rails import COMMITTEE, RAIL, emitter, serving
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Session, Store, disputes
 from orchestrator.edges.store import equivocations as evidence
@@ -72,7 +73,16 @@ def _call(context: EquivocationContext, session: Session, row: evidence.Equivoca
         payment, rulings = row.second_digest, disputes.rulings_of(session, row.second_digest)
         return rulings_call(rail, payment, [r for r in rulings if r.oracle == row.oracle])
     first, second = evidence.proof(session, row)
-    return report_call(row.agreement_id, row.sequence, first, second)
+    return report_call(
+        row.agreement_id, row.sequence, first, second, _committee(context, first.batch.rail)
+    )
+
+
+def _committee(context: EquivocationContext, rail_address: str) -> str:
+    """Return the name of the committee of the rail that both signatures are for."""
+    deployment = context.chain.deployment
+    rail = emitter(deployment, RAIL, rail_address) or RAIL
+    return serving(deployment, rail, COMMITTEE)
 
 
 def rulings_call(rail: str, payment: str, rulings: Sequence[disputes.RulingRow]) -> Call:
@@ -88,11 +98,17 @@ def rulings_call(rail: str, payment: str, rulings: Sequence[disputes.RulingRow])
     return Call("OracleCommittee", "reportRulings", arguments)
 
 
-def report_call(agreement_id: str, sequence: int, first: Attested, second: Attested) -> Call:
-    """Return the call of OracleCommittee.reportEquivocation for two signed batches."""
+def report_call(
+    agreement_id: str,
+    sequence: int,
+    first: Attested,
+    second: Attested,
+    committee: str = COMMITTEE,
+) -> Call:
+    """Return the call of a committee's reportEquivocation for two signed batches."""
     slot = bytes.fromhex(agreement_id[2:]), sequence
     testimonies = [_testimony(record, slot) for record in (first, second)]
-    return Call("OracleCommittee", "reportEquivocation", (first.batch.rail, *testimonies))
+    return Call(committee, "reportEquivocation", (first.batch.rail, *testimonies))
 
 
 def _testimony(record: Attested, slot: tuple[bytes, int]) -> tuple[object, ...]:

@@ -7,18 +7,24 @@ leave on a block that may vanish.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.chain_posting import by_rail, orders, released_rest
 from orchestrator.core.committee import BARRED
 from orchestrator.core.funding import Fact as FundingFact
-from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.core.references import end_to_end_id
 from orchestrator.core.release import next_day
 from orchestrator.edges.chain.client import Chain, DecodedLog
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.proof import block_proofs
+from orchestrator.edges.chain.rails import (
+    RAIL,
+    emitter,
+    products_of,
+    rail_addresses,
+)
 from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import (
@@ -34,12 +40,13 @@ from orchestrator.edges.store import (
     payments,
     payouts,
     pending,
+    releases,
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings
 from orchestrator.steps.agreement_life import note_closing, note_opening, skip
-from orchestrator.steps.chain_context import by_block, read_claims
-from orchestrator.steps.compromises import STATUSES, note_declared, note_ruled
+from orchestrator.steps.chain_context import Claims, by_block, read_claims
+from orchestrator.steps.device_logs import DEVICE_LOGS
 from orchestrator.steps.dispute_end import note_cancelled, note_end
 
 # logs that an auditor may need proven; everything else is only posted
@@ -57,6 +64,7 @@ _PROVEN = (
     "CompromiseDeclared",
     "CompromiseRuled",
     "GatewayAssigned",
+    "DeviceAdopted",
     "MemberSeated",
     "MemberUnseated",
     *BARRED,
@@ -86,18 +94,41 @@ def finalise(context: FinaliseContext) -> int:
         logs = [
             log_of(row) for row in blocks.logs_in(session, [block.number for block in due_blocks])
         ]
-    proofs, claims = _prove(context, logs), read_claims(context, logs)
+    proofs, claims = prove(context, logs), read_claims(context, logs)
     with context.store.write() as session:
         # derived again: what was noted when the block was first seen does not count
-        for block, block_logs, entries in by_block(context, session, due_blocks, logs, claims):
-            ledger.post(session, entries, block.timestamp, f"block:{block.hash}")
-            for log in block_logs:
-                if log.name in _HANDLERS:
-                    _HANDLERS[log.name](context, session, log, block.timestamp)
+        apply_final(context, session, due_blocks, logs, claims)
         pending.mark_posted(session, [block.hash for block in due_blocks])
         add_new(session, proofs)
         blocks.mark_final(session, [block.number for block in due_blocks])
     return len(due_blocks)
+
+
+def apply_final(
+    context: FinaliseContext,
+    session: Session,
+    final_blocks: Sequence[blocks.BlockRow],
+    logs: Sequence[DecodedLog],
+    claims: Claims,
+    origin: str = "block",
+) -> None:
+    """Post what logs of final blocks moved, and record what follows from them.
+
+    Args:
+        context: The rail.
+        session: A write session.
+        final_blocks: The blocks, in order.
+        logs: Their logs, in order.
+        claims: Those of the settlements among them.
+        origin: Of the entries; "late" for logs that were read after their blocks had been posted.
+    """
+    for block, block_logs, entries in by_block(
+        context, session, final_blocks, logs, claims, origin
+    ):
+        ledger.post(session, entries, block.timestamp, f"{origin}:{block.hash}")
+        for log in block_logs:
+            if log.name in _HANDLERS:
+                _HANDLERS[log.name](context, session, log, block.timestamp)
 
 
 def _final_blocks(context: FinaliseContext) -> list[blocks.BlockRow]:
@@ -151,7 +182,8 @@ def _require_agreement(chain: Chain, block: blocks.BlockRow) -> None:
         )
 
 
-def _prove(context: FinaliseContext, logs: list[DecodedLog]) -> list[blocks.ProofRow]:
+def prove(context: FinaliseContext, logs: Sequence[DecodedLog]) -> list[blocks.ProofRow]:
+    """Return the proofs of the transactions of those logs that an auditor may need proven."""
     transactions: dict[str, list[str]] = {}
     for log in logs:
         if log.name in _PROVEN:
@@ -219,15 +251,23 @@ def _try_waiting(session: Session, agreement: str, log: DecodedLog, at: int) -> 
 
 
 def _released(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    released = payments.release(session, log.args["payee"], log.args["releaseTimes"], log.tx_hash)
+    deployment = context.chain.deployment
+    products = _products_of_rail(deployment, log.address)
+    times = log.args["releaseTimes"]
+    released = releases.release(session, log.args["payee"], times, log.tx_hash, products)
     logs = [log_of(row) for row in blocks.logs_in_transaction(session, log.tx_hash)]
     if log.args["amount"] and not released_rest(log, logs):
         # all of it paid debts: no payout will ever hold it
         set_off = [payments.NewFact(payment, Fact.SET_OFF, log.tx_hash) for payment in released]
         payments.record_facts(session, set_off, context.now())
-    elif not orders(log, logs, context.chain.deployment.addresses["PaymentRail"]):
+    elif not orders(log, logs, rail_addresses(deployment)):
         # below a minimum, or not the first release of a stranger's on its day: looked at tomorrow
         payments.revive(session, released, NextStep.RELEASE, next_day(at))
+
+
+def _products_of_rail(deployment: Deployment, address: str) -> frozenset[str] | None:
+    """Return the products (lower case) of the rail at an address; None where it is the only one."""
+    return products_of(deployment, emitter(deployment, RAIL, address) or RAIL)
 
 
 def _debt_paid(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -256,12 +296,14 @@ def _redeemed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
         ],
     )
     # anyone may redeem tokens of their own, also within one transaction with our release
-    if by_rail(log, context.chain.deployment.addresses["PaymentRail"]):
+    deployment = context.chain.deployment
+    if by_rail(log, rail_addresses(deployment)):
+        products = _products_of_rail(deployment, log.args["holder"])
         payments.record_facts(
             session,
             [  # a redemption takes all that was released before
                 payments.NewFact(payment, Fact.REDEEMED, payout, sets={"payout_id": payout})
-                for payment in payments.released(session, payee)
+                for payment in releases.released(session, payee, products)
             ],
             context.now(),
         )
@@ -298,31 +340,6 @@ def _debt_cancelled(context: FinaliseContext, session: Session, log: DecodedLog,
     note_cancelled(session, log, context.now())
 
 
-def _device(status: str) -> _Handler:
-    def mark(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-        row = agreements.device(session, log.args["device"])
-        if row is not None and row.compromised_since is None:  # a stolen key stays stolen
-            row.status = status
-
-    return mark
-
-
-def _rotated(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    row = agreements.device(session, log.args["device"])
-    if row is not None:
-        row.curve = next(curve for curve, code in CURVES.items() if code == log.args["curve"])
-        row.key_x, row.key_y = (hex(int(log.args[part], 16)) for part in ("x", "y"))
-        row.expires_at = log.args["expiresAt"]
-
-
-def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    note_declared(session, log)
-
-
-def _compromise_ruled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    note_ruled(session, log, context.now())
-
-
 def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     slots = [(log.args.get("agreement"), log.args.get("sequence"))]
     if "payment" in log.args:
@@ -346,10 +363,7 @@ _HANDLERS: dict[str, _Handler] = {
     "ClaimSkipped": _skipped,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
-    **{name: _device(status) for name, status in STATUSES.items()},
-    "KeyRotated": _rotated,
-    "CompromiseDeclared": _compromised,
-    "CompromiseRuled": _compromise_ruled,
+    **DEVICE_LOGS,
     "MemberBarred": _barred,
     "MemberBarredForRulings": _barred,
     "MemberBarredForFault": _barred,

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.rails import products_of
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender, broadcast_stored, displaced, settle_up
 from orchestrator.edges.store import (
@@ -24,13 +25,17 @@ from orchestrator.edges.store import (
     fundings,
     payments,
     pending,
+    releases,
     sends,
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import Product
+from orchestrator.steps import WorkerMemory
+from orchestrator.steps.added_contracts import read_added
 from orchestrator.steps.adopt import adopt
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
+from orchestrator.steps.release import released_by
 
 _BLOCKS_AT_ONCE = 100
 
@@ -45,10 +50,13 @@ class FollowContext(Protocol):
     rules: Mapping[str, Product]
     now: Callable[[], int]  # Unix seconds
     log: Any
+    memory: WorkerMemory
 
 
 def follow(context: FollowContext) -> int:
     """Read new blocks and record their facts; return how many blocks were new."""
+    if (stands := read_added(context)) is not None:
+        _undo(context, stands)
     with context.store.read() as session:
         last = blocks.newest(session)
     newest = context.chain.newest()
@@ -107,6 +115,7 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
                     tx_hash=log.tx_hash,
                     name=log.name,
                     args=json.dumps(log.args),
+                    address=log.address,
                 )
                 for log in logs
             ],
@@ -148,7 +157,9 @@ def _revive(context: FollowContext, failed: Sequence[sends.ChainSendRow]) -> Non
             if row.purpose == "settle":
                 ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":
-                ids = payments.idle_posted(session, row.ref.split(":")[0])
+                payee, rail = released_by(row.ref)
+                products = products_of(context.chain.deployment, rail)
+                ids = releases.idle_posted(session, payee, products)
             else:
                 ids = []
             payments.revive(session, ids, next_step, context.now() + 1)
@@ -176,7 +187,7 @@ def _displaced(context: FollowContext, addresses: Sequence[str]) -> list[sends.C
 
 def _rewind(context: FollowContext, number: int, head: int) -> int:
     """Find the last block that store and node share, and undo what came after it."""
-    now, common = context.now(), min(number, head)
+    common = min(number, head)
     with context.store.read() as session:
         final = blocks.newest_final(session)
         while common > final:
@@ -199,6 +210,13 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
                 f"the node is at block {head}, behind the final block {final}: wait until it "
                 "has caught up, or use another node"
             )
+    _undo(context, common)
+    return 1
+
+
+def _undo(context: FollowContext, common: int) -> None:
+    """Forget every block after one, and what followed from it."""
+    now = context.now()
     with context.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
@@ -212,7 +230,6 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
     )
     context.registry.forget(common)
     broadcast_open(context)
-    return 1
 
 
 def _orphaned(session: Session, log: blocks.ChainLogRow) -> list[payments.NewFact]:

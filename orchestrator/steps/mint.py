@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from orchestrator.core import ledger
 from orchestrator.core.funding import Fact, Stage
 from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store, fundings
+from orchestrator.edges.store import Store, agreements, fundings
 from orchestrator.errors import Retry
 from orchestrator.steps import WorkerMemory
 
@@ -38,7 +39,7 @@ def mint(context: MintContext) -> int:
     for row in due:
         context.memory.last_credit = row.credit_id
         amount = row.cents * ledger.MICRO_PER_CENT
-        rail_address = context.chain.deployment.addresses["PaymentRail"]
+        rail_address = _rail_address(context, row.agreement_id)
         arguments = (row.credit_id, rail_address, row.agreement_id, amount)
         try:
             quote = context.minter.quote(Call("EuroToken", "mintToEscrow", arguments))
@@ -52,3 +53,12 @@ def mint(context: MintContext) -> int:
     if sent:
         context.minter.broadcast()
     return sent
+
+
+def _rail_address(context: MintContext, agreement_id: str) -> str:
+    """Return the address of the rail that an agreement is on, the former one where it moved."""
+    deployment = context.chain.deployment
+    with context.store.read() as session:
+        agreement = agreements.get(session, agreement_id)
+    product = agreement.product_address if agreement else ""
+    return deployment.addresses[rail_of(deployment, product)]

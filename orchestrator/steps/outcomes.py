@@ -20,6 +20,7 @@ from orchestrator.core.outcome import (
 )
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Chain, DecodedLog
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.store import Session, Store, agreements, batches, blocks, payments
 
 _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
@@ -212,11 +213,13 @@ def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome])
             for row in payments.by_ids(session, ids)
             if row.stage in (Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
         ]
-    return {
-        row.payment_id
-        for row in rows
-        if context.chain.view("PaymentRail", "agreementState", row.agreement_id)[0] >= row.sequence
-    }
+        agreed = agreements.by_ids(session, {row.agreement_id for row in rows})
+    chain, settled = context.chain, set()
+    for row in rows:
+        rail = rail_of(chain.deployment, agreed[row.agreement_id].product_address)
+        if chain.view(rail, "agreementState", row.agreement_id)[0] >= row.sequence:
+            settled.add(row.payment_id)
+    return settled
 
 
 def _fact(

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
+from orchestrator.edges.chain.rails import emitter
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, evidence
@@ -111,7 +112,8 @@ def _proofs(context: QuarantineContext, conflicts: list[store_conflicts.Unreport
         if proof is None:
             continue
         try:
-            quote = context.sender.quote(Call(product.CONTRACT, *proof))
+            contract = _contract(context, agreement.product_address, product.CONTRACT)
+            quote = context.sender.quote(Call(contract, *proof))
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
@@ -119,3 +121,9 @@ def _proofs(context: QuarantineContext, conflicts: list[store_conflicts.Unreport
             continue
         return [(context.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []
+
+
+def _contract(context: QuarantineContext, product_address: str, contract: str) -> str:
+    """Return the name of a product's contract in the version that is at an address."""
+    deployment = context.sender.chain.deployment
+    return emitter(deployment, contract, product_address) or contract

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import (
     Session,
@@ -91,12 +92,12 @@ def _funded(session: Session, memory: RefundMemory, now: int) -> set[str]:
     return memory.funded
 
 
-def _waits(context: RefundContext, agreement: str, now: int) -> bool:
+def _waits(context: RefundContext, rail: str, agreement: str, now: int) -> bool:
     """Return whether claims are still taken: a pause has moved the agreement's end on chain."""
     chain = context.sender.chain
-    if chain.deployment.version < 2:  # its contracts know no grace
+    if not chain.knows(rail, "agreementEnd"):  # contracts of 0.5.0 know no grace
         return False
-    return chain.view("PaymentRail", "agreementEnd", agreement)[0] >= now
+    return chain.view(rail, "agreementEnd", agreement)[0] >= now
 
 
 def times(session: Session, agreement: str) -> int:
@@ -107,10 +108,13 @@ def times(session: Session, agreement: str) -> int:
 
 
 def _reclaim(context: RefundContext, agreement: str, ref: str, now: int) -> int:
+    with context.store.read() as session:
+        product_address = agreements.get(session, agreement).product_address
+    rail = rail_of(context.sender.chain.deployment, product_address)
     try:
-        if _waits(context, agreement, now):
+        if _waits(context, rail, agreement, now):
             return 0
-        quote = context.sender.quote(Call("PaymentRail", "reclaim", (agreement,)))
+        quote = context.sender.quote(Call(rail, "reclaim", (agreement,)))
     except Retry as error:  # chain time is a little behind ours, or someone else was faster
         context.log.info("refund waits", agreement=agreement, reason=str(error))
         return 0

@@ -11,6 +11,8 @@ from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, payments, sends
 from orchestrator.errors import Retry
@@ -67,7 +69,8 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
     # a stranger may have settled some of it in an older batch: those stay as they are
     ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
-        quote = None if open_send else quote_with_anchor(context, settle_call(batch, signatures))
+        call = settle_call(context.sender.chain.deployment, batch, signatures)
+        quote = None if open_send else quote_with_anchor(context, call)
     except Retry as error:
         context.log.warning("settlement waits", batch=digest, reason=str(error))
         if TOO_MUCH_GAS in str(error) and len(batch) > 1:
@@ -142,9 +145,11 @@ def later(now: int, row: payments.PaymentRow) -> int:
 
 
 def settle_call(
-    batch: list[tuple[payments.PaymentRow, object]], signatures: list[payments.AttestationRow]
+    deployment: Deployment,
+    batch: list[tuple[payments.PaymentRow, object]],
+    signatures: list[payments.AttestationRow],
 ) -> Call:
-    """Return PaymentRail.settle for a stored batch, claims in ascending order of agreements."""
+    """Return settle of the batch's own rail, claims in ascending order of agreements."""
     claims = [
         (
             row.agreement_id,
@@ -157,4 +162,5 @@ def settle_call(
         for row, _ in batch
     ]
     product = batch[0][1].product_address
-    return Call("PaymentRail", "settle", ((product, claims), [s.signature for s in signatures]))
+    rail = rail_of(deployment, product)
+    return Call(rail, "settle", ((product, claims), [s.signature for s in signatures]))

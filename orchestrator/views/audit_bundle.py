@@ -30,6 +30,7 @@ from orchestrator.errors import Halt
 
 if TYPE_CHECKING:  # its module loads web3, and only its plain values are needed here
     from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.rails import COMMITTEE, REGISTRY, emitter, rail_of, serving
 
 _DEVICE_LOGS = (
     "DeviceEnrolled",
@@ -90,14 +91,17 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
     supporting = citations.supporting_of(session, row.payment_id)
+    rail = rail_of(deployment, agreement.product_address)
+    registry, committee = (serving(deployment, rail, name) for name in (REGISTRY, COMMITTEE))
     addresses = deployment.addresses
+    devices = _device_ids(session, row, agreement.device_id, supporting)
     return Parts(
         chain_id=deployment.chain_id,
-        rail=addresses["PaymentRail"],
-        registry=addresses["DeviceRegistry"],
-        committee=addresses["OracleCommittee"],
-        devices=_devices(session, _device_ids(session, row, agreement.device_id, supporting)),
-        committee_proofs=_proofs(session, _seating(session, row.settlement_tx)),
+        rail=addresses[rail],
+        registry=addresses[registry],
+        committee=addresses[committee],
+        devices=_devices(session, devices, deployment, registry),
+        committee_proofs=_proofs(session, _seating(session, row.settlement_tx, deployment, rail)),
         evidence=_records(session, row),
         supporting=[(protocol, body) for _, body, protocol in supporting],
         anchor=_anchor(session, row),
@@ -144,12 +148,20 @@ def _proof(session: Session, tx_hash: str) -> dict[str, Any]:
     return json.loads(body)
 
 
-def _seating(session: Session, settlement_tx: str) -> list[blocks.ChainLogRow]:
-    """Return the committee's logs before the settlement; later changes do not matter here."""
+def _seating(
+    session: Session, settlement_tx: str, deployment: Deployment, rail: str
+) -> list[blocks.ChainLogRow]:
+    """Return the logs of the rail's committee before the settlement; later ones do not matter."""
+    committee = serving(deployment, rail, COMMITTEE)
     settled = blocks.log_of(session, settlement_tx, "Settled")
     before = (settled.block_number, settled.log_index)
     logs = blocks.logs_named(session, _SEATING_LOGS)
-    return [log for log in logs if (log.block_number, log.log_index) < before]
+    return [
+        log
+        for log in logs
+        if (log.block_number, log.log_index) < before
+        and emitter(deployment, COMMITTEE, log.address) == committee
+    ]
 
 
 def _opened(session: Session, agreement: agreements.AgreementRow) -> dict[str, Any]:
@@ -177,13 +189,16 @@ def _device_ids(
     return devices + ["0x" + device_id(name).hex() for name in gateways if name]
 
 
-def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dict[str, Any]]]]:
-    """Return each device once, with the proofs of all its registry logs."""
+def _devices(
+    session: Session, ids: Sequence[str], deployment: Deployment, registry: str
+) -> list[tuple[bytes, list[dict[str, Any]]]]:
+    """Return each device once, with the proofs of all its logs of one registry."""
     histories = {
         device: [  # a gateway also stands in the assignments of its devices
             log
             for log in blocks.logs_about(session, _DEVICE_LOGS, device)
             if json.loads(log.args)["device"] == device
+            and emitter(deployment, REGISTRY, log.address) == registry
         ]
         for device in dict.fromkeys(ids)
     }

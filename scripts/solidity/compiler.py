@@ -114,6 +114,29 @@ def build_file(root: Path, cache: Path, name: str) -> list[Artifact]:
     return artifacts
 
 
+def compile_outputs(
+    root: Path, files: Sequence[str], selection: dict[str, Any], **settings: Any
+) -> dict[str, Any]:
+    """Compile files (relative to root) together and return the compiler's whole answer.
+
+    Args:
+        selection: Which outputs of which contracts, as `outputSelection` of the compiler.
+        settings: What differs from the settings that the shipped artifacts are made with.
+
+    Raises:
+        Halt: As `build`.
+    """
+    texts: dict[str, str] = {}
+    for name in files:
+        texts |= reached_sources(root, name)
+    request = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in texts.items()},
+        "settings": SETTINGS | {"outputSelection": selection} | settings,
+    }
+    return _compile(root, request)
+
+
 def ensure_compiler(root: Path) -> Path:
     """Return the compiler's path, in a folder that $SOLCX_BINARY_PATH may name.
 

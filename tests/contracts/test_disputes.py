@@ -178,6 +178,26 @@ def test_expire__rail_paused_meanwhile__waits_for_the_pause_s_length_longer(cont
     assert early == "NotExpired"
 
 
+def test_dispute_in_a_pause_that_ends_early__then_a_whole_pause__waits_for_the_whole_pause(
+    contracts,
+):
+    """Attack on version 2: disputed in a pause that then ended early, a payment was dead a pause early.
+
+    The days that the first pause did not last were taken off the second one, so the deadline
+    passed, and the bond was lost, while rulings were still to come.
+    """
+    settlement = settled(contracts)
+    contracts.rail.pause(sender=contracts.guardian)
+    payment = contracts.dispute(settlement)
+    opened = contracts.node.timestamp()
+    contracts.rail.unpause(sender=contracts.steward)
+    deadline = contracts.disputes.disputeOf(payment)[2]
+    assert opened + 30 * DAY <= deadline <= opened + 30 * DAY + 60
+    contracts.wait(14 * DAY)
+    contracts.rail.pause(sender=contracts.guardian)
+    assert contracts.disputes.disputeOf(payment)[2] == deadline + 7 * DAY
+
+
 def test_refund_then_correction__of_one_charge__is_given_back_once(plain):
     """Attack on 0.3.0: a refund by ruling and then the honest correction left the payee in debt."""
     (mine,) = plain.agreements(1, product=plain.plain.address)

@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import wheel
+from tests.support.quick_keys import use_quick_keys
+from tests.support.quick_store import use_quick_stores
 from tests.support.whole_rail import SHORT, WholeRail
+
+use_quick_stores()
+use_quick_keys()
 
 CHOOSE_PORTS = (
     "test_flow_sandbox.py",

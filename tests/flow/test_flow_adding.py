@@ -1,4 +1,4 @@
-"""Follow docs/ADDING.md in a copy of the project: the new product settles and is audited."""
+"""Follow docs/ADDING.md in a copy of the project: a running rail gets the product, and settles."""
 
 from __future__ import annotations
 
@@ -115,11 +115,13 @@ def test_page__its_files_in_a_copy__pass_what_every_product_and_protocol_must(co
     )
 
 
-def test_page__its_files_in_a_copy__a_rail_settles_and_the_audit_holds(copy, standing, tmp_path):
+def test_page__its_commands_on_a_running_rail__the_new_product_settles(copy, standing, tmp_path):
+    """The rail was deployed without the product, and has payments when it is added."""
     standing and standing.pop().stop()  # only one rail runs at a time
     done = run(copy, "-m", "tests.support.adding_example", str(tmp_path))
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {
+        "added": ["deploy deployed", "add done"],
         "outcomes": ["accepted", "accepted"],
         "amount_micro": 5_000_000,
         "verified": True,

@@ -1,4 +1,4 @@
-"""Settle the example of docs/ADDING.md on a whole rail, in a copy that has its files.
+"""Add the example of docs/ADDING.md to a whole rail that runs, in a copy that has its files.
 
     python -m tests.support.adding_example HOME
 
@@ -8,20 +8,30 @@ It prints the result of two washes as JSON.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.keystore import write_private
 from scripts.demo import parties
+from services.development import development_plan
 from tests.support.whole_rail import AT_BANK, WholeRail
 
 CENTS = 10_000
 MACHINE = "W-1"
+CONTRACT = "PayPerUse"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ADDING.md"
+_COMMAND = re.compile(r"^    proofrail (product (?:deploy|add) \w+)$", re.MULTILINE)
 
 
 def wash(key: ec.EllipticCurvePrivateKey, counter: int) -> str:
@@ -34,12 +44,35 @@ def wash(key: ec.EllipticCurvePrivateKey, counter: int) -> str:
 
 def main(home: Path) -> int:
     """Run a whole rail in `home` and print the result."""
-    rail = WholeRail(home / "rail").start()
+    plan = development_plan()
+    before = replace(plan, products=tuple(name for name in plan.products if name != CONTRACT))
+    with patch("scripts.stack.development_plan", return_value=before):
+        rail = WholeRail(home / "rail").start()
     try:
-        print(json.dumps(settle_two_washes(rail, home)))
+        added = add_product(rail)
+        restart(rail)
+        print(json.dumps({"added": added} | settle_two_washes(rail, home)))
     finally:
         rail.stop()
     return 0
+
+
+def add_product(rail: WholeRail) -> list[str]:
+    """Run the page's commands that add the product; return what each said of itself."""
+    commands = [words.split() for words in _COMMAND.findall(PAGE.read_text())]
+    return [f"{words[1]} {proofrail(rail, *words, '--yes')['state']}" for words in commands]
+
+
+def restart(rail: WholeRail) -> None:
+    """Stop the service and start it again, on the same chain."""
+    stack, oracles = rail.stack, rail.stack.settings.oracles
+    stack.stop("orchestrator")
+    for oracle in oracles:
+        stack.stop(f"oracle-{oracle.name}")
+        stack.restart_oracle(oracle.name)
+    stack.start_rail()
+    deployment = Deployment.load(stack.settings.deployment)
+    stack.chain = Chain(stack.settings.rpc_url, deployment, load_artifacts())
 
 
 def settle_two_washes(rail: WholeRail, home: Path) -> dict:

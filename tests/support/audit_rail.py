@@ -112,7 +112,9 @@ class AuditRail:
             ["address", "address[]", "uint8[]", "uint256"],
             [access, members, DOMAINS, 2],
         )
-        self.registry = self.deploy("DeviceRegistry", ["address"] * 2, [access, self.committee])
+        self.registry = self.deploy(
+            "DeviceRegistry", ["address"] * 3, [access, self.committee, "0x" + "00" * 20]
+        )
         self.token = self.deploy("EuroToken", ["address"], [access])
         parties = [access, self.token, self.committee, self.registry]
         self.rail = self.deploy("PaymentRail", ["address"] * 4, parties)

@@ -16,6 +16,7 @@ from oracles.types import Batch, ClaimReason
 from oracles.wire import ClaimRefusal, OracleAnswer, Request
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import lookup, payments
 from orchestrator.errors import Retry
@@ -24,7 +25,8 @@ from orchestrator.steps.collect import collect, verify
 from tests.support.rail_builder import context_of_stand_ins, file_log
 from tests.support.small_intake import SmallIntake
 
-CHAIN_ID, RAIL, COMMITTEE = 31337, "0x" + "11" * 20, "0x" + "33" * 20
+CHAIN_ID, ACCESS = 31337, "0x" + "44" * 20
+RAIL, COMMITTEE = "0x" + "11" * 20, "0x" + "33" * 20
 PRODUCT = "0x" + "22" * 20  # as small_intake writes it into agreements
 DOMAINS = (1, 1, 2, 3)
 
@@ -85,9 +87,8 @@ class BareRail:
             StandInOracle(f"o{n}", address_of(bytes([n]) * 32), domain, "", "", key=bytes([n]) * 32)
             for n, domain in enumerate(domains, 1)
         ]
-        deployment = SimpleNamespace(
-            chain_id=CHAIN_ID, addresses={"PaymentRail": RAIL, "OracleCommittee": COMMITTEE}
-        )
+        contracts = {"PaymentRail": RAIL, "OracleCommittee": COMMITTEE, "RailAccess": ACCESS}
+        deployment = Deployment(CHAIN_ID, "", contracts, {}, True)
         members = {oracle.address: oracle.domain for oracle in self.oracles}
         self.committee = Committee(members, len(members), 2)
         chosen = Settings(home=home, **settings)

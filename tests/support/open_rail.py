@@ -75,7 +75,9 @@ class OpenRail(SmallRail):
         digest = self.payment(name).batch_digest
         with self.store.read() as session:
             batch = payments.of_batch(session, digest)
-            return settle_call(batch, payments.attestations_of(session, digest))
+            return settle_call(
+                self.chain.deployment, batch, payments.attestations_of(session, digest)
+            )
 
     def until(self, name: str, stage: str, turns: int = 30) -> None:
         """Work until a payment is at a stage; days in which it only waits for its payout go by."""

@@ -23,7 +23,7 @@ from orchestrator.assembly import SENDING_ROLES, load_accounts
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.deployment import deploy
+from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, lookup, payments
 from orchestrator.errors import Retry
@@ -106,8 +106,7 @@ class SmallRail:
         self.settings = Settings(home=self.home, finality_blocks=1, hole_patience_s=0)
         self.testnet = self._node()
         self.testnet.rpc("evm_setAutomine", True)
-        plan = development_plan()
-        deployment = deploy(self.testnet.url, load_artifacts(), plan, self.settings.deployment)
+        deployment = self._deploy()
         self.testnet.rpc("evm_setAutomine", False)
         self.chain = Chain(self.testnet.url, deployment, load_artifacts())
         self.store = Store(self.settings.database)
@@ -140,6 +139,11 @@ class SmallRail:
         self._town()
         self._rail()
         return self
+
+    def _deploy(self) -> Deployment:
+        """Deploy the contracts on a chain that mines at once."""
+        plan = development_plan()
+        return deploy(self.testnet.url, load_artifacts(), plan, self.settings.deployment)
 
     def _node(self) -> Testnet:
         return Testnet(mining="manual", accounts=40, extra=("--timestamp", str(START))).start()

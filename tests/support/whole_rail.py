@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +35,7 @@ from scripts.demo import parties
 from scripts.own_releases import OwnReleases
 from scripts.stack import Stack
 from services.simulated_devices.fleet import Fleet
+from tests.support.forked_command import run_commands
 
 DAY_S = 86_400
 PATIENCE_S = 240  # upper limit of every wait; no test depends on the speed
@@ -54,7 +54,6 @@ ENDED = (
 )
 AT_BANK = {Stage.BOOKED, Stage.RECONCILED}  # the second once the day's statement has come
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
-COMMAND = Path(sys.executable).with_name("proofrail")
 
 
 class WholeRail:
@@ -340,18 +339,4 @@ class WholeRail:
     ) -> list[subprocess.CompletedProcess[str]]:
         """Run `proofrail` once per list of arguments, all at the same time."""
         environment = {**os.environ, "PROOFRAIL_HOME": str(home or self.stack.home)}
-        started = [
-            subprocess.Popen(
-                [COMMAND, *command],
-                env=environment,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            for command in arguments
-        ]
-        outputs = [process.communicate(timeout=PATIENCE_S) for process in started]
-        return [
-            subprocess.CompletedProcess(process.args, process.returncode, *output)
-            for process, output in zip(started, outputs, strict=True)
-        ]
+        return run_commands(arguments, environment, PATIENCE_S)

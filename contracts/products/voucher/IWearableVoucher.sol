@@ -84,6 +84,11 @@ interface IWearableVoucher is IProduct {
     /// @param b digest of the other
     event DoubleSpendProven(bytes32 indexed wearable, uint40 counter, bytes32 a, bytes32 b);
 
+    /// @notice A wearable that the predecessor knows to have signed twice got its first agreement.
+    /// @param wearable keccak256 of its name
+    /// @param counter from which counter on its vouchers are worth nothing
+    event DoubleSpendCarried(bytes32 indexed wearable, uint40 counter);
+
     /// @notice The predecessor was named: vouchers for it can be agreed to as well.
     /// @param predecessor the contract that cards in the field sign for
     event PredecessorSet(address predecessor);

@@ -11,6 +11,7 @@ from orchestrator.edges.api import (
     evidence,
     health,
     outcomes,
+    party_calls,
     problems,
     reads,
     registration,
@@ -52,6 +53,8 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(outcomes.router)
     if parts.trace is not None:
         app.include_router(reads.traces)
+    if parts.party_calls is not None:
+        app.include_router(party_calls.router)
     if parts.registration is not None:
         app.include_router(registration.router)
     app.include_router(health.router)

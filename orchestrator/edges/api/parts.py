@@ -40,6 +40,20 @@ class Registers(Protocol):
     def open(self, request: Mapping[str, Any]) -> Mapping[str, Any]: ...
 
 
+class MakesCalls(Protocol):
+    """What parties sign, as `orchestrator.operations.party_calls.PartyCalls`."""
+
+    def close(self, agreement: str, by: str | None) -> Mapping[str, Any]: ...
+    def fund(self, agreement: str, amount_micro: int, by: str | None) -> Mapping[str, Any]: ...
+    def skip(
+        self, agreement: str, last_counter: int | None, signatures: Mapping[str, str | None]
+    ) -> Mapping[str, Any]: ...
+    def of_payment(self, payment: str, function: str) -> Mapping[str, Any]: ...
+    def release(self, payee: str) -> Mapping[str, Any]: ...
+    def withdraw(self, payee: str, amount_micro: int, to: str) -> Mapping[str, Any]: ...
+    def repay(self, payee: str, amount_micro: int | None) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class ApiParts:
     """The objects that the API uses.
@@ -53,6 +67,7 @@ class ApiParts:
             it there is no trace route.
         registration: What registers devices, parties and agreements. Without it there are no such
             routes.
+        party_calls: What makes the calls that parties sign. Without it there are no such routes.
     """
 
     store: Store
@@ -64,6 +79,7 @@ class ApiParts:
     trace: Callable[[Session, str], Mapping[str, Any]] | None = None
     health: Callable[[], Sequence[HealthProblem]] = tuple
     registration: Registers | None = None
+    party_calls: MakesCalls | None = None
 
 
 async def _parts(request: Request) -> ApiParts:

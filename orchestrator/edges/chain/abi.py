@@ -42,8 +42,21 @@ _PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
+class SeenBlock:
+    """A block as the node shows it; hashes are 0x-hex, timestamp is Unix seconds."""
+
+    number: int
+    hash: str
+    parent: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecodedLog:
-    """A decoded log of one of our contracts; bytes arguments are 0x-hex."""
+    """A decoded log of one of our contracts; bytes arguments are 0x-hex.
+
+    Its address is in lower case, and "" in logs that a release before 0.6.0 stored.
+    """
 
     name: str
     args: dict[str, Any]
@@ -51,6 +64,7 @@ class DecodedLog:
     block_number: int
     block_hash: str
     index: int
+    address: str = ""
 
 
 def _signature(abi: dict[str, Any]) -> str:
@@ -127,6 +141,7 @@ def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> Dec
         block_number=event["blockNumber"],
         block_hash=event["blockHash"],
         index=event["logIndex"],
+        address=raw["address"].lower(),
     )
 
 

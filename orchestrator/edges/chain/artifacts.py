@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class Artifact:
     code_hash: str
     immutables: list[list[int]]
 
+    def has(self, function: str) -> bool:
+        """Return whether it has a function of that name."""
+        return any(item.get("name") == function for item in self.abi if item["type"] == "function")
+
     def is_code(self, code: bytes) -> bool:
         """Return whether this is the contract's deployed code; immutables may have any value."""
         return self.code_hash == masked_hash(code, self.immutables)
@@ -49,18 +54,41 @@ def masked_hash(code: bytes, immutables: list[list[int]]) -> str:
     return hashlib.sha256(masked).hexdigest()
 
 
-def load_artifacts() -> dict[str, Artifact]:
-    """Return every deployable contract by name, and former interfaces by name@release.
+class Artifacts(dict[str, Artifact]):
+    """Every deployable contract by name, and former interfaces by name@release.
 
-    A former interface has an ABI and no code: nobody deploys it again.
+    A former interface has an ABI and no code: nobody deploys it again. A release without a folder
+    has the interfaces of the next one that has, or else those of today.
     """
+
+    def __missing__(self, name: str) -> Artifact:
+        """Return the interface of a contract as a release made it."""
+        contract, _, release = name.partition("@")
+        later = [
+            (_numbers(key.partition("@")[2]), key)
+            for key in self
+            if key.startswith(f"{contract}@")
+            and _numbers(key.partition("@")[2]) >= _numbers(release)
+        ]
+        if not release or not (later or contract in self):
+            raise KeyError(name)
+        found = self[min(later)[1]] if later else self[contract]
+        return replace(found, bytecode="", deployed_size=0, code_hash="")
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", release)))
+
+
+def load_artifacts() -> Artifacts:
+    """Return every contract that ships with the package."""
     former = {
         f"{record['name']}@{folder.name}": Artifact(record["name"], record["abi"], "", 0, "", [])
         for folder in sorted(SHIPPED.iterdir())
         if folder.is_dir()
         for record in read_records(folder)
     }
-    return former | {
+    present = {
         record["name"]: Artifact(
             record["name"],
             record["abi"],
@@ -71,6 +99,7 @@ def load_artifacts() -> dict[str, Artifact]:
         )
         for record in read_records(SHIPPED)
     }
+    return Artifacts(former | present)
 
 
 def product_contracts() -> tuple[str, ...]:

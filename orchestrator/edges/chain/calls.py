@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from web3 import Web3
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +18,57 @@ class Call:
     args: Sequence[Any]
 
 
-class CallCodec:
-    """Encodes and decodes calls.
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
 
-    Args:
-        contracts: web3's contracts by name, with their addresses.
+    Its nonce is the sender's lowest that no block has used; a store may know higher ones.
     """
 
-    def __init__(self, contracts: Mapping[str, Any]) -> None:
+    to: str
+    data: str
+    gas: int
+    max_fee_wei: int
+    tip_wei: int
+    nonce: int
+
+
+class Contracts(Mapping[str, Any]):
+    """web3's contracts by name, each built at its first use: that takes ten milliseconds each.
+
+    Args:
+        web3: Where they are called.
+        addresses: Name -> address.
+        abis: Name -> interface.
+    """
+
+    def __init__(
+        self, web3: Web3, addresses: Mapping[str, str], abis: Mapping[str, list[dict[str, Any]]]
+    ) -> None:
+        self.addresses = addresses
+        self._web3, self._abis = web3, abis
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a contract."""
+        if name not in self._built:
+            address, abi = self.addresses[name], self._abis[name]
+            self._built[name] = self._web3.eth.contract(address=address, abi=abi)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names."""
+        return iter(self.addresses)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.addresses)
+
+
+class CallCodec:
+    """Encodes and decodes calls."""
+
+    def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
 
     def encode(self, call: Call) -> tuple[str, bytes]:
@@ -35,10 +80,10 @@ class CallCodec:
 
     def decode(self, target: str, data: bytes) -> Call | None:
         """Return which call to one of our contracts this is, None if it is none."""
-        for name, contract in self._contracts.items():
-            if contract.address.lower() == target.lower():
+        for name, address in self._contracts.addresses.items():
+            if address.lower() == target.lower():
                 try:
-                    function, arguments = contract.decode_function_input(data)
+                    function, arguments = self._contracts[name].decode_function_input(data)
                 except ValueError:
                     return None
                 return Call(name, function.fn_name, tuple(arguments.values()))

@@ -7,8 +7,7 @@ answer (a receipt, a used nonce) decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from web3 import Web3
@@ -17,14 +16,15 @@ from web3.exceptions import ContractCustomError, ContractLogicError, Web3Excepti
 from orchestrator.core.audit.blocks import transaction_call
 from orchestrator.core.block_json import CheckedHeader, CheckedReceipt, check_nonce
 from orchestrator.core.consensus_bytes import NodeFault, WrongAnswer
-from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, error_selectors
+from orchestrator.edges.chain.abi import DecodedLog, LogDecoder, SeenBlock, error_selectors
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.calls import Call, CallCodec
+from orchestrator.edges.chain.calls import Call, CallCodec, Contracts, Quote
 from orchestrator.edges.chain.checked import BlockReader
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.nodes import Nodes, lacks_method, refusal
 from orchestrator.edges.chain.provider import NodesProvider
+from orchestrator.edges.chain.rails import abi_of
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
@@ -34,31 +34,6 @@ _TOO_MUCH_GAS_TEXTS = ("exceeds allowance", "out of gas", "requires gas floor")
 TIP_WEI = 1_000_000_000
 # refusals that may be about this very transaction: its outcome is open
 _MAYBE_SENT = ("already known", "already imported", "known transaction", "nonce too low")
-
-
-@dataclass(frozen=True, slots=True)
-class SeenBlock:
-    """A block as the node shows it; hashes are 0x-hex, timestamp is Unix seconds."""
-
-    number: int
-    hash: str
-    parent: str
-    timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
-
-    Its nonce is the sender's lowest that no block has used; a store may know higher ones.
-    """
-
-    to: str
-    data: str
-    gas: int
-    max_fee_wei: int
-    tip_wei: int
-    nonce: int
 
 
 class Chain:
@@ -87,14 +62,16 @@ class Chain:
             frozenset(bytes.fromhex(at[2:]) for at in deployment.addresses.values()),
         )
         self.web3 = Web3(NodesProvider(self.nodes))
-        self._contracts = {
-            name: self.web3.eth.contract(address=address, abi=artifacts[name].abi)
-            for name, address in deployment.addresses.items()
+        abis = {name: abi_of(deployment, artifacts, name) for name in deployment.addresses}
+        self._contracts = Contracts(self.web3, deployment.addresses, abis)
+        self._functions = {
+            name: {item["name"] for item in abi if item["type"] == "function"}
+            for name, abi in abis.items()
         }
         self.calls = CallCodec(self._contracts)
         self._decoder = LogDecoder(
             self.web3.codec,
-            {at: artifacts[name].abi for name, at in deployment.addresses.items()},
+            {address: abis[name] for name, address in deployment.addresses.items()},
         )
         self._errors = dict(error_selectors(artifact.abi for artifact in artifacts.values()))
 
@@ -190,6 +167,11 @@ class Chain:
         raw_logs = self.reader.logs_between(first, last)
         return self._decoder.decode(raw for raw in raw_logs if raw["address"] in addresses)
 
+    def logs_from(self, addresses: Collection[str], first: int, last: int) -> list[DecodedLog]:
+        """Return the logs of the contracts at these addresses (lower case), oldest first."""
+        raw_logs = self.reader.logs_between(first, last)
+        return self._decoder.decode(raw for raw in raw_logs if raw["address"] in addresses)
+
     def logs_named(
         self, events: Mapping[str, Sequence[str]], first: int, last: int
     ) -> list[DecodedLog]:
@@ -255,6 +237,17 @@ class Chain:
                 return function.fn_name, arguments
         return "", {}
 
+    def knows(self, contract: str, function: str) -> bool:
+        """Return whether a contract has a function: those of earlier releases lack some."""
+        return function in self._functions[contract]
+
+    def _require(self, contract: str, function: str) -> None:
+        if not self.knows(contract, function):
+            raise Retry(
+                f"{contract} is a contract of an earlier release, which has no {function}: nothing "
+                "was sent. Next: `proofrail agreement move` moves a rail to the new contracts"
+            )
+
     def view(self, contract: str, function: str, *args: Any, at: int | None = None) -> Any:
         """Return the result of a view function.
 
@@ -265,8 +258,9 @@ class Chain:
             at: The number of a block; None: the newest one.
 
         Raises:
-            Retry: The node does not answer, or the call reverts.
+            Retry: The node does not answer, the call reverts, or the contract has no such function.
         """
+        self._require(contract, function)
         call = self._contracts[contract].functions[function](*args)
         try:
             return call.call(block_identifier="latest" if at is None else at)
@@ -309,6 +303,7 @@ class Chain:
             Retry: The call would revert (with the contract's own error name), or no transaction can
                 hold it (with TOO_MUCH_GAS), or the node does not answer.
         """
+        self._require(call.contract, call.function)
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args)) + suffix.hex()
         request = {

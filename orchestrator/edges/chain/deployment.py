@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,16 +13,15 @@ import requests
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
+from orchestrator import __version__
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.deployment_check import check_deployment
-from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.chain.keystore import write_private
+from orchestrator.edges.chain.deployment_check import NO_ADDRESS, check_deployment
+from orchestrator.edges.chain.deployment_steps import DeploymentRun, DeploymentStep, creation, take
+from orchestrator.edges.chain.journal_file import read_journal, write_journal
 from orchestrator.edges.chain.plan import RAIL_PARTS, DeploymentPlan, Role, refuse_unsafe
 from orchestrator.errors import Halt, Retry
 
-GAS_LIMIT = 16_777_216  # EIP-7825
-TIP_WEI = 10**9
-RECEIPT_SECONDS = 120.0
+_FIRST_RELEASES = {1: "0.5.0", 2: "0.6.0"}  # version of contracts -> release whose interfaces
 
 
 def first_name(contract: str) -> str:
@@ -45,6 +43,7 @@ class Deployment:
         blocks: Contract name -> number of the block that created it.
         p256_precompile: The result of the registry's known-answer test at its deployment.
         rails: Name of a product -> name of its rail, where that is not `PaymentRail`.
+        releases: Contract name -> release that created it, where that was recorded.
     """
 
     chain_id: int
@@ -53,6 +52,7 @@ class Deployment:
     blocks: dict[str, int]
     p256_precompile: bool
     rails: dict[str, str] = field(default_factory=dict)
+    releases: dict[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -79,14 +79,18 @@ class Deployment:
         at = {address.lower(): name for name, address in self.addresses.items()}
         return self.rails.get(at[product.lower()], "PaymentRail")
 
+    def release_of(self, contract: str) -> str:
+        """Return the release whose interface a contract has."""
+        return self.releases.get(contract, _FIRST_RELEASES[self.version])
+
     def save(self, path: Path) -> None:
         """Write it as JSON; `load` reads that, and a journal too."""
-        _write(path, {"deployment": asdict(self)})
+        write_journal(path, {"deployment": asdict(self)})
 
     @classmethod
     def load(cls, path: Path) -> Deployment:
         """Read a journal or a saved deployment; raise Halt if there is none or it is unfinished."""
-        content = _read(path)
+        content = read_journal(path)
         if not content:
             raise Halt(
                 f"no deployment at {path}: `proofrail init` plans one and `proofrail up` makes it."
@@ -100,35 +104,7 @@ class Deployment:
 
 def finished(path: Path) -> bool:
     """Return whether a deployment is complete there."""
-    return "deployment" in _read(path)
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentStep:
-    """One transaction: a creation (`function` empty) or a call of an earlier contract."""
-
-    name: str
-    signer: LocalAccount
-    contract: str
-    function: str = ""
-    args: tuple[Any, ...] = ()
-
-
-@dataclass
-class DeploymentRun:
-    """A deployment in progress. `journal` always equals the content of the file."""
-
-    web3: Web3
-    artifacts: Mapping[str, Artifact]
-    path: Path
-    journal: dict[str, Any]
-    watch: Callable[[str], None]
-    addresses: dict[str, str] = field(default_factory=dict)
-
-    def note(self, name: str, **values: Any) -> None:
-        """Record a step in the journal, in memory and on disk."""
-        self.journal["steps"].setdefault(name, {}).update(values)
-        _write(self.path, self.journal)
+    return "deployment" in read_journal(path)
 
 
 def deploy(
@@ -155,16 +131,12 @@ def deploy(
             short delay), a step reverted, or the contracts are not what the plan says at the end.
         Retry: The node does not answer.
     """
+    web3 = Web3(Web3.HTTPProvider(url, cache_allowed_requests=True))
     try:
-        run = _begin(
-            Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)),
-            artifacts,
-            plan,
-            journal,
-            watch,
-        )
-        for step in _steps(plan, run.addresses):
-            _take(run, step)
+        run = _begin(web3, artifacts, plan, journal, watch)
+        if "steps" in run.journal:  # not where it was attached to, or moved
+            for step in rail_steps(plan, run.addresses):
+                take(run, step)
         return _finish(run, plan)
     except (Web3Exception, requests.RequestException) as error:
         raise Retry(f"the node at {url} gave no usable answer: {error}") from error
@@ -177,187 +149,93 @@ def _begin(
     path: Path,
     watch: Callable[[str], None],
 ) -> DeploymentRun:
-    chain_id, genesis = web3.eth.chain_id, Web3.to_hex(web3.eth.get_block(0)["hash"])
+    chain_id, genesis = chain_identity(web3)
     refuse_unsafe(plan, chain_id)
-    fresh = {"chain_id": chain_id, "genesis": genesis, "plan": _digest(artifacts, plan)}
-    journal = _read(path) or {**fresh, "steps": {}}
-    if (journal["chain_id"], journal["genesis"]) != (chain_id, genesis):
+    fresh = {"chain_id": chain_id, "genesis": genesis, "plan": plan_digest(artifacts, plan)}
+    journal = read_journal(path) or {**fresh, "steps": {}}
+    refuse_other_chain(path, journal.get("deployment", journal), chain_id, genesis)
+    if "steps" in journal and journal["plan"] != fresh["plan"]:
         raise Halt(
-            f"{path} belongs to chain {journal['chain_id']} with genesis {journal['genesis']}, "
+            f"{path} was made from other contracts or other roles. Nothing was sent. Restore them. "
+            "To add a product to a finished deployment: `proofrail product deploy`; to go on with "
+            "this release's contracts: `proofrail chain move`. To deploy a second time on purpose, "
+            "use another journal."
+        )
+    return DeploymentRun(web3, artifacts, path, journal, journal, watch)
+
+
+def chain_identity(web3: Web3) -> tuple[int, str]:
+    """Return (chain id, hash of block 0 as 0x-hex) of a node."""
+    return web3.eth.chain_id, Web3.to_hex(web3.eth.get_block(0)["hash"])
+
+
+def refuse_other_chain(path: Path, wanted: Mapping[str, Any], chain_id: int, genesis: str) -> None:
+    """Raise Halt unless a file's chain is the node's."""
+    if (wanted["chain_id"], wanted["genesis"]) != (chain_id, genesis):
+        raise Halt(
+            f"{path} belongs to chain {wanted['chain_id']} with genesis {wanted['genesis']}, "
             f"but the node is chain {chain_id} with genesis {genesis}. Nothing was sent. Point to "
             "the right node. To deploy a second time on purpose, use another journal."
         )
-    if journal["plan"] != fresh["plan"]:
-        raise Halt(
-            f"{path} was made from other contracts or other roles. Nothing was sent. "
-            "Restore them. To deploy a second time on purpose, use another journal."
-        )
-    return DeploymentRun(web3, artifacts, path, journal, watch)
 
 
-def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
+def plan_digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
     """Return what a journal is bound to: code and roles, so that a resumed run means the same."""
     codes = [artifacts[name].bytecode for name in plan.contracts]
-    numbers = [plan.members, plan.min_domains, plan.delay_s]
+    numbers = [plan.members, plan.min_domains, plan.delay_s, *plan.kept, *plan.follows]
     content = json.dumps([plan.contracts, codes, plan.addresses(), *numbers])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentStep]:
+def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentStep]:
     """Yield the steps in order; each is made only when the addresses that it needs are known."""
     deployer = plan.deployer
     members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
     holders = (plan.steward, plan.guardian, plan.minter, plan.registrar, plan.warden)
-    yield _creation(deployer, "RailAccess", deployer.address, plan.delay_s, holders)
+    yield creation(deployer, "RailAccess", deployer.address, plan.delay_s, holders)
     access = at["RailAccess"]
-    yield _creation(deployer, "OracleCommittee", access, members, domains, plan.min_domains)
-    yield _creation(deployer, "DeviceRegistry", access, at["OracleCommittee"])
-    yield _creation(deployer, "EuroToken", access)
-    parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
-    yield _creation(deployer, "PaymentRail", access, *parts)
-    yield _creation(deployer, "Challenges", at["PaymentRail"], *parts)
+    yield creation(deployer, "OracleCommittee", access, members, domains, plan.min_domains)
+    predecessor = plan.registry or NO_ADDRESS
+    yield creation(deployer, "DeviceRegistry", access, at["OracleCommittee"], predecessor)
+    if not plan.token:
+        yield creation(deployer, "EuroToken", access)
+    token = plan.token or at["EuroToken"]
+    parts = (token, at["OracleCommittee"], at["DeviceRegistry"])
+    yield creation(deployer, "PaymentRail", access, *parts)
+    yield creation(deployer, "Challenges", at["PaymentRail"], *parts)
     named = (at["PaymentRail"], at["Challenges"])
     yield DeploymentStep("name challenges", deployer, "OracleCommittee", "setChallenges", named)
     for product in plan.products:
-        yield _creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
+        yield creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
         yield DeploymentStep(
             f"allow {product}", deployer, "PaymentRail", "allowProduct", (at[product],)
         )
-    yield _creation(deployer, "OfficerRegistry", access, plan.officers)
+    for product, former in plan.follows:
+        yield DeploymentStep(f"link {product}", deployer, product, "setPredecessor", (former,))
+    yield creation(deployer, "OfficerRegistry", access, plan.officers)
     renounced = (Role.STEWARD, deployer.address)
     yield DeploymentStep("close set-up", deployer, "RailAccess", "renounceRole", renounced)
 
 
-def _creation(deployer: LocalAccount, contract: str, *args: Any) -> DeploymentStep:
-    return DeploymentStep(contract, deployer, contract, args=args)
-
-
-def _take(run: DeploymentRun, step: DeploymentStep) -> None:
-    """Finish one step, from wherever it stopped."""
-    noted = run.journal["steps"].get(step.name, {})
-    if "block" not in noted:
-        if "raw" not in noted:
-            digest, raw = _sign(run, step)
-            run.note(step.name, hash=digest, raw=raw)
-            run.watch(f"signed {step.name}")
-        _settle(run, step)
-        run.watch(f"done {step.name}")
-    noted = run.journal["steps"][step.name]
-    if step.function:
-        return
-    run.addresses[step.contract] = noted["address"]
-    if not run.web3.eth.get_code(noted["address"]):
-        raise Halt(
-            f"there is no code at {step.contract} {noted['address']}: the chain was rewound "
-            f"or reset. Nothing was sent for it. Next: check the node; on a chain that was reset "
-            "on purpose, use another journal."
-        )
-
-
-def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str]:
-    eth, artifact = run.web3.eth, run.artifacts[step.contract]
-    sender = step.signer.address
-    fees = {
-        "maxFeePerGas": 2 * eth.get_block("latest")["baseFeePerGas"] + TIP_WEI,
-        "maxPriorityFeePerGas": TIP_WEI,
-    }
-    common = {
-        "from": sender,
-        "nonce": eth.get_transaction_count(sender),
-        "value": 0,
-        "chainId": run.journal["chain_id"],
-        **fees,
-    }
-    if step.function:
-        target = eth.contract(address=run.addresses[step.contract], abi=artifact.abi)
-        request = target.functions[step.function](*step.args)
-    else:
-        request = eth.contract(abi=artifact.abi, bytecode=artifact.bytecode).constructor(*step.args)
-    gas = min(request.estimate_gas({"from": sender}) * 6 // 5, GAS_LIMIT)
-    transaction = request.build_transaction({**common, "gas": gas})
-    signed = step.signer.sign_transaction(transaction)
-    return Web3.to_hex(signed.hash), Web3.to_hex(signed.raw_transaction)
-
-
-def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
-    """Send the stored bytes (again) and wait; only a receipt decides, never an error answer."""
-    noted = run.journal["steps"][step.name]
-    refusal = ""
-    if _receipt(run.web3, noted["hash"]) is None:
-        try:
-            run.web3.eth.send_raw_transaction(noted["raw"])
-        except Web3Exception as error:
-            refusal = str(error)  # "already known", or lost: the receipt decides
-        run.watch(f"sent {step.name}")
-    receipt = _wait(run.web3, noted["hash"], refusal)
-    if receipt["status"] != 1:
-        raise Halt(
-            f"deployment step {step.name} reverted in block {receipt['blockNumber']} "
-            f"({noted['hash']}). Nothing after it was sent. Next: see its receipt for the reason; "
-            "to deploy again from the beginning, use another journal."
-        )
-    run.note(step.name, block=receipt["blockNumber"], address=receipt["contractAddress"])
-
-
-def _wait(web3: Web3, digest: str, refusal: str) -> Any:
-    deadline = time.monotonic() + (RECEIPT_SECONDS if not refusal else RECEIPT_SECONDS / 4)
-    while True:
-        receipt = _receipt(web3, digest)
-        if receipt is not None:
-            return receipt
-        if time.monotonic() > deadline:
-            raise Retry(
-                f"transaction {digest} is in no block yet. {refusal} Run the deployment "
-                "again with the same journal; it sends the same bytes."
-            )
-        time.sleep(0.05)
-
-
-def _receipt(web3: Web3, digest: str) -> Any:
-    answer = web3.provider.make_request("eth_getTransactionReceipt", [digest])
-    receipt = answer.get("result")
-    if not receipt:
-        return None
-    address = receipt["contractAddress"]
-    return {
-        "status": int(receipt["status"], 16),
-        "blockNumber": int(receipt["blockNumber"], 16),
-        "contractAddress": address and Web3.to_checksum_address(address),
-    }
-
-
 def _finish(run: DeploymentRun, plan: DeploymentPlan) -> Deployment:
     if "deployment" not in run.journal:
-        blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
-        rail, addresses = _contract(run, "PaymentRail"), dict(run.addresses)
-        for name, function in RAIL_PARTS.items():
-            addresses[name] = rail.functions[function]().call()
-            blocks[name] = blocks["PaymentRail"]  # the rail's constructor made it
-        deployment = Deployment(
-            run.journal["chain_id"],
-            run.journal["genesis"],
-            addresses,
-            blocks,
-            _contract(run, "DeviceRegistry").functions.hasPrecompile().call(),
-        )
-        check_deployment(run.web3, run.artifacts, addresses, plan, deployment.block_number)
+        chain = (run.journal["chain_id"], run.journal["genesis"])
+        deployment = new_rail(run, plan, *chain)
         run.journal["deployment"] = asdict(deployment)
-        _write(run.path, run.journal)
+        write_journal(run.path, run.journal)
     return Deployment(**run.journal["deployment"])
 
 
-def _contract(run: DeploymentRun, name: str) -> Any:
-    return run.web3.eth.contract(address=run.addresses[name], abi=run.artifacts[name].abi)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise Halt(f"{path} is not a deployment journal: {error}") from error
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    write_private(path, json.dumps(content, indent=1).encode())
+def new_rail(run: DeploymentRun, plan: DeploymentPlan, chain_id: int, genesis: str) -> Deployment:
+    """Return the deployment that the steps of a rail made, after a check of all of it."""
+    addresses = {name: run.addresses[name] for name in run.made}
+    if plan.token:
+        addresses["EuroToken"] = plan.token
+    blocks, rail = run.blocks(), run.contract("PaymentRail")
+    for name, function in RAIL_PARTS.items():
+        addresses[name] = rail.functions[function]().call()
+        blocks[name] = blocks["PaymentRail"]  # the rail's constructor made it
+    precompile = run.contract("DeviceRegistry").functions.hasPrecompile().call()
+    releases = dict.fromkeys(blocks, __version__)
+    check_deployment(run.web3, run.artifacts, addresses, plan, min(blocks.values()))
+    return Deployment(chain_id, genesis, addresses, blocks, precompile, releases=releases)

@@ -53,6 +53,13 @@ _WIRING = {
     },
 }
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
+_MOVED = "PaymentRail@0.5.0"  # a rail that moved from it kept its token
+NO_ADDRESS = "0x" + "0" * 40
+
+
+def with_kept_token(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """Return the contracts of this release with the token of 0.5.0, which a moved rail keeps."""
+    return {**artifacts, "EuroToken": artifacts["EuroToken@0.5.0"]}
 
 
 class DeployedContracts:
@@ -90,6 +97,8 @@ def check_contracts(
 ) -> None:
     """Raise Halt unless contracts are those of this release, wired to each other and closed.
 
+    Contracts of former releases (`NAME@RELEASE`) are not looked at: their money moves out.
+
     Args:
         url: The node.
         artifacts: The compiled contracts by name.
@@ -98,19 +107,28 @@ def check_contracts(
     Raises:
         Retry: The node does not answer.
     """
-    deployed = DeployedContracts(
-        Web3(Web3.HTTPProvider(url, cache_allowed_requests=True)), artifacts, addresses
-    )
+    present = {name: address for name, address in addresses.items() if "@" not in name}
+    if _MOVED in addresses:
+        artifacts = with_kept_token(artifacts)
+    web3 = Web3(Web3.HTTPProvider(url, cache_allowed_requests=True))
+    deployed = DeployedContracts(web3, artifacts, present)
+    registry = addresses.get("DeviceRegistry@0.5.0", NO_ADDRESS)
     try:
-        _halt(_contract_problems(deployed))
+        _halt(_contract_problems(deployed, registry))
     except (Web3Exception, requests.RequestException) as error:
         raise Retry(f"the node at {url} gave no usable answer: {error}") from error
 
 
-def _contract_problems(deployed: DeployedContracts) -> list[str]:
-    """Return what is wrong, the code first: other code may answer anything."""
+def _contract_problems(deployed: DeployedContracts, registry: str) -> list[str]:
+    """Return what is wrong, the code first: other code may answer anything.
+
+    Args:
+        deployed: The contracts.
+        registry: The registry whose devices the present one takes over; NO_ADDRESS for none.
+    """
     return [*_code(deployed)] or [
         *_wiring(deployed),
+        *_predecessor(deployed, registry),
         *_challenges(deployed),
         *_closed(deployed),
         *_precompile(deployed),
@@ -130,8 +148,10 @@ def check_deployment(
         addresses: Contract name -> address.
         first_block: The block of the first contract, where logs begin.
     """
+    if plan.token:
+        artifacts = with_kept_token(artifacts)
     deployed = DeployedContracts(web3, artifacts, addresses)
-    _halt(_contract_problems(deployed))
+    _halt(_contract_problems(deployed, plan.registry or NO_ADDRESS))
     problems = [*_roles(deployed, plan, first_block), *_seats(deployed, plan)]
     _halt([*problems, *_products(deployed, plan, first_block)])
 
@@ -147,19 +167,32 @@ def _halt(problems: list[str]) -> None:
 
 def _code(deployed: DeployedContracts) -> Iterator[str]:
     for name, address in deployed.addresses.items():
-        if not deployed.artifacts[name].is_code(bytes(deployed.web3.eth.get_code(address))):
+        artifact = deployed.artifacts[name]
+        if not artifact.code_hash:  # a kept token, which has held the money already
+            continue
+        if not artifact.is_code(bytes(deployed.web3.eth.get_code(address))):
             yield f"the code at {name} {address} is not that of this release"
 
 
 def _wiring(deployed: DeployedContracts) -> Iterator[str]:
     for name in deployed.addresses:
-        parts = dict(_WIRING.get(name, _PRODUCT))
-        if deployed.has(name, "authority"):
-            parts["authority"] = "RailAccess"
-        for function, other in parts.items():
-            actual, wanted = deployed.view(name, function), deployed.addresses[other]
-            if actual != wanted:
-                yield f"{function} of {name} is {actual}, not {other} {wanted}"
+        yield from _wired(deployed, name)
+
+
+def _wired(deployed: DeployedContracts, name: str) -> Iterator[str]:
+    parts = dict(_WIRING.get(name, _PRODUCT))
+    if deployed.has(name, "authority"):
+        parts["authority"] = "RailAccess"
+    for function, other in parts.items():
+        actual, wanted = deployed.view(name, function), deployed.addresses[other]
+        if actual != wanted:
+            yield f"{function} of {name} is {actual}, not {other} {wanted}"
+
+
+def _predecessor(deployed: DeployedContracts, wanted: str) -> Iterator[str]:
+    actual = deployed.view("DeviceRegistry", "predecessor")
+    if actual != wanted:
+        yield f"the registry takes devices over from {actual}, not {wanted}"
 
 
 def _challenges(deployed: DeployedContracts) -> Iterator[str]:
@@ -203,9 +236,7 @@ def _roles(deployed: DeployedContracts, plan: DeploymentPlan, first_block: int) 
     delay = deployed.view("RailAccess", "delay")
     if delay != plan.delay_s:
         yield f"the steward's delay is {delay} s, not {plan.delay_s} s"
-    granted = deployed.logs("RailAccess", "RoleGranted", first_block)
-    given = {(int(log["roleId"]), log["account"]) for log in granted}
-    holders = {pair for pair in given if deployed.view("RailAccess", "hasRole", *pair)[0]}
+    holders = {(role, account) for role, account, _ in role_holders(deployed, first_block)}
     wanted = {(int(role), account) for role, account in plan.holders().items()}
     for role, account in sorted(holders - wanted):
         yield f"{account} holds the role {Role(role).name}, which the plan does not give it"
@@ -215,6 +246,35 @@ def _roles(deployed: DeployedContracts, plan: DeploymentPlan, first_block: int) 
         wait = deployed.view("RailAccess", "hasRole", role, plan.steward)[1]
         if wait != plan.delay_s:
             yield f"the steward's role {role.name} waits {wait} s, not {plan.delay_s} s"
+
+
+def role_holders(deployed: DeployedContracts, first_block: int) -> list[tuple[int, str, int]]:
+    """Return (role, account, seconds that its calls wait) of everyone who holds a role now.
+
+    Args:
+        deployed: The contracts.
+        first_block: A block at or before the one that created RailAccess.
+    """
+    granted = deployed.logs("RailAccess", "RoleGranted", first_block)
+    given = sorted({(int(log["roleId"]), log["account"]) for log in granted})
+    states = [(*pair, *deployed.view("RailAccess", "hasRole", *pair)) for pair in given]
+    return [(role, account, wait) for role, account, holds, wait in states if holds]
+
+
+def check_product(deployed: DeployedContracts, product: str) -> None:
+    """Raise Halt unless a product's code, immutables and precompile are right.
+
+    The rail itself may be of a former release, so its code is not looked at.
+
+    Args:
+        deployed: The contracts, the product among them.
+        product: Its name.
+    """
+    alone = DeployedContracts(
+        deployed.web3, deployed.artifacts, {product: deployed.addresses[product]}
+    )
+    problems = [*_code(alone)] or [*_wired(deployed, product)]
+    _halt([*problems, *_closed(deployed), *_precompile(deployed)])
 
 
 def _seats(deployed: DeployedContracts, plan: DeploymentPlan) -> Iterator[str]:

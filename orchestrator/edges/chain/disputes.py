@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.ruling import Member, RulingRules
 from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.rails import rail_of, serving
 
 CONTRACT = "Disputes"
 _NOBODY = "0x" + "00" * 20
@@ -21,9 +22,10 @@ class DisputeState:
     """An open dispute as the contract has it.
 
     Attributes:
-        challenger: Checksummed address of who disputes.
+        challenger: Checksummed address of who disputes; "" where the contract does not say.
         bond_micro: What it left, in token minor units.
-        deadline: Unix seconds, pauses so far included; after it anyone may end the dispute.
+        deadline: Unix seconds, pauses so far included; after it anyone may end the dispute. 0:
+            never, on a rail of 0.5.0.
         required_domain: Trust domain that a ruling needs; 0: none.
         signers: Members that attested the payment: bit n for the member with index n.
     """
@@ -40,13 +42,27 @@ def has_disputes(chain: Chain) -> bool:
     return CONTRACT in chain.deployment.addresses
 
 
-def dispute_of(chain: Chain, payment: str) -> DisputeState | None:
+def disputes_of(chain: Chain, product_address: str) -> str:
+    """Return the name of the contract that takes the disputes about a product's payments.
+
+    Rails of 0.5.0 and before are it themselves.
+    """
+    rail = rail_of(chain.deployment, product_address)
+    return rail if chain.knows(rail, "dispute") else serving(chain.deployment, rail, CONTRACT)
+
+
+def dispute_of(chain: Chain, payment: str, contract: str = CONTRACT) -> DisputeState | None:
     """Return the open dispute of a payment (0x-hex); None if there is none.
+
+    contract: as `disputes_of` names it.
 
     Raises:
         Retry: The node does not answer.
     """
-    state = DisputeState(*chain.view(CONTRACT, "disputeOf", bytes.fromhex(payment[2:])))
+    if not chain.knows(contract, "disputeOf"):  # a rail of 0.5.0: no bond, no deadline
+        _, frozen_micro, _ = chain.view(contract, "frozen", bytes.fromhex(payment[2:]))
+        return DisputeState("", 0, 0, 0, 0) if frozen_micro else None
+    state = DisputeState(*chain.view(contract, "disputeOf", bytes.fromhex(payment[2:])))
     return None if state.challenger == _NOBODY else state
 
 
@@ -99,9 +115,9 @@ def all_members(chain: Chain) -> list[str]:
     return [chain.view(committee, "memberAt", index) for index in range(count)]
 
 
-def dispute_end_call(function: str, payment: str) -> Call:
-    """Return Disputes.concede, retract or expire of a payment (0x-hex)."""
-    return Call(CONTRACT, function, (bytes.fromhex(payment[2:]),))
+def dispute_end_call(function: str, payment: str, contract: str = CONTRACT) -> Call:
+    """Return concede, retract or expire of a payment (0x-hex)."""
+    return Call(contract, function, (bytes.fromhex(payment[2:]),))
 
 
 def rule_call(payment: str, refund: bool, signatures: list[bytes]) -> Call:

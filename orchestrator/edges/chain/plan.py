@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -57,6 +57,10 @@ class DeploymentPlan:
         min_domains: The least number of trust domains in a quorum.
         officers: Addresses of those who approve payouts that need two people.
         delay_s: Seconds that each of the steward's actions waits.
+        token: Address of the token that a moved rail goes on with; "" makes one.
+        registry: Address of the registry that a moved rail's registry follows; "" for none.
+        follows: (product, address of its former contract) where the new one asks the former one
+            what was used there.
     """
 
     deployer: LocalAccount
@@ -70,11 +74,20 @@ class DeploymentPlan:
     min_domains: int = 2
     officers: tuple[str, ...] = ()
     delay_s: int = DEFAULT_DELAY_S
+    token: str = ""
+    registry: str = ""
+    follows: tuple[tuple[str, str], ...] = ()
 
     @property
     def contracts(self) -> tuple[str, ...]:
         """Return the names of the contracts that are created, in order."""
-        return (*FIRST_CONTRACTS, *self.products, *LAST_CONTRACTS)
+        first = [name for name in FIRST_CONTRACTS if not (self.token and name == "EuroToken")]
+        return (*first, *self.products, *LAST_CONTRACTS)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Return the addresses of the former contracts that the new ones go on with."""
+        return tuple(address for address in (self.token, self.registry) if address)
 
     def holders(self) -> dict[Role, str]:
         """Return who holds each role after the deployment."""
@@ -107,6 +120,12 @@ class DeploymentPlan:
         yield f"a quorum comes from at least {self.min_domains} trust domains"
         for address in self.officers:
             yield f"officer    {address}"
+        if self.token:
+            yield f"EuroToken  {self.token}  stays: the same tokens, the same minter"
+        if self.registry:
+            yield f"registry   {self.registry}  its devices are known to the new one"
+        for product, former in self.follows:
+            yield f"{product} knows its former contract {former} and what was used there"
         for number, contract in enumerate(self.contracts, 1):
             listed = ", listed at the rail" if contract in self.products else ""
             yield f"{number}. create {contract}{listed}"
@@ -125,15 +144,22 @@ def refuse_unsafe(plan: DeploymentPlan, chain_id: int) -> None:
         raise Halt(f"This plan is not deployed: {problem} Nothing was sent.")
 
 
+def public_keys(addresses: Iterable[str], chain_id: int) -> Iterator[str]:
+    """Yield what is wrong where a key is public and the chain is not the local one."""
+    if chain_id == LOCAL_CHAIN:
+        return
+    public = sorted(
+        set(addresses) & {development_account(index).address for index in range(_PUBLIC_KEYS)}
+    )
+    if public:
+        yield (
+            f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
+            f"{', '.join(public)} are known to everybody. Use keys of your own."
+        )
+
+
 def _problems(plan: DeploymentPlan, chain_id: int) -> Iterator[str]:
-    if chain_id != LOCAL_CHAIN:
-        development = {development_account(index).address for index in range(_PUBLIC_KEYS)}
-        public = sorted(set(plan.addresses()) & development)
-        if public:
-            yield (
-                f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
-                f"{', '.join(public)} are known to everybody. Use keys of your own."
-            )
+    yield from public_keys(plan.addresses(), chain_id)
     least = 0 if chain_id == LOCAL_CHAIN else LEAST_DELAY_S
     if not least <= plan.delay_s <= MOST_DELAY_S:
         yield (

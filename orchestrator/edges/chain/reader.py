@@ -26,6 +26,7 @@ LOGS = {
         "CompromiseDeclared",
         "CompromiseRuled",
         "GatewayAssigned",
+        "DeviceAdopted",
     ),
     "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
 }
@@ -40,13 +41,20 @@ class DeviceHistory:
     Attributes:
         keys: (Unix seconds from when, Unix seconds when it ends or 0, the key).
         states: (Unix seconds from when, why it may not sign).
+        compromised_before: (since, until): that the key was stolen became known only after a new
+            registry had taken the device over. It counts for the time before that.
         assignments: (Unix seconds from when, end or 0, id of the gateway or zeros), by time.
+        adopted_at: When a new registry took the device over, Unix seconds; 0: never.
+        predecessor: That of the new registry, lower case: what it says since counts no more.
     """
 
     keys: list[tuple[int, int, DeviceKey]] = field(default_factory=list)
     states: list[tuple[int, ClaimReason | None]] = field(default_factory=list)
     compromised_since: int | None = None
+    compromised_before: tuple[int, int] | None = None
     assignments: list[tuple[int, int, bytes]] = field(default_factory=list)
+    adopted_at: int = 0
+    predecessor: str = ""
 
     def key_at(self, at_seconds: int) -> DeviceKey | ClaimReason:
         """Return the key valid at that time, or why there is none (as IDeviceRegistry.keyAt).
@@ -58,6 +66,9 @@ class DeviceHistory:
         if state == 0:
             return ClaimReason.DEVICE_NOT_YET_ENROLLED
         if self.compromised_since is not None and at_seconds >= self.compromised_since:
+            return ClaimReason.DEVICE_COMPROMISED
+        since, until = self.compromised_before or (0, 0)
+        if since <= at_seconds < until:
             return ClaimReason.DEVICE_COMPROMISED
         if reason := self.states[state - 1][1]:
             return reason
@@ -140,14 +151,16 @@ class Registry:
 
         Args:
             chain: What logs are read from.
-            products: Name -> (address of its contract, its rules).
+            products: Name, with the release of a former version (`metered_energy@0.5.0`) ->
+                (address of its contract, its rules).
             depth: Blocks that are read again for each new block.
             contracts: Addresses of the rail's own contracts, which no claim may pay.
         """
         self._chain, self._depth = chain, depth
         self._never_paid = frozenset(map(str.lower, contracts))
         self._products = {
-            address.lower(): (name, rules) for name, (address, rules) in products.items()
+            address.lower(): (name.partition("@")[0], rules)
+            for name, (address, rules) in products.items()
         }
         self._lock = threading.Lock()
         self._start()
@@ -321,6 +334,10 @@ def _with(history: DeviceHistory, log: DecodedLog) -> DeviceHistory:
         assignments=[*history.assignments],
     )
     at = log.args.get("at", 0)
+    if log.address and log.address == history.predecessor:
+        if log.name == "CompromiseDeclared":
+            later.compromised_before = (log.args["since"], history.adopted_at)
+        return later
     if log.name in ("DeviceEnrolled", "KeyRotated"):
         key = DeviceKey(_CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16))
         later.keys.append((at, log.args["expiresAt"], key))
@@ -336,6 +353,8 @@ def _with(history: DeviceHistory, log: DecodedLog) -> DeviceHistory:
         later.compromised_since = since if earlier is None else min(since, earlier)
     elif log.name == "CompromiseRuled":  # replaces what was declared; 0 takes it back
         later.compromised_since = log.args["since"] or None
+    elif log.name == "DeviceAdopted":
+        later.adopted_at, later.predecessor = at, log.args["predecessor"].lower()
     elif log.name == "GatewayAssigned":
         since, until = log.args["since"], log.args["until"]
         if not later.states:  # an unknown device: it is enrolled without a key

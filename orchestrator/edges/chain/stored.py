@@ -14,7 +14,13 @@ _NO_BLOCK = SeenBlock(0, "", "", 0)
 def log_of(row: blocks.ChainLogRow) -> DecodedLog:
     """Return a stored log in the form of the client."""
     return DecodedLog(
-        row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash, row.log_index
+        row.name,
+        json.loads(row.args),
+        row.tx_hash,
+        row.block_number,
+        row.block_hash,
+        row.log_index,
+        row.address,
     )
 
 

@@ -294,6 +294,18 @@ def of_payment(session: Session, payment: str) -> AgreementRow | None:
     ).first()
 
 
+def devices_paying(session: Session, payee: str) -> list[str]:
+    """Return the names of the devices whose agreements or payments name a payee's address."""
+    return list(
+        session.exec(
+            select(AgreementRow.device)
+            .outerjoin(PaymentRow, PaymentRow.agreement_id == AgreementRow.agreement_id)
+            .where(or_(AgreementRow.payee == payee, PaymentRow.payee == payee))
+            .distinct()
+        ).all()
+    )
+
+
 def compromised(session: Session) -> dict[str, int]:
     """Return {device id: Unix seconds since when} of the devices that are declared compromised."""
     rows = session.exec(

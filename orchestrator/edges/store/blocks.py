@@ -12,10 +12,11 @@ from orchestrator.edges.store import Head
 from orchestrator.edges.store.tables import (
     BlockRow,
     ChainLogRow,
+    FollowedContractRow,
     ProofRow,
 )
 
-__all__ = ["BlockRow", "ChainLogRow", "ProofRow"]
+__all__ = ["BlockRow", "ChainLogRow", "FollowedContractRow", "ProofRow"]
 
 
 def newest(session: Session) -> BlockRow | None:
@@ -49,6 +50,11 @@ def forget_from(session: Session, first: int) -> list[ChainLogRow]:
     session.exec(delete(ChainLogRow).where(ChainLogRow.block_number >= first))
     session.exec(delete(BlockRow).where(BlockRow.number >= first))
     return list(orphaned)
+
+
+def followed(session: Session) -> dict[str, int]:
+    """Return {address of a contract, lower case: the block up to which its logs were read late}."""
+    return {row.address: row.since for row in session.exec(select(FollowedContractRow))}
 
 
 def logs_in(session: Session, numbers: Sequence[int]) -> Sequence[ChainLogRow]:

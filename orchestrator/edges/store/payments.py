@@ -215,51 +215,9 @@ def set_attestations(session: Session, digest: str, rows: Sequence[AttestationRo
     session.flush()
 
 
-def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) -> list[str]:
-    """Record that a payee's posted payments of these release times left the pending money.
-
-    Their next step is due only after their payout, no matter who asked for the release.
-
-    Returns:
-        The ids of the payments.
-    """
-    gone = []
-    for start in range(0, len(times), 500):
-        chunk = times[start : start + 500]
-        matured = PaymentRow.release_at.in_(chunk), PaymentRow.release_tx.is_(None)
-        for row in posted_of(session, payee, *matured):
-            row.release_tx, row.next_step = tx_hash, None
-            gone.append(row.payment_id)
-    session.flush()
-    return gone
-
-
-def released(session: Session, payee: str) -> list[str]:
-    """Return a payee's posted payments that were released: what its next payout holds."""
-    return [p.payment_id for p in posted_of(session, payee, PaymentRow.release_tx.is_not(None))]
-
-
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
     """Return the payee of a payment: the one that the claim names, or else the agreement's."""
     return row.payee or agreement.payee
-
-
-def posted_of(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentRow]:
-    """Return a payee's posted payments, but no debts: those have no money to release."""
-    named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
-    return session.exec(
-        select(PaymentRow)
-        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
-        .where(
-            named == payee.lower(), PaymentRow.stage == Stage.POSTED, PaymentRow.amount_micro >= 0
-        )
-        .where(*conditions)
-    ).all()
-
-
-def idleposted_of(session: Session, payee: str) -> list[str]:
-    """Return a payee's posted payments that have no next step, because their release failed."""
-    return [p.payment_id for p in posted_of(session, payee, PaymentRow.next_step.is_(None))]
 
 
 def revive(session: Session, ids: Sequence[str], next_step: NextStep | None, due_at: int) -> None:

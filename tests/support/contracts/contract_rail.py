@@ -34,6 +34,7 @@ DEVICE = Web3.keccak(text="EVSE-1")
 MORE = [Web3.keccak(text=f"more-{index}") for index in range(8)]
 ACCOUNT = Web3.keccak(text="account of the payee")
 NONE = bytes(32)
+NO_REGISTRY = "0x" + "00" * 20  # a registry without a predecessor
 SHARED = 2  # libraries/Traits.sol
 IMPORT = 0x0100_0108_00FF  # 1-0:1.8.0*255, the total consumption
 
@@ -66,7 +67,7 @@ class ContractRail:
         members = [_address(key) for key in self.oracles]
         self.access = self.deploy_access(0)
         self.committee = self.deploy("OracleCommittee", self.access, members, DOMAINS, 2)
-        self.registry = self.deploy("DeviceRegistry", self.access, self.committee)
+        self.registry = self.deploy("DeviceRegistry", self.access, self.committee, NO_REGISTRY)
         self.token = self.deploy("EuroToken", self.access)
         self.rail = self.deploy_rail(self.committee, self.registry)
         self.disputes = self.at("Disputes", self.rail.disputes())

@@ -11,7 +11,7 @@ from orchestrator.edges.chain import ethereum
 from orchestrator.edges.chain.keystore import development_account
 from scripts.solidity.compiler import build_files
 from scripts.solidity.sources import ROOT
-from tests.support.contracts.contract_rail import DAY, DEVICE, MORE, ContractRail
+from tests.support.contracts.contract_rail import DAY, DEVICE, MORE, NO_REGISTRY, ContractRail
 from tests.support.contracts.device_keys import DeviceSigner, rotation
 from tests.support.contracts.onchain import Account, Node, errors_of, events_of
 
@@ -33,7 +33,7 @@ class RegistryAlone(ContractRail):
         self.committee = self.deploy("SingleRuler", self.ruler)
         for role, account in ((REGISTRAR_ROLE, self.registrar), (WARDEN_ROLE, self.warden)):
             self.access.grantRole(role, account, 0, sender=self.steward)
-        self.registry = self.deploy("DeviceRegistry", self.access, self.committee)
+        self.registry = self.deploy("DeviceRegistry", self.access, self.committee, NO_REGISTRY)
         self.key = DeviceSigner.p256(7)
         self.enrol(DEVICE, self.key)
         for index, device in enumerate(MORE):

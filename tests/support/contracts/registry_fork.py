@@ -8,6 +8,7 @@ from scripts.deploy import development_plan
 from scripts.solidity.compiler import build_files
 from scripts.solidity.sources import ROOT
 from services.testnet import Testnet
+from tests.support.contracts.contract_rail import NO_REGISTRY
 from tests.support.contracts.forks import Fork
 from tests.support.contracts.onchain import Node, errors_of
 
@@ -31,4 +32,6 @@ class RegistryFork(Fork):
         self.at["PlainAccess"] = access = self.create("PlainAccess", steward)
         grant = REGISTRAR_ROLE, self.plan.registrar, 0
         self.send(access, "grantRole", *grant, sender=steward)
-        self.at["DeviceRegistry"] = self.create("DeviceRegistry", access.address, steward)
+        self.at["DeviceRegistry"] = self.create(
+            "DeviceRegistry", access.address, steward, NO_REGISTRY
+        )

@@ -25,7 +25,13 @@ from orchestrator.edges.store.tables.bank import (
     FundingRow,
     PayoutRow,
 )
-from orchestrator.edges.store.tables.chain import BlockRow, ChainLogRow, ChainSendRow, ProofRow
+from orchestrator.edges.store.tables.chain import (
+    BlockRow,
+    ChainLogRow,
+    ChainSendRow,
+    FollowedContractRow,
+    ProofRow,
+)
 from orchestrator.edges.store.tables.disputes import RulingRow
 from orchestrator.edges.store.tables.evidence import (
     CitationRow,
@@ -74,6 +80,7 @@ __all__ = [
     "EquivocationRow",
     "EventRow",
     "EvidenceRow",
+    "FollowedContractRow",
     "FundingRow",
     "HoleRow",
     "IdempotencyRow",

@@ -56,6 +56,16 @@ class ChainLogRow(SQLModel, table=True):
     tx_hash: str = Field(index=True)
     name: str = Field(index=True)
     args: str  # JSON
+    address: str = ""  # the contract, lower case; "": stored before rails could move
+
+
+class FollowedContractRow(SQLModel, table=True):
+    """A contract whose logs are read with each block; those up to a block were read at once."""
+
+    __tablename__ = "followedcontract"
+
+    address: str = Field(primary_key=True)  # lower case
+    since: int = 0  # the newest final block when the rail began to follow it; 0: from its first
 
 
 class ProofRow(SQLModel, table=True):

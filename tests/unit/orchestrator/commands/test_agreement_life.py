@@ -88,7 +88,7 @@ def test_fund__out_of_the_wallet__is_in_the_escrow(home):
 
 def test_skip__with_a_signature_from_elsewhere__passes_over_the_next_claim(home):
     identity = opened(home, "ending-4")
-    assert "Say with --last-counter" in home.refused("agreement", "skip", identity)
+    assert "give the last counter" in home.refused("agreement", "skip", identity)
     arguments = ("agreement", "skip", identity, "--last-counter", "0")
     document = json.loads(home.run(*arguments, "--document").stdout)
     assert document["message"] == {"agreement": identity, "sequence": 1, "lastCounter": 0}

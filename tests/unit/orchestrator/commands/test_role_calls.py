@@ -325,3 +325,22 @@ def test_command__with_words_that_name_nothing__says_so(rail, words, text):
     sent, result = rail.sent(), rail.run(*words)
     assert result.exit_code == 2 and text in result.stderr, result.output
     assert rail.sent() == sent
+
+
+def test_revoke__of_a_stolen_warden_key__takes_the_role_away_at_once(rail):
+    """The guardian could do so on chain, and no command signed it."""
+    warden = keystore.development_account(ROLES["warden"]).address
+    has_role = lambda: rail.chain.view("RailAccess", "hasRole", int(Role.WARDEN), warden)[0]  # noqa: E731
+    plan = rail.listed("key", "revoke", "warden", "--address", warden, "--dry-run")
+    assert (plan["function"], plan["state"], plan["sent"]) == ("revokeRole", "at_once", False)
+    assert plan["arguments"] == {"roleId": int(Role.WARDEN), "account": warden} and has_role()
+    assert rail.call("key", "revoke", "warden", "--address", warden)["sent"]
+    assert not has_role()
+    again = rail.call("key", "revoke", "warden", "--address", warden)
+    assert (again["state"], again["sent"]) == ("done", False)
+    for words, text in (
+        (("steward",), "Other keys are replaced"),
+        (("minter",), "Give the address that loses"),
+    ):
+        result = rail.run("key", "revoke", *words)
+        assert result.exit_code == 2 and text in result.stderr

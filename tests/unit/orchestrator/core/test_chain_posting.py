@@ -28,7 +28,7 @@ class DictContext:
     claims_by_tx: dict[str, list[Claim]] = field(default_factory=dict)
     payees: dict[str, str | None] = field(default_factory=lambda: {AGREEMENT: PAYEE})
     posted: dict[str, Entry] = field(default_factory=dict)
-    rail: str = RAIL.upper().replace("0X", "0x")
+    rails: frozenset[str] = frozenset({RAIL})
 
     def claims(self, log: PostedLog) -> list[Claim]:
         return self.claims_by_tx.get(log.tx_hash, [])

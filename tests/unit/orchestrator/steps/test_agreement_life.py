@@ -191,8 +191,10 @@ def test_attack__closed_and_reclaimed__takes_no_attested_money_within_the_grace(
     device = rail.fleet["cp-0002"]
     rail.clock = max(rail.clock, device.now + 10)
     with pytest.raises(Retry, match="NotParty"):
-        rail.chain.quote(rail.rail.warden.account.address, agreement_calls.close_call(row))
-    send(rail, agreement_calls.close_call(row), rail.payer)
+        rail.chain.quote(
+            rail.rail.warden.account.address, agreement_calls.close_call(rail.chain, row)
+        )
+    send(rail, agreement_calls.close_call(rail.chain, row), rail.payer)
     rail.work(4)
     closed = row_of(rail, "cp-0002")
     assert closed.closes_at and closed.ends_at == closed.closes_at + closed.grace_s

@@ -23,6 +23,7 @@ from orchestrator.edges.store import Store, schema
 from orchestrator.edges.store.tables import SQLModel
 from orchestrator.errors import Halt
 from tests.support.postgres import postgres
+from tests.support.quick_store import run_migrations
 
 VERSIONS = sorted((schema.MIGRATIONS / "versions").glob("[0-9]*.py"))
 RELEASED = Path(__file__).resolve().parents[4] / "data" / "released"
@@ -40,8 +41,9 @@ def engine(request, tmp_path_factory) -> Iterator[Engine]:
             yield engine
         return
     path = tmp_path_factory.mktemp("schema") / "rail.sqlite3"
-    Store(path).close()
     engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        run_migrations(connection)
     yield engine
     engine.dispose()
 
@@ -65,6 +67,25 @@ def test_migrations__an_empty_database__equals_the_tables(engine):
     assert differences(engine) == []
     with engine.connect() as connection:
         assert schema.revision_of(connection) == schema.REVISION
+
+
+def test_quick_store__of_the_tests__is_what_the_migrations_make(tmp_path):
+    """The stores of all other tests are made by tests/support/quick_store.py."""
+    Store(tmp_path / "quick.sqlite3").close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'migrated.sqlite3'}")
+    with engine.begin() as connection:
+        run_migrations(connection)
+    engine.dispose()
+    assert _schema_of(tmp_path / "quick.sqlite3") == _schema_of(tmp_path / "migrated.sqlite3")
+
+
+def _schema_of(path: Path) -> list[tuple]:
+    """Return every table, index and trigger with its SQL, and the revision."""
+    connection = sqlite3.connect(path)
+    objects = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    revision = connection.execute("SELECT * FROM alembic_version").fetchall()
+    connection.close()
+    return sorted(map(str, objects)) + revision
 
 
 def test_migrations__a_table_or_index_that_changed__is_noticed(tmp_path):

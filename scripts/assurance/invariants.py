@@ -1,0 +1,189 @@
+"""The campaign of forge: random calls of every function, and every invariant after each call.
+
+    python -m scripts.assurance.invariants --calls 100000
+
+The campaign is Solidity, in tests/assurance. This module gives it the contracts as they ship, runs
+it, adds up what each of its runs counted, and says whether anything was never tried.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.edges.chain.artifacts import SHIPPED, read_records
+from scripts.assurance.forge import FORGE_FOLDER, ForgeRun, run_forge, write_code
+from scripts.assurance.line import AssuranceLine, AssuranceTask
+from scripts.solidity.sources import ROOT
+
+CALLS = 100_000
+LONG_CALLS = 10_000_000
+DEPTH = 500  # calls from one fresh rail on; what is rare needs a past
+LEAST_RULES = 20
+CAMPAIGN = "tests/assurance"
+
+# What nobody outside may call, so that the campaign can only see it refused. Most of it takes place
+# inside of other calls (a settlement prices, a dispute freezes).
+NEVER_ACCEPTED = frozenset(
+    ["PaymentRail.onMint", "PaymentRail.freeze", "PaymentRail.unfreeze", "PaymentRail.setAuthority", "OracleCommittee.setAuthority", "OfficerRegistry.setAuthority", "ProofOfDelivery.setAuthority", "WearableVoucher.setAuthority", "MeteredEnergy.open", "MeteredEnergy.price", "MeteredEnergy.refunded", "MeteredEnergy.skipped", "ProofOfDelivery.open", "ProofOfDelivery.price", "ProofOfDelivery.refunded", "ProofOfDelivery.skipped", "ProofOfDelivery.setPredecessor", "WearableVoucher.open", "WearableVoucher.price", "WearableVoucher.refunded", "WearableVoucher.skipped", "WearableVoucher.passOn", "WearableVoucher.setPredecessor", "WearableVoucher.setSuccessor", "RailAccess.consumeScheduledOp", "RailAccess.grantRole", "RailAccess.labelRole", "RailAccess.setRoleAdmin", "RailAccess.setRoleGuardian", "RailAccess.setGrantDelay", "RailAccess.setTargetFunctionRole", "RailAccess.setTargetAdminDelay", "RailAccess.setTargetClosed", "RailAccess.updateAuthority"]
+)
+
+_STATE = re.compile(r'"state:([a-z\' ]+)"')
+
+
+@dataclass(frozen=True)
+class CampaignCounts:
+    """What all runs of a campaign counted.
+
+    Attributes:
+        calls: How often each function accepted a call, by "Contract.function".
+        refused: How often each refused one, as the model said that it must.
+        states: How often each rare state was reached.
+        rules: How often each invariant was checked; 0 stands for after every call.
+    """
+
+    calls: Counter[str]
+    refused: Counter[str]
+    states: Counter[str]
+    rules: Counter[str]
+
+
+def measure(task: AssuranceTask) -> list[AssuranceLine]:
+    """Run the campaign of `make assurance`, or the long one, and return its lines."""
+    calls = LONG_CALLS if task.long else CALLS
+    task.say(f"{calls:,} calls, each followed by every invariant")
+    return measure_campaign(calls)
+
+
+def measure_campaign(calls: int, seed: int | None = None) -> list[AssuranceLine]:
+    """Run a campaign and return its lines.
+
+    Args:
+        calls: How many calls; rounded up to whole runs.
+        seed: Makes the campaign repeatable; without one each is another.
+
+    Raises:
+        Halt: forge or the compiler is missing.
+    """
+    folder = ROOT / FORGE_FOLDER
+    write_code(folder)
+    counts = folder / "counts.jsonl"
+    counts.unlink(missing_ok=True)
+    depth = min(DEPTH, calls)
+    begun = time.monotonic()
+    run = run_forge(
+        ["--match-contract", "InvariantsTest"],
+        {
+            "FOUNDRY_INVARIANT_RUNS": str(-(-calls // depth)),
+            "FOUNDRY_INVARIANT_DEPTH": str(depth),
+            **({} if seed is None else {"FOUNDRY_FUZZ_SEED": hex(seed)}),
+        },
+    )
+    seconds = time.monotonic() - begun
+    campaign = read_counts(counts.read_text().splitlines() if counts.exists() else [])
+    return [_campaign_line(run, seconds), *lines_of(campaign, functions(), rare_states())]
+
+
+def read_counts(rows: Iterable[str]) -> CampaignCounts:
+    """Add up the rows that the runs wrote: JSON objects from "kind:what" to a number."""
+    kinds: dict[str, Counter[str]] = {
+        kind: Counter() for kind in ("call", "refused", "state", "rule", "always")
+    }
+    for row in rows:
+        for name, number in json.loads(row).items():
+            kind, _, what = name.partition(":")
+            kinds[kind][what] += number
+    rules = kinds["rule"] + Counter()
+    rules.update(dict.fromkeys(kinds["always"], 0))
+    return CampaignCounts(kinds["call"], kinds["refused"], kinds["state"], rules)
+
+
+def functions() -> list[str]:
+    """Return every function of the shipped contracts that can change something."""
+    return sorted(
+        f"{record['name']}.{entry['name']}"
+        for record in read_records(SHIPPED)
+        for entry in record["abi"]
+        if entry["type"] == "function" and entry["stateMutability"] in ("nonpayable", "payable")
+    )
+
+
+def rare_states(root: Path = ROOT) -> list[str]:
+    """Return the names of the rare states that the campaign looks for."""
+    found: set[str] = set()
+    for path in sorted((root / CAMPAIGN).glob("*.sol")):
+        found.update(_STATE.findall(path.read_text()))
+    return sorted(found)
+
+
+def lines_of(
+    campaign: CampaignCounts, wanted: Sequence[str], states: Sequence[str]
+) -> list[AssuranceLine]:
+    """Return the lines that say what a campaign reached; what it never reached is not ok."""
+    untried = [
+        name
+        for name in wanted
+        if not campaign.calls[name]
+        and not (name in NEVER_ACCEPTED and campaign.refused[name])
+    ]
+    unreached = [name for name in states if not campaign.states[name]]
+    called = [
+        f"{name}: {campaign.calls[name]:,} accepted, {campaign.refused[name]:,} refused"
+        for name in wanted
+    ]
+    reached = [f"{name}: {campaign.states[name]:,}" for name in campaign.states | Counter(states)]
+    checked = [f"{name}: {number or 'after each call'}" for name, number in campaign.rules.items()]
+    return [
+        AssuranceLine(
+            "invariants",
+            f"{len(campaign.rules)} checked",
+            len(campaign.rules) >= LEAST_RULES,
+            "\n".join(sorted(checked)),
+        ),
+        AssuranceLine(
+            "invariants: functions",
+            f"{len(wanted) - len(untried)} of {len(wanted)} called",
+            not untried,
+            "\n".join([*_missing("never called", untried), *called]),
+        ),
+        AssuranceLine(
+            "invariants: rare states",
+            f"{len(states) - len(unreached)} of {len(states)} reached",
+            not unreached,
+            "\n".join([*_missing("never reached", unreached), *sorted(reached)]),
+        ),
+    ]
+
+
+def _missing(what: str, names: Sequence[str]) -> list[str]:
+    return [f"{what}: {', '.join(names)}"] if names else []
+
+
+def _campaign_line(run: ForgeRun, seconds: float) -> AssuranceLine:
+    value = f"{run.calls:,} calls in {run.runs:,} runs, {run.calls / max(seconds, 1):,.0f} a second"
+    return AssuranceLine("invariants: campaign", value, run.ok, run.failure)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one campaign and print its lines; exit with 1 if one is not ok."""
+    parser = ArgumentParser(description="Random calls of the contracts, and every invariant.")
+    parser.add_argument("--calls", type=int, default=CALLS)
+    parser.add_argument("--seed", type=int, help="repeats the campaign that had it")
+    chosen = parser.parse_args(arguments)
+    lines = measure_campaign(chosen.calls, chosen.seed)
+    for line in lines:
+        print(f"{'✓' if line.ok else '✗'} {line.name}: {line.value}")
+        for text in line.note.splitlines():
+            print(f"    {text}")
+    return 0 if all(line.ok for line in lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""The parts of the run, the longest first, since two of them run at a time."""
+
+from __future__ import annotations
+
+from scripts.assurance import recorded, slither
+from scripts.assurance.line import AssurancePart
+
+PARTS = (
+    AssurancePart("slither", "findings of high and medium impact", slither.measure),
+    AssurancePart("roles", "every function called by every role", recorded.measure_roles),
+    AssurancePart("wycheproof", "vectors of signatures", recorded.measure_wycheproof),
+    AssurancePart("keys", "what k stolen keys of n take", recorded.measure_stolen_keys),
+)

@@ -1,0 +1,33 @@
+"""Where the programs are that the parts start."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestrator.errors import Halt
+from scripts.bootstrap import ROOT, TOOLS
+
+
+def tool(name: str) -> Path:
+    """Return a program of the tools environment, for example slither.
+
+    Raises:
+        Halt: The environment lacks it.
+    """
+    program = TOOLS / Path(sys.executable).parent.name / name
+    if not program.exists():
+        raise Halt(f"{name} is not installed: {program} is missing. Run `make setup-tools`.")
+    return program
+
+
+def forge_binary(root: Path = ROOT) -> Path:
+    """Return forge itself; npm's wrapper exits with 0 even when tests fail.
+
+    Raises:
+        Halt: It is not installed.
+    """
+    found = sorted((root / "node_modules" / "@foundry-rs").glob("forge-*/bin/forge*"))
+    if not found:
+        raise Halt("forge is not installed: npm did not bring it. Run `make setup-dev`.")
+    return found[0].resolve()

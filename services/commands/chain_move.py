@@ -1,0 +1,214 @@
+"""`proofrail chain move`: puts the contracts of this release next to those of release 0.5.0."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.output import Json, plain
+from orchestrator.commands.role_calls import DryRun, Yes
+from orchestrator.errors import Halt, Retry
+from orchestrator.home_lock import hold
+from services.commands.deployer import sole_deployer
+
+if TYPE_CHECKING:
+    from orchestrator.edges.chain.deployment import Deployment
+    from orchestrator.edges.chain.plan import DeploymentPlan
+    from orchestrator.settings import Settings
+    from services.node_plan import NodePlan
+
+app = typer.Typer(rich_markup_mode=None)
+_START_S = 120.0  # how long the local chain may take to serve
+_NEXT = (
+    "`proofrail up`, then `proofrail status`",
+    "`proofrail agreement list`, then `proofrail agreement move` for each",
+)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """What would be deployed, where, and who pays; None where the rail moved already."""
+
+    former: Deployment
+    plan: DeploymentPlan | None
+    node: NodePlan | None
+
+
+@app.command("move")
+def move(
+    context: typer.Context,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Deploy the contracts of this release next to those of release 0.5.0, of a stopped rail.
+
+    The token stays. What is on the former contracts is settled and paid out there; agreements move
+    one by one (`proofrail agreement move`). A run that was killed goes on where it stopped.
+    """
+    home = home_of(context)
+    with _node(home.settings):
+        if dry_run:
+            found = _plan(home)
+            view = _view(home.settings, found, None)
+        else:
+            with hold(home.settings.lock), sole_deployer(home):
+                found = _plan(home)
+                view = _view(home.settings, found, None)
+                if found.plan is not None:
+                    _ask(view, yes, as_json)
+                    view = _view(home.settings, found, _carry_out(home, found, as_json))
+    output.show(view, as_json, lambda console: _print(console, view))
+
+
+@contextmanager
+def _node(settings: Settings) -> Iterator[None]:
+    """Serve the home's own chain within the block, where it has one and that is stopped."""
+    from services import processes
+    from services.node_plan import node_identity
+
+    if not settings.chain_embedded:
+        yield
+        return
+    try:
+        node_identity(settings.rpc_url)
+    except Retry:
+        process = processes.chain_process(settings)
+        child = processes.start(process, settings.logs)
+        try:
+            _wait(process, child, settings)
+            yield
+        finally:
+            child.terminate()
+            child.join()
+    else:
+        yield
+
+
+def _wait(process: Any, child: Any, settings: Settings) -> None:
+    deadline = time.monotonic() + _START_S
+    while not process.serves():
+        if child.exitcode is not None or time.monotonic() > deadline:
+            raise Halt(
+                "The local chain does not start. Nothing was sent. Next: see "
+                f"{settings.logs / 'chain.log'}."
+            )
+        time.sleep(0.02)
+
+
+def _plan(home: Home) -> _Move:
+    from orchestrator.edges.chain.artifacts import load_artifacts
+    from orchestrator.edges.chain.client import Chain
+    from orchestrator.edges.chain.rail_succession import succession_plan
+    from services.node_plan import plan_deployment
+    from services.set_up import plan_of_home
+
+    settings, former, artifacts = home.settings, home.deployment, load_artifacts()
+    if former.version > 1:
+        return _Move(former, None, None)
+    chain = Chain(settings.rpc_url, former, artifacts_of(former, artifacts))
+    chain.check_identity()
+    least = chain.view("OracleCommittee", "minDomains")
+    plan = succession_plan(plan_of_home(settings), former, artifacts)
+    plan = replace(plan, min_domains=least)
+    return _Move(former, plan, plan_deployment(settings, plan))
+
+
+def artifacts_of(former: Deployment, artifacts: Any) -> dict[str, Any]:
+    """Return {contract of a former deployment: its interface}, under the names that it has."""
+    return {name: artifacts[f"{name}@{former.release_of(name)}"] for name in former.addresses}
+
+
+def _ask(view: dict[str, Any], yes: bool, as_json: bool) -> None:
+    if yes:
+        return
+    if as_json:
+        raise Halt("With --json nothing is asked. Nothing was sent. Add --yes to deploy.")
+    _print(output.console(errors=True), view)
+    typer.confirm("Deploy them?", abort=True, err=True)
+
+
+def _carry_out(home: Home, found: _Move, quiet: bool) -> Deployment:
+    from orchestrator.edges.chain.artifacts import load_artifacts
+    from orchestrator.edges.chain.extension import extend, pending_extension
+    from orchestrator.edges.chain.keystore import write_private
+    from orchestrator.edges.chain.rail_succession import RailSuccession
+    from services.node_plan import refuse_unpaid
+
+    path, copy = home.settings.deployment, backup_of(home.settings, found.former)
+    if pending_extension(path) is None:  # else some of it is paid already
+        refuse_unpaid(found.node)
+    if not copy.exists():
+        write_private(copy, path.read_bytes())
+
+    def say(event: str) -> None:
+        if not quiet:
+            output.console(errors=True).print(plain(f"  {event}"))
+
+    return extend(home.settings.rpc_url, load_artifacts(), RailSuccession(found.plan), path, say)
+
+
+def backup_of(settings: Settings, former: Deployment) -> Path:
+    """Return where the file of the former contracts is kept."""
+    release = former.release_of("PaymentRail")
+    return settings.deployment.with_name(f"{settings.deployment.stem}-{release}.json")
+
+
+def _view(settings: Settings, found: _Move, became: Deployment | None) -> dict[str, Any]:
+    """Return the JSON view of a move; amounts in wei."""
+    if found.plan is None or found.node is None:
+        return {
+            "state": "moved",
+            "sent": False,
+            "chain_id": found.former.chain_id,
+            "genesis": found.former.genesis,
+            "contracts": found.former.addresses,
+            "next": list(_NEXT),
+        }
+    payer, needs, has = found.node.signers["deployer"]
+    return {
+        "state": "to_move" if became is None else "moved",
+        "sent": became is not None,
+        "chain_id": found.node.chain_id,
+        "genesis": found.node.genesis,
+        "contracts": found.node.contracts if became is None else became.addresses,
+        "plan": list(found.plan.lines()),
+        "former": found.former.addresses,
+        "backup": str(backup_of(settings, found.former)),
+        "payer": {"address": payer, "needs_wei": str(needs), "has_wei": str(has)},
+        "gas": found.node.gas,
+        "next": list(_NEXT),
+    }
+
+
+def _print(console: Any, view: dict[str, Any]) -> None:
+    from services.node_plan import ether
+
+    def line(text: str) -> None:
+        console.print(plain(text), soft_wrap=True)
+
+    line(f"chain {view['chain_id']}, genesis {view['genesis']}")
+    if view["state"] == "to_move":
+        for text in view["plan"]:
+            line(text)
+        payer = view["payer"]
+        line(
+            f"gas: at most {view['gas']:,}, {ether(int(payer['needs_wei']))} of the "
+            f"{ether(int(payer['has_wei']))} of {payer['address']}"
+        )
+        line(f"The present file is kept as {view['backup']}. Nothing was sent yet.")
+        return
+    if not view["sent"]:
+        line("The contracts are of this release's kind already. Nothing was sent.")
+    for name, address in view["contracts"].items():
+        line(f"{name:<24} {address}")
+    for number, step in enumerate(view["next"], 1):
+        line(f"Next {number}: {step}")

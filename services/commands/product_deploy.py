@@ -1,0 +1,201 @@
+"""`proofrail product deploy`: creates a product's contract for a running rail."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.commands import output
+from orchestrator.commands.home import Home
+from orchestrator.commands.output import Json, plain, when
+from orchestrator.commands.role_calls import DryRun, PasswordFile, Yes, rail_of
+from orchestrator.errors import Halt
+from services.commands.deployer import payer_account, payer_address, sole_deployer
+
+if TYPE_CHECKING:
+    from orchestrator.edges.chain.product_addition import ProductAddition
+    from services.node_plan import NodePlan
+
+app = typer.Typer(rich_markup_mode=None)
+_Contract = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help="Name of a product's contract of this release.")
+]
+_Payer = Annotated[
+    Path | None, typer.Option("--keystore", help="Who pays the gas. Default: the home's deployer.")
+]
+_RESTART = "`proofrail down` and `proofrail up`, so that the service knows the contract"
+
+
+@dataclass(frozen=True)
+class _Addition:
+    """What would be added, and what the chain says about it.
+
+    Attributes:
+        is_there: Whether the deployment has the product with this very code.
+        stewards: The addresses that may list it.
+        delay_s: How long their calls wait.
+    """
+
+    product: ProductAddition
+    node: NodePlan
+    is_there: bool
+    stewards: list[str]
+    delay_s: int
+
+
+@app.command("deploy")
+def deploy_(
+    context: typer.Context,
+    product: _Contract,
+    keystore: _Payer = None,
+    password_file: PasswordFile = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Create a product's contract for this rail. A former version stays, and settles on.
+
+    It gets no power: `proofrail product add` lists it for new agreements, after the steward's
+    delay. A run that was killed goes on where it stopped; a second one sends nothing.
+    """
+    home = rail_of(context)
+    with sole_deployer(home):
+        addition = _plan(home, product, payer_address(home, keystore))
+        view = _view(addition, sent=False)
+        if not (dry_run or addition.is_there):
+            _ask(view, yes, as_json)
+            view = _carry_out(home, addition, keystore, password_file, as_json)
+    output.show(view, as_json, lambda console: _print(console, view))
+
+
+def _plan(home: Home, name: str, payer: str) -> _Addition:
+    from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
+    from orchestrator.edges.chain.deployment_check import DeployedContracts, role_holders
+    from orchestrator.edges.chain.plan import Role
+    from orchestrator.edges.chain.product_addition import (
+        ProductAddition,
+        is_there,
+        refuse_former_contracts,
+    )
+    from services.node_plan import NodePlan, creation_gas, gas_money
+
+    if name not in product_contracts():
+        raise Halt(
+            f"{name} is no product of this release. Nothing was sent. Next: name one of "
+            f"{', '.join(product_contracts())}; docs/ADDING.md says how to make another one."
+        )
+    deployment, artifacts, url = home.deployment, load_artifacts(), home.chain.url
+    refuse_former_contracts(deployment)
+    deployed = DeployedContracts(home.chain.web3, artifacts, deployment.addresses)
+    roles = role_holders(deployed, deployment.block_number)
+    gas = creation_gas(artifacts[name])
+    signers = {"payer": (payer, *gas_money(url, payer, gas))}
+    node = NodePlan(url, deployment.chain_id, deployment.genesis, {name: ""}, signers, gas)
+    return _Addition(
+        ProductAddition(name, deployment),
+        node,
+        is_there(home.chain.web3, artifacts[name], deployment),
+        [account for role, account, _ in roles if role == Role.STEWARD],
+        deployed.view("RailAccess", "delay"),
+    )
+
+
+def _ask(view: dict[str, Any], yes: bool, as_json: bool) -> None:
+    if yes:
+        return
+    if as_json:
+        raise Halt("With --json nothing is asked. Nothing was sent. Add --yes to deploy.")
+    _print(output.console(errors=True), view)
+    typer.confirm("Deploy it?", abort=True, err=True)
+
+
+def _carry_out(
+    home: Home, addition: _Addition, keystore: Path | None, password_file: str | None, quiet: bool
+) -> dict[str, Any]:
+    """Deploy the product; return the view of it."""
+    from dataclasses import replace
+
+    from orchestrator.edges.chain.artifacts import load_artifacts
+    from orchestrator.edges.chain.extension import extend, pending_extension
+    from services.node_plan import refuse_unpaid
+
+    path = home.settings.deployment
+    if pending_extension(path) is None:  # else it may be paid already
+        refuse_unpaid(addition.node)
+    account = payer_account(home, keystore, password_file)
+    product = replace(addition.product, deployer=account)
+
+    def say(event: str) -> None:
+        if not quiet:
+            output.console(errors=True).print(plain(f"  {event}"))
+
+    deployment = extend(addition.node.url, load_artifacts(), product, path, say)
+    done = replace(product, deployment=deployment)
+    view = _view(replace(addition, is_there=True), sent=True)
+    return view | {
+        "address": deployment.addresses[done.contract],
+        "block": deployment.blocks[done.contract],
+    }
+
+
+def _view(addition: _Addition, *, sent: bool) -> dict[str, Any]:
+    """Return the JSON view of an addition: amounts in wei, times in Unix seconds."""
+    product, node = addition.product, addition.node
+    at = product.deployment.addresses
+    payer, needs, has = node.signers["payer"]
+    there = addition.is_there and not sent
+    rail, registry = product.arguments()
+    former = None if there or product.former is None else product.former
+    return {
+        "product": product.contract,
+        "state": "deployed" if addition.is_there else "to_deploy",
+        "sent": sent,
+        "address": at[product.contract] if there else None,
+        "block": product.deployment.blocks[product.contract] if there else None,
+        "chain_id": node.chain_id,
+        "genesis": node.genesis,
+        "constructor": {"rail": rail, "registry": registry},
+        "former": former and {"name": former, "address": at[product.contract]},
+        "payer": {"address": payer, "needs_wei": str(needs), "has_wei": str(has)},
+        "gas": node.gas,
+        "listed_by": addition.stewards,
+        "delay_s": addition.delay_s,
+        "listed_from": int(time.time()) + addition.delay_s,
+        "next": [_RESTART, f"`proofrail product add {product.contract}` (the steward)"],
+    }
+
+
+def _print(console: Any, view: dict[str, Any]) -> None:
+    from services.node_plan import ether
+
+    def line(text: str) -> None:
+        console.print(plain(text), soft_wrap=True)
+
+    name, is_there = view["product"], view["state"] == "deployed"
+    line(f"chain {view['chain_id']}, genesis {view['genesis']}")
+    if is_there:
+        done = "is deployed" if view["sent"] else "is deployed already, with this very code,"
+        line(f"{name} {done} at {view['address']}, block {view['block']}")
+    else:
+        arguments = ", ".join(f"{key}: {value}" for key, value in view["constructor"].items())
+        line(f"create {name}({arguments})")
+        payer = view["payer"]
+        line(
+            f"paid by {payer['address']}: at most {view['gas']:,} gas, "
+            f"{ether(int(payer['needs_wei']))} of its {ether(int(payer['has_wei']))}"
+        )
+    if view["former"]:
+        line(f"{view['former']['address']} is called {view['former']['name']}, and settles on")
+    line(
+        f"listed by the steward {', '.join(view['listed_by'])}; scheduled now, that can be made "
+        f"from {when(view['listed_from'])} UTC on"
+    )
+    if not is_there:
+        line("Nothing was sent yet.")
+        return
+    for number, step in enumerate(view["next"], 1):
+        line(f"Next {number}: {step}")

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
+import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
+import {HandlerSettle} from "./HandlerSettle.sol";
+import {Trees} from "./Trees.sol";
+
+/// @title Disputes: opened by payers, wardens and strangers, ended in each of the four ways.
+abstract contract HandlerDisputes is HandlerSettle {
+    using Trees for bytes32[];
+
+    bytes32 private constant RULING_TYPE =
+        keccak256("Ruling(address rail,bytes32 payment,bool refund)");
+
+    /// How a dispute ends.
+    struct Ending {
+        bool refund;
+        bool back; // the bond goes to the challenger, else to the payee
+    }
+
+    function dispute(uint256 seed) external step(seed) {
+        _dispute();
+    }
+
+    function disputeAgain(uint256 seed) external step(seed) {
+        _dispute();
+    }
+
+    function _dispute() private {
+        if (paids.length == 0) return;
+        uint256 index = _random(paids.length);
+        for (uint256 i; i < 6 && (paids[index].disputed || clock >= paids[index].releaseAt); ++i) {
+            index = _random(paids.length);
+        }
+        Paid storage paid = paids[index];
+        Pact storage pact = pacts[paid.pact];
+        uint256 who = _random(6);
+        address caller = who == 0 ? stranger : who == 1 ? warden : payers[pact.payer].account;
+        bool may = who == 1 ? devices[pact.device].compromisedSince != 0 : who != 0;
+        if (who == 1 && may) _hit("state:payment of a stolen device disputed by a warden");
+        uint256 bond = who == 1 ? 0 : _least(pact.bond, paid.amount);
+        bool lie = _once(8);
+        bool inTime = clock < paid.releaseAt;
+        if (!inTime && !paid.disputed) _hit("state:dispute after the window");
+        if (paid.disputed) _hit("state:dispute of what was disputed before");
+        bool allowed = may && !lie && inTime && !paid.disputed && _balance(caller) >= bond;
+        bytes memory data = _disputeCall(paid, lie);
+        if (!_call("Disputes.dispute", caller, address(disputes), data, allowed)) return;
+        _rule("a payment is disputed once, within its window", inTime && !paid.disputed);
+        paid.disputed = true;
+        pendingOf[paid.payee][paid.releaseAt] -= paid.amount;
+        bonds += bond;
+        cases.push(Case(index, caller, bond, clock));
+        _hit("state:dispute open");
+        if (_paused()) _hit("state:dispute opened during a pause");
+    }
+
+    function concede(uint256 seed) external step(seed) {
+        if (cases.length == 0) return;
+        uint256 index = _random(cases.length);
+        address payee = paids[cases[index].paid].payee;
+        bool may = _once(3);
+        bytes memory data = abi.encodeCall(IDisputes.concede, (_paymentOf(cases[index].paid)));
+        address caller = may ? payee : stranger;
+        if (!_call("Disputes.concede", caller, address(disputes), data, may)) return;
+        _end(index, Ending(true, true));
+    }
+
+    function retract(uint256 seed) external step(seed) {
+        if (cases.length == 0) return;
+        uint256 index = _random(cases.length);
+        Case storage case_ = cases[index];
+        bool may = _once(3);
+        bytes memory data = abi.encodeCall(IDisputes.retract, (_paymentOf(case_.paid)));
+        address caller = may ? case_.challenger : stranger;
+        bool harmless = clock < paids[case_.paid].releaseAt;
+        if (!_call("Disputes.retract", caller, address(disputes), data, may)) return;
+        if (!harmless) _hit("state:retracted too late for the bond");
+        _end(index, Ending(false, harmless));
+    }
+
+    function rule(uint256 seed) external step(seed) {
+        if (cases.length == 0) return;
+        uint256 index = _random(cases.length);
+        Case storage case_ = cases[index];
+        bytes32 payment = _paymentOf(case_.paid);
+        bool refund = _once(2);
+        uint216 excluded = _excluded(paids[case_.paid].signers);
+        bytes32 structHash = _ruling(payment, refund);
+        Signers memory signers = _signers(excluded, structHash);
+        uint8 domain = pacts[paids[case_.paid].pact].domain;
+        bool there = domain == 0 || (signers.domains >> domain) & 1 == 1;
+        if (!there) _hit("state:ruling without the required domain");
+        if (excluded != 0) _hit("state:ruling without those that attested");
+        bytes memory data = abi.encodeCall(IDisputes.rule, (payment, refund, signers.signatures));
+        bool allowed = signers.enough && there;
+        if (!_call("Disputes.rule", stranger, address(disputes), data, allowed)) return;
+        _rule("a quorum signed each ruling", signers.count >= _quorum() && there);
+        _end(index, Ending(refund, refund));
+    }
+
+    function expire(uint256 seed) external step(seed) {
+        if (cases.length == 0) return;
+        uint256 index = _random(cases.length);
+        bool over = clock > _deadlineOf(cases[index]);
+        if (!over && clock > cases[index].openedAt + 30 days) _hit("state:deadline moved by a pause");
+        bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[index].paid)));
+        if (!_call("Disputes.expire", stranger, address(disputes), data, over)) return;
+        _end(index, Ending(false, false));
+    }
+
+    function _ruling(bytes32 payment, bool refund) internal view returns (bytes32) {
+        return keccak256(abi.encode(RULING_TYPE, address(rail), payment, refund));
+    }
+
+    function _paymentOf(uint256 paid) internal view returns (bytes32) {
+        return keccak256(abi.encode(pacts[paids[paid].pact].id, paids[paid].sequence));
+    }
+
+    /// @dev Those that attested do not rule, where enough others from all trust domains can.
+    function _excluded(uint216 attested) internal view returns (uint216) {
+        (uint256 others, uint256 domains) = _ableCount(attested);
+        (, uint256 all) = _ableCount(0);
+        return others >= _quorum() && domains == all ? attested : 0;
+    }
+
+    /// @dev Moves the model by the end of a dispute.
+    function _end(uint256 index, Ending memory ending) internal {
+        Case memory case_ = cases[index];
+        Paid storage paid = paids[case_.paid];
+        Pact storage pact = pacts[paid.pact];
+        address to = ending.back ? case_.challenger : paid.payee;
+        uint256 kept = paid.amount;
+        if (ending.refund) {
+            uint256 back = _least(paid.amount, pact.charged - pact.givenBack);
+            kept = paid.amount - back;
+            uint256 cancelled = _least(kept, debtOf[paid.payee][paid.pact]);
+            if (cancelled != 0) _hit("state:debt cancelled by a refund");
+            if (kept != cancelled) _hit("state:refund of what was paid back before");
+            debtOf[paid.payee][paid.pact] -= cancelled;
+            kept -= cancelled;
+            pact.givenBack += back;
+            pact.escrow += paid.amount - kept;
+            _refunded(paid.pact, back);
+            _hit("state:payment refunded");
+        }
+        withdrawableOf[paid.payee] += kept;
+        bonds -= case_.bond;
+        if (case_.bond != 0) _hit(to == paid.payee ? "state:bond lost" : "state:bond returned");
+        cases[index] = cases[cases.length - 1];
+        cases.pop();
+    }
+
+    function _disputeCall(Paid storage paid, bool lie) private view returns (bytes memory) {
+        IPaymentRail.Outcome memory outcome = IPaymentRail.Outcome({
+            payment: keccak256(abi.encode(pacts[paid.pact].id, paid.sequence)),
+            claim: paid.claim,
+            payee: paid.payee,
+            amount: int48(int256(paid.amount)),
+            refusal: 0,
+            releaseAt: uint32(paid.releaseAt)
+        });
+        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(outcome))));
+        bytes32[] memory proof = leavesOf[paid.root].proof(leaf);
+        if (lie) outcome.amount += 1;
+        return abi.encodeCall(
+            IDisputes.dispute,
+            (pacts[paid.pact].id, uint32(paid.sequence), outcome, paid.root, proof)
+        );
+    }
+}

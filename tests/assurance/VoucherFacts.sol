@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {EnergyFacts} from "./EnergyFacts.sol";
+import {DeliveryFacts} from "./DeliveryFacts.sol";
+import {Products} from "./Products.sol";
+
+/// @title Wearables that tap: cumulative vouchers, fresh ones, old ones, and forged ones.
+/// @notice How much of a voucher is paid at once depends on days and clocks; the model holds the
+/// bounds: never more than was signed, than its cap, or than the days' limits allow.
+abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
+    uint256 internal constant PER_TAP = 5 * EURO;
+    uint256 internal constant PER_DAY = 20 * EURO;
+    uint256 internal constant AT_ONCE = 15 * EURO;
+    uint256 internal constant VOUCHER_CAP = 300 * EURO;
+    uint8 internal constant FORGED = 103;
+    bytes32 private constant VOUCHER_TYPE = keccak256(
+        "Voucher(bytes32 wearable,address payee,uint48 total,uint40 counter,uint32 taps,"
+        "uint16 merchantClass,uint48 cap,uint40 signedAt,uint40 expiry)"
+    );
+
+    /// What a wearable has counted: per payee its total and taps, over all payees its counter.
+    struct Card {
+        uint256 counter;
+        bytes[] vouchers; // facts of all that it signed
+    }
+
+    mapping(uint256 device => Card) internal cardOf;
+    mapping(uint256 device => mapping(address payee => uint256)) internal tapsOf;
+
+    function _voucherTerms() internal returns (bytes memory) {
+        uint256[4] memory classes; // any
+        uint256 coolOff = _once(2) ? 0 : 60;
+        return abi.encode(
+            block.chainid, address(voucher), PER_TAP, PER_DAY, classes, coolOff, 50, AT_ONCE, MAX_AGE
+        );
+    }
+
+    function _planVoucher(Plan memory plan) internal {
+        uint256 wearable = pacts[plan.pact].device;
+        Card storage card = cardOf[wearable];
+        (plan.guessed, plan.refusal) = (true, UNKNOWN);
+        if (card.vouchers.length != 0 && _once(4)) {
+            plan.facts = card.vouchers[_random(card.vouchers.length)];
+            _hit("state:voucher shown again");
+        } else {
+            bool forged = _once(12);
+            address payee = _anyPayee().account;
+            plan.facts = _tap(wearable, payee, ++card.counter, forged);
+            if (forged) plan.refusal = FORGED;
+            else card.vouchers.push(plan.facts);
+        }
+        bytes memory facts = plan.facts;
+        address named;
+        assembly ("memory-safe") {
+            named := mload(add(facts, 32))
+        }
+        plan.payee = named;
+    }
+
+    /// @dev Signs a voucher over all taps so far and one to three more.
+    function _tap(uint256 wearable, address payee, uint256 counter, bool forged)
+        internal
+        returns (bytes memory)
+    {
+        uint256 taps = 1 + _random(3);
+        uint256 total = signedTotal[wearable][payee] + 1 + _random(PER_TAP * taps);
+        taps += tapsOf[wearable][payee];
+        if (!forged) (signedTotal[wearable][payee], tapsOf[wearable][payee]) = (total, taps);
+        uint256 signedAt = clock - _random(6 hours);
+        bytes memory words = abi.encode(
+            payee, total, counter, taps, 5411, VOUCHER_CAP, signedAt, clock + 30 days
+        );
+        uint256 key = _keyAt(devices[wearable], signedAt);
+        return _signedVoucher(devices[wearable].id, forged || key == 0 ? 7 : key, words);
+    }
+
+    function _signedVoucher(bytes32 wearable, uint256 key, bytes memory words)
+        private
+        view
+        returns (bytes memory)
+    {
+        bytes32 structHash = keccak256(bytes.concat(abi.encode(VOUCHER_TYPE, wearable), words));
+        bytes32 domain = _separator("proofrail-voucher", "1", address(voucher));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", domain, structHash));
+        (bytes32 r, bytes32 s) = vm.signP256(key, digest);
+        return bytes.concat(words, r, s);
+    }
+
+    function _applyVoucher(Plan memory plan, uint256 amount) internal {
+        uint256 wearable = pacts[plan.pact].device;
+        voucherPaid[wearable][plan.payee] += amount;
+        wearablePaid[wearable] += amount;
+        _rule("a voucher's taps are paid once", voucherPaid[wearable][plan.payee]
+            <= signedTotal[wearable][plan.payee]);
+        _rule("a voucher brings no more at once than agreed", amount <= AT_ONCE);
+        _rule("a wearable spends no more than its cap", wearablePaid[wearable] <= VOUCHER_CAP);
+        uint256 today = (clock + 10 minutes) / 1 days + 1;
+        uint256 most = PER_DAY * (today - wearableSince[wearable] / 1 days);
+        _rule("a wearable spends no more than its days allow", wearablePaid[wearable] <= most);
+        if (amount == 0) _hit("state:voucher paid nothing");
+    }
+
+    function _terms(Kind kind) internal override returns (bytes memory) {
+        if (kind == Kind.Meter) return _energyTerms();
+        return kind == Kind.Recipient ? _deliveryTerms() : _voucherTerms();
+    }
+
+    function _opened(uint256 pact, bytes memory terms) internal override {
+        Pact storage pact_ = pacts[pact];
+        if (pact_.kind == Kind.Meter) _openMeter(pact, terms);
+        else if (pact_.kind == Kind.Recipient) _openParcel(pact, terms);
+        else if (wearableSince[pact_.device] == 0) wearableSince[pact_.device] = pact_.start;
+    }
+
+    function _skipped(uint256 pact) internal override {
+        if (pacts[pact].kind == Kind.Meter) _skipMeter(pact);
+    }
+
+    function _refunded(uint256 pact, uint256 amount) internal override {
+        if (pacts[pact].kind == Kind.Meter) meterOf[pact].refunded += amount;
+        else if (pacts[pact].kind == Kind.Recipient) parcelOf[pact].refunded += amount;
+    }
+}

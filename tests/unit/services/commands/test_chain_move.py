@@ -1,0 +1,177 @@
+"""The contracts of this release are put next to those of 0.5.0 by command, and the file has both.
+
+chain move
+├── given a home of 0.5.0: it should show the plan, then deploy, keep the former file, send once
+├── given a run killed after any event: the next should finish with the bytes already signed
+├── given a running rail, another minter, public keys elsewhere: it should refuse before sending
+└── given the moved rail: another home should attach to it, unless its registry is another's
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from web3 import Web3
+
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.deployment_check import check_contracts
+from orchestrator.edges.chain.extension import extend
+from orchestrator.edges.chain.rail_succession import RailSuccession, succession_plan
+from orchestrator.errors import Halt
+from orchestrator.home_lock import hold
+from services import anvil
+from services.set_up import plan_of_home
+from tests.support.growing_home import GrowingHome, former_contracts
+
+pytestmark = pytest.mark.skipif(anvil.find() is None, reason="anvil is not installed")
+
+FORMER = ("PaymentRail", "DeviceRegistry", "OracleCommittee")
+PRODUCTS = ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher")
+
+
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrowingHome]:
+    home = GrowingHome(tmp_path_factory.mktemp("former") / "home", former_contracts)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def rail(growing: GrowingHome) -> Iterator[GrowingHome]:
+    """The shared home of release 0.5.0 as it was at first."""
+    mark = growing.mark()
+    yield growing
+    growing.back(mark)
+
+
+def succession(rail: GrowingHome) -> RailSuccession:
+    plan = plan_of_home(rail.settings)
+    return RailSuccession(succession_plan(plan, rail.deployment, load_artifacts()))
+
+
+def view(rail: GrowingHome, contract: str, function: str, *args: Any) -> Any:
+    return Chain(rail.testnet.url, rail.deployment, load_artifacts()).view(
+        contract, function, *args
+    )
+
+
+def test_move__home_of_0_5_0__has_both_rails_one_token_and_the_former_file(rail):
+    before, content, sent = rail.deployment, rail.file.read_bytes(), rail.sent()
+    assert before.version == 1
+    plan = rail.json("chain", "move", "--dry-run")
+    assert (plan["state"], plan["sent"], rail.sent()) == ("to_move", False, sent)
+    assert "EuroToken" not in plan["contracts"] and plan["former"] == before.addresses
+    assert any("create PaymentRail" in line for line in plan["plan"])
+    assert rail.file.read_bytes() == content
+    refused = rail.run("chain", "move", "--json")
+    assert refused.exit_code == 2 and "Add --yes" in refused.output
+    made = rail.json("chain", "move", "--yes")
+    assert (made["state"], made["sent"]) == ("moved", True)
+    became = rail.deployment
+    assert became.addresses == made["contracts"] and became.version == 2
+    assert became.addresses["EuroToken"] == before.addresses["EuroToken"]
+    assert became.named("EuroToken") == ("EuroToken",)
+    for name in (*FORMER, *PRODUCTS):
+        assert became.addresses[f"{name}@0.5.0"] == before.addresses[name]
+        assert became.blocks[f"{name}@0.5.0"] == before.blocks[name]
+        assert became.addresses[name] != before.addresses[name]
+    assert became.rails == {f"{name}@0.5.0": "PaymentRail@0.5.0" for name in PRODUCTS}
+    assert became.rail_of(became.addresses["MeteredEnergy"]) == "PaymentRail"
+    assert became.rail_of(before.addresses["MeteredEnergy"]) == "PaymentRail@0.5.0"
+    assert view(rail, "PaymentRail", "token") == before.addresses["EuroToken"]
+    assert view(rail, "DeviceRegistry", "predecessor") == before.addresses["DeviceRegistry"]
+    for name in ("ProofOfDelivery", "WearableVoucher"):
+        assert view(rail, name, "predecessor") == before.addresses[name]
+    kept = rail.home / "deployment-0.5.0.json"
+    assert kept.read_bytes() == content and kept.stat().st_mode & 0o777 == 0o600
+    check_contracts(rail.testnet.url, load_artifacts(), became.addresses)
+    sent = rail.sent()
+    again = rail.json("chain", "move", "--yes")
+    assert (again["state"], again["sent"], rail.sent()) == ("moved", False, sent)
+    wrong = became.addresses | {"DeviceRegistry@0.5.0": "0x" + "5" * 40}
+    with pytest.raises(Halt, match="takes devices over from"):
+        check_contracts(rail.testnet.url, load_artifacts(), wrong)
+    rows = {row["name"]: row for row in rail.json("product", "list")}
+    assert all(rows[name]["allowed"] for name in PRODUCTS)
+    assert rows["MeteredEnergy@0.5.0"]["rail"] == "PaymentRail@0.5.0"
+    words = ("product", "deploy", "MeteredEnergy", "--dry-run")
+    assert rail.json(*words)["state"] == "deployed"
+
+
+def test_move__killed_at_some_events__goes_on_with_the_same_bytes(rail):
+    left: list[tuple[str, tuple[str, bytes]]] = []
+
+    def watch(event: str) -> None:
+        while rail.testnet.rpc("txpool_status")["pending"] != "0x0":
+            pass
+        left.append((event, rail.mark()))
+
+    artifacts, successor, before = load_artifacts(), succession(rail), rail.deployment
+    expected = extend(rail.testnet.url, artifacts, successor, rail.file, watch)
+    total = rail.sent()
+    events = {"done close set-up", "sent PaymentRail", "signed link WearableVoucher"}
+    chosen = [(event, mark) for event, mark in left if event in events]
+    assert len(chosen) == len(events)
+    for event, mark in reversed(chosen):
+        rail.back(mark)
+        steps = json.loads(mark[1])["extension"]["steps"]
+        assert Deployment.load(rail.file) == before, event  # the rail of 0.5.0 can run meanwhile
+        assert extend(rail.testnet.url, artifacts, successor, rail.file) == expected
+        [done] = json.loads(rail.file.read_text())["extensions"]
+        assert all(done["steps"][name]["raw"] == step["raw"] for name, step in steps.items())
+        assert rail.sent() == total, event
+
+
+def test_move__rail_that_runs__is_refused(rail):
+    """A running service would not read what the new contracts report in the meantime."""
+    content, sent = rail.file.read_bytes(), rail.sent()
+    with hold(rail.settings.lock):
+        result = rail.run("chain", "move", "--yes")
+        assert rail.json("chain", "move", "--dry-run")["state"] == "to_move"
+    assert result.exit_code == 2 and "works on this home already" in result.output
+    assert (rail.file.read_bytes(), rail.sent()) == (content, sent)
+
+
+def test_move__minter_that_the_token_does_not_know__is_refused(rail):
+    """The token of 0.5.0 has one minter for ever: with another key nobody could mint."""
+    plan = succession(rail).plan
+    other = keystore.development_account(20).address
+    sent = rail.sent()
+    with pytest.raises(Halt, match=f"the plan has {other}"):
+        other_plan = RailSuccession(replace(plan, minter=other))
+        extend(rail.testnet.url, load_artifacts(), other_plan, rail.file)
+    assert rail.sent() == sent
+
+
+def test_product_deploy__contracts_of_0_5_0__points_to_the_move(rail):
+    result = rail.run("product", "deploy", "MeteredEnergy", "--yes")
+    assert result.exit_code == 2 and "chain move --dry-run" in result.output
+
+
+def test_attack__contract_of_another_at_a_new_address__is_found_at_the_end(rail):
+    """Who has the deployer's key for a moment allows a product of its own at the new rail."""
+    artifacts, successor = load_artifacts(), succession(rail)
+    web3 = Web3(Web3.HTTPProvider(rail.testnet.url))
+
+    def watch(event: str) -> None:
+        if event != "done OfficerRegistry":
+            return
+        steps = json.loads(rail.file.read_text())["extension"]["steps"]
+        at = steps["PaymentRail"]["address"], steps["DeviceRegistry"]["address"]
+        artifact = artifacts["MeteredEnergy"]
+        contract = web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+        sender = {"from": successor.deployer.address}
+        receipt = web3.eth.wait_for_transaction_receipt(contract.constructor(*at).transact(sender))
+        rail_ = web3.eth.contract(at[0], abi=artifacts["PaymentRail"].abi)
+        rail_.functions.allowProduct(receipt["contractAddress"]).transact(sender)
+
+    with pytest.raises(Halt, match="the rail lists the products"):
+        extend(rail.testnet.url, artifacts, successor, rail.file, watch)
+    assert rail.deployment.version == 1  # the former rail is still the rail
