@@ -15,6 +15,7 @@ import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
 import {EnergyClaim} from "./challenge/EnergyClaim.sol";
 import {OcmfRecord} from "./challenge/OcmfRecord.sol";
 import {OcmfSignature} from "./challenge/OcmfSignature.sol";
+import {SealedRecord} from "./challenge/SealedRecord.sol";
 import {Claims} from "./libraries/Claims.sol";
 import {Merkle} from "./libraries/Merkle.sol";
 import {Scratch} from "./libraries/Scratch.sol";
@@ -99,6 +100,9 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         (settledAt, barred) = _settled(proof);
         _requireOpen(proof.outcome);
         if (case_.fault == Fault.Register) return (_registerFault(case_), barred);
+        if (case_.fault == Fault.Signature && SealedRecord.begins(proof.record)) {
+            return (_sealFault(proof), barred);
+        }
         OcmfRecord.Record memory record;
         (reason, record) = _recordOf(proof);
         if (reason != Reason.Proven) return (reason, 0);
@@ -136,13 +140,32 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         view
         returns (Reason, OcmfRecord.Record memory record)
     {
-        _requireSize(proof.record.length, MOST_RECORD);
-        bytes32 leaf = keccak256(abi.encode(sha256(proof.record)));
-        bool held = MerkleProof.verifyCalldata(proof.evidence, proof.claim.evidence, leaf);
-        if (!held) return (Reason.NotInEvidence, record);
+        if (!_restsOn(proof)) return (Reason.NotInEvidence, record);
         record = OcmfRecord.read(proof.record);
         bool own = record.device() == _deviceOf(proof);
         return (own ? Reason.Proven : Reason.OtherMeter, record);
+    }
+
+    function _restsOn(Proof calldata proof) private pure returns (bool) {
+        _requireSize(proof.record.length, MOST_RECORD);
+        bytes32 leaf = keccak256(abi.encode(sha256(proof.record)));
+        return MerkleProof.verifyCalldata(proof.evidence, proof.claim.evidence, leaf);
+    }
+
+    /// @dev When a sealed record was made is not read, so its device may have had one key only.
+    function _sealFault(Proof calldata proof) private view returns (Reason) {
+        if (!_restsOn(proof)) return Reason.NotInEvidence;
+        SealedRecord.Sealed memory sealed_ = SealedRecord.read(proof.record);
+        bytes32 device = _deviceOf(proof);
+        if (sealed_.device != device) return Reason.OtherMeter;
+        bool single = registry.keyCount(device) == 1 && registry.assignmentCount(device) == 0
+            && registry.adoptedAt(device) == 0;
+        if (!single) revert NeedsRuling();
+        (, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) =
+            registry.keyAt(device, uint40(block.timestamp));
+        (bytes32 r, bytes32 s) = abi.decode(sealed_.signature, (bytes32, bytes32));
+        bool valid = curve == sealed_.curve && registry.verify(curve, x, y, sealed_.digest, r, s);
+        return valid ? Reason.SignatureValid : Reason.Proven;
     }
 
     /// @dev Whether the device, or the gateway that its owner assigned to it, signed the record.
