@@ -32,7 +32,7 @@ from tests.support.contracts.challenged import (
     judged,
     session,
 )
-from tests.support.contracts.contract_rail import EURO
+from tests.support.contracts.contract_rail import DAY, EURO
 from tests.support.contracts.device_keys import DeviceSigner
 
 FORMS = {"cose": write_cose, "jws": write_jws}
@@ -69,6 +69,8 @@ def test_signature__of_the_device__loses(contracts, form):
 def test_signature__of_the_other_curve__is_checked_as_well(contracts, form):
     key, device = DeviceSigner.k1(4712), bytes(merkle.keccak(b"K1"))
     contracts.enrol(device, key)
+    contracts.wait(30 * DAY)
+    contracts.reset()
     agreement = contracts.open(contracts.mandate(device=device))
     contracts.mint(20 * EURO, agreement)
     record = sealed(form, key, "K1")

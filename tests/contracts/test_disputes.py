@@ -181,7 +181,7 @@ def test_expire__rail_paused_meanwhile__waits_for_the_pause_s_length_longer(cont
 def test_dispute_in_a_pause_that_ends_early__then_a_whole_pause__waits_for_the_whole_pause(
     contracts,
 ):
-    """Attack on version 2: disputed in a pause that then ended early, a payment was dead a pause early.
+    """Attack on version 2: disputed in a pause that ended early, a payment was dead too early.
 
     The days that the first pause did not last were taken off the second one, so the deadline
     passed, and the bond was lost, while rulings were still to come.

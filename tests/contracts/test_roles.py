@@ -354,8 +354,7 @@ def test_roles__every_contract_that_ships__is_in_a_table(busy):
     from orchestrator.edges.chain.artifacts import load_artifacts
 
     spoken = {row.contract.contract_name for rows in TABLES for row in rows(busy)}
-    now = {name for name in load_artifacts() if "@" not in name}  # others: of former releases
-    assert now == spoken
+    assert {name for name in load_artifacts() if "@" not in name} == spoken
 
 
 def test_roles__steward_with_a_delay__waits_for_each_restricted_function(busy):
