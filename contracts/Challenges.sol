@@ -123,7 +123,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
             && outcome.claim == proof.claim.hash()
             && MerkleProof.verifyCalldata(proof.path, proof.root, Claims.leaf(outcome));
         if (!sound) revert OutcomeInvalid(payment);
-        if (outcome.refusal != 0 || outcome.amount <= 0) revert NotChallengeable(payment);
+        if (outcome.amount <= 0) revert NotChallengeable(payment); // refused ones are zero
     }
 
     /// @dev The money is still here: within the window, or frozen by a dispute.
@@ -239,6 +239,8 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         if (reason != Reason.Proven) return (reason, 0);
         uint40 counter = record.counter();
         bool samePayment = proof.outcome.payment == other.outcome.payment;
+        // claims of other products may rest on a record of each other, by citing it
+        if (!samePayment && !EnergyClaim.isEnergy(_productOf(proof))) revert NeedsRuling();
         bool twice = second.counter() == counter && _covers(proof.claim, counter)
             && _covers(other.claim, counter) && _deviceOf(proof) == _deviceOf(other);
         twice = twice

@@ -21,7 +21,7 @@ interface IChallenges {
     /// What is wrong.
     enum Fault {
         Signature, // no key that the registry has for the device and time made it: bars all signers
-        Counter, // two payments of one product, or two records of one claim, hold its counter:
+        Counter, // two payments of metered energy, or two records of one claim, hold its counter:
         // refunds the later payment; bars who signed both
         Register, // the register at the claim's begin or end is another one: bars all signers
         Key // the key might not sign at that time, by the registry: bars all signers where the
