@@ -19,7 +19,11 @@ import pytest
 from web3 import Web3
 
 from orchestrator.edges.chain.deployment import Deployment, deploy
-from orchestrator.edges.chain.deployment_check import check_contracts, precompile_answers
+from orchestrator.edges.chain.deployment_check import (
+    NO_ADDRESS,
+    check_contracts,
+    precompile_answers,
+)
 from orchestrator.edges.chain.plan import Role
 from orchestrator.errors import Halt, Retry
 from scripts.deploy import development_plan, main
@@ -233,6 +237,12 @@ def seat_an_oracle(chain, artifacts, steps):
     committee.seat("0x" + "5" * 40, 1, sender=development_plan().deployer.address)
 
 
+def name_other_challenges(chain, artifacts, steps):
+    committee = on_the_way(chain, artifacts, steps, "OracleCommittee")
+    rail = steps["PaymentRail"]["address"]
+    committee.setChallenges(rail, "0x" + "5" * 40, sender=development_plan().deployer.address)
+
+
 def seat_an_officer(chain, artifacts, steps):
     officers = on_the_way(chain, artifacts, steps, "OfficerRegistry")
     officers.seat("0x" + "5" * 40, sender=development_plan().deployer.address)
@@ -284,7 +294,9 @@ def other_code(chain, artifacts, steps):
 def other_wiring(chain, artifacts, steps):
     """The registry's own code, with another committee."""
     plan, sender = development_plan(), development_plan().deployer.address
-    registry = creation(artifacts["DeviceRegistry"], [steps["RailAccess"]["address"], plan.minter])
+    registry = creation(
+        artifacts["DeviceRegistry"], [steps["RailAccess"]["address"], plan.minter, NO_ADDRESS]
+    )
     made = Node(chain.url).mined({"from": sender, "data": registry})["contractAddress"]
     code = chain.rpc("eth_getCode", made, "latest")
     chain.rpc("anvil_setCode", steps["DeviceRegistry"]["address"], code)
@@ -296,6 +308,7 @@ def other_wiring(chain, artifacts, steps):
         (seat_an_oracle, "the committee is"),
         (silence_an_oracle, "the committee is"),
         (seat_an_officer, "the officers are"),
+        (name_other_challenges, "the committee names .* for challenges, not Challenges"),
         (list_a_product, "the rail lists the products"),
         (drop_a_product, "the rail lists the products"),
         (give_a_role, "holds the role MINTER, which the plan does not give it"),
