@@ -55,7 +55,7 @@ def move(
     move`). A run that was killed goes on where it stopped.
     """
     home = home_of(context)
-    with _node(home.settings), sole_deployer(home):
+    with node_of(home.settings), sole_deployer(home):
         rail = _plan(home)
         view = _view(home.settings, rail, None)
         if rail.plan is not None and not dry_run:
@@ -65,7 +65,7 @@ def move(
 
 
 @contextmanager
-def _node(settings: Settings) -> Iterator[None]:
+def node_of(settings: Settings) -> Iterator[None]:
     """Serve the home's own chain within the block, where it has one and that is stopped."""
     from services import processes
     from services.node_plan import node_identity
