@@ -31,6 +31,7 @@ from orchestrator.errors import Halt, Retry
 from orchestrator.home_lock import hold
 from services import anvil, new_home
 from services.commands import chain_move
+from services.development import development_plan
 from services.node_plan import node_identity
 from services.set_up import plan_of_home
 from tests.support.growing_home import GrowingHome, former_contracts
@@ -38,6 +39,7 @@ from tests.support.growing_home import GrowingHome, former_contracts
 pytestmark = pytest.mark.skipif(anvil.find() is None, reason="anvil is not installed")
 
 FORMER = ("PaymentRail", "DeviceRegistry", "OracleCommittee")
+AWAY = ("deployer", "steward", "guardian")
 PRODUCTS = ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher")
 
 
@@ -54,6 +56,31 @@ def rail(growing: GrowingHome) -> Iterator[GrowingHome]:
     mark = growing.mark()
     yield growing
     growing.back(mark)
+
+
+def test_plan__keys_of_the_roles_elsewhere__gives_roles_to_those_who_have_them(rail, tmp_path):
+    """The deployer's key was destroyed after the deployment, and the steward's left the machine."""
+    keystore.create(tmp_path, "payer", "0x" + "7" * 64)
+    payer = keystore.address_in(tmp_path / "payer.json")
+    rail.testnet.rpc("anvil_setBalance", payer, hex(10**20))
+    moved = [path for path in rail.settings.keys.rglob("*.json") if path.stem in AWAY]
+    assert len(moved) == len(AWAY)
+    for path in moved:
+        path.rename(path.with_suffix(".away"))
+    try:
+        without = rail.run("chain", "move", "--dry-run")
+        words = ("--keystore", tmp_path / "payer.json", "--password-file", tmp_path / "password")
+        plan = rail.json("chain", "move", "--dry-run", *words)
+    finally:
+        for path in moved:
+            path.with_suffix(".away").rename(path)
+    assert without.exit_code == 2 and "no key 'deployer'" in without.stderr
+    expected = development_plan()
+    lines = "\n".join(plan["plan"])
+    for role in ("steward", "guardian", "minter", "registrar", "warden"):
+        assert f"{role:<10} {getattr(expected, role)}" in lines
+    assert plan["payer"]["address"].lower() == payer.lower()
+    assert all(f"oracle     {address}" in lines for address, _ in expected.members)
 
 
 def succession(rail: GrowingHome) -> RailSuccession:
