@@ -53,8 +53,8 @@ def move(
     """Deploy the contracts of this release next to those of release 0.5.0.
 
     Who has a role there has it here. The rail may run; it knows them from its next start. The
-    token stays. What is on the former contracts is settled and paid out there; agreements move one by one (`proofrail agreement
-    move`). A run that was killed goes on where it stopped.
+    token stays. What is on the former contracts is settled and paid out there; agreements move one
+    by one (`proofrail agreement move`). A run that was killed goes on where it stopped.
     """
     home = home_of(context)
     with node_of(home.settings), sole_deployer(home):
