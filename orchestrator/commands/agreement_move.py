@@ -145,6 +145,7 @@ def _mover(home: Home) -> Mover:
         home.agreement_ops(),
         lambda: int(time.time()),
         frozenset(address.lower() for address in addresses if address),
+        home.settings.finality_blocks,
     )
     sender = Sender(home.store, home.chain, home.role_account("sender"))
     keys = keystore.keys_of(folder)

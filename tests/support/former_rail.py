@@ -231,7 +231,9 @@ class FormerRail:
         return self.node.timestamp()
 
     def wait(self, seconds: int) -> None:
+        """Let time go by, until a block of then is final."""
         self.node.mine_at(self.now + seconds)
+        self.node.rpc("anvil_mine", hex(self.settings.finality_blocks))
 
     def enrol(self, name: str, owner: str, secret: int) -> None:
         """Enrol a device at the registry of 0.5.0."""
