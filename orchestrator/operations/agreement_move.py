@@ -256,7 +256,7 @@ class MovePlanner:
         if not self._links[contract]:
             return (
                 f"{contract} does not name {row.product_address} as the version before it: the "
-                "steward calls setPredecessor"
+                f"steward links them by `proofrail product add {contract}`"
             )
         return self._device_waits(row)
 

@@ -38,13 +38,18 @@ class TestResults:
 
 
 def run_pytest(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    home: Path = ROOT,
 ) -> TestResults:
     """Run pytest and return its results.
 
     Args:
         arguments: Files, tests and options.
         folder: Takes pytest's output and its XML.
+        environment: Of the process; by default that of this one.
+        home: The project's folder, or that of a copy.
 
     Raises:
         RuntimeError: It ended without results.
@@ -54,7 +59,7 @@ def run_pytest(
     with (folder / "pytest.log").open("w") as log:
         command = [sys.executable, "-m", "pytest", "-q", *_XML, f"--junitxml={results}", *arguments]
         subprocess.run(
-            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
+            command, cwd=home, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
         )
     if not results.exists():
         raise RuntimeError(f"pytest ended without results; its output is in {folder}/pytest.log")

@@ -21,6 +21,7 @@ contract Campaign is Rules {
         for (uint256 i; i < payers.length; ++i) _equip(payers[i].account, 5_000 * EURO);
         for (uint256 i; i < payees.length; ++i) _equip(payees[i].account, 2 * EURO);
         for (uint256 i; i < 9; ++i) _enrol(Kind(i % 3), false);
+        for (uint256 i; i < 3; ++i) _enrolBefore(Kind(i));
         for (uint256 i; i < 9; ++i) _open(i);
         for (uint256 i; i < 3; ++i) _open(3 * i + 1); // deliveries to a device that has others
         for (uint256 i; i < pacts.length; ++i) {

@@ -174,7 +174,9 @@ abstract contract HandlerRegistry is HandlerMoney {
     function _enrol(Kind kind, bool fault) internal {
         uint8 owner = uint8(_random(owners.length));
         (bytes32 id, uint256 key) = (_word(), _newKey());
-        bytes memory data = _enrolment(id, key, owners[owner].account, fault ? key + 1 : key);
+        bytes memory data = _enrolment(
+            address(registry), id, key, owners[owner].account, fault ? key + 1 : key
+        );
         if (!_call("DeviceRegistry.enrol", registrar, address(registry), data, !fault)) return;
         Device storage device = devices.push();
         (device.id, device.kind, device.owner) = (id, kind, owner);
@@ -182,14 +184,13 @@ abstract contract HandlerRegistry is HandlerMoney {
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Active));
     }
 
-    function _enrolment(bytes32 id, uint256 key, address owner, uint256 signer)
-        private
+    function _enrolment(address list, bytes32 id, uint256 key, address owner, uint256 signer)
+        internal
         view
         returns (bytes memory)
     {
         (bytes32 x, bytes32 y) = _point(key);
-        bytes32 digest =
-            sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, id, owner));
+        bytes32 digest = sha256(abi.encode("proofrail/enrol/v1", block.chainid, list, id, owner));
         (bytes32 r, bytes32 s) = vm.signP256(signer, digest);
         return abi.encodeWithSelector(
             IDeviceRegistry.enrol.selector, id, 0, x, y, owner, bytes32(0), 0, r, s

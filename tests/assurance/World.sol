@@ -33,6 +33,7 @@ abstract contract World is Counts {
     IOracleCommittee internal committee;
     IOfficerRegistry internal officers;
     IDeviceRegistry internal registry;
+    IDeviceRegistry internal registryBefore; // its devices can be adopted
     IEuroToken internal token;
     IPaymentRail internal rail;
     IDisputes internal disputes;
@@ -87,7 +88,8 @@ abstract contract World is Counts {
         address[] memory seated = new address[](2);
         (seated[0], seated[1]) = (owners[0].account, owners[1].account);
         officers = IOfficerRegistry(_deploy("OfficerRegistry", abi.encode(access, seated)));
-        registry = IDeviceRegistry(_deploy("DeviceRegistry", abi.encode(access, committee)));
+        registryBefore = _registry(address(0));
+        registry = _registry(address(registryBefore));
         token = IEuroToken(_deploy("EuroToken", abi.encode(access)));
         rail = IPaymentRail(
             _deploy("PaymentRail", abi.encode(access, token, committee, registry))
@@ -97,6 +99,11 @@ abstract contract World is Counts {
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
         require(registry.hasPrecompile(), "this chain has no P-256 precompile");
+    }
+
+    function _registry(address predecessor) private returns (IDeviceRegistry) {
+        bytes memory arguments = abi.encode(access, committee, predecessor);
+        return IDeviceRegistry(_deploy("DeviceRegistry", arguments));
     }
 
     function _domainOf(uint256 oracle) internal pure returns (uint8) {

@@ -137,9 +137,20 @@ def test_deploy__journal_of_another_chain__halts(artifacts, chain, journal):
 
 def test_deploy__other_roles_than_the_journal__halts(artifacts, chain, journal):
     deploy(chain.url, artifacts, development_plan(), journal)
-    other = replace(development_plan(), min_domains=3)
-    with pytest.raises(Halt, match="other contracts or other roles"):
-        deploy(chain.url, artifacts, other, journal)
+    plan = development_plan()
+    fewer = replace(plan, products=plan.products[:1])  # to a finished one others are added
+    for other in (replace(plan, min_domains=3), fewer):
+        with pytest.raises(Halt, match="other contracts or other roles.*proofrail product deploy"):
+            deploy(chain.url, artifacts, other, journal)
+
+
+def test_deploy__file_without_a_journal__is_found_and_sends_nothing(artifacts, chain, journal):
+    """A home that was attached has no steps in its file."""
+    plan = development_plan()
+    deployment = deploy(chain.url, artifacts, plan, journal)
+    deployment.save(journal)
+    before = sent(chain)
+    assert deploy(chain.url, artifacts, plan, journal) == deployment and sent(chain) == before
 
 
 def test_deploy__chain_rewound_under_the_journal__halts(artifacts, chain, journal):

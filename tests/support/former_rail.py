@@ -1,6 +1,6 @@
 """A rail of release 0.5.0 on a real chain, with agreements and money, and the rail that follows it.
 
-Its committee signs whatever the test claims. Payments are in the store as the service leaves them
+Its committee signs every claim of the test. Payments are in the store as the service leaves them
 there.
 """
 

@@ -42,7 +42,7 @@ def with_salt(session: Session, salt: str) -> AgreementRow | None:
 
 
 def payees_of(session: Session, agreement: str) -> list[str]:
-    """Return whom an agreement's applied claims name as their payees."""
+    """Return the payees that an agreement's applied claims name."""
     return list(
         session.exec(
             select(PaymentRow.payee)
