@@ -13,8 +13,8 @@ from scripts.assurance.branches import PROBE, PROBE_FILE, Branch, find_and_mark
 from scripts.assurance.line import AssuranceLine, AssuranceTask
 from scripts.assurance.mutation import copy_project
 from scripts.assurance.pytest_run import run_pytest
-from scripts.solidity.compiler import compile_outputs
-from scripts.solidity.sources import CONTRACTS, ROOT
+from scripts.solidity.compiler import syntax_trees
+from scripts.solidity.sources import CONTRACTS, ROOT, TREES
 
 REASONS = ROOT / CONTRACTS / "branches.toml"
 PLUGIN = "tests.support.contracts.branch_trace"
@@ -46,7 +46,7 @@ def measure(task: AssuranceTask) -> list[AssuranceLine]:
 def mark_all(root: Path, home: Path) -> list[Branch]:
     """Rewrite the contracts of the copy so that they report branches, and return the branches."""
     files = [p.relative_to(root).as_posix() for p in sorted((root / CONTRACTS).rglob("*.sol"))]
-    trees = compile_outputs(root, files, {"*": {"": ["ast"]}})["sources"]
+    trees = syntax_trees(root, root / TREES)["sources"]
     branches: list[Branch] = []
     for name in files:
         text = (root / name).read_text()

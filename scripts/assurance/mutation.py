@@ -32,6 +32,12 @@ TIMEOUT = 1_800  # seconds; a mutant that never ends is killed, too
 KILLED, SURVIVED, INVALID = "killed", "survived", "does not compile"
 _LEFT_OUT = ("test_gas.py", "test_voucher_gas.py", "test_wycheproof.py")
 _FIRST = {
+    "Challenges": ("challenges", "challenge_pointing", "disputes"),
+    "EnergyClaim": ("challenges", "challenge_pointing"),
+    "OcmfFields": ("challenge_pointing", "challenges"),
+    "OcmfRecord": ("challenge_pointing", "challenges"),
+    "OcmfSignature": ("challenges", "challenge_pointing"),
+    "RegistryAdoption": ("adoption", "registry"),
     "Consents": ("consents", "agreements"),
     "DeviceRegistry": ("registry", "device_life", "gateways", "precompile"),
     "Disputes": ("disputes",),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from scripts.assurance import recorded, slither
+from scripts.assurance import coverage, invariants, mutation, proofs, recorded, slither
 from scripts.assurance.line import AssurancePart
 
 PARTS = (
+    AssurancePart("mutants", "do tests notice changed contracts", mutation.measure, True),
+    AssurancePart("proofs", "arithmetic, for every input", proofs.measure, True),
+    AssurancePart("branches", "branches that the contract tests take", coverage.measure),
+    AssurancePart("invariants", "random calls and what must always hold", invariants.measure),
     AssurancePart("slither", "findings of high and medium impact", slither.measure),
     AssurancePart("roles", "every function called by every role", recorded.measure_roles),
     AssurancePart("wycheproof", "vectors of signatures", recorded.measure_wycheproof),

@@ -15,8 +15,8 @@ from typing import Any
 
 from scripts.assurance.line import AssuranceLine, AssuranceTask
 from scripts.assurance.programs import tool
-from scripts.solidity.compiler import compile_outputs
-from scripts.solidity.sources import CONTRACTS, ROOT, VERSION
+from scripts.solidity.compiler import syntax_trees
+from scripts.solidity.sources import CONTRACTS, ROOT, TREES, VERSION
 
 TRIAGE = ROOT / CONTRACTS / "slither.toml"
 IMPACTS = ("High", "Medium")
@@ -104,8 +104,7 @@ def _where(finding: dict[str, Any]) -> str:
 
 def _project(root: Path, folder: Path) -> tuple[Path, Path]:
     """Write what slither is given: the list of sources, and a compiler that knows the answer."""
-    files = [p.relative_to(root).as_posix() for p in sorted((root / CONTRACTS).rglob("*.sol"))]
-    answer = compile_outputs(root, files, {"*": {"": ["ast"], "*": ["abi"]}})
+    answer = syntax_trees(root, root / TREES)
     for contracts in answer["contracts"].values():
         for contract in contracts.values():
             contract["evm"] = {"bytecode": _NO_CODE, "deployedBytecode": _NO_CODE}

@@ -114,27 +114,36 @@ def build_file(root: Path, cache: Path, name: str) -> list[Artifact]:
     return artifacts
 
 
-def compile_outputs(
-    root: Path, files: Sequence[str], selection: dict[str, Any], **settings: Any
-) -> dict[str, Any]:
-    """Compile files (relative to root) together and return the compiler's whole answer.
+def syntax_trees(root: Path, cache: Path) -> dict[str, Any]:
+    """Return the compiler's answer for every contract, with syntax trees and ABIs, without code.
 
     Args:
-        selection: Which outputs of which contracts, as `outputSelection` of the compiler.
-        settings: What differs from the settings that the shipped artifacts are made with.
+        cache: A folder of ours that keeps the answer for the sources as they are.
 
     Raises:
         Halt: As `build`.
     """
+    import fcntl  # not everywhere, and wanted here only
+
     texts: dict[str, str] = {}
-    for name in files:
-        texts |= reached_sources(root, name)
+    for path in sorted((root / CONTRACTS).rglob("*.sol")):
+        texts |= reached_sources(root, path.relative_to(root).as_posix())
     request = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in texts.items()},
-        "settings": SETTINGS | {"outputSelection": selection} | settings,
+        "settings": SETTINGS | {"outputSelection": {"*": {"": ["ast"], "*": ["abi"]}}},
     }
-    return _compile(root, request)
+    content = json.dumps([VERSION, request], sort_keys=True).encode()
+    stored = cache / f"{hashlib.sha256(content).hexdigest()[:24]}.json"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second finds what the first one made
+        if not stored.exists():
+            _write_new(stored, json.dumps(_compile(root, request)))
+            for old in cache.glob("*.json"):
+                if old != stored:
+                    old.unlink()  # tens of megabytes each
+    return json.loads(stored.read_bytes())
 
 
 def ensure_compiler(root: Path) -> Path:

@@ -12,6 +12,7 @@ from orchestrator.errors import Halt
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = "0.8.37"
 CONTRACTS = "contracts"
+TREES = ".build/trees"  # where syntax trees are kept
 SETTINGS: dict[str, Any] = {
     "optimizer": {"enabled": True, "runs": 200},
     "viaIR": True,
