@@ -19,13 +19,26 @@ contract Campaign is Rules {
         }
         committee.setChallenges(address(rail), address(challenges));
         challengesSet = true;
-        (officerOf[owners[0].account], officerOf[owners[1].account], officerCount) = (true, true, 2);
-        for (uint256 i; i < payers.length; ++i) _equip(payers[i].account, 5_000 * EURO);
-        for (uint256 i; i < payees.length; ++i) _equip(payees[i].account, 2 * EURO);
-        for (uint256 i; i < 9; ++i) _enrol(Kind(i % 3), false);
-        for (uint256 i; i < 3; ++i) _enrolBefore(Kind(i));
-        for (uint256 i; i < 9; ++i) _open(i);
-        for (uint256 i; i < 3; ++i) _open(3 * i + 1); // deliveries to a device that has others
+        (officerOf[owners[0].account], officerOf[owners[1].account]) = (true, true);
+        officerCount = 2;
+        for (uint256 i; i < payers.length; ++i) {
+            _equip(payers[i].account, 5_000 * EURO);
+        }
+        for (uint256 i; i < payees.length; ++i) {
+            _equip(payees[i].account, 2 * EURO);
+        }
+        for (uint256 i; i < 9; ++i) {
+            _enrol(Kind(i % 3), false);
+        }
+        for (uint256 i; i < 3; ++i) {
+            _enrolBefore(Kind(i));
+        }
+        for (uint256 i; i < 9; ++i) {
+            _open(i);
+        }
+        for (uint256 i; i < 3; ++i) {
+            _open(3 * i + 1); // deliveries to a device that has others
+        }
         for (uint256 i; i < pacts.length; ++i) {
             uint256 amount = 1 + _random(60 * EURO);
             vm.prank(payers[pacts[i].payer].account);
@@ -51,7 +64,9 @@ contract Campaign is Rules {
         vm.warp(clock);
         while (cases.length != 0) {
             bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[0].paid)));
-            if (!_endCall("Disputes.expire", stranger, data, true, 0, Ending(false, false))) return;
+            if (!_endCall("Disputes.expire", stranger, data, true, 0, Ending(false, false))) {
+                return;
+            }
         }
         for (uint256 i; i < payees.length; ++i) {
             address payee = payees[i].account;
@@ -63,10 +78,14 @@ contract Campaign is Rules {
         for (uint256 i; i < pacts.length; ++i) {
             if (pacts[i].ended && pacts[i].escrow == 0) continue;
             bytes memory data = abi.encodeCall(IPaymentRail.reclaim, (pacts[i].id));
-            if (_call("PaymentRail.reclaim", stranger, address(rail), data, true)) pacts[i].escrow = 0;
+            if (_call("PaymentRail.reclaim", stranger, address(rail), data, true)) {
+                pacts[i].escrow = 0;
+            }
         }
         uint256 left;
-        for (uint256 i; i < payees.length; ++i) left += withdrawableOf[payees[i].account];
+        for (uint256 i; i < payees.length; ++i) {
+            left += withdrawableOf[payees[i].account];
+        }
         _rule("no money is stuck", left == 0 && _balance(address(rail)) == donations);
         _rule("no bond is stuck", _balance(address(disputes)) == 0);
     }

@@ -39,7 +39,18 @@ abstract contract DeliveryFacts is Products {
     function _openParcel(uint256 pact, bytes memory terms) internal {
         (,,, uint256 price,,,,, uint256 dueAt, uint256 deadline) = abi.decode(
             terms,
-            (uint256, uint256, uint256, uint256, uint256, uint256, uint256, uint256, uint256, uint256)
+            (
+                uint256,
+                uint256,
+                uint256,
+                uint256,
+                uint256,
+                uint256,
+                uint256,
+                uint256,
+                uint256,
+                uint256
+            )
         );
         parcelOf[pact] = Parcel(price, dueAt, deadline, 0, 0);
     }

@@ -3,8 +3,8 @@ pragma solidity 0.8.37;
 
 import {Products} from "./Products.sol";
 
-/// @title Meters that count on: readings, estimates and their corrections, stretches that come late.
-/// @notice The amount is derived from all energy so far: floor(energy x price), less what was charged.
+/// @title Meters that count on: readings, estimates with corrections, stretches that come late.
+/// @notice The amount follows from all energy so far: floor(energy x price) less what was charged.
 abstract contract EnergyFacts is Products {
     uint256 private constant FUSE_WATTS = 300_000;
     uint256 private constant MWH_PER_KWH = 1e6;
@@ -46,8 +46,7 @@ abstract contract EnergyFacts is Products {
         else if (meter.gapFirst != 0 && _once(2)) _planLate(plan, meter);
         else _planSession(plan, meter, until);
         uint256 charged = meter.energy * meter.price / MWH_PER_KWH;
-        plan.amount =
-            int256(plan.meter.energy * meter.price / MWH_PER_KWH) - int256(charged);
+        plan.amount = int256(plan.meter.energy * meter.price / MWH_PER_KWH) - int256(charged);
     }
 
     /// @dev Takes over the meter's state once its claim is applied. Returns what the correction
@@ -57,7 +56,7 @@ abstract contract EnergyFacts is Products {
         Meter storage meter = meterOf[plan.pact];
         if (uint8(plan.facts[1]) == ESTIMATED) {
             if (meter.ahead > 0) _hit("state:estimate upon estimate");
-            else plan.meter.refunded = 0; // only estimates are corrected: older refunds are forgotten
+            else plan.meter.refunded = 0; // older refunds are forgotten
         }
         if (uint8(plan.facts[1]) == LATE) _hit("state:late stretch settled");
         if (amount < 0) {
@@ -120,7 +119,8 @@ abstract contract EnergyFacts is Products {
         uint256 from = pacts[plan.pact].start;
         uint256 rise = _random(_least(_fuse(from, meter.time), 6e6) + 1);
         (plan.firstCounter, plan.lastCounter) = (meter.gapFirst, meter.gapLast);
-        plan.facts = _facts(LATE, from, meter.time, meter.register, meter.register + rise, int256(rise));
+        plan.facts =
+            _facts(LATE, from, meter.time, meter.register, meter.register + rise, int256(rise));
         uint256 charged = _least(rise, meter.ahead < 0 ? uint256(-meter.ahead) : 0);
         Meter memory next = plan.meter;
         (next.gapFirst, next.gapLast) = (0, 0);

@@ -32,7 +32,9 @@ abstract contract HandlerAgreements is Products {
         uint256 amount = _once(10) ? 0 : (1 + _random(6000)) * CENT;
         bool allowed = amount != 0 && !pact.ended && clock <= _endOf(pact);
         bytes memory data = abi.encodeCall(IPaymentRail.fund, (pact.id, amount));
-        if (!_call("PaymentRail.fund", payers[pact.payer].account, address(rail), data, allowed)) return;
+        if (!_call("PaymentRail.fund", payers[pact.payer].account, address(rail), data, allowed)) {
+            return;
+        }
         pact.escrow += amount;
     }
 
@@ -62,7 +64,9 @@ abstract contract HandlerAgreements is Products {
         _rule("reclaim returns the whole escrow to the payer", got == pact.escrow);
         (pact.ended, pact.escrow) = (true, 0);
         bytes32 device = devices[pact.device].id;
-        if (aloneOf[device] != 0 && pacts[aloneOf[device] - 1].id == pact.id) delete aloneOf[device];
+        if (aloneOf[device] != 0 && pacts[aloneOf[device] - 1].id == pact.id) {
+            delete aloneOf[device];
+        }
     }
 
     function skip(uint256 seed) external step(seed) {
@@ -111,12 +115,9 @@ abstract contract HandlerAgreements is Products {
         _keep(id, deviceIndex, payer, mandate);
     }
 
-    function _keep(
-        bytes32 id,
-        uint256 deviceIndex,
-        uint8 payer,
-        IRailEvents.Mandate memory mandate
-    ) private {
+    function _keep(bytes32 id, uint256 deviceIndex, uint8 payer, IRailEvents.Mandate memory mandate)
+        private
+    {
         Device storage device = devices[deviceIndex];
         Pact storage pact = pacts.push();
         (pact.id, pact.kind, pact.payer, pact.device) = (id, device.kind, payer, deviceIndex);

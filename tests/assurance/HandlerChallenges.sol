@@ -8,7 +8,7 @@ import {HandlerDisputes} from "./HandlerDisputes.sol";
 import {OcmfText} from "./OcmfText.sol";
 import {Trees} from "./Trees.sol";
 
-/// @title Challenges: payments whose record the device did not sign, and payments whose record it did.
+/// @title Challenges of payments whose record the device did not sign, and of those it did.
 abstract contract HandlerChallenges is HandlerDisputes {
     using Trees for bytes32[];
 
@@ -52,7 +52,9 @@ abstract contract HandlerChallenges is HandlerDisputes {
     function _challenge() private {
         if (paids.length == 0) return;
         uint256 index = _random(paids.length);
-        for (uint256 i; i < 12 && _claimOf[index].agreement == 0; ++i) index = _random(paids.length);
+        for (uint256 i; i < 12 && _claimOf[index].agreement == 0; ++i) {
+            index = _random(paids.length);
+        }
         Paid storage paid = paids[index];
         Pact storage pact = pacts[paid.pact];
         if (_claimOf[index].agreement == 0 || assignments[pact.device] != 0) return;
@@ -67,14 +69,18 @@ abstract contract HandlerChallenges is HandlerDisputes {
             && (challengesSet || !evidence.forged);
         bytes memory data = abi.encodeCall(IChallenges.challenge, (_proof(index, evidence.record)));
         uint256 before = _balance(payer.account);
-        if (!_call("Challenges.challenge", payer.account, address(challenges), data, allowed)) return;
+        if (!_call("Challenges.challenge", payer.account, address(challenges), data, allowed)) {
+            return;
+        }
         uint256 cost = evidence.forged ? 0 : bond;
         uint256 back; // of a dispute that ends
         if (evidence.forged && case_ != 0 && cases[case_ - 1].challenger == payer.account) {
             back = cases[case_ - 1].bond;
         }
-        _rule("a challenge costs its bond where it is wrong, and nothing where it is right",
-            _balance(payer.account) + cost == before + back);
+        _rule(
+            "a challenge costs its bond where it is wrong, and nothing where it is right",
+            _balance(payer.account) + cost == before + back
+        );
         if (!evidence.forged) return _hit("state:challenge lost");
         _uphold(index, case_, payer.account);
     }
@@ -97,7 +103,11 @@ abstract contract HandlerChallenges is HandlerDisputes {
     }
 
     /// @dev Writes a record for a claim of energy; now and then another key signs it.
-    function _evidence(Plan memory plan, uint256 time) internal override returns (bytes32 evidence) {
+    function _evidence(Plan memory plan, uint256 time)
+        internal
+        override
+        returns (bytes32 evidence)
+    {
         uint256 index = pacts[plan.pact].device;
         if (devices[index].kind != Kind.Meter || _once(2)) return _word();
         string memory text = OcmfText.content(devices[index].name, plan.firstCounter, time);
@@ -115,12 +125,16 @@ abstract contract HandlerChallenges is HandlerDisputes {
     }
 
     function _spareOracles() private view returns (uint256 count) {
-        for (uint256 i; i < oracles.length; ++i) if (!seatOf[i].barred) ++count;
+        for (uint256 i; i < oracles.length; ++i) {
+            if (!seatOf[i].barred) ++count;
+        }
     }
 
     /// @dev Index + 1 of the open dispute of a payment; 0: none.
     function _caseOf(uint256 paid) private view returns (uint256) {
-        for (uint256 i; i < cases.length; ++i) if (cases[i].paid == paid) return i + 1;
+        for (uint256 i; i < cases.length; ++i) {
+            if (cases[i].paid == paid) return i + 1;
+        }
         return 0;
     }
 

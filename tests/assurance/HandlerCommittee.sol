@@ -26,7 +26,9 @@ abstract contract HandlerCommittee is HandlerAdoption {
         bytes memory data =
             abi.encodeCall(IOracleCommittee.seat, (oracles[oracle].account, _domainOf(oracle)));
         bool allowed = !seat_.barred && !_able(oracle);
-        if (!_call("OracleCommittee.seat", address(this), address(committee), data, allowed)) return;
+        if (!_call("OracleCommittee.seat", address(this), address(committee), data, allowed)) {
+            return;
+        }
         _seatGhost(oracle);
     }
 
@@ -35,12 +37,17 @@ abstract contract HandlerCommittee is HandlerAdoption {
         for (uint256 i; i < oracles.length && (!seatOf[oracle].seated || _able(oracle)); ++i) {
             oracle = (oracle + 1) % oracles.length;
         }
-        if (seatOf[oracle].seated && (_seatedCount() <= LEAST_SEATED || (_able(oracle) && !_once(3)))) {
+        if (
+            seatOf[oracle].seated
+                && (_seatedCount() <= LEAST_SEATED || (_able(oracle) && !_once(3)))
+        ) {
             return;
         }
         bytes memory data = abi.encodeCall(IOracleCommittee.unseat, (oracles[oracle].account));
         bool allowed = seatOf[oracle].seated;
-        if (!_call("OracleCommittee.unseat", address(this), address(committee), data, allowed)) return;
+        if (!_call("OracleCommittee.unseat", address(this), address(committee), data, allowed)) {
+            return;
+        }
         seatOf[oracle].seated = false;
         _hit("state:member unseated");
     }
@@ -67,8 +74,7 @@ abstract contract HandlerCommittee is HandlerAdoption {
         bool guilty = _once(3);
         bytes32 agreement = pacts[0].id;
         IOracleCommittee.Testimony memory a = _testimony(oracle, agreement, 1, 1);
-        IOracleCommittee.Testimony memory b =
-            _testimony(oracle, agreement, 1, guilty ? 2 : 1);
+        IOracleCommittee.Testimony memory b = _testimony(oracle, agreement, 1, guilty ? 2 : 1);
         if (!guilty && _once(2)) b = _testimony(oracle, agreement, 2, 2);
         bytes memory data =
             abi.encodeCall(IOracleCommittee.reportEquivocation, (address(rail), a, b));
@@ -85,9 +91,8 @@ abstract contract HandlerCommittee is HandlerAdoption {
         bytes memory refund = _signed(key, domain, _ruling(payment, true));
         bytes32 other = guilty ? payment : _word();
         bytes memory stand = _signed(key, domain, _ruling(other, false));
-        bytes memory data = abi.encodeCall(
-            IOracleCommittee.reportRulings, (address(rail), payment, refund, stand)
-        );
+        bytes memory data =
+            abi.encodeCall(IOracleCommittee.reportRulings, (address(rail), payment, refund, stand));
         _bar("OracleCommittee.reportRulings", oracle, data, guilty);
     }
 
@@ -97,15 +102,21 @@ abstract contract HandlerCommittee is HandlerAdoption {
         bool seated = officerOf[person.account];
         if (what == 0) {
             bytes memory data = abi.encodeCall(IOfficerRegistry.seat, (person.account));
-            if (!_call("OfficerRegistry.seat", address(this), address(officers), data, !seated)) return;
+            if (!_call("OfficerRegistry.seat", address(this), address(officers), data, !seated)) {
+                return;
+            }
         } else if (what == 1) {
             bytes memory data = abi.encodeCall(IOfficerRegistry.unseat, (person.account));
-            if (!_call("OfficerRegistry.unseat", address(this), address(officers), data, seated)) return;
+            if (!_call("OfficerRegistry.unseat", address(this), address(officers), data, seated)) {
+                return;
+            }
         } else {
             address caller = _once(5) ? steward : guardian;
             bytes memory data = abi.encodeCall(IOfficerRegistry.silence, (person.account));
             bool allowed = seated && caller == guardian;
-            if (!_call("OfficerRegistry.silence", caller, address(officers), data, allowed)) return;
+            if (!_call("OfficerRegistry.silence", caller, address(officers), data, allowed)) {
+                return;
+            }
         }
         officerOf[person.account] = what == 0;
         what == 0 ? ++officerCount : --officerCount;

@@ -94,7 +94,9 @@ abstract contract HandlerDisputes is HandlerSettle {
         uint256 index = _random(cases.length);
         if (_once(3)) _jump(_deadlineOf(cases[index]), 40 days);
         bool over = clock > _deadlineOf(cases[index]);
-        if (!over && clock > cases[index].openedAt + 30 days) _hit("state:deadline moved by a pause");
+        if (!over && clock > cases[index].openedAt + 30 days) {
+            _hit("state:deadline moved by a pause");
+        }
         bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[index].paid)));
         _endCall("Disputes.expire", stranger, data, over, index, Ending(false, false));
     }

@@ -28,19 +28,44 @@ abstract contract HandlerKnocks is HandlerPowers {
     function knockAsSteward(uint256 seed) external step(seed) {
         address target = address(rail);
         bytes4[] memory selectors = new bytes4[](1);
-        _try("RailAccess.setRoleAdmin", steward, abi.encodeCall(IAccessManager.setRoleAdmin, (1, 2)));
-        _try("RailAccess.setRoleGuardian", steward, abi.encodeCall(IAccessManager.setRoleGuardian, (1, 1)));
-        _try("RailAccess.setGrantDelay", steward, abi.encodeCall(IAccessManager.setGrantDelay, (1, 0)));
-        _try("RailAccess.setTargetFunctionRole", steward,
-            abi.encodeCall(IAccessManager.setTargetFunctionRole, (target, selectors, 5)));
-        _try("RailAccess.setTargetAdminDelay", steward,
-            abi.encodeCall(IAccessManager.setTargetAdminDelay, (target, 0)));
-        _try("RailAccess.setTargetClosed", steward,
-            abi.encodeCall(IAccessManager.setTargetClosed, (target, true)));
-        _try("RailAccess.updateAuthority", steward,
-            abi.encodeCall(IAccessManager.updateAuthority, (target, stranger)));
-        _try("RailAccess.grantRole", steward,
-            abi.encodeCall(IAccessManager.grantRole, (1, stranger, 0)));
+        _try(
+            "RailAccess.setRoleAdmin", steward, abi.encodeCall(IAccessManager.setRoleAdmin, (1, 2))
+        );
+        _try(
+            "RailAccess.setRoleGuardian",
+            steward,
+            abi.encodeCall(IAccessManager.setRoleGuardian, (1, 1))
+        );
+        _try(
+            "RailAccess.setGrantDelay",
+            steward,
+            abi.encodeCall(IAccessManager.setGrantDelay, (1, 0))
+        );
+        _try(
+            "RailAccess.setTargetFunctionRole",
+            steward,
+            abi.encodeCall(IAccessManager.setTargetFunctionRole, (target, selectors, 5))
+        );
+        _try(
+            "RailAccess.setTargetAdminDelay",
+            steward,
+            abi.encodeCall(IAccessManager.setTargetAdminDelay, (target, 0))
+        );
+        _try(
+            "RailAccess.setTargetClosed",
+            steward,
+            abi.encodeCall(IAccessManager.setTargetClosed, (target, true))
+        );
+        _try(
+            "RailAccess.updateAuthority",
+            steward,
+            abi.encodeCall(IAccessManager.updateAuthority, (target, stranger))
+        );
+        _try(
+            "RailAccess.grantRole",
+            steward,
+            abi.encodeCall(IAccessManager.grantRole, (1, stranger, 0))
+        );
         _try("RailAccess.labelRole", steward, abi.encodeCall(IAccessManager.labelRole, (1, "x")));
     }
 
@@ -48,16 +73,37 @@ abstract contract HandlerKnocks is HandlerPowers {
         IPaymentRail.Outcome memory outcome;
         bytes32[] memory proof;
         bytes32 id = pacts[0].id;
-        _at("PaymentRail.onMint", caller, address(rail), abi.encodeCall(IPaymentRail.onMint, (id, 1)));
-        _at("PaymentRail.freeze", caller, address(rail),
-            abi.encodeCall(IPaymentRail.freeze, (id, 1, outcome, 0, proof)));
+        _at(
+            "PaymentRail.onMint",
+            caller,
+            address(rail),
+            abi.encodeCall(IPaymentRail.onMint, (id, 1))
+        );
+        _at(
+            "PaymentRail.freeze",
+            caller,
+            address(rail),
+            abi.encodeCall(IPaymentRail.freeze, (id, 1, outcome, 0, proof))
+        );
         bytes32 payment = cases.length == 0 ? id : _paymentOf(cases[0].paid);
-        _at("PaymentRail.unfreeze", caller, address(rail),
-            abi.encodeCall(IPaymentRail.unfreeze, (payment, true)));
-        _at("Disputes.uphold", caller, address(disputes),
-            abi.encodeCall(IDisputes.uphold, (id, 1, outcome, 0, proof)));
-        _at("OracleCommittee.barAttesters", caller, address(committee),
-            abi.encodeCall(IOracleCommittee.barAttesters, (address(rail), payment, 7)));
+        _at(
+            "PaymentRail.unfreeze",
+            caller,
+            address(rail),
+            abi.encodeCall(IPaymentRail.unfreeze, (payment, true))
+        );
+        _at(
+            "Disputes.uphold",
+            caller,
+            address(disputes),
+            abi.encodeCall(IDisputes.uphold, (id, 1, outcome, 0, proof))
+        );
+        _at(
+            "OracleCommittee.barAttesters",
+            caller,
+            address(committee),
+            abi.encodeCall(IOracleCommittee.barAttesters, (address(rail), payment, 7))
+        );
     }
 
     function _knockProducts(address caller) private {
@@ -66,35 +112,78 @@ abstract contract HandlerKnocks is HandlerPowers {
         string[3] memory names = ["MeteredEnergy", "ProofOfDelivery", "WearableVoucher"];
         for (uint256 i; i < 3; ++i) {
             address target = _productOf(Kind(i));
-            _at(string.concat(names[i], ".open"), caller, target,
-                abi.encodeCall(IProduct.open, (pacts[0].id, devices[0].id, uint40(clock), "")));
-            _at(string.concat(names[i], ".price"), caller, target, abi.encodeCall(IProduct.price, (quotes)));
-            _at(string.concat(names[i], ".refunded"), caller, target,
-                abi.encodeCall(IProduct.refunded, (pacts[0].id, 1)));
-            _at(string.concat(names[i], ".skipped"), caller, target,
-                abi.encodeCall(IProduct.skipped, (pacts[0].id)));
+            _at(
+                string.concat(names[i], ".open"),
+                caller,
+                target,
+                abi.encodeCall(IProduct.open, (pacts[0].id, devices[0].id, uint40(clock), ""))
+            );
+            _at(
+                string.concat(names[i], ".price"),
+                caller,
+                target,
+                abi.encodeCall(IProduct.price, (quotes))
+            );
+            _at(
+                string.concat(names[i], ".refunded"),
+                caller,
+                target,
+                abi.encodeCall(IProduct.refunded, (pacts[0].id, 1))
+            );
+            _at(
+                string.concat(names[i], ".skipped"),
+                caller,
+                target,
+                abi.encodeCall(IProduct.skipped, (pacts[0].id))
+            );
         }
         bytes memory link = abi.encodeCall(IWearableVoucher.setPredecessor, (address(energy)));
         _at("ProofOfDelivery.setPredecessor", caller, address(delivery), link);
         _at("WearableVoucher.setPredecessor", caller, address(voucher), link);
-        _at("WearableVoucher.setSuccessor", caller, address(voucher),
-            abi.encodeCall(IWearableVoucher.setSuccessor, (address(energy))));
-        _at("WearableVoucher.passOn", caller, address(voucher),
-            abi.encodeCall(IWearableVoucher.passOn, (devices[0].id)));
+        _at(
+            "WearableVoucher.setSuccessor",
+            caller,
+            address(voucher),
+            abi.encodeCall(IWearableVoucher.setSuccessor, (address(energy)))
+        );
+        _at(
+            "WearableVoucher.passOn",
+            caller,
+            address(voucher),
+            abi.encodeCall(IWearableVoucher.passOn, (devices[0].id))
+        );
     }
 
     function _knockAccess(address caller) private {
         bytes memory action = abi.encodeCall(IPaymentRail.sweep, (caller));
-        _try("RailAccess.schedule", caller,
-            abi.encodeCall(IAccessManager.schedule, (address(rail), action, 0)));
-        _try("RailAccess.execute", caller,
-            abi.encodeCall(IAccessManager.execute, (address(rail), action)));
-        _try("RailAccess.cancel", caller,
-            abi.encodeCall(IAccessManager.cancel, (steward, address(rail), action)));
-        _try("RailAccess.consumeScheduledOp", caller,
-            abi.encodeCall(IAccessManager.consumeScheduledOp, (caller, action)));
-        _try("RailAccess.grantRole", caller, abi.encodeCall(IAccessManager.grantRole, (3, caller, 0)));
-        _try("RailAccess.revokeRole", caller, abi.encodeCall(IAccessManager.revokeRole, (4, registrar)));
+        _try(
+            "RailAccess.schedule",
+            caller,
+            abi.encodeCall(IAccessManager.schedule, (address(rail), action, 0))
+        );
+        _try(
+            "RailAccess.execute",
+            caller,
+            abi.encodeCall(IAccessManager.execute, (address(rail), action))
+        );
+        _try(
+            "RailAccess.cancel",
+            caller,
+            abi.encodeCall(IAccessManager.cancel, (steward, address(rail), action))
+        );
+        _try(
+            "RailAccess.consumeScheduledOp",
+            caller,
+            abi.encodeCall(IAccessManager.consumeScheduledOp, (caller, action))
+        );
+        _try(
+            "RailAccess.grantRole", caller, abi.encodeCall(IAccessManager.grantRole, (3, caller, 0))
+        );
+        _try(
+            "RailAccess.revokeRole",
+            caller,
+            abi.encodeCall(IAccessManager.revokeRole, (4, registrar))
+        );
     }
 
     /// @dev Also the guardian and the steward: contracts obey their access manager for ever.

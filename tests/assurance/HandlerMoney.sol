@@ -17,7 +17,8 @@ abstract contract HandlerMoney is HandlerChallenges {
         address caller = _once(6) ? steward : minter;
         uint256 amount = _random(200 * EURO);
         uint256 to = _random(10);
-        address to_ = to < 6 ? payers[to % 3].account : to < 9 ? payees[to % 4].account : address(rail);
+        address to_ =
+            to < 6 ? payers[to % 3].account : to < 9 ? payees[to % 4].account : address(rail);
         bool allowed = !again && caller == minter;
         bytes memory data = abi.encodeCall(IEuroToken.mint, (credit, to_, amount));
         if (!_call("EuroToken.mint", caller, address(token), data, allowed)) return;
@@ -183,7 +184,9 @@ abstract contract HandlerMoney is HandlerChallenges {
     }
 
     function _forgetTimes(address payee, uint32[] memory times) private {
-        for (uint256 i; i < times.length; ++i) pendingOf[payee][times[i]] = 0;
+        for (uint256 i; i < times.length; ++i) {
+            pendingOf[payee][times[i]] = 0;
+        }
         uint256[] storage list = timesOf[payee];
         for (uint256 i = list.length; i > 0; --i) {
             if (pendingOf[payee][list[i - 1]] != 0) continue;

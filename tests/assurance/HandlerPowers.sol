@@ -4,8 +4,7 @@ pragma solidity 0.8.37;
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {IERC3009, IERC3009Cancel} from
-    "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
+import {IERC3009, IERC3009Cancel} from "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
 
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
@@ -42,7 +41,9 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
 
     function pause(uint256 seed) external step(seed) {
         address caller = _once(4) ? guardian : steward;
-        if (pauses.length != 0 && _once(4)) _jump(pauses[pauses.length - 1].until + 14 days, 22 days);
+        if (pauses.length != 0 && _once(4)) {
+            _jump(pauses[pauses.length - 1].until + 14 days, 22 days);
+        }
         bool cool = pauses.length == 0 || clock >= pauses[pauses.length - 1].until + 14 days;
         if (!cool && caller == guardian) _hit("state:second pause refused");
         bytes memory data = abi.encodeCall(IPaymentRail.pause, ());
@@ -65,7 +66,9 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
 
     function allowProduct(uint256 seed) external step(seed) {
         address product = _productOf(Kind(_random(3)));
-        for (uint256 i; i < 2 && listed[product]; ++i) product = _productOf(Kind(_random(3)));
+        for (uint256 i; i < 2 && listed[product]; ++i) {
+            product = _productOf(Kind(_random(3)));
+        }
         bool code = !_once(6);
         address caller = _once(6) ? guardian : address(this);
         bytes memory data = abi.encodeCall(IPaymentRail.allowProduct, (code ? product : stranger));
@@ -91,7 +94,9 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
             abi.encodeCall(IOracleCommittee.seat, (oracles[oracle].account, _domainOf(oracle)));
         bytes memory data = abi.encodeCall(IAccessManager.schedule, (address(committee), action, 0));
         // seating a member that has a seat fails when it is carried out: it changes nothing here
-        if (!_call("RailAccess.schedule", steward, address(access), data, _notWaiting(action))) return;
+        if (!_call("RailAccess.schedule", steward, address(access), data, _notWaiting(action))) {
+            return;
+        }
         _waiting.push(Waiting(action, clock + DELAY));
         _hit("state:action waits");
     }
@@ -118,14 +123,13 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
         uint256 index = _random(_waiting.length);
         Waiting memory waiting = _waiting[index];
         address caller = _once(2) ? guardian : stranger;
-        bytes memory data = abi.encodeCall(
-            IAccessManager.cancel, (steward, address(committee), waiting.data)
-        );
+        bytes memory data =
+            abi.encodeCall(IAccessManager.cancel, (steward, address(committee), waiting.data));
         bool allowed = caller == guardian;
         if (_call("RailAccess.cancel", caller, address(access), data, allowed)) _forget(index);
     }
 
-    /// @dev The guardian takes an operating role away at once; it comes back by nobody's haste.
+    /// @dev The guardian takes an operating role away at once, by itself or in a multicall.
     function revokeRole(uint256 seed) external step(seed) {
         address caller = _once(2) ? guardian : stranger;
         bytes memory data = abi.encodeCall(IAccessManager.revokeRole, (MINTER, stranger));
@@ -144,8 +148,17 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
         Device storage device = devices[index];
         if (device.kind != Kind.Wearable || !_once(3)) return;
         bool guilty = _once(3);
-        Vouchers.Voucher memory a =
-            Vouchers.Voucher(device.id, payees[0].account, 1, uint40(++cardOf[index].counter), 1, 0, 1, uint40(clock), 0);
+        Vouchers.Voucher memory a = Vouchers.Voucher(
+            device.id,
+            payees[0].account,
+            1,
+            uint40(++cardOf[index].counter),
+            1,
+            0,
+            1,
+            uint40(clock),
+            0
+        );
         Vouchers.Voucher memory b = Vouchers.Voucher(
             device.id, payees[0].account, guilty ? 2 : 1, a.counter, 1, 0, 1, uint40(clock), 0
         );
@@ -259,9 +272,8 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
             "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
         );
         uint256 nonce = IERC20Permit(address(token)).nonces(from.account);
-        bytes32 structHash = keccak256(
-            abi.encode(kind, from.account, stranger, amount, nonce, type(uint256).max)
-        );
+        bytes32 structHash =
+            keccak256(abi.encode(kind, from.account, stranger, amount, nonce, type(uint256).max));
         (uint8 v, bytes32 r, bytes32 s) = _split(from.key, structHash);
         bytes memory data = abi.encodeCall(
             IERC20Permit.permit, (from.account, stranger, amount, type(uint256).max, v, r, s)

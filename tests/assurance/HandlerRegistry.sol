@@ -50,7 +50,14 @@ abstract contract HandlerRegistry is HandlerMoney {
         (proofs.x, proofs.y) = _point(proofs.key);
         bytes32 digest = sha256(
             abi.encode(
-                "proofrail/rotate/v1", block.chainid, registry, device.id, 0, proofs.x, proofs.y, 0,
+                "proofrail/rotate/v1",
+                block.chainid,
+                registry,
+                device.id,
+                0,
+                proofs.x,
+                proofs.y,
+                0,
                 device.keys.length
             )
         );
@@ -60,7 +67,13 @@ abstract contract HandlerRegistry is HandlerMoney {
         bool soon = clock < _nextRotation(device);
         if (soon) _hit("state:rotation too soon");
         bool allowed = !forged && !soon && _isActive(device, clock);
-        if (!_call("DeviceRegistry.rotate", stranger, address(registry), _rotation(device.id, proofs), allowed)) {
+        if (!_call(
+                "DeviceRegistry.rotate",
+                stranger,
+                address(registry),
+                _rotation(device.id, proofs),
+                allowed
+            )) {
             return;
         }
         device.keys.push(DeviceKey(clock, proofs.key));
@@ -77,8 +90,8 @@ abstract contract HandlerRegistry is HandlerMoney {
         duty.until = _once(2) ? 0 : duty.since + 1 + _random(9 days);
         bool forged = _once(8);
         IDeviceRegistry.Status status = _statusAt(device, clock);
-        bool living = status == IDeviceRegistry.Status.Active
-            || status == IDeviceRegistry.Status.Suspended;
+        bool living =
+            status == IDeviceRegistry.Status.Active || status == IDeviceRegistry.Status.Suspended;
         bool allowed =
             !forged && living && duty.gateway != device.id && _fewDuties(index, duty.since);
         bytes memory data = _assignment(index, duty, since, forged);
@@ -134,7 +147,8 @@ abstract contract HandlerRegistry is HandlerMoney {
         if (far && caller != stranger) _hit("state:compromise dated too far back");
         bool earlier = device.compromisedSince == 0 || since < device.compromisedSince;
         bool allowed = caller != stranger && !far && earlier;
-        bytes memory data = abi.encodeCall(IDeviceRegistry.declareCompromised, (device.id, uint40(since)));
+        bytes memory data =
+            abi.encodeCall(IDeviceRegistry.declareCompromised, (device.id, uint40(since)));
         if (!_call("DeviceRegistry.declareCompromised", caller, address(registry), data, allowed)) {
             return;
         }
@@ -154,7 +168,11 @@ abstract contract HandlerRegistry is HandlerMoney {
         bool old = device.rulings != 0 && _once(4);
         bytes32 structHash = keccak256(
             abi.encode(
-                COMPROMISE_TYPE, registry, device.id, since, old ? device.rulings - 1 : device.rulings
+                COMPROMISE_TYPE,
+                registry,
+                device.id,
+                since,
+                old ? device.rulings - 1 : device.rulings
             )
         );
         Signers memory signers = _signers(0, structHash);
@@ -166,7 +184,9 @@ abstract contract HandlerRegistry is HandlerMoney {
             return;
         }
         _rule("a ruling on a device counts once", !old);
-        if (device.compromisedSince != 0 && since == 0) _hit("state:compromise undone by a ruling");
+        if (device.compromisedSince != 0 && since == 0) {
+            _hit("state:compromise undone by a ruling");
+        }
         (device.compromisedSince, device.ruledAt) = (since, clock);
         ++device.rulings;
     }
@@ -176,9 +196,8 @@ abstract contract HandlerRegistry is HandlerMoney {
         uint256 key = _newKey();
         string memory name = string.concat("device-", vm.toString(key));
         bytes32 id = keccak256(bytes(name));
-        bytes memory data = _enrolment(
-            address(registry), id, key, owners[owner].account, fault ? key + 1 : key
-        );
+        bytes memory data =
+            _enrolment(address(registry), id, key, owners[owner].account, fault ? key + 1 : key);
         if (!_call("DeviceRegistry.enrol", registrar, address(registry), data, !fault)) return;
         Device storage device = devices.push();
         (device.id, device.name, device.kind, device.owner) = (id, name, kind, owner);

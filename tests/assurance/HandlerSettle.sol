@@ -71,7 +71,9 @@ abstract contract HandlerSettle is Quorums {
         _choose(batch);
         if (batch.plans.length == 0) return;
         if (_once(12)) _jump(_endOf(pacts[batch.plans[0].pact]), 4 days);
-        for (uint256 i; i < batch.plans.length; ++i) _plan(batch, i);
+        for (uint256 i; i < batch.plans.length; ++i) {
+            _plan(batch, i);
+        }
         bytes32 hash = _attestation(_productOf(kind), batch.hashes);
         batch.signers = _signers(0, hash);
         IPaymentRail.Batch memory asked = IPaymentRail.Batch(_productOf(kind), batch.claims);
@@ -82,7 +84,9 @@ abstract contract HandlerSettle is Quorums {
         batch.outcomes = _outcomes();
         _rule("nothing settles during a pause", !_paused());
         _rule("a quorum signed each settlement", batch.signers.count >= _quorum());
-        for (uint256 i; i < batch.plans.length; ++i) _book(batch, i);
+        for (uint256 i; i < batch.plans.length; ++i) {
+            _book(batch, i);
+        }
         _closeBatch(batch);
     }
 
@@ -104,7 +108,9 @@ abstract contract HandlerSettle is Quorums {
         batch.plans = new Plan[](count);
         batch.claims = new IPaymentRail.Claim[](count);
         (batch.hashes, batch.leaves) = (new bytes32[](count), new bytes32[](count));
-        for (uint256 i; i < count; ++i) batch.plans[i].pact = found[i];
+        for (uint256 i; i < count; ++i) {
+            batch.plans[i].pact = found[i];
+        }
     }
 
     /// @dev Plans a claim, now and then with a fault that the rail itself must see.
@@ -127,7 +133,7 @@ abstract contract HandlerSettle is Quorums {
             if (!active) plan.refusal = 110;
         }
         if (_once(20)) plan.sequence += _once(2) ? 1 : type(uint32).max; // the last one's again
-        if (batch.kind == Kind.Recipient && _once(20)) plan.firstCounter = pact.firstCounter;
+        if (batch.kind == Kind.Recipient && _once(20)) plan.firstCounter = _once(2) ? pact.firstCounter : pact.lastCounter;
         plan.sequence = uint32(plan.sequence);
         batch.claims[i] = IPaymentRail.Claim(
             pact.id,
@@ -173,7 +179,9 @@ abstract contract HandlerSettle is Quorums {
         paid.signers = batch.signers.bitmap;
         uint256[] storage times = timesOf[plan.payee];
         bool listed;
-        for (uint256 j; j < times.length; ++j) listed = listed || times[j] == releaseAt;
+        for (uint256 j; j < times.length; ++j) {
+            listed = listed || times[j] == releaseAt;
+        }
         if (!listed) times.push(releaseAt);
         pendingOf[plan.payee][releaseAt] += amount;
         _keptPaid(paids.length - 1, batch.claims[i]);
@@ -225,10 +233,14 @@ abstract contract HandlerSettle is Quorums {
             return;
         }
         ++settled;
-        _rule("a settlement keeps its time and its signers",
-            time == clock && signers == batch.signers.bitmap);
+        _rule(
+            "a settlement keeps its time and its signers",
+            time == clock && signers == batch.signers.bitmap
+        );
         leavesOf[root] = batch.leaves;
-        for (uint256 i = paids.length; i > 0 && paids[i - 1].root == 0; --i) paids[i - 1].root = root;
+        for (uint256 i = paids.length; i > 0 && paids[i - 1].root == 0; --i) {
+            paids[i - 1].root = root;
+        }
     }
 
     /// @dev Why the rail itself refuses a claim; 0: it does not.
@@ -245,7 +257,11 @@ abstract contract HandlerSettle is Quorums {
     }
 
     /// @dev Whether the model allows this refusal, or that there is none.
-    function _mayBe(uint8 refusal, Batch memory batch, Plan memory plan) private view returns (bool) {
+    function _mayBe(uint8 refusal, Batch memory batch, Plan memory plan)
+        private
+        view
+        returns (bool)
+    {
         Pact storage pact = pacts[plan.pact];
         uint8 screened = _screen(batch, plan);
         if (screened != 0) return refusal == screened;
@@ -262,18 +278,24 @@ abstract contract HandlerSettle is Quorums {
     function _outcomes() private returns (bytes memory outcomes) {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i; i < logs.length; ++i) {
-            if (logs[i].topics[0] == SETTLED) (, outcomes) = abi.decode(logs[i].data, (uint32, bytes));
+            if (logs[i].topics[0] == SETTLED) {
+                (, outcomes) = abi.decode(logs[i].data, (uint32, bytes));
+            }
         }
     }
 
     /// @dev Seven bytes a claim: the amount, two's complement, and the refusal.
     function _outcome(bytes memory outcomes, uint256 i) private pure returns (int256, uint8) {
         uint48 amount;
-        for (uint256 j; j < 6; ++j) amount = amount << 8 | uint8(outcomes[7 * i + j]);
+        for (uint256 j; j < 6; ++j) {
+            amount = amount << 8 | uint8(outcomes[7 * i + j]);
+        }
         return (int48(amount), uint8(outcomes[7 * i + 6]));
     }
 
     function _endOfFacts(bytes memory facts) private pure returns (uint256 time) {
-        for (uint256 i = 6; i < 10; ++i) time = time << 8 | uint8(facts[i]);
+        for (uint256 i = 6; i < 10; ++i) {
+            time = time << 8 | uint8(facts[i]);
+        }
     }
 }

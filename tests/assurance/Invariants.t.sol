@@ -18,7 +18,7 @@ contract InvariantsTest {
         _campaign = new Campaign();
     }
 
-    /// @notice Says whom forge calls: the handlers, and nothing else.
+    /// @notice Names the contract that forge calls: the handlers, and nothing else.
     function targetContracts() external view returns (address[] memory targets) {
         targets = new address[](1);
         targets[0] = address(_campaign);

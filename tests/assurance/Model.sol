@@ -162,7 +162,9 @@ abstract contract Model is World {
 
     function _owedBy(address payee) internal view returns (uint256 sum) {
         uint256[] storage list = creditorsOf[payee];
-        for (uint256 i; i < list.length; ++i) sum += debtOf[payee][list[i]];
+        for (uint256 i; i < list.length; ++i) {
+            sum += debtOf[payee][list[i]];
+        }
     }
 
     /// @dev Takes money for the payee's debts, the oldest first.
@@ -183,7 +185,9 @@ abstract contract Model is World {
     }
 
     function _dropFirst(uint256[] storage list) private {
-        for (uint256 i = 1; i < list.length; ++i) list[i - 1] = list[i];
+        for (uint256 i = 1; i < list.length; ++i) {
+            list[i - 1] = list[i];
+        }
         list.pop();
     }
 
@@ -191,7 +195,9 @@ abstract contract Model is World {
         if (amount == 0) return;
         uint256[] storage list = creditorsOf[payee];
         bool listed;
-        for (uint256 i; i < list.length; ++i) listed = listed || list[i] == pact;
+        for (uint256 i; i < list.length; ++i) {
+            listed = listed || list[i] == pact;
+        }
         if (!listed) list.push(pact);
         debtOf[payee][pact] += amount;
         _hit("state:debt open");
@@ -229,7 +235,9 @@ abstract contract Model is World {
     /// @dev Picks an agreement, one that is not ended three times of four.
     function _anyPact() internal returns (uint256 index) {
         index = _random(pacts.length);
-        for (uint256 i; i < 3 && pacts[index].ended; ++i) index = _random(pacts.length);
+        for (uint256 i; i < 3 && pacts[index].ended; ++i) {
+            index = _random(pacts.length);
+        }
     }
 
     function _anyPayee() internal returns (Person memory) {

@@ -13,11 +13,10 @@ library OcmfText {
         pure
         returns (string memory)
     {
-        string memory head =
-            string.concat('{"MS":"', meter, '","PG":"T', vm.toString(counter), '","RD":[{"TM":"');
-        return string.concat(
-            head, moment(time), '","RV":1,"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}]}'
+        string memory head = string.concat(
+            '{"MS":"', meter, '","PG":"T', vm.toString(counter), '","RD":[{"TM":"'
         );
+        return string.concat(head, moment(time), '","RV":1,"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}]}');
     }
 
     /// @dev The whole record; the signature as r and s in hex.
@@ -28,7 +27,9 @@ library OcmfText {
     {
         bytes memory prefixed = bytes(vm.toString(abi.encodePacked(r, s)));
         bytes memory digits = new bytes(prefixed.length - 2); // without 0x
-        for (uint256 i; i < digits.length; ++i) digits[i] = prefixed[i + 2];
+        for (uint256 i; i < digits.length; ++i) {
+            digits[i] = prefixed[i + 2];
+        }
         return bytes.concat("OCMF|", bytes(signedText), '|{"SD":"', digits, '"}');
     }
 
@@ -47,7 +48,9 @@ library OcmfText {
         for (year = 1970; day >= (_isLeap(year) ? 366 : 365); ++year) {
             day -= _isLeap(year) ? 366 : 365;
         }
-        for (month = 1; day >= _days(year, month); ++month) day -= _days(year, month);
+        for (month = 1; day >= _days(year, month); ++month) {
+            day -= _days(year, month);
+        }
         return (year, month, day + 1);
     }
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {VoucherFacts} from "./VoucherFacts.sol";
 
-/// @title Who signs: the committee as the model has it, and signatures of more or less than a quorum.
+/// @title Who signs: the committee as the model has it; more signatures than a quorum, or less.
 abstract contract Quorums is VoucherFacts {
     bytes32 private constant CLAIM_TYPE = keccak256(
         "Claim(bytes32 agreement,uint32 sequence,uint40 firstCounter,uint40 lastCounter,"
@@ -38,7 +38,9 @@ abstract contract Quorums is VoucherFacts {
     uint256 internal seatsKnown;
 
     function _seatFirst() internal {
-        for (uint256 i; i < 5; ++i) _seatGhost(i);
+        for (uint256 i; i < 5; ++i) {
+            _seatGhost(i);
+        }
     }
 
     function _seatGhost(uint256 oracle) internal {
@@ -48,14 +50,18 @@ abstract contract Quorums is VoucherFacts {
     }
 
     function _seatedCount() internal view returns (uint256 count) {
-        for (uint256 i; i < oracles.length; ++i) if (seatOf[i].seated) ++count;
+        for (uint256 i; i < oracles.length; ++i) {
+            if (seatOf[i].seated) ++count;
+        }
     }
 
     /// @dev More than two thirds of the seated.
     function _quorum() internal view returns (uint256) {
         uint256 seated = _seatedCount();
         if (seated == 0) return type(uint256).max;
-        for (uint256 need = 1;; ++need) if (3 * need > 2 * seated) return need;
+        for (uint256 need = 1;; ++need) {
+            if (3 * need > 2 * seated) return need;
+        }
     }
 
     function _able(uint256 oracle) internal view returns (bool) {
@@ -120,12 +126,18 @@ abstract contract Quorums is VoucherFacts {
         );
     }
 
-    function _attestation(address product, bytes32[] memory hashes) internal view returns (bytes32) {
+    function _attestation(address product, bytes32[] memory hashes)
+        internal
+        view
+        returns (bytes32)
+    {
         bytes32 claims = keccak256(abi.encodePacked(hashes));
         return keccak256(abi.encode(ATTESTATION_TYPE, address(rail), product, claims));
     }
 
     function _bits(uint256 word) internal pure returns (uint256 count) {
-        for (; word != 0; word >>= 1) count += word & 1;
+        for (; word != 0; word >>= 1) {
+            count += word & 1;
+        }
     }
 }

@@ -6,7 +6,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {HandlerKnocks} from "./HandlerKnocks.sol";
 
-/// @title What must hold after each call, whatever the call was.
+/// @title What must hold after each call, of any kind.
 /// @notice The rules that are about one call are checked by its handler, under the same names in
 /// the table.
 abstract contract Rules is HandlerKnocks {
@@ -41,8 +41,10 @@ abstract contract Rules is HandlerKnocks {
                 rail.agreementState(pact.id);
             ok = ok && sequence == pact.sequence && counter == pact.lastCounter;
             _always("an agreement's escrow is what came in and did not go", escrow == pact.escrow);
-            _always("an agreement's end is what was agreed or closed",
-                expiry == pact.expiry && status == (pact.ended ? 2 : 1));
+            _always(
+                "an agreement's end is what was agreed or closed",
+                expiry == pact.expiry && status == (pact.ended ? 2 : 1)
+            );
             sums.escrow += pact.escrow;
         }
         _always("sequences and counters move with claims alone", ok);
@@ -50,11 +52,14 @@ abstract contract Rules is HandlerKnocks {
         (uint256 endsAt, uint32 grace, uint48 bond, uint256 charged, uint256 givenBack) =
             rail.agreementEnd(pacts[some].id);
         _always("charges less refunds and corrections are never below zero", charged >= givenBack);
-        _always("what was charged and given back adds up",
-            charged == pacts[some].charged && givenBack == pacts[some].givenBack);
+        _always(
+            "what was charged and given back adds up",
+            charged == pacts[some].charged && givenBack == pacts[some].givenBack
+        );
         _always("a pause extends every agreement by its length", endsAt == _endOf(pacts[some]));
-        _always("grace and bond stay as agreed",
-            grace == pacts[some].grace && bond == pacts[some].bond);
+        _always(
+            "grace and bond stay as agreed", grace == pacts[some].grace && bond == pacts[some].bond
+        );
     }
 
     function _checkPayees(Sums memory sums) private {
@@ -64,19 +69,25 @@ abstract contract Rules is HandlerKnocks {
             uint256[] storage creditors = creditorsOf[payee];
             for (uint256 j; j < creditors.length; ++j) {
                 uint256 debt = debtOf[payee][creditors[j]];
-                _always("a debt falls by what is paid and cancelled alone",
-                    rail.owedTo(payee, pacts[creditors[j]].id) == debt);
+                _always(
+                    "a debt falls by what is paid and cancelled alone",
+                    rail.owedTo(payee, pacts[creditors[j]].id) == debt
+                );
             }
             _always("a payee owes the sum of its debts", rail.owed(payee) == owed);
-            _always("withdrawable money is what was released and not taken",
-                rail.withdrawable(payee) == withdrawableOf[payee]);
+            _always(
+                "withdrawable money is what was released and not taken",
+                rail.withdrawable(payee) == withdrawableOf[payee]
+            );
             uint256[] storage times = timesOf[payee];
             uint256 some = times.length == 0 ? 0 : calls % times.length;
             for (uint256 j; j < times.length; ++j) {
                 sums.pending += pendingOf[payee][times[j]];
                 if (j != some) continue;
-                _always("pending money waits for its release time",
-                    rail.pending(payee, uint32(times[j])) == pendingOf[payee][times[j]]);
+                _always(
+                    "pending money waits for its release time",
+                    rail.pending(payee, uint32(times[j])) == pendingOf[payee][times[j]]
+                );
             }
             sums.owed += owed;
             sums.withdrawable += withdrawableOf[payee];
@@ -99,7 +110,10 @@ abstract contract Rules is HandlerKnocks {
         _always("total owed is the sum of the debts", owed == sums.owed);
         _always("total redeemed is the sum of the orders", redeemed_ == ordered);
         uint256 claimed = escrow + pending + withdrawable + frozen;
-        _always("the rail holds what it owes and donations", _balance(address(rail)) == claimed + donations);
+        _always(
+            "the rail holds what it owes and donations",
+            _balance(address(rail)) == claimed + donations
+        );
         _always("settlements are numbered one by one", rail.settlements() == settled);
     }
 
@@ -109,29 +123,44 @@ abstract contract Rules is HandlerKnocks {
         uint256 supply = IERC20(address(token)).totalSupply();
         _always("supply is what was minted less what was redeemed", supply == minted - redeemed);
         uint256 held = _balance(address(rail)) + _balance(address(disputes)) + _balance(stranger);
-        for (uint256 i; i < payers.length; ++i) held += _balance(payers[i].account);
-        for (uint256 i; i < payees.length; ++i) held += _balance(payees[i].account);
+        for (uint256 i; i < payers.length; ++i) {
+            held += _balance(payers[i].account);
+        }
+        for (uint256 i; i < payees.length; ++i) {
+            held += _balance(payees[i].account);
+        }
         _always("no token appears or vanishes", held == supply);
     }
 
     function _checkPowers() internal {
         _always("a pause ends by itself", rail.paused() == _paused());
         (uint32 until, uint32 total) = rail.pauses();
-        _always("pauses are counted in full",
-            total == _pausedSince(0) && (pauses.length == 0 || until == pauses[pauses.length - 1].until));
-        _always("the quorum is more than two thirds of the seated",
-            committee.quorum() == _quorum() && committee.seatedCount() == _seatedCount());
+        _always(
+            "pauses are counted in full",
+            total == _pausedSince(0)
+                && (pauses.length == 0 || until == pauses[pauses.length - 1].until)
+        );
+        _always(
+            "the quorum is more than two thirds of the seated",
+            committee.quorum() == _quorum() && committee.seatedCount() == _seatedCount()
+        );
         uint256 oracle = calls % oracles.length;
         (uint8 domain, bool seated, bool barred, bool silenced, uint8 index) =
             committee.memberOf(oracles[oracle].account);
         Seat storage seat_ = seatOf[oracle];
-        _always("members are seated, silenced and barred by the rules alone",
-            seated == seat_.seated && barred == seat_.barred && silenced == seat_.silenced);
-        _always("a member keeps its index and its domain",
-            index == seat_.index && domain == (seat_.known ? _domainOf(oracle) : 0));
+        _always(
+            "members are seated, silenced and barred by the rules alone",
+            seated == seat_.seated && barred == seat_.barred && silenced == seat_.silenced
+        );
+        _always(
+            "a member keeps its index and its domain",
+            index == seat_.index && domain == (seat_.known ? _domainOf(oracle) : 0)
+        );
         address person = owners[calls % owners.length].account;
-        _always("officers are seated and taken away by the rules alone",
-            officers.isOfficer(person) == officerOf[person]);
+        _always(
+            "officers are seated and taken away by the rules alone",
+            officers.isOfficer(person) == officerOf[person]
+        );
     }
 
     /// @dev One device in its turn, at a time in the past, so that what was true stays true.
@@ -144,14 +173,22 @@ abstract contract Rules is HandlerKnocks {
         (IDeviceRegistry.Status status,, bytes32 x,) = registry.keyAt(device.id, uint40(time));
         (uint256 wanted,) = vm.publicKeyP256(_keyAt(device, time));
         _always("a device's key at a time stays its key at that time", uint256(x) == wanted);
-        _always("a device's status at a time changes by compromises alone",
-            status == _statusAt(device, time));
-        _always("activeAt and keyAt agree",
-            registry.activeAt(device.id, uint40(time)) == _isActive(device, time));
-        _always("a compromise is declared or ruled",
-            registry.compromisedSince(device.id) == device.compromisedSince);
-        _always("a gateway signs from its assignment to the next",
-            registry.gatewayAt(device.id, uint40(time)) == _gatewayAt(index, time));
+        _always(
+            "a device's status at a time changes by compromises alone",
+            status == _statusAt(device, time)
+        );
+        _always(
+            "activeAt and keyAt agree",
+            registry.activeAt(device.id, uint40(time)) == _isActive(device, time)
+        );
+        _always(
+            "a compromise is declared or ruled",
+            registry.compromisedSince(device.id) == device.compromisedSince
+        );
+        _always(
+            "a gateway signs from its assignment to the next",
+            registry.gatewayAt(device.id, uint40(time)) == _gatewayAt(index, time)
+        );
         bytes32 alone = aloneOf[device.id] == 0 ? bytes32(0) : pacts[aloneOf[device.id] - 1].id;
         _always("a device serves one agreement alone", rail.agreementOf(device.id) == alone);
     }
@@ -161,9 +198,13 @@ abstract contract Rules is HandlerKnocks {
         Case storage case_ = cases[calls % cases.length];
         (address challenger, uint48 bond, uint256 deadline,,) =
             disputes.disputeOf(_paymentOf(case_.paid));
-        _always("a dispute keeps its challenger and its bond",
-            challenger == case_.challenger && bond == case_.bond);
-        _always("a dispute ends within 30 days and the pauses since", deadline == _deadlineOf(case_));
+        _always(
+            "a dispute keeps its challenger and its bond",
+            challenger == case_.challenger && bond == case_.bond
+        );
+        _always(
+            "a dispute ends within 30 days and the pauses since", deadline == _deadlineOf(case_)
+        );
     }
 
     function _gatewayAt(uint256 device, uint256 time) private view returns (bytes32 gateway) {

@@ -85,8 +85,15 @@ contract VectorsTest {
     function testClaimHashes() external {
         string memory line = vm.readLine(_file("claims"));
         while (bytes(line).length != 0) {
-            (IPaymentRail.Claim memory claim, bytes32 hash, address rail, address product, bytes32 all)
-            = abi.decode(vm.parseBytes(line), (IPaymentRail.Claim, bytes32, address, address, bytes32));
+            (
+                IPaymentRail.Claim memory claim,
+                bytes32 hash,
+                address rail,
+                address product,
+                bytes32 all
+            ) = abi.decode(
+                vm.parseBytes(line), (IPaymentRail.Claim, bytes32, address, address, bytes32)
+            );
             bytes32[] memory hashes = new bytes32[](1);
             hashes[0] = this.hashOf(claim);
             require(hashes[0] == hash, "a claim's hash differs");
@@ -130,7 +137,9 @@ contract VectorsTest {
                 if (_is(name, "vouchers")) _nameContract(opening.terms, address(product));
                 product.open(opening.agreement, opening.device, opening.start, opening.terms);
             }
-            for (uint256 i; i < steps.length; ++i) _price(product, steps[i]);
+            for (uint256 i; i < steps.length; ++i) {
+                _price(product, steps[i]);
+            }
             line = vm.readLine(_file(name));
         }
     }

@@ -32,7 +32,15 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
         uint256[4] memory classes; // any
         uint256 coolOff = _once(2) ? 0 : 60;
         return abi.encode(
-            block.chainid, address(voucher), PER_TAP, PER_DAY, classes, coolOff, 50, AT_ONCE, MAX_AGE
+            block.chainid,
+            address(voucher),
+            PER_TAP,
+            PER_DAY,
+            classes,
+            coolOff,
+            50,
+            AT_ONCE,
+            MAX_AGE
         );
     }
 
@@ -68,9 +76,8 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
         taps += tapsOf[wearable][payee];
         if (!forged) (signedTotal[wearable][payee], tapsOf[wearable][payee]) = (total, taps);
         uint256 signedAt = clock - _random(6 hours);
-        bytes memory words = abi.encode(
-            payee, total, counter, taps, 5411, VOUCHER_CAP, signedAt, clock + 30 days
-        );
+        bytes memory words =
+            abi.encode(payee, total, counter, taps, 5411, VOUCHER_CAP, signedAt, clock + 30 days);
         uint256 key = _keyAt(devices[wearable], signedAt);
         return _signedVoucher(devices[wearable].id, forged || key == 0 ? 7 : key, words);
     }
@@ -91,8 +98,10 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
         uint256 wearable = pacts[plan.pact].device;
         voucherPaid[wearable][plan.payee] += amount;
         wearablePaid[wearable] += amount;
-        _rule("a voucher's taps are paid once", voucherPaid[wearable][plan.payee]
-            <= signedTotal[wearable][plan.payee]);
+        _rule(
+            "a voucher's taps are paid once",
+            voucherPaid[wearable][plan.payee] <= signedTotal[wearable][plan.payee]
+        );
         _rule("a voucher brings no more at once than agreed", amount <= AT_ONCE);
         _rule("a wearable spends no more than its cap", wearablePaid[wearable] <= VOUCHER_CAP);
         uint256 today = (clock + 10 minutes) / 1 days + 1;

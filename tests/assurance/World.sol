@@ -26,7 +26,7 @@ abstract contract World is Counts {
 
     uint256 internal constant EURO = 1e6;
     uint256 internal constant CENT = 1e4;
-    uint32 internal constant DELAY = 2 days; // of the steward; this contract, the deployer, has none
+    uint32 internal constant DELAY = 2 days; // of the steward; the deployer has none
     uint256 internal constant MIN_DOMAINS = 2;
     uint256 internal constant DOMAINS = 3;
 
@@ -74,8 +74,12 @@ abstract contract World is Counts {
             payers.push(_person());
             owners.push(_person());
         }
-        for (uint256 i; i < 4; ++i) payees.push(_person());
-        for (uint256 i; i < 16; ++i) oracles.push(_person());
+        for (uint256 i; i < 4; ++i) {
+            payees.push(_person());
+        }
+        for (uint256 i; i < 16; ++i) {
+            oracles.push(_person());
+        }
         (steward, guardian, minter) = (_person().account, _person().account, _person().account);
         (registrar, warden, stranger) = (_person().account, _person().account, _person().account);
         bytes memory holders = abi.encode(steward, guardian, minter, registrar, warden);
@@ -83,7 +87,9 @@ abstract contract World is Counts {
             _deploy("RailAccess", bytes.concat(abi.encode(address(this), DELAY), holders))
         );
         (address[] memory members, uint8[] memory domains) = (new address[](5), new uint8[](5));
-        for (uint256 i; i < 5; ++i) (members[i], domains[i]) = (oracles[i].account, _domainOf(i));
+        for (uint256 i; i < 5; ++i) {
+            (members[i], domains[i]) = (oracles[i].account, _domainOf(i));
+        }
         committee = IOracleCommittee(
             _deploy("OracleCommittee", abi.encode(access, members, domains, MIN_DOMAINS))
         );
@@ -93,13 +99,10 @@ abstract contract World is Counts {
         registryBefore = _registry(address(0));
         registry = _registry(address(registryBefore));
         token = IEuroToken(_deploy("EuroToken", abi.encode(access)));
-        rail = IPaymentRail(
-            _deploy("PaymentRail", abi.encode(access, token, committee, registry))
-        );
+        rail = IPaymentRail(_deploy("PaymentRail", abi.encode(access, token, committee, registry)));
         (disputes, consents) = (IDisputes(rail.disputes()), IConsents(rail.consents()));
-        challenges = IChallenges(
-            _deploy("Challenges", abi.encode(rail, token, committee, registry))
-        );
+        challenges =
+            IChallenges(_deploy("Challenges", abi.encode(rail, token, committee, registry)));
         energy = IProduct(_deploy("MeteredEnergy", abi.encode(rail, registry)));
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
@@ -139,7 +142,7 @@ abstract contract World is Counts {
         return bytes32(_random(type(uint256).max));
     }
 
-    /// @dev Moves the clock to a second before, at, or after a time where the rules change; not back,
+    /// @dev Moves the clock to a second before, at, or after a time of change; not back,
     /// and not further than `most`.
     function _jump(uint256 time, uint256 most) internal {
         if (time == 0) return;
@@ -189,7 +192,9 @@ abstract contract World is Counts {
             "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
         );
         return keccak256(
-            abi.encode(kind, keccak256(bytes(name)), keccak256(bytes(version)), block.chainid, target)
+            abi.encode(
+                kind, keccak256(bytes(name)), keccak256(bytes(version)), block.chainid, target
+            )
         );
     }
 
