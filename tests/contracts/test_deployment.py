@@ -253,6 +253,12 @@ def seat_an_oracle(chain, artifacts, steps):
     committee.seat("0x" + "5" * 40, 1, sender=development_plan().deployer.address)
 
 
+def name_other_challenges(chain, artifacts, steps):
+    committee = on_the_way(chain, artifacts, steps, "OracleCommittee")
+    rail = steps["PaymentRail"]["address"]
+    committee.setChallenges(rail, "0x" + "5" * 40, sender=development_plan().deployer.address)
+
+
 def seat_an_officer(chain, artifacts, steps):
     officers = on_the_way(chain, artifacts, steps, "OfficerRegistry")
     officers.seat("0x" + "5" * 40, sender=development_plan().deployer.address)
@@ -317,6 +323,7 @@ def other_wiring(chain, artifacts, steps):
         (seat_an_oracle, "the committee is"),
         (silence_an_oracle, "the committee is"),
         (seat_an_officer, "the officers are"),
+        (name_other_challenges, "the committee names .* for challenges, not Challenges"),
         (list_a_product, "the rail lists the products"),
         (drop_a_product, "the rail lists the products"),
         (give_a_role, "holds the role MINTER, which the plan does not give it"),
