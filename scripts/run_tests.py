@@ -190,10 +190,13 @@ def run_part(
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
     missing = hung = False
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    # else each of the many processes that tests start compiles the project's modules again
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(folder)},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
