@@ -1,4 +1,7 @@
-"""Deploy the contracts on a chain, once: `python -m scripts.deploy` and `ape run deploy`."""
+"""Deploy the contracts on a chain, once: `python -m scripts.deploy` and `ape run deploy`.
+
+A finished deployment grows by `proofrail product deploy` and `proofrail chain move`.
+"""
 
 from __future__ import annotations
 

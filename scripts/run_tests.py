@@ -16,12 +16,13 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,8 +37,6 @@ _PYTEST = [
 ]
 # files of one part share the workers; tests of a file share its chain, so a file stays together
 _PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-# a rail mostly waits for blocks and processes: two at once; tests/flow/conftest.py groups them
-_RAILS = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
 PARTS = {
     "style, unit, every": [*_PYTEST, *_PARALLEL, "tests/style", "tests/unit", "tests/every"],
     "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts"],
@@ -53,11 +52,12 @@ PARTS = {
         str(ROOT),
         f"--durations={_SLOWEST}",
     ],
-    "flow": [*_PYTEST, *_RAILS, "tests/flow"],
+    "flow": [*_PYTEST, *_PARALLEL, "tests/flow"],
 }
 _WAITS = "flow"
 _SILENCE_S = 900.0  # longer than the time limit of a test
 _POLL_S = 1.0
+_ROOM = 8 << 30  # bytes: several times what the tests leave there
 _HUNG = "FAILED: nothing was printed"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
 _MISSING = "anvil is not installed"
@@ -77,9 +77,10 @@ def main() -> int:
     marks = ["", *(f"{lane[0]} | " for lane in lanes[1:])]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("The tests were ended from outside."))
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with _folder() as folder, ThreadPoolExecutor(len(lanes)) as pool:
+        run = partial(_lane, stop, folder)
         try:
-            parts = [part for lane in pool.map(partial(_lane, stop), lanes, marks) for part in lane]
+            parts = [part for lane in pool.map(run, lanes, marks) for part in lane]
         except BaseException:  # by a person or by CI: no test goes on alone
             stop.set()
             _kill(psutil.Process().children())
@@ -126,8 +127,35 @@ def _show_times(parts: list[Part]) -> None:
         print(f"{seconds:8.1f} s  {test}")
 
 
-def _lane(stop: threading.Event, names: list[str], mark: str) -> list[Part]:
-    """Run parts one after the other until `stop` is set; each line begins with the mark."""
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Give a folder for the files of all tests: in memory, where there is room.
+
+    Stores and journals wait for the disk after each write, and tests write far more than a rail.
+    """
+    memory = Path("/dev/shm")
+    has_room = False
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        space = os.statvfs(memory)
+        can_run = not space.f_flag & os.ST_NOEXEC  # some tests install programs
+        free = min(space.f_bavail * space.f_frsize, psutil.virtual_memory().available)
+        has_room = can_run and free > _ROOM
+    with tempfile.TemporaryDirectory(
+        prefix="tests-", dir=memory if has_room else None, ignore_cleanup_errors=True
+    ) as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL runs as another user where root runs the tests
+        yield Path(folder)
+
+
+def _lane(stop: threading.Event, folder: Path, names: list[str], mark: str) -> list[Part]:
+    """Run parts one after the other until `stop` is set.
+
+    Args:
+        stop: No further part begins once it is set.
+        folder: For the files of the tests.
+        names: The parts.
+        mark: The beginning of each line.
+    """
     parts = []
     say = partial(_say, mark)
     for name in names:
@@ -135,7 +163,7 @@ def _lane(stop: threading.Event, names: list[str], mark: str) -> list[Part]:
             break
         say("")
         say(f"=== {name}")
-        part = run_part(name, PARTS[name], say, _SILENCE_S)
+        part = run_part(name, PARTS[name], say, _SILENCE_S, folder)
         say(f"=== {name}: {dict(part.counts)} in {part.seconds:.0f} s")
         parts.append(part)
     return parts
@@ -147,7 +175,7 @@ def _say(mark: str, line: str) -> None:
 
 
 def run_part(
-    name: str, command: Sequence[str], say: Callable[[str], None], silence_s: float
+    name: str, command: Sequence[str], say: Callable[[str], None], silence_s: float, folder: Path
 ) -> Part:
     """Run one part, show its output as it comes, and count from pytest's own last line.
 
@@ -156,12 +184,19 @@ def run_part(
         command: Its process.
         say: Shows a line.
         silence_s: After how many seconds without any output what hangs is ended.
+        folder: For its temporary files.
     """
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
     missing = hung = False
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     for line in _lines(process, silence_s):
         say(line)
         missing = missing or _MISSING in line

@@ -70,7 +70,7 @@ class Testnet:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
-    def start(self, timeout: float = 20.0) -> Testnet:
+    def start(self, timeout: float = 60.0) -> Testnet:
         """Start the chain and wait until it answers.
 
         Raises:
@@ -140,7 +140,7 @@ class Testnet:
         request = urllib.request.Request(
             self.url, json.dumps(call).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             body = json.load(answer)
         if "error" in body:
             raise RuntimeError(f"{method}: {body['error']}")

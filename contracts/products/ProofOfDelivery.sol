@@ -347,11 +347,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         return value <= 0 ? 0 : uint256(value) < most ? uint256(value) : most;
     }
 
-    function _enrolment(address registry_, bytes32 device, address owner)
-        private
-        view
-        returns (bytes32)
-    {
+    function _enrolment(address registry_, bytes32 device, address owner) private view returns (bytes32) {
         return sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry_, device, owner));
     }
 

@@ -79,7 +79,7 @@ abstract contract RegistryAdoption is RegistryState {
             emit DeviceRevoked(device, _now());
         } else if (status == Status.Compromised) {
             uint40 since = _before().compromisedSince(device);
-            _change(device_, Status.Suspended); // what it was besides, nobody can say
+            _change(device_, Status.Suspended); // whether it was ended before, nobody can say
             device_.latest.compromisedSince = since;
             emit DeviceSuspended(device, _now());
             emit CompromiseDeclared(device, since, _now());

@@ -136,6 +136,7 @@ def revoke(
             f"The guardian takes away {', '.join(_AT_ONCE)} alone, not {role!r}. Nothing was sent. "
             "Other keys are replaced with `proofrail key rotate`."
         )
+    _require_known_to_the_token(home, role)
     known = "Give the address that loses the role with --address."
     loser = address_of(address or keystores.address(home.settings.keys, role) or "", known)
     options = CallOptions(keystore, password_file, dry_run, yes, as_json)
@@ -214,6 +215,7 @@ def _rotate_role(
     from orchestrator.operations.role_rotation import RoleRotation, rotation_steps
 
     _require_home(home)
+    _require_known_to_the_token(home, role)
     folder = home.settings.keys
     steward = caller_of(home, Role.STEWARD, options.call)
     rotation = RoleRotation(calls_of(home), home.chain, role, steward)
@@ -237,6 +239,16 @@ def _rotate_role(
     steps = rotation_steps(role, made_here=made_here)
     view = _view(keys.KeyReplacement(role, former, following, done, steps))
     return {**view, "calls": [call_view(home, call, sent=False) for call in left]}
+
+
+def _require_known_to_the_token(home: Home, role: str) -> None:
+    """Raise Halt for the minter of a token that asks no access manager who may mint."""
+    if role == "minter" and home.deployment.release_of("EuroToken") == "0.5.0":
+        raise Halt(
+            "The token of this rail is of release 0.5.0 and knows one minter for ever, in no role. "
+            "Nothing was changed. Keep that key; if it is stolen, pause the rail (`proofrail chain "
+            "pause`) and see docs/OPERATING.md, Move to the contracts of this release."
+        )
 
 
 def _require_home(home: Home) -> None:

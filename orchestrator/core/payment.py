@@ -145,6 +145,7 @@ _MAIN = (
 _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED, Stage.SKIPPED)
 # ends that leave the agreement's sequence on chain unused: nothing later of it could settle
 STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
+MOVED = "rail_moved"  # reason of a payment that ended since no former rail will settle it
 _AT_BANK = _MAIN[5:]
 _BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED)
 _BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)

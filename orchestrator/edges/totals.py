@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.payment import STOPPING
+from orchestrator.core.payment import MOVED, STOPPING
 from orchestrator.errors import Halt, Retry
 
 _WAIT_S = 30
@@ -37,7 +37,9 @@ _STOPPED = f"""
     SELECT agreement.device, agreement.agreement_id, payment.payment_id, payment.stage,
            payment.reason
       FROM payment JOIN agreement ON agreement.agreement_id = payment.agreement_id
-     WHERE payment.stage IN ({", ".join("?" * len(STOPPING))}) ORDER BY agreement.device"""
+     WHERE payment.stage IN ({", ".join("?" * len(STOPPING))})
+       AND coalesce(payment.reason, '') <> '{MOVED}' -- its records go on elsewhere
+     ORDER BY agreement.device"""
 
 
 def read_totals(path: Path) -> dict[str, Any]:

@@ -67,6 +67,12 @@ def claim_to_skip(
     Raises:
         Rejected: There is no payment to take the counter from, or no record has it.
     """
+    if not chain.knows(_rail(chain, agreement), "skip"):
+        raise Rejected(
+            SkipReason.NO_CLAIM,
+            "no claim of an agreement on a rail of an earlier release can be passed over; nothing "
+            "was sent. Next: `proofrail agreement move` moves the agreement to the new contracts",
+        )
     sequence, claimed_to = next_claim(chain, agreement)
     with store.read() as session:
         payment = agreements.payment_at(session, agreement.agreement_id, sequence)

@@ -21,7 +21,7 @@ class EndedAgreement:
         agreement: Its id.
         terms: Its terms, as they were signed.
         opened_at: Unix seconds.
-        payees: Whom its applied claims name as payees, as far as the store knows.
+        payees: Those that its applied claims name, as far as the store knows.
         view: Reads the former product: (function, arguments) -> its answer.
     """
 

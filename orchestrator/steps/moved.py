@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.mandate import salt_of
-from orchestrator.core.payment import Fact
+from orchestrator.core.payment import MOVED, Fact
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.rails import attests, former_rails, products_of
 from orchestrator.edges.store import Session, Store, agreements, blocks, moves, payments
 from orchestrator.steps import WorkerMemory
 
-MOVED = "rail_moved"  # the reason of a payment that ended since its rail moved
 _LOOK_EVERY_S = 30
 _ASK_AGAIN_S = 300
 _NO_ORACLES = (

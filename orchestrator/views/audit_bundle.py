@@ -41,6 +41,7 @@ _DEVICE_LOGS = (
     "CompromiseDeclared",
     "CompromiseRuled",
     "GatewayAssigned",
+    "DeviceAdopted",
 )
 _SEATING_LOGS = ("MemberSeated", "MemberUnseated", *BARRED)
 _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
@@ -192,17 +193,30 @@ def _device_ids(
 def _devices(
     session: Session, ids: Sequence[str], deployment: Deployment, registry: str
 ) -> list[tuple[bytes, list[dict[str, Any]]]]:
-    """Return each device once, with the proofs of all its logs of one registry."""
-    histories = {
-        device: [  # a gateway also stands in the assignments of its devices
-            log
-            for log in blocks.logs_about(session, _DEVICE_LOGS, device)
-            if json.loads(log.args)["device"] == device
-            and emitter(deployment, REGISTRY, log.address) == registry
-        ]
+    """Return each device once, with the proofs of all its logs of one registry.
+
+    Where that took the device over from the one before, those of the one before as well.
+    """
+    return [
+        (_raw(device), _proofs(session, _life_of(session, device, deployment, registry)))
         for device in dict.fromkeys(ids)
+    ]
+
+
+def _life_of(
+    session: Session, device: str, deployment: Deployment, registry: str
+) -> list[blocks.ChainLogRow]:
+    logs = [  # a gateway also stands in the assignments of its devices
+        (log, json.loads(log.args), emitter(deployment, REGISTRY, log.address))
+        for log in blocks.logs_about(session, _DEVICE_LOGS, device)
+    ]
+    own = [(log, args, made_by) for log, args, made_by in logs if args["device"] == device]
+    predecessors = {
+        emitter(deployment, REGISTRY, args["predecessor"])
+        for log, args, made_by in own
+        if log.name == "DeviceAdopted" and made_by == registry
     }
-    return [(_raw(device), _proofs(session, logs)) for device, logs in histories.items()]
+    return [log for log, _, made_by in own if made_by in {registry, *predecessors}]
 
 
 def _records(session: Session, row: payments.PaymentRow) -> list[tuple[str, bytes]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +52,16 @@ def write_code(folder: Path, root: Path = ROOT) -> None:
     Raises:
         Halt: The sources changed and cannot be compiled.
     """
-    code = folder / "code"
-    code.mkdir(parents=True, exist_ok=True)
     if changed_files(root):
         made = build(root, root / ".build" / CONTRACTS)
         bytecodes = {name: artifact.bytecode for name, artifact in made.items()}
     else:
         bytecodes = {record["name"]: record["bytecode"] for record in read_records(SHIPPED)}
-    for name, bytecode in bytecodes.items():
-        (code / f"{name}.hex").write_text(bytecode)
+    code = folder / "code"
+    with _alone(folder):
+        code.mkdir(exist_ok=True)
+        for name, bytecode in bytecodes.items():
+            (code / f"{name}.hex").write_text(bytecode)
 
 
 def run_forge(arguments: Sequence[str], settings: Mapping[str, str], root: Path = ROOT) -> ForgeRun:
@@ -77,14 +80,14 @@ def run_forge(arguments: Sequence[str], settings: Mapping[str, str], root: Path 
         "FOUNDRY_SOLC": str(ensure_compiler(root).resolve()),
         "FOUNDRY_CONFIG": str((root / CONFIGURATION).resolve()),
         "ASSURANCE_CODE": f"{FORGE_FOLDER}/code",
-        "ASSURANCE_COUNTS": f"{FORGE_FOLDER}/counts.jsonl",
         **settings,
     }
-    command = [str(forge_binary(root)), "test", "--root", str(root), *arguments]
-    done = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
-    (folder / "forge.log").write_text(done.stdout + done.stderr)
+    forge = str(forge_binary(root))
+    with _alone(folder):  # two at once would write the same files
+        built = _run([forge, "build", "--root", str(root), "tests/assurance"], root, environment)
+    if built.returncode:
+        return read_run(built.stdout + built.stderr, built.returncode)
+    done = _run([forge, "test", "--root", str(root), *arguments], root, environment)
     return read_run(done.stdout + done.stderr, done.returncode)
 
 
@@ -100,3 +103,20 @@ def read_run(text: str, status: int) -> ForgeRun:
     last = [f"{name}({seed.split(' ')[0]})" for name, seed in _CALL.findall(text)][-_LAST_CALLS:]
     trail = f"\nthe last calls: {', '.join(last)}" if last else ""
     return ForgeRun(False, runs, calls, f"{reason}{trail}")
+
+
+def _run(
+    command: Sequence[str], root: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in this block for the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

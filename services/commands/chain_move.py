@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,9 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, plain
-from orchestrator.commands.role_calls import DryRun, Yes
+from orchestrator.commands.role_calls import DryRun, PasswordFile, Yes
 from orchestrator.errors import Halt, Retry
-from orchestrator.home_lock import hold
-from services.commands.deployer import sole_deployer
+from services.commands.deployer import Payer, payer_account, sole_deployer
 
 if TYPE_CHECKING:
     from orchestrator.edges.chain.deployment import Deployment
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 _START_S = 120.0  # how long the local chain may take to serve
 _NEXT = (
-    "`proofrail up`, then `proofrail status`",
+    "`proofrail down` and `proofrail up`, so that the service knows them",
     "`proofrail agreement list`, then `proofrail agreement move` for each",
 )
 
@@ -45,32 +44,30 @@ class _Move:
 @app.command("move")
 def move(
     context: typer.Context,
+    keystore: Payer = None,
+    password_file: PasswordFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Deploy the contracts of this release next to those of release 0.5.0, of a stopped rail.
+    """Deploy the contracts of this release next to those of release 0.5.0.
 
-    The token stays. What is on the former contracts is settled and paid out there; agreements move
-    one by one (`proofrail agreement move`). A run that was killed goes on where it stopped.
+    Who has a role there has it here. The rail may run; it knows them from its next start. The
+    token stays. What is on the former contracts is settled and paid out there; agreements move one
+    by one (`proofrail agreement move`). A run that was killed goes on where it stopped.
     """
     home = home_of(context)
-    with _node(home.settings):
-        if dry_run:
-            found = _plan(home)
-            view = _view(home.settings, found, None)
-        else:
-            with hold(home.settings.lock), sole_deployer(home):
-                found = _plan(home)
-                view = _view(home.settings, found, None)
-                if found.plan is not None:
-                    _ask(view, yes, as_json)
-                    view = _view(home.settings, found, _carry_out(home, found, as_json))
+    with node_of(home.settings), sole_deployer(home):
+        rail = _plan(home, keystore, password_file)
+        view = _view(home.settings, rail, None)
+        if rail.plan is not None and not dry_run:
+            _ask(view, yes, as_json)
+            view = _view(home.settings, rail, _carry_out(home, rail, as_json))
     output.show(view, as_json, lambda console: _print(console, view))
 
 
 @contextmanager
-def _node(settings: Settings) -> Iterator[None]:
+def node_of(settings: Settings) -> Iterator[None]:
     """Serve the home's own chain within the block, where it has one and that is stopped."""
     from services import processes
     from services.node_plan import node_identity
@@ -104,21 +101,20 @@ def _wait(process: Any, child: Any, settings: Settings) -> None:
         time.sleep(0.02)
 
 
-def _plan(home: Home) -> _Move:
+def _plan(home: Home, keystore: Path | None, password_file: str | None) -> _Move:
     from orchestrator.edges.chain.artifacts import load_artifacts
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.rail_succession import succession_plan
     from services.node_plan import plan_deployment
-    from services.set_up import plan_of_home
+    from services.set_up import plan_of_former_rail
 
     settings, former, artifacts = home.settings, home.deployment, load_artifacts()
     if former.version > 1:
         return _Move(former, None, None)
     chain = Chain(settings.rpc_url, former, artifacts_of(former, artifacts))
     chain.check_identity()
-    least = chain.view("OracleCommittee", "minDomains")
-    plan = succession_plan(plan_of_home(settings), former, artifacts)
-    plan = replace(plan, min_domains=least)
+    account = payer_account(home, keystore, password_file)
+    plan = succession_plan(plan_of_former_rail(settings, account, chain), former, artifacts)
     return _Move(former, plan, plan_deployment(settings, plan))
 
 
@@ -136,16 +132,16 @@ def _ask(view: dict[str, Any], yes: bool, as_json: bool) -> None:
     typer.confirm("Deploy them?", abort=True, err=True)
 
 
-def _carry_out(home: Home, found: _Move, quiet: bool) -> Deployment:
+def _carry_out(home: Home, rail: _Move, quiet: bool) -> Deployment:
     from orchestrator.edges.chain.artifacts import load_artifacts
     from orchestrator.edges.chain.extension import extend, pending_extension
     from orchestrator.edges.chain.keystore import write_private
     from orchestrator.edges.chain.rail_succession import RailSuccession
     from services.node_plan import refuse_unpaid
 
-    path, copy = home.settings.deployment, backup_of(home.settings, found.former)
+    path, copy = home.settings.deployment, backup_of(home.settings, rail.former)
     if pending_extension(path) is None:  # else some of it is paid already
-        refuse_unpaid(found.node)
+        refuse_unpaid(rail.node)
     if not copy.exists():
         write_private(copy, path.read_bytes())
 
@@ -153,7 +149,7 @@ def _carry_out(home: Home, found: _Move, quiet: bool) -> Deployment:
         if not quiet:
             output.console(errors=True).print(plain(f"  {event}"))
 
-    return extend(home.settings.rpc_url, load_artifacts(), RailSuccession(found.plan), path, say)
+    return extend(home.settings.rpc_url, load_artifacts(), RailSuccession(rail.plan), path, say)
 
 
 def backup_of(settings: Settings, former: Deployment) -> Path:
@@ -162,29 +158,29 @@ def backup_of(settings: Settings, former: Deployment) -> Path:
     return settings.deployment.with_name(f"{settings.deployment.stem}-{release}.json")
 
 
-def _view(settings: Settings, found: _Move, became: Deployment | None) -> dict[str, Any]:
+def _view(settings: Settings, rail: _Move, became: Deployment | None) -> dict[str, Any]:
     """Return the JSON view of a move; amounts in wei."""
-    if found.plan is None or found.node is None:
+    if rail.plan is None or rail.node is None:
         return {
             "state": "moved",
             "sent": False,
-            "chain_id": found.former.chain_id,
-            "genesis": found.former.genesis,
-            "contracts": found.former.addresses,
+            "chain_id": rail.former.chain_id,
+            "genesis": rail.former.genesis,
+            "contracts": rail.former.addresses,
             "next": list(_NEXT),
         }
-    payer, needs, has = found.node.signers["deployer"]
+    payer, needs, has = rail.node.signers["deployer"]
     return {
         "state": "to_move" if became is None else "moved",
         "sent": became is not None,
-        "chain_id": found.node.chain_id,
-        "genesis": found.node.genesis,
-        "contracts": found.node.contracts if became is None else became.addresses,
-        "plan": list(found.plan.lines()),
-        "former": found.former.addresses,
-        "backup": str(backup_of(settings, found.former)),
+        "chain_id": rail.node.chain_id,
+        "genesis": rail.node.genesis,
+        "contracts": rail.node.contracts if became is None else became.addresses,
+        "plan": list(rail.plan.lines()),
+        "former": rail.former.addresses,
+        "backup": str(backup_of(settings, rail.former)),
         "payer": {"address": payer, "needs_wei": str(needs), "has_wei": str(has)},
-        "gas": found.node.gas,
+        "gas": rail.node.gas,
         "next": list(_NEXT),
     }
 

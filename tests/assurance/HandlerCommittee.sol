@@ -4,10 +4,10 @@ pragma solidity 0.8.37;
 import {IOfficerRegistry} from "../../contracts/interfaces/IOfficerRegistry.sol";
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
-import {HandlerRegistry} from "./HandlerRegistry.sol";
+import {HandlerAdoption} from "./HandlerAdoption.sol";
 
 /// @title Oracles and officers: seated, unseated, silenced, and barred for contradictions.
-abstract contract HandlerCommittee is HandlerRegistry {
+abstract contract HandlerCommittee is HandlerAdoption {
     uint256 private constant LEAST_SEATED = 3;
 
     mapping(address person => bool) internal officerOf;

@@ -33,7 +33,6 @@ abstract contract HandlerRegistry is HandlerMoney {
     }
 
     mapping(uint256 device => Duty[]) internal dutiesOf;
-    mapping(uint256 device => uint256) internal assignments;
 
     function enrol(uint256 seed) external step(seed) {
         if (devices.length == MOST_DEVICES) return;
@@ -173,23 +172,26 @@ abstract contract HandlerRegistry is HandlerMoney {
 
     function _enrol(Kind kind, bool fault) internal {
         uint8 owner = uint8(_random(owners.length));
-        (bytes32 id, uint256 key) = (_word(), _newKey());
-        bytes memory data = _enrolment(id, key, owners[owner].account, fault ? key + 1 : key);
+        uint256 key = _newKey();
+        string memory name = string.concat("device-", vm.toString(key));
+        bytes32 id = keccak256(bytes(name));
+        bytes memory data = _enrolment(
+            address(registry), id, key, owners[owner].account, fault ? key + 1 : key
+        );
         if (!_call("DeviceRegistry.enrol", registrar, address(registry), data, !fault)) return;
         Device storage device = devices.push();
-        (device.id, device.kind, device.owner) = (id, kind, owner);
+        (device.id, device.name, device.kind, device.owner) = (id, name, kind, owner);
         device.keys.push(DeviceKey(clock, key));
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Active));
     }
 
-    function _enrolment(bytes32 id, uint256 key, address owner, uint256 signer)
-        private
+    function _enrolment(address list, bytes32 id, uint256 key, address owner, uint256 signer)
+        internal
         view
         returns (bytes memory)
     {
         (bytes32 x, bytes32 y) = _point(key);
-        bytes32 digest =
-            sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, id, owner));
+        bytes32 digest = sha256(abi.encode("proofrail/enrol/v1", block.chainid, list, id, owner));
         (bytes32 r, bytes32 s) = vm.signP256(signer, digest);
         return abi.encodeWithSelector(
             IDeviceRegistry.enrol.selector, id, 0, x, y, owner, bytes32(0), 0, r, s

@@ -20,6 +20,7 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory logs);
     function envString(string calldata name) external view returns (string memory);
     function readFile(string calldata path) external view returns (string memory);
+    function readLine(string calldata path) external returns (string memory);
     function writeLine(string calldata path, string calldata line) external;
     function parseBytes(string calldata text) external pure returns (bytes memory);
     function toString(uint256 value) external pure returns (string memory);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
+import {IChallenges} from "../../contracts/interfaces/IChallenges.sol";
 import {IConsents} from "../../contracts/interfaces/IConsents.sol";
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
@@ -33,10 +34,12 @@ abstract contract World is Counts {
     IOracleCommittee internal committee;
     IOfficerRegistry internal officers;
     IDeviceRegistry internal registry;
+    IDeviceRegistry internal registryBefore; // its devices can be adopted
     IEuroToken internal token;
     IPaymentRail internal rail;
     IDisputes internal disputes;
     IConsents internal consents;
+    IChallenges internal challenges;
     IProduct internal energy;
     IProduct internal delivery;
     IProduct internal voucher;
@@ -87,16 +90,25 @@ abstract contract World is Counts {
         address[] memory seated = new address[](2);
         (seated[0], seated[1]) = (owners[0].account, owners[1].account);
         officers = IOfficerRegistry(_deploy("OfficerRegistry", abi.encode(access, seated)));
-        registry = IDeviceRegistry(_deploy("DeviceRegistry", abi.encode(access, committee)));
+        registryBefore = _registry(address(0));
+        registry = _registry(address(registryBefore));
         token = IEuroToken(_deploy("EuroToken", abi.encode(access)));
         rail = IPaymentRail(
             _deploy("PaymentRail", abi.encode(access, token, committee, registry))
         );
         (disputes, consents) = (IDisputes(rail.disputes()), IConsents(rail.consents()));
+        challenges = IChallenges(
+            _deploy("Challenges", abi.encode(rail, token, committee, registry))
+        );
         energy = IProduct(_deploy("MeteredEnergy", abi.encode(rail, registry)));
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
         require(registry.hasPrecompile(), "this chain has no P-256 precompile");
+    }
+
+    function _registry(address predecessor) private returns (IDeviceRegistry) {
+        bytes memory arguments = abi.encode(access, committee, predecessor);
+        return IDeviceRegistry(_deploy("DeviceRegistry", arguments));
     }
 
     function _domainOf(uint256 oracle) internal pure returns (uint8) {

@@ -19,13 +19,6 @@ from tests.support.whole_rail import SHORT, WholeRail
 use_quick_stores()
 use_quick_keys()
 
-CHOOSE_PORTS = (
-    "test_flow_sandbox.py",
-    "test_second_node.py",
-    "test_wheel.py",
-    "test_wheel_story.py",
-)
-
 
 @pytest.fixture(scope="session")
 def standing() -> Iterator[list[WholeRail]]:
@@ -88,12 +81,5 @@ def _end(rails: list[WholeRail]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests with the shared rail first, so that it is started once.
-
-    A file stays with one worker. Files whose rails choose their ports by looking which are free
-    share a worker: two at once could choose the same.
-    """
+    """Run tests with the shared rail first, so that it is started once."""
     items.sort(key=lambda item: "own_rail" in getattr(item, "fixturenames", ()))
-    for item in items:
-        group = "ports" if item.path.name in CHOOSE_PORTS else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))

@@ -42,7 +42,7 @@ class LyingNode:
     def ask(self, method: str, *params: Any) -> Any:
         """Ask the real node."""
         body = [{"jsonrpc": "2.0", "id": 0, "method": method, "params": list(params)}]
-        return self._real.post(self._endpoint.url, json=body, timeout=20).json()[0].get("result")
+        return self._real.post(self._endpoint.url, json=body, timeout=60).json()[0].get("result")
 
     def post(self, url: str, json: Any, timeout: Any) -> Any:
         calls = json if isinstance(json, list) else [json]

@@ -10,7 +10,7 @@ from typing import Any
 
 from web3 import Web3
 
-from device_adapters.types import STREAM_BIT, device_id
+from device_adapters.types import STREAM_BIT
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch
 from orchestrator.assembly import SENDING_ROLES, load_accounts
@@ -24,13 +24,15 @@ from orchestrator.edges.chain.plan import RAIL_PARTS
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import add_new, agreements, batches, payments
 from orchestrator.ingest.intake import Intake
+from orchestrator.operations.agreement_move import MoveOptions, MovePlanner, MoveStage
+from orchestrator.operations.agreement_move_steps import Mover
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.steps.attest import claim_of_row
 from orchestrator.worker import Worker
 from services.development import development_plan
-from tests.support.open_rail import OpenRail
+from tests.support.open_rail import _HELD, OpenRail
 from tests.support.rail_builder import context_on_chain
 from tests.support.small_rail import START, WINDOW
 
@@ -42,7 +44,13 @@ _KEPT = "EuroToken"  # both rails pay in the same tokens
 
 
 class MovedRail(OpenRail):
-    """A rail of 0.5.0 with this release at work on it; `move` gives it the contracts of today."""
+    """A rail of 0.5.0 with this release at work on it; `move` gives it the contracts of today.
+
+    Attributes:
+        signs_as_before: Whether there are still oracles of 0.5.0.
+    """
+
+    signs_as_before = True
 
     def _deploy(self) -> Deployment:
         self.web3 = Web3(Web3.HTTPProvider(self.testnet.url))
@@ -118,6 +126,13 @@ class MovedRail(OpenRail):
             add_new(session, [row])
         self.send(9, Call("PaymentRail", "open", (mandate.as_tuple(), signature)))
         return self.agreements[name]
+
+    def work(self, turns: int, seconds: int = 5) -> None:
+        """Work; oracles of 0.5.0 sign for contracts of 0.5.0, while there are some."""
+        for _ in range(turns):
+            super().work(1, seconds)
+            if self.chain.deployment.version == 1 and self.signs_as_before:
+                self.attest_as_before()
 
     def attest_as_before(self, *oracles: int) -> int:
         """Sign what waits for oracles as those of 0.5.0 did; return how many payments."""
@@ -221,9 +236,32 @@ class MovedRail(OpenRail):
         self.worker.recover()
         self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.clock)
 
-    def take_over(self, name: str) -> None:
-        """Make a device known to the new registry, which asks the former one about it."""
-        self.send(4, Call("DeviceRegistry", "adopt", (device_id(name),)))
+    def follow(self, *names: str) -> None:
+        """Move agreements as `proofrail agreement move` does, until they have moved."""
+        keys = keystore.keys_of(self.settings.keys / "parties")
+        holds = frozenset({self.payer.address.lower(), self.payee.address.lower()})
+        planner = MovePlanner(self.store, self.chain, self.agreement_ops, lambda: self.clock, holds)
+        mover = Mover(planner, self.rail.sender, keys, self.mine)
+        if mover.adoption().ready:
+            mover.adopt(mover.adoption())
+        for name in names:
+            former = self.agreements[name]
+            for _ in range(20):
+                with self.store.read() as session:
+                    row = agreements.get(session, former)
+                move = mover.run(row, MoveOptions())
+                if move.stage is MoveStage.MOVED:
+                    break
+                self.work(3, 20)
+            assert move.stage is MoveStage.MOVED, (move.stage, move.why)
+            self.agreements[name] = move.following.agreement_id
+
+    def _chain_sums(self) -> tuple[dict[str, int], int, int]:
+        names = self.chain.deployment.named("PaymentRail")
+        totals = [self.chain.view(name, "totals") for name in names]
+        sums = [sum(parts) for parts in zip(*totals, strict=True)]
+        held = dict(zip(_HELD, sums, strict=False))
+        return held, sums[5], self.chain.view(_KEPT, "totalSupply")
 
     def tokens(self) -> dict[str, int]:
         """Return who holds how many tokens: the parties, and each rail."""

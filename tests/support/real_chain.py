@@ -52,7 +52,7 @@ class RealChain:
 
     def at(self, url: str) -> Chain:
         """Return a client of the same contracts at another URL, such as a proxy."""
-        return Chain(url, self.deployment, load_artifacts(), timeout_s=2)
+        return Chain(url, self.deployment, load_artifacts(), timeout_s=60)
 
     def now(self) -> int:
         return self.client.blocks([self.client.head()])[0].timestamp
@@ -130,7 +130,7 @@ class FaultyNode(http.server.ThreadingHTTPServer):
 
     def forward(self, body: bytes) -> list[dict]:
         request = Request(self.upstream, body, {"Content-Type": "application/json"})
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def fault(self) -> str:

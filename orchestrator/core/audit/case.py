@@ -23,6 +23,9 @@ class Rules(ProductRules, Protocol):
         """Return the payee that the claim names; None: the mandate's payee."""
 
 
+BEFORE = "before:"  # before the name of an event of a former contract
+
+
 @dataclass(frozen=True, slots=True)
 class Anchors:
     """Values that the auditor knows from elsewhere.
@@ -92,7 +95,12 @@ class Case:
         return logs.events(self.receipt(proof, what)[1], self.address(contract))
 
     def history_of(
-        self, proofs: list[dict[str, Any]], contract: str, names: tuple[str, ...], subject: Any
+        self,
+        proofs: list[dict[str, Any]],
+        contract: str,
+        names: tuple[str, ...],
+        subject: Any,
+        before: bytes = b"",
     ) -> History:
         """Return the named events of several proven receipts, which must be in chain order.
 
@@ -101,15 +109,19 @@ class Case:
             contract: "rail", "registry" or "committee".
             names: The events that count.
             subject: If not None, only events whose first argument it is.
+            before: Address of the contract that this one took the place of: its events count as
+                well, with BEFORE before their names.
         """
         history, last_place, what = [], (-1, -1), f"the {contract}'s history"
         for proof in proofs:
             place = (self._header(proof, what).number, proof["index"])
             if place <= last_place:
                 raise unproven(f"{what} is not in the order of the chain")
+            of_receipt = self.receipt(proof, what)[1]
             events = [
-                (name, arguments)
-                for name, arguments in self.events_of(proof, contract, what)
+                (prefix + name, arguments)
+                for prefix, address in ((BEFORE, before), ("", self.address(contract)))
+                for name, arguments in logs.events(of_receipt, address)
                 if name in names and subject in (None, arguments[0])
             ]
             if not events:

@@ -15,7 +15,7 @@ from oracles.types import ClaimReason
 from oracles.verify import verify_event
 
 from .blocks import unproven
-from .case import Case, History
+from .case import BEFORE, Case, History
 from .reading import unbase64, unhex
 
 _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
@@ -27,6 +27,7 @@ _STATES = {
 }
 _STOLEN = ("CompromiseDeclared", "CompromiseRuled")
 _LIFE = (*_KEYS, *_STATES, *_STOLEN, "GatewayAssigned")
+_ADOPTED, _STOLEN_BEFORE = "DeviceAdopted", "StolenBefore"
 _KEYLESS = "without a key of its own"
 # the words of `key_at` as the rules of records have them
 _REASONS = {
@@ -64,7 +65,7 @@ def device_key(case: Case) -> str:
         device = unhex(entry["id"], "a device's id", 32)
         if device in case.histories:
             raise unproven(f"the history of device 0x{device.hex()} is given twice")
-        history = case.history_of(entry["history"], "registry", _LIFE, device)
+        history = _life_of(case, entry["history"], device)
         if not history or history[0][0] not in ("DeviceEnrolled", "GatewayAssigned"):
             raise unproven("the registry's history does not begin with the device's enrolment")
         case.histories[device] = history
@@ -78,6 +79,32 @@ def device_key(case: Case) -> str:
             raise unproven(f"record {event.counter} is signed by a key not valid at its time")
     count = sum(map(len, case.histories.values()))
     return f"{count} registry events of {len(case.histories)} device(s)"
+
+
+def _life_of(case: Case, proofs: list[dict[str, Any]], device: bytes) -> History:
+    """Return a device's registry events, in order.
+
+    Those of the registry before this one are among them, where this one took the device over from
+    it. What it said later counts no more, but for a stolen key: that counts for the time before.
+    """
+    adopted = (
+        arguments
+        for proof in proofs
+        for name, arguments in case.events_of(proof, "registry", "the registry's history")
+        if name == _ADOPTED and arguments[0] == device
+    )
+    _, predecessor, adopted_at = next(adopted, (b"", "0x", 0))
+    before = bytes.fromhex(predecessor[2:])
+    life, is_adopted = [], False
+    for name, arguments in case.history_of(proofs, "registry", (*_LIFE, _ADOPTED), device, before):
+        plain = name.removeprefix(BEFORE)
+        if name == _ADOPTED:
+            is_adopted = True
+        elif name == plain or not is_adopted:
+            life.append((plain, arguments))
+        elif plain == "CompromiseDeclared":
+            life.append((_STOLEN_BEFORE, (device, arguments[1], adopted_at)))
+    return life
 
 
 def evidence(case: Case) -> str:
@@ -156,7 +183,7 @@ def key_at(history: History, at: int) -> DeviceKey | str:
         elif name == "GatewayAssigned" and not started:
             barred = ""  # of an unknown device: it is enrolled without a key
         started = True
-    if started and stolen and at >= stolen:
+    if started and ((stolen and at >= stolen) or _was_stolen(history, at)):
         return "compromised"
     if barred or key is None:
         return barred or _KEYLESS
@@ -172,6 +199,12 @@ def _stolen_since(history: History) -> int:
         elif name == "CompromiseRuled":
             since = arguments[1]
     return since
+
+
+def _was_stolen(history: History, at: int) -> bool:
+    """Return whether a former registry said later that the key was stolen then."""
+    spans = [arguments[1:] for name, arguments in history if name == _STOLEN_BEFORE]
+    return any(since <= at < until for since, until in spans)
 
 
 def gateway_at(history: History, at: int) -> bytes | None:

@@ -25,6 +25,7 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "CompromiseDeclared": (("bytes32",), ("uint40", "uint40")),
     "CompromiseRuled": (("bytes32",), ("uint40", "uint256", "uint40")),
     "GatewayAssigned": (("bytes32", "bytes32"), ("address", "uint40", "uint40", "uint40")),
+    "DeviceAdopted": (("bytes32",), ("address", "uint40")),
     "MemberSeated": (("address",), ("uint8", "uint256")),
     "MemberUnseated": (("address",), ("uint256",)),
     "MemberBarred": (("address", "bytes32"), ("uint32",)),

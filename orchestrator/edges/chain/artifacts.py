@@ -72,8 +72,8 @@ class Artifacts(dict[str, Artifact]):
         ]
         if not release or not (later or contract in self):
             raise KeyError(name)
-        found = self[min(later)[1]] if later else self[contract]
-        return replace(found, bytecode="", deployed_size=0, code_hash="")
+        artifact = self[min(later)[1]] if later else self[contract]
+        return replace(artifact, bytecode="", deployed_size=0, code_hash="")
 
 
 def _numbers(release: str) -> tuple[int, ...]:

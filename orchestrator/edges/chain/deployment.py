@@ -13,7 +13,8 @@ import requests
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
-from orchestrator import __version__
+import orchestrator
+from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment_check import NO_ADDRESS, check_deployment
 from orchestrator.edges.chain.deployment_steps import DeploymentRun, DeploymentStep, creation, take
@@ -236,6 +237,6 @@ def new_rail(run: DeploymentRun, plan: DeploymentPlan, chain_id: int, genesis: s
         addresses[name] = rail.functions[function]().call()
         blocks[name] = blocks["PaymentRail"]  # the rail's constructor made it
     precompile = run.contract("DeviceRegistry").functions.hasPrecompile().call()
-    releases = dict.fromkeys(blocks, __version__)
+    releases = dict.fromkeys(blocks, orchestrator.__version__)
     check_deployment(run.web3, run.artifacts, addresses, plan, min(blocks.values()))
     return Deployment(chain_id, genesis, addresses, blocks, precompile, releases=releases)

@@ -8,7 +8,7 @@ from typing import Any
 
 from web3 import Web3
 
-from orchestrator import __version__
+import orchestrator
 from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.deployment_check import (
@@ -81,7 +81,7 @@ class ProductAddition:
         yield creation(self.deployer, self.contract, *self.arguments())
 
     def finish(self, run: DeploymentRun, deployment: Deployment) -> Deployment:
-        """Check the product and that nobody's power changed meanwhile; return both versions."""
+        """Check the product and that no role changed meanwhile; return both versions."""
         deployed = DeployedContracts(run.web3, run.artifacts, run.addresses)
         check_product(deployed, self.contract)
         roles = _roles(run, deployment)
@@ -106,7 +106,7 @@ class ProductAddition:
             releases[self.former] = deployment.release_of(self.contract)
         addresses[self.contract] = run.addresses[self.contract]
         blocks |= run.blocks()
-        releases[self.contract] = __version__
+        releases[self.contract] = orchestrator.__version__
         return replace(deployment, addresses=addresses, blocks=blocks, releases=releases)
 
 

@@ -15,20 +15,17 @@ from orchestrator.edges.chain.deployment import Deployment, first_name
 RAIL = "PaymentRail"
 COMMITTEE = "OracleCommittee"
 REGISTRY = "DeviceRegistry"
-_VERSION_1 = "0.5.0"  # the release whose interfaces stand for all contracts of version 1
 
 
 def abi_of(
     deployment: Deployment, artifacts: Mapping[str, Artifact], name: str
 ) -> list[dict[str, Any]]:
-    """Return the interface of a contract.
-
-    That of its release; the present one where the release changed nothing about it.
-    """
-    kind, _, release = name.partition("@")
-    if not release and deployment.version < 2:
-        release = _VERSION_1
-    return (artifacts.get(f"{kind}@{release}") or artifacts[kind]).abi
+    """Return the interface of a contract: that of its release."""
+    kind, _, named = name.partition("@")
+    try:
+        return artifacts[f"{kind}@{named or deployment.release_of(name)}"].abi
+    except KeyError:  # not of an earlier release
+        return artifacts[kind].abi
 
 
 def release_of(name: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, bindparam, delete, func, or_, select, update
 
-from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage, advance
+from orchestrator.core.payment import MOVED, STOPPING, Fact, NextStep, Stage, advance
 from orchestrator.core.payment import Payment as Life
 from orchestrator.edges.store import later_outcomes
 from orchestrator.edges.store.tables import (
@@ -266,11 +266,15 @@ def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
 
 
 def stopping(session: Session) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Return payments at a stage that stops their agreement, with that agreement."""
+    """Return payments at a stage that stops their agreement, with that agreement.
+
+    What ended on a former rail stops nothing: its records go on elsewhere (steps/moved.py).
+    """
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
         .where(PaymentRow.stage.in_(STOPPING))
+        .where(func.coalesce(PaymentRow.reason, "") != MOVED)
         .order_by(AgreementRow.device)
     )
     return [(row[0], row[1]) for row in rows]

@@ -11,6 +11,7 @@ from orchestrator.products.metered_energy.abi import decode_terms, encode_terms
 
 _CLAIMED = 2  # MeteredEnergy.Stage of 0.5.0
 _VERSION = 3
+_MWH = 10**6  # in a kWh
 
 
 def carry(ended: EndedAgreement) -> Carried | NotCarried:
@@ -19,7 +20,7 @@ def carry(ended: EndedAgreement) -> Carried | NotCarried:
     register, _, time, ahead, stage = ended.view("stateOf", ended.agreement)
     if ahead > 0:
         return NotCarried(
-            f"an estimate of {ahead / 10**6:g} kWh is charged ahead of the meter, and the new "
+            f"an estimate of {-(-ahead // _MWH)} kWh is charged ahead of the meter, and the new "
             "agreement would charge it again"
         )
     if stage != _CLAIMED:

@@ -30,7 +30,7 @@ class Node:
     """A chain's JSON-RPC over one kept connection."""
 
     def __init__(self, url: str) -> None:
-        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=120)
 
     def answer(self, method: str, *params: Any) -> dict[str, Any]:
         """Return the node's whole answer, which holds either `result` or `error`."""

@@ -242,5 +242,5 @@ def test_wake__while_a_turn_runs__begins_the_next_one_at_once(worker, monkeypatc
     monkeypatch.setattr(module, "_BUSY_POLL_S", 1_000.0)  # without the wake it would stand still
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(60)
     assert len(turns) == 2

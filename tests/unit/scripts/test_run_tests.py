@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-from scripts.run_tests import run_part
+from scripts.run_tests import ROOT, run_part
 
 HANGING = """
 import os, time
@@ -24,10 +27,19 @@ def test_works():
     pass
 """
 
+SAYS_WORKER = """
+import os, pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_says_it(number):
+    os.write(2, f"AT {__file__} {os.environ['PYTEST_XDIST_WORKER']}\\n".encode())
+"""
+
 
 def _run(*code: str, silence_s: float) -> tuple[list[str], object]:
     lines: list[str] = []
-    return lines, run_part("part", [sys.executable, *code], lines.append, silence_s)
+    command = [sys.executable, *code]
+    return lines, run_part("part", command, lines.append, silence_s, Path(tempfile.gettempdir()))
 
 
 def test_part__of_its_output__is_counted_line_by_line():
@@ -67,3 +79,23 @@ def test_part__a_test_in_it_hangs__is_named_and_the_others_run(tmp_path: Path):
     assert any("crashed while running" in line and "test_hangs" in line for line in lines), lines
     assert any("test_it.py" in line and "test_hangs" in line for line in lines)
     assert part.counts == {"failed": 1, "passed": 1} and part.code != 0
+
+
+@pytest.mark.extended  # it starts three processes of pytest
+def test_parallel_run__of_many_files__gives_each_file_to_one_worker(tmp_path: Path):
+    """Tests of a file share a chain or a rail, which would be started twice; and some tests of a
+    file follow others."""
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    names = ("test_a.py", "test_b.py", "test_c.py", "test_wheel.py", "test_second_node.py")
+    for name in names:
+        (tmp_path / name).write_text(SAYS_WORKER)
+    options = ("-q", "-s", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile")
+    lines, part = _run("-m", "pytest", *options, "-c", "/dev/null", str(tmp_path), silence_s=600)
+    workers = defaultdict(set)
+    for line in lines:
+        if "AT " in line:
+            file, worker = line.split("AT ")[1].split()[:2]
+            workers[Path(file).name].add(worker)
+    assert part.counts == {"passed": 4 * len(names)}
+    assert set(workers) == set(names) and all(len(by) == 1 for by in workers.values()), workers
+    assert workers["test_wheel.py"] == workers["test_second_node.py"]  # both look for free ports

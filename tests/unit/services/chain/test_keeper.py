@@ -123,13 +123,13 @@ def test_full_disk__stops_finality_alone_and_ends_by_itself(tmp_path, caplog):
     chain.keep(30)
     assert chain.rpc("eth_getTransactionReceipt", tx_hash)["status"] == "0x1"
     assert (chain.number("latest"), chain.number("finalized")) == (4, 0)
-    health = requests.get(f"{chain.url}/health", timeout=10).json()
+    health = requests.get(f"{chain.url}/health", timeout=60).json()
     assert health == {"head": 4, "final": 0, "problem": "[Errno 28] No space left on device"}
     assert len([line for line in caplog.messages if "cannot be written" in line]) == 1
     chain.step = lambda name: None
     chain.keep(6)
     assert chain.number("finalized") == 4
-    assert requests.get(f"{chain.url}/health", timeout=10).json()["problem"] == ""
+    assert requests.get(f"{chain.url}/health", timeout=60).json()["problem"] == ""
     assert "written again" in caplog.text
     chain.stop()
 
@@ -176,7 +176,7 @@ def test_batch__with_calls_of_every_kind__is_answered_call_by_call(chain):
         for number, (method, params) in enumerate(methods)
     ]
     answers = {
-        answer["id"]: answer for answer in requests.post(chain.url, json=batch, timeout=10).json()
+        answer["id"]: answer for answer in requests.post(chain.url, json=batch, timeout=60).json()
     }
     assert answers[0]["result"] == "0x4"
     assert "decides when it mines" in answers[1]["error"]["message"]
@@ -185,7 +185,7 @@ def test_batch__with_calls_of_every_kind__is_answered_call_by_call(chain):
 
 
 def post(url: str, body: bytes, kind: str = "application/json") -> requests.Response:
-    return requests.post(url, data=body, headers={"Content-Type": kind}, timeout=30)
+    return requests.post(url, data=body, headers={"Content-Type": kind}, timeout=60)
 
 
 def test_server__of_strange_bodies__refuses_each_and_goes_on(chain):
@@ -195,13 +195,13 @@ def test_server__of_strange_bodies__refuses_each_and_goes_on(chain):
     assert post(chain.url, b"[" * 200_000).json()["error"]["code"] == -32600
     assert post(chain.url, head, "text/plain").status_code == 415
     assert post(chain.url, b" " * (MAX_BODY_BYTES + 1)).status_code == 413
-    assert requests.get(chain.url, timeout=10).status_code == 405
+    assert requests.get(chain.url, timeout=60).status_code == 405
     assert post(chain.url, head, "application/json; charset=utf-8").json()["result"] == "0x0"
 
 
 def test_server__whose_anvil_ended__says_so(chain):
     chain.keeper.testnet.kill()
-    assert requests.get(f"{chain.url}/health", timeout=10).status_code == 503
+    assert requests.get(f"{chain.url}/health", timeout=60).status_code == 503
     body = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}'
     assert post(chain.url, body).status_code == 502
 

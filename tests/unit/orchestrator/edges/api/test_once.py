@@ -95,7 +95,8 @@ def test_key__given_twice__is_refused(rail):
 
 
 def test_key__many_at_once__one_effect_and_one_answer(rail):
-    forged, together = rail.forged(), Barrier(8)  # each take of a rejection would leave a row
+    forged = rail.forged()  # each take of a rejection would leave a row
+    together = Barrier(8, timeout=120)
 
     def send(_):
         client = rail.client("acme")
@@ -108,7 +109,7 @@ def test_key__many_at_once__one_effect_and_one_answer(rail):
 
 
 def test_key__many_at_once_with_different_bodies__one_wins_and_the_rest_conflict(rail):
-    records, together = rail.device().make_records(6), Barrier(6)
+    records, together = rail.device().make_records(6), Barrier(6, timeout=120)
 
     def send(record):
         client = rail.client("acme")

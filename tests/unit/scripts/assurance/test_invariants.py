@@ -1,0 +1,73 @@
+"""What a campaign reached is in its lines, and what it never tried is not ok."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from scripts.assurance.invariants import (
+    NEVER_ACCEPTED,
+    CampaignCounts,
+    functions,
+    lines_of,
+    rare_states,
+    read_counts,
+)
+
+ROWS = (
+    '{"call:Rail.open": 2, "refused:Rail.open": 1, "state:debt open": 3, "rule:paid once": 5}',
+    '{"call:Rail.open": 3, "always:sums add up": 1, "rule:paid once": 1}',
+)
+
+
+def counts(rules: int = 20) -> CampaignCounts:
+    read = read_counts(ROWS)
+    return CampaignCounts(
+        read.calls, read.refused, read.states, Counter({f"rule {n}": n for n in range(rules)})
+    )
+
+
+def test_read_counts__rows_of_two_runs__are_added_up():
+    read = read_counts(ROWS)
+    assert read.calls == {"Rail.open": 5}
+    assert read.refused == {"Rail.open": 1}
+    assert read.states == {"debt open": 3}
+    assert read.rules == {"paid once": 6, "sums add up": 0}
+
+
+def test_lines__everything_reached__are_ok():
+    rules, tried, reached = lines_of(counts(), ["Rail.open"], ["debt open"])
+    assert (rules.ok, tried.ok, reached.ok) == (True, True, True)
+    assert tried.value == "1 of 1 called"
+    assert "Rail.open: 5 accepted, 1 refused" in tried.note
+    assert "debt open: 3" in reached.note
+
+
+def test_lines__function_never_called_or_state_never_reached__are_not_ok():
+    _, tried, reached = lines_of(counts(), ["Rail.close", "Rail.open"], ["debt open", "paused"])
+    assert not tried.ok
+    assert tried.note.startswith("never called: Rail.close")
+    assert not reached.ok
+    assert reached.note.startswith("never reached: paused")
+
+
+def test_lines__function_that_all_are_refused__must_have_been_tried():
+    name = "PaymentRail.freeze"
+    assert name in NEVER_ACCEPTED
+    untried = lines_of(counts(), [name], [])[1]
+    knocked = counts()
+    knocked.refused[name] = 1
+    assert (untried.ok, lines_of(knocked, [name], [])[1].ok) == (False, True)
+
+
+def test_lines__too_few_rules__are_not_ok():
+    assert not lines_of(counts(19), [], [])[0].ok
+
+
+def test_functions__of_the_shipped_contracts__hold_those_that_all_are_refused():
+    assert set(functions()) >= NEVER_ACCEPTED
+
+
+def test_rare_states__of_the_campaign__are_read_from_its_files():
+    assert {"debt open", "dispute open", "paused", "key rotated", "member barred"} <= set(
+        rare_states()
+    )
