@@ -127,6 +127,35 @@ def test_attack__same_counters_in_two_agreements_of_one_device__have_one_effect(
     assert reasons(ask(node, again)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
 
 
+ENDED = (  # an agreement that is over, how far the chain settled it, whether its claims count
+    ({"live": False, "grace": 60}, 0, False),
+    ({"live": False, "grace": 60}, 1, True),
+    ({"expires_at": 1_000}, 0, False),  # contracts of version 1: their end does not move
+    ({"expires_at": 1_000, "grace": 60}, 0, True),  # a pause may have moved its end
+)
+
+
+@pytest.mark.parametrize(("ended", "settled", "counts"), ENDED)
+def test_move__record_signed_for_an_agreement_that_is_over__is_free_unless_it_settled(
+    tmp_path, ended, settled, counts
+):
+    """A former rail's unsettled records go on in the agreement that follows, and are paid once."""
+    following = b"\x0b" * 32
+    agreements = {AGREEMENT: agreement(), following: agreement(agreement=following)}
+    progress = {AGREEMENT: Progress(settled, settled)}
+    node, records = (
+        oracle(tmp_path, agreements=agreements, progress=progress),
+        [session_record("M1", 1)],
+    )
+    node.take([message(*records)])
+    assert ask(node, claim_of(*records)).signature
+    again = rules.derive_claim(agreements[following], energy, 1, None, events_of(*records))
+    assert reasons(ask(node, again)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
+    node.view.agreements[AGREEMENT] = agreement(**ended)
+    answer = ask(node, again)
+    assert (answer.signature is None) == counts
+
+
 def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
     path = tmp_path / "oracle.sqlite3"
     database = sqlite3.connect(path)

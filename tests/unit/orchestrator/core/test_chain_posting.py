@@ -9,7 +9,13 @@ import pytest
 
 from oracles.types import Claim
 from orchestrator.core import debt_entries, ledger
-from orchestrator.core.chain_posting import BOOKED, PostedLog, entries, entries_of_block
+from orchestrator.core.chain_posting import (
+    BOOKED,
+    PostedLog,
+    entries,
+    entries_of_block,
+    orders,
+)
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import ClaimOutcome, pack
@@ -43,7 +49,8 @@ class DictContext:
         return self.posted.get(payment)
 
     def add(self, name: str, tx: str = "0xt", **args: Any) -> ChainLog:
-        log = ChainLog(name, args, tx, 5, "0xb", len(self.logs))
+        address = args.pop("by", "")
+        log = ChainLog(name, args, tx, 5, "0xb", len(self.logs), address)
         self.logs.append(log)
         return log
 
@@ -294,3 +301,19 @@ def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
         "PaymentDisputed",
         "DisputeEnded",
     } == BOOKED
+
+
+def test_released__on_two_rails_in_one_transaction__each_has_its_own_debts_and_order():
+    former = "0x" + "ac" * 20
+    context = DictContext(rails=frozenset({RAIL, former}))
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=7, by=RAIL)
+    context.add("Released", payee=PAYEE, amount=20, releaseTimes=[1], by=former)
+    context.add("Redeemed", order=ORDER, holder=former, beneficiary=PAYEE, account="0x", cents=2)
+    context.add("Released", payee=PAYEE, amount=10, releaseTimes=[1], by=RAIL)
+    assert [orders(log, context.logs, context.rails) for log in context.logs[1::2]] == [True, False]
+    assert context.book() == dated(
+        debt_entries.debt_paid("0xt:0", AGREEMENT, PAYEE, ledger.pending(PAYEE), 7, 0),
+        ledger.released("0xt:1", PAYEE, 20),
+        ledger.redeemed(ORDER, ledger.withdrawable(PAYEE), 2),
+        ledger.released("0xt:3", PAYEE, 3),
+    )

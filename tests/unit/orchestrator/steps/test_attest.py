@@ -321,3 +321,17 @@ def test_client__signature_of_another_key_or_digest__attests_nothing(client):
         says.append((200, said("0x" + sign(signed, bytes([key]) * 32).hex())))
         answer = oracle.ask(Request("metered_energy", (CLAIM,)))
         assert (oracle.attestation(answer, digest) is not None) == good
+
+
+def test_attest__contracts_of_a_former_rail__nobody_is_asked_and_the_payment_says_why(bare):
+    chain = bare.rail.chain
+    moved = {"PaymentRail@0.5.0": "0x" + "55" * 20, "MeteredEnergy@0.5.0": PRODUCT}
+    chain.deployment = replace(
+        chain.deployment,
+        addresses=chain.deployment.addresses | moved,
+        rails={"MeteredEnergy@0.5.0": "PaymentRail@0.5.0"},
+    )
+    assert attest(bare.rail) == 0
+    assert bare.stages(A, B, C) == ["verified"] * 3
+    assert "agreement move" in bare.payment(A).reason
+    assert [oracle.asked for oracle in bare.oracles] == [[], [], [], []]

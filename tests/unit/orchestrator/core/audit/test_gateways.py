@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from device_adapters.types import STREAM_BIT, Assurance, Rejected, device_id
-from orchestrator.core.audit.device import _genuine, gateway_at, key_at
+from orchestrator.core.audit.device import _genuine, _life_of, gateway_at, key_at
 from tests.support.signing_gateway import SigningGateway
 
 METER, AT = "sml-1", 1_760_000_000
@@ -105,3 +105,41 @@ def test_history__of_a_device_without_a_key__says_from_when_it_exists():
     assert key_at(history, 40) == "without a key of its own"
     answers = [gateway_at(history, at) for at in (49, 50, 89, 90)]
     assert answers == [None, device_id("GW-7"), device_id("GW-7"), None]
+
+
+OLD, NEW, DEVICE = "0x" + "0a" * 20, "0x" + "0b" * 20, device_id("GW-7")
+ADOPTED = ("DeviceAdopted", (DEVICE, OLD, 20))
+
+
+def life(*events: tuple[str, tuple]) -> list[tuple]:
+    """The life of a device by what a case proves; names of a former registry begin with before:."""
+    own = [event for event in events if not event[0].startswith("before:")]
+    case = SimpleNamespace(
+        events_of=lambda *_: own,
+        history_of=lambda proofs, contract, names, subject, before: list(events),
+    )
+    return _life_of(case, [{}], DEVICE)
+
+
+def former(event: tuple[str, tuple]) -> tuple[str, tuple]:
+    return f"before:{event[0]}", event[1]
+
+
+def test_adopted__what_its_former_registry_said_before__is_its_past():
+    past = former(enrolled(OTHER, at=1))
+    history = life(past, enrolled(GATEWAY, at=20), ADOPTED)
+    assert key_at(history, 10).x == OTHER.key.x and key_at(history, 20).x == GATEWAY.key.x
+
+
+def test_attack__former_registry_s_key_of_after_the_adoption__signs_nothing():
+    later = former(("KeyRotated", (DEVICE, 0, NONE, NONE, 0, 30)))
+    silenced = former(("DeviceSuspended", (DEVICE, 31)))
+    history = life(former(enrolled(OTHER)), enrolled(GATEWAY, at=20), ADOPTED, later, silenced)
+    assert key_at(history, 40).x == GATEWAY.key.x
+
+
+def test_adopted__key_declared_stolen_at_the_former_registry_later__is_worth_nothing_before():
+    stolen = former(("CompromiseDeclared", (DEVICE, 15, 40)))
+    history = life(former(enrolled(OTHER)), enrolled(GATEWAY, at=20), ADOPTED, stolen)
+    assert key_at(history, 10).x == OTHER.key.x and key_at(history, 20).x == GATEWAY.key.x
+    assert key_at(history, 15) == key_at(history, 19) == "compromised"

@@ -244,3 +244,33 @@ def test_forget__before_the_next_refresh__keeps_the_view_of_before():
     assert registry.devices.keys() == {_NAMES[0]}
     registry.refresh()
     assert registry.devices.keys() == {_NAMES[0]}
+
+
+def test_adopted_device__what_its_former_registry_says_later__counts_for_the_past_alone():
+    """A registrar of before, or a thief with its key, stops no device that was taken over."""
+    chain, device = PlainChain(), "0x" + _NAMES[0].hex()
+    old, new = "0x" + "0a" * 20, "0x" + "0b" * 20
+    key = {"device": device, "curve": 0, "x": "0x1", "y": "0x1", "expiresAt": 0}
+
+    def log(name: str, address: str, at: int, **args: object) -> None:
+        block = SeenBlock(at, f"0x{at}", "", at)
+        said = DecodedLog(name, key | {"at": at} | args, "0x", at, block.hash, 0, address)
+        chain.blocks.append((block, [said]))
+
+    log("DeviceEnrolled", old, 10)
+    log("DeviceEnrolled", new, 20, x="0x2")
+    log("DeviceAdopted", new, 21, predecessor=old.upper().replace("0X", "0x"))
+    log("DeviceSuspended", old, 30)
+    log("CompromiseDeclared", old, 31, since=15)
+    registry = Registry(chain, {}, depth=DEPTH)
+    registry.refresh()
+    keys = {at: registry.key_at(_NAMES[0], at) for at in (9, 12, 15, 20, 40)}
+    assert keys[9] is ClaimReason.DEVICE_NOT_YET_ENROLLED
+    assert keys[12].x == 1 and keys[40].x == 2 and keys[21 - 1] is ClaimReason.DEVICE_COMPROMISED
+    assert keys[15] is ClaimReason.DEVICE_COMPROMISED
+    assert registry.compromised_since(_NAMES[0]) is None
+
+
+def test_product_version__that_another_took_the_place_of__is_the_same_product():
+    former = Registry(PlainChain(), {"metered_energy@0.5.0": ("0xAB", None)})
+    assert former._products == {"0xab": ("metered_energy", None)}
