@@ -56,8 +56,9 @@ setup:
 setup-dev:
 	@$(PYTHON) scripts/bootstrap.py dev
 
-setup-tools:         ## Ape, slither and halmos, in .venv-tools; `python -m scripts.with_ape` does it by itself
+setup-tools:         ## Ape and slither in .venv-tools, halmos in .venv-halmos; `python -m scripts.with_ape` needs the first
 	@$(PYTHON) scripts/bootstrap.py tools
+	@$(PYTHON) scripts/bootstrap.py halmos
 
 lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
@@ -70,7 +71,8 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) -c requirements/dev.txt requirements/base.in requirements/device.in requirements/oracle.in \
 	        requirements/rail.in -o requirements/rail.txt
 	$(LOCK) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
-	$(LOCK) --override requirements/tools.override requirements/tools.in -o requirements/tools.txt
+	$(LOCK) requirements/tools.in -o requirements/tools.txt
+	$(LOCK) requirements/halmos.in -o requirements/halmos.txt
 
 clean:               ## what can be made again, and never a rail
-	rm -rf build dist *.egg-info .venv .venv-tools node_modules site .build .pytest_cache .hypothesis
+	rm -rf build dist *.egg-info .venv .venv-tools .venv-halmos node_modules site .build .pytest_cache .hypothesis

@@ -15,6 +15,7 @@ import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
 import {EnergyClaim} from "./challenge/EnergyClaim.sol";
 import {OcmfRecord} from "./challenge/OcmfRecord.sol";
 import {OcmfSignature} from "./challenge/OcmfSignature.sol";
+import {SealedRecord} from "./challenge/SealedRecord.sol";
 import {Claims} from "./libraries/Claims.sol";
 import {Merkle} from "./libraries/Merkle.sol";
 import {Scratch} from "./libraries/Scratch.sol";
@@ -99,6 +100,9 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         (settledAt, barred) = _settled(proof);
         _requireOpen(proof.outcome);
         if (case_.fault == Fault.Register) return (_registerFault(case_), barred);
+        if (case_.fault == Fault.Signature && SealedRecord.begins(proof.record)) {
+            return (_sealFault(proof), barred);
+        }
         OcmfRecord.Record memory record;
         (reason, record) = _recordOf(proof);
         if (reason != Reason.Proven) return (reason, 0);
@@ -119,7 +123,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
             && outcome.claim == proof.claim.hash()
             && MerkleProof.verifyCalldata(proof.path, proof.root, Claims.leaf(outcome));
         if (!sound) revert OutcomeInvalid(payment);
-        if (outcome.refusal != 0 || outcome.amount <= 0) revert NotChallengeable(payment);
+        if (outcome.amount <= 0) revert NotChallengeable(payment); // refused ones are zero
     }
 
     /// @dev The money is still here: within the window, or frozen by a dispute.
@@ -136,13 +140,32 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         view
         returns (Reason, OcmfRecord.Record memory record)
     {
-        _requireSize(proof.record.length, MOST_RECORD);
-        bytes32 leaf = keccak256(abi.encode(sha256(proof.record)));
-        bool held = MerkleProof.verifyCalldata(proof.evidence, proof.claim.evidence, leaf);
-        if (!held) return (Reason.NotInEvidence, record);
+        if (!_restsOn(proof)) return (Reason.NotInEvidence, record);
         record = OcmfRecord.read(proof.record);
         bool own = record.device() == _deviceOf(proof);
         return (own ? Reason.Proven : Reason.OtherMeter, record);
+    }
+
+    function _restsOn(Proof calldata proof) private pure returns (bool) {
+        _requireSize(proof.record.length, MOST_RECORD);
+        bytes32 leaf = keccak256(abi.encode(sha256(proof.record)));
+        return MerkleProof.verifyCalldata(proof.evidence, proof.claim.evidence, leaf);
+    }
+
+    /// @dev When a sealed record was made is not read, so its device may have had one key only.
+    function _sealFault(Proof calldata proof) private view returns (Reason) {
+        if (!_restsOn(proof)) return Reason.NotInEvidence;
+        SealedRecord.Sealed memory sealed_ = SealedRecord.read(proof.record);
+        bytes32 device = _deviceOf(proof);
+        if (sealed_.device != device) return Reason.OtherMeter;
+        bool single = registry.keyCount(device) == 1 && registry.assignmentCount(device) == 0
+            && registry.adoptedAt(device) == 0;
+        if (!single) revert NeedsRuling();
+        (, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) =
+            registry.keyAt(device, uint40(block.timestamp));
+        (bytes32 r, bytes32 s) = abi.decode(sealed_.signature, (bytes32, bytes32));
+        bool valid = curve == sealed_.curve && registry.verify(curve, x, y, sealed_.digest, r, s);
+        return valid ? Reason.SignatureValid : Reason.Proven;
     }
 
     /// @dev Whether the device, or the gateway that its owner assigned to it, signed the record.
@@ -153,6 +176,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     {
         uint40 time = record.observedAt();
         bytes32 gateway;
+        _requireNotAdoptedLately(device, time);
         if (registry.assignmentCount(device) != 0) {
             gateway = registry.gatewayAt(device, time - AHEAD);
             if (gateway == 0 || registry.assignmentCount(device) != 1) revert NeedsRuling();
@@ -169,6 +193,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         view
         returns (bool)
     {
+        _requireNotAdoptedLately(signer, time);
         (, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) = registry.keyAt(signer, time);
         (,, bytes32 xBefore, bytes32 yBefore) = registry.keyAt(signer, time - AHEAD);
         bool same = x == xBefore && y == yBefore;
@@ -214,6 +239,8 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         if (reason != Reason.Proven) return (reason, 0);
         uint40 counter = record.counter();
         bool samePayment = proof.outcome.payment == other.outcome.payment;
+        // claims of other products may rest on a record of each other, by citing it
+        if (!samePayment && !EnergyClaim.isEnergy(_productOf(proof))) revert NeedsRuling();
         bool twice = second.counter() == counter && _covers(proof.claim, counter)
             && _covers(other.claim, counter) && _deviceOf(proof) == _deviceOf(other);
         twice = twice
@@ -256,6 +283,12 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         return EnergyClaim.compare(
             record, proof.claim, _productOf(proof), case_.offset, case_.atEnd, records.length
         );
+    }
+
+    /// @dev Two registries know no common history of keys and gateways.
+    function _requireNotAdoptedLately(bytes32 device, uint40 time) private view {
+        uint40 adoptedAt = registry.adoptedAt(device);
+        if (adoptedAt != 0 && adoptedAt > time - AHEAD) revert NeedsRuling();
     }
 
     function _requireOtherOwner(bytes32 agreement, bytes32 device) private view {

@@ -74,7 +74,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "chain:app services.commands.chain_move:app",
             "Pause the rail; list, execute and cancel scheduled calls; move to new contracts.",
         ),
-        "committee": ("committee:app", "Seat, unseat and silence oracles on chain."),
+        "committee": (
+            "committee:app committee_challenges:app",
+            "Seat, unseat and silence oracles on chain.",
+        ),
         "product": (
             "product:app services.commands.product_deploy:app",
             "Deploy products, list them for new agreements, remove them.",

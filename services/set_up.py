@@ -11,18 +11,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment, deploy, finished
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.plan import HOUR_S, DeploymentPlan, checksum
 from orchestrator.errors import Halt, Retry
 from orchestrator.settings import Settings, read_settings
 from services.sandbox.set_up import set_up_sandbox
 
-_NAMED_ROLES = ("steward", "guardian", "minter", "registrar", "warden")
+_FORMER_HOLDERS = {  # role -> contract of 0.5.0 that names its holder
+    "steward": "PaymentRail",
+    "guardian": "PaymentRail",
+    "minter": "EuroToken",
+    "registrar": "DeviceRegistry",
+    "warden": "DeviceRegistry",
+}
+_NAMED_ROLES = tuple(_FORMER_HOLDERS)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,8 +70,39 @@ def set_up(settings: Settings) -> Deployment:
 def plan_of_home(settings: Settings) -> DeploymentPlan:
     """Return the plan in which the home's own keys and its oracles have the roles."""
     named = {role: _address_of(settings, role) for role in _NAMED_ROLES}
+    return plan_of(settings, keystore.load(settings.keys, "deployer"), named)
+
+
+def plan_of_former_rail(settings: Settings, deployer: LocalAccount, chain: Chain) -> DeploymentPlan:
+    """Return the plan in which those have the roles who have them on contracts of 0.5.0.
+
+    Their keys may be elsewhere. Of the home's oracles those sit whom the former committee seats.
+
+    Args:
+        settings: of the home.
+        deployer: who signs and pays.
+        chain: the former contracts, with their own interfaces.
+
+    Raises:
+        Retry: the node does not answer.
+    """
+    named = {role: chain.view(contract, role) for role, contract in _FORMER_HOLDERS.items()}
+    plan = plan_of(settings, deployer, named)
+    states = [(at, *chain.view("OracleCommittee", "memberOf", at)[:3]) for at, _ in plan.members]
+    members = tuple((at, domain) for at, domain, seated, barred in states if seated and not barred)
+    return replace(plan, members=members, min_domains=chain.view("OracleCommittee", "minDomains"))
+
+
+def plan_of(settings: Settings, deployer: LocalAccount, named: Mapping[str, str]) -> DeploymentPlan:
+    """Return the plan of a home's settings.
+
+    Args:
+        settings: of the home.
+        deployer: who signs and pays.
+        named: role -> address.
+    """
     return DeploymentPlan(
-        deployer=keystore.load(settings.keys, "deployer"),
+        deployer=deployer,
         members=tuple((checksum(oracle.address), oracle.domain) for oracle in settings.oracles),
         products=product_contracts(),
         officers=tuple(map(checksum, settings.officers)),

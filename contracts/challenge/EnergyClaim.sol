@@ -58,8 +58,7 @@ library EnergyClaim {
         uint256 records
     ) internal view returns (IChallenges.Reason) {
         (bool sound, Facts memory facts) = EnergyBytes.facts(claim.facts);
-        bool energy = keccak256(bytes(IProduct(product).name())) == NAME;
-        bool plain = energy && sound && facts.steps == 1
+        bool plain = isEnergy(product) && sound && facts.steps == 1
             && (facts.kind == Kind.Actual || facts.kind == Kind.Late);
         if (!plain) revert IChallenges.NeedsRuling();
         Step memory step = EnergyBytes.step(claim.facts, 0);
@@ -77,6 +76,11 @@ library EnergyClaim {
         bool agrees = found && value == (atEnd ? step.to : step.from)
             && time == (atEnd ? facts.to : facts.from);
         return agrees ? IChallenges.Reason.RegisterAgrees : IChallenges.Reason.Proven;
+    }
+
+    /// @dev Whether a product is metered energy, whose claims rest on their own records alone.
+    function isEnergy(address product) internal view returns (bool) {
+        return keccak256(bytes(IProduct(product).name())) == NAME;
     }
 
     /// @dev The first reading of the first record is the claim's begin: of a session, and no later

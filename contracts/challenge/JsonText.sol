@@ -98,6 +98,24 @@ library JsonText {
         return at;
     }
 
+    /// @dev What the string member of an object that is all of the text holds.
+    function member(bytes memory text, bytes memory name)
+        internal
+        pure
+        returns (Span memory found)
+    {
+        uint256 at = past(text, expect(text, past(text, 0), "{"));
+        while (char(text, at) != 0x7d) {
+            Span memory key_ = plain(text, at);
+            at = past(text, expect(text, past(text, key_.to + 1), ":"));
+            if (equals(text, key_, name)) found = plain(text, at);
+            at = past(text, skip(text, at));
+            if (char(text, at) == 0x2c) at = past(text, at + 1);
+            else if (char(text, at) != 0x7d) revert RecordUnreadable(at);
+        }
+        if (found.from == 0) revert RecordUnreadable(at);
+    }
+
     /// @dev A key of two capital letters as a number, as all keys of OCMF are; zero for any other.
     function key(bytes memory text, Span memory span) internal pure returns (uint256) {
         if (span.to != span.from + 2) return 0;

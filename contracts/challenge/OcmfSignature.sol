@@ -66,7 +66,17 @@ library OcmfSignature {
             if (digit > 15) hex_ = false;
             else data[i / 2] |= bytes1(uint8(i % 2 == 0 ? digit << 4 : digit));
         }
-        if (!hex_) data = Base64.decode(string(text.slice(span)));
+        if (hex_) return data;
+        for (uint256 at = span.from; at < span.to; ++at) {
+            if (!_isBase64(text.char(at))) revert JsonText.RecordUnreadable(at);
+        }
+        data = Base64.decode(string(text.slice(span)));
+    }
+
+    function _isBase64(uint256 c) private pure returns (bool) {
+        uint256 letter = c | 0x20;
+        return (letter >= 0x61 && letter <= 0x7a) || (c >= 0x2b && c <= 0x39 && c != 0x2c
+                && c != 0x2d && c != 0x2e) || c == 0x3d;
     }
 
     /// @dev A sequence of two integers, read without a sign.

@@ -11,8 +11,8 @@ import {IPaymentRail} from "./IPaymentRail.sol";
 /// bars oracles that attested it: see `Fault`. A false one pays the bond to the payee and changes
 /// nothing else. What is no proof at all, or a record that this contract does not read, reverts:
 /// that costs nothing, and a dispute and a ruling are the way then.
-/// Records are OCMF (plain text, ECDSA with SHA-256 over P-256 or secp256k1). `judge` says beforehand
-/// what a challenge would end in.
+/// Records are OCMF (plain text, ECDSA with SHA-256 over P-256 or secp256k1); of sealed records (COSE,
+/// JWS) the signature alone. `judge` says beforehand what a challenge would end in.
 /// Oracles judge a record before its settlement, and a device's clock may be a day ahead of them. So
 /// nothing counts that may have changed since they looked: a key that was replaced within the day
 /// before the record reverts, and a revocation within that day bars nobody.
@@ -21,7 +21,7 @@ interface IChallenges {
     /// What is wrong.
     enum Fault {
         Signature, // no key that the registry has for the device and time made it: bars all signers
-        Counter, // two payments of one product, or two records of one claim, hold its counter:
+        Counter, // two payments of metered energy, or two records of one claim, hold its counter:
         // refunds the later payment; bars who signed both
         Register, // the register at the claim's begin or end is another one: bars all signers
         Key // the key might not sign at that time, by the registry: bars all signers where the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,14 +20,16 @@ from orchestrator.commands.signature import parse_signature
 from orchestrator.errors import Halt, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from device_adapters.types import Message
     from orchestrator.edges.store.agreements import AgreementRow
     from orchestrator.operations.agreement_move import AgreementMove, MoveOptions
     from orchestrator.operations.agreement_move_steps import (
         Adoption,
         MoneyTotals,
         Mover,
+        PayeeAccount,
         PayeeOnFormerRail,
     )
 
@@ -35,14 +37,25 @@ app = typer.Typer(rich_markup_mode=None)
 _NEXT = {
     "stays": "stays on the former rail: {why}",
     "waits": "waits: {why}",
-    "close": "is closed on the former rail",
+    "close": "will be closed on the former rail",
     "ending": "is closed; its claims settle until {ends}, then run this again",
-    "open": "is opened on the present rail",
-    "reclaim": "gets its escrow back from the former rail",
-    "fund": "is funded on the present rail",
+    "open": "will be opened on the present rail",
+    "reclaim": "will get its escrow back from the former rail",
+    "fund": "will be funded on the present rail",
     "moved": "has moved",
 }
 _ZERO = ("0", "0.00")
+_AT_ONCE = 100  # messages in one transaction of the store
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is shown before anything is done."""
+
+    moves: Sequence[AgreementMove]
+    adoption: Adoption
+    accounts: Sequence[PayeeAccount]
+    payees: Sequence[PayeeOnFormerRail]
 
 
 @app.command()
@@ -91,14 +104,15 @@ def move(
     if document:
         _print_document(mover, moves[0])
         return
-    adoption, totals = mover.adoption(), mover.totals(rows)
-    payees = mover.payees(mover.planner.on_former_rails())
-    view = _plan_view(home, mover, moves, options, adoption, payees, totals)
+    former = mover.planner.on_former_rails()
+    plan = _Plan(moves, mover.adoption(), mover.accounts(former), mover.payees(former))
+    totals = mover.totals(rows)
+    view = _plan_view(home, mover, plan, options) | {"totals": _money(totals)}
     if not (dry_run or _is_idle(view)):
         if not yes:
             _print_plan(output.console(errors=True), view)
             typer.confirm("Do it?", abort=True, err=True)
-        view["did"] = _run(mover, rows, options, adoption)
+        view["did"], view["records_taken"] = _run(mover, rows, options, plan)
         after = mover.totals(rows)
         view |= {"sent": True, "totals_after": _money(after), "same_total": after.all == totals.all}
     output.show(view, as_json, lambda console: _print_done(console, view))
@@ -131,6 +145,7 @@ def _mover(home: Home) -> Mover:
         home.agreement_ops(),
         lambda: int(time.time()),
         frozenset(address.lower() for address in addresses if address),
+        home.settings.finality_blocks,
     )
     sender = Sender(home.store, home.chain, home.role_account("sender"))
     keys = keystore.keys_of(folder)
@@ -139,7 +154,20 @@ def _mover(home: Home) -> Mover:
         account = keys(address)
         return home.checked(account) if account else None
 
-    return Mover(planner, sender, key_of, patience())
+    return Mover(planner, sender, key_of, patience(), lambda messages: _take(home, messages))
+
+
+def _take(home: Home, messages: Sequence[Message]) -> Iterator[Any]:
+    """Take messages in as devices send them, and yield the outcomes of each."""
+    from orchestrator.edges.chain.reader import Registry
+    from orchestrator.ingest.intake import Intake
+    from orchestrator.products import deployed, products
+
+    addresses = home.deployment.addresses
+    registry = Registry(home.chain, deployed(addresses), contracts=addresses.values())
+    intake = Intake(home.store, registry, products(), time.time)
+    for start in range(0, len(messages), _AT_ONCE):
+        yield from intake.take(messages[start : start + _AT_ONCE])
 
 
 def _print_document(mover: Mover, move: AgreementMove) -> None:
@@ -153,14 +181,22 @@ def _print_document(mover: Mover, move: AgreementMove) -> None:
 
 
 def _run(
-    mover: Mover, rows: Sequence[AgreementRow], options: MoveOptions, adoption: Adoption
-) -> list[dict[str, Any]]:
-    """Do what can be done now; an agreement that fails does not stop the others."""
-    mover.adopt(adoption)
-    results = []
-    for row in rows:
+    mover: Mover, rows: Sequence[AgreementRow], options: MoveOptions, plan: _Plan
+) -> tuple[list[dict[str, Any]], int]:
+    """Do what can be done now; an agreement that fails does not stop the others.
+
+    Returns:
+        Where each agreement stands, and how many records were taken that had been refused.
+    """
+    mover.adopt(plan.adoption)
+    mover.name_accounts(plan.accounts)
+    results, moved = [], []
+    for row, before in zip(rows, plan.moves, strict=True):
         try:
-            results.append(_move_view(mover.run(row, options)))
+            move = mover.run(row, options)
+            results.append(_move_view(move))
+            if move.following is not None and before.stage != "moved":
+                moved.append(move)
         except Retry as failure:
             results.append(
                 {
@@ -170,42 +206,39 @@ def _run(
                     "why": str(failure),
                 }
             )
-    return results
+    return results, mover.retake(moved)
 
 
 # --- views
 
 
-def _plan_view(
-    home: Home,
-    mover: Mover,
-    moves: Sequence[AgreementMove],
-    options: MoveOptions,
-    adoption: Adoption,
-    payees: Sequence[PayeeOnFormerRail],
-    totals: MoneyTotals,
-) -> dict[str, Any]:
+def _plan_view(home: Home, mover: Mover, plan: _Plan, options: MoveOptions) -> dict[str, Any]:
     from orchestrator.edges.chain.call_text import call_view
 
     sender = home.role_account("sender").address
-    calls = [(sender, call) for call in adoption.calls()]
-    calls += [pair for move in moves for pair in mover.calls(move, options)]
+    calls = [(sender, call) for call in plan.adoption.calls()]
+    calls += [(account.payee, account.call) for account in plan.accounts]
+    calls += [pair for move in plan.moves for pair in mover.calls(move, options)]
     return {
         "sent": False,
         "devices": {
-            "adopt": [name for name, _ in adoption.ready],
-            "suspended": list(adoption.waiting),
+            "adopt": [name for name, _ in plan.adoption.ready],
+            "suspended": list(plan.adoption.waiting),
         },
-        "agreements": [_move_view(move) for move in moves],
+        "accounts": [
+            {"payee": a.payee, "account": "0x" + a.account.hex(), "key_is_here": a.is_here}
+            for a in plan.accounts
+        ],
+        "agreements": [_move_view(move) for move in plan.moves],
         "calls": [call_view(home.deployment, by, call) for by, call in calls],
-        "payees": [_payee_view(payee) for payee in payees],
-        "totals": _money(totals),
+        "payees": [_payee_view(payee) for payee in plan.payees],
     }
 
 
 def _is_idle(view: dict[str, Any]) -> bool:
     """Return whether nothing of a plan can be done from here now."""
-    return not view["devices"]["adopt"] and all(
+    accounts = any(account["key_is_here"] for account in view["accounts"])
+    return not (view["devices"]["adopt"] or accounts) and all(
         move["stage"] in ("stays", "waits", "ending", "moved") or "payer" in move["missing"]
         for move in view["agreements"]
     )
@@ -282,6 +315,12 @@ def _print_plan(console: Any, view: dict[str, Any]) -> None:
     if devices["suspended"]:
         names = ", ".join(devices["suspended"])
         console.print(plain(f"suspended devices, not taken over: {names}"), soft_wrap=True)
+    for account in view["accounts"]:
+        where = "" if account["key_is_here"] else "; its key is elsewhere: `party payout-account`"
+        console.print(
+            plain(f"{account['payee']} names its bank account on the present rail{where}"),
+            soft_wrap=True,
+        )
     _print_agreements(console, view["agreements"])
     rows = [
         (
@@ -343,6 +382,8 @@ def _print_done(console: Any, view: dict[str, Any]) -> None:
     for result in view["did"]:
         name = f"{output.short(result['agreement_id'])} of {result['device']}"
         console.print(plain(f"{name} {_sentence(result)}"), soft_wrap=True)
+    if view["records_taken"]:
+        console.print(f"{view['records_taken']} records that came in between are taken now")
     _print_totals(console, view)
     if not view["same_total"]:
         console.print(

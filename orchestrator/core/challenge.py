@@ -72,7 +72,6 @@ TEXTS: dict[Verdict, str] = {
 REFUSALS: dict[str, str] = {
     "NeedsRuling": "only people can decide it: dispute the payment",
     "RecordUnreadable": "the contract does not read this record: dispute the payment",
-    "InvalidBase64Char": "the contract does not read this signature: dispute the payment",
     "RecordTooLarge": "the records are larger than one transaction can hold: dispute the payment",
     "WindowOver": "the dispute window is over",
     "NotChallengeable": "nothing was paid, or a dispute about it has ended",

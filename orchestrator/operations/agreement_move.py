@@ -124,6 +124,7 @@ class MovePlanner:
         ops: Makes mandates, and knows which consents are needed.
         now: Returns Unix seconds.
         holds: Addresses (lower case) whose keys keystores of this home hold.
+        depth: How deep a block is final: no claim of before may be undone by a reorganisation.
     """
 
     store: Store
@@ -131,6 +132,7 @@ class MovePlanner:
     ops: AgreementOps
     now: Callable[[], int]
     holds: frozenset[str] = frozenset()
+    depth: int = 0
     _links: dict[str, bool] = field(default_factory=dict)
 
     def on_former_rails(self) -> list[agreements.AgreementRow]:
@@ -153,6 +155,11 @@ class MovePlanner:
     def time(self) -> int:
         """Return the time that the next block will have at least."""
         return max(self.now(), self.chain.newest().timestamp)
+
+    def _final_time(self) -> int:
+        """Return the time of the newest final block."""
+        number = max(0, self.chain.newest().number - self.depth)
+        return self.chain.blocks([number])[0].timestamp
 
     def look(self, row: agreements.AgreementRow, options: MoveOptions) -> AgreementMove:
         """Return where an agreement stands.
@@ -193,7 +200,7 @@ class MovePlanner:
         row: agreements.AgreementRow,
         options: MoveOptions,
     ) -> AgreementMove:
-        is_closed, is_over = known.expiry < row.expiry, self.time() > known.expiry
+        is_closed, is_over = known.expiry < row.expiry, self._final_time() > known.expiry
         if stays := self._stays(known, row, options, is_closed=is_closed):
             return AgreementMove(**base, stage=MoveStage.STAYS, why=stays)
         if is_closed and not is_over:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from device_adapters.types import Message
+from oracles.types import ClaimReason
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount, sign_document, signer_of
@@ -91,6 +93,25 @@ class PayeeOnFormerRail:
     owed: int
 
 
+@dataclass(frozen=True)
+class PayeeAccount:
+    """A bank account that a payee named on a former rail, and not on the present one.
+
+    Attributes:
+        account: Hash of the account.
+        is_here: Whether a keystore of this home holds the payee's key.
+    """
+
+    payee: str
+    account: bytes
+    is_here: bool
+
+    @property
+    def call(self) -> Call:
+        """Return the payee's call that names it on the present rail."""
+        return Call(RAIL, "setPayoutAccount", (self.account, 0))
+
+
 class Mover:
     """Makes the steps of moves.
 
@@ -99,13 +120,19 @@ class Mover:
         sender: Sends what anyone may send.
         key_of: Address -> its key, where this home holds it.
         wait: Called while a transaction waits for its block; may raise Retry.
+        take: Takes messages in and returns their outcomes, as ingest.intake.Intake does.
     """
 
     def __init__(
-        self, planner: MovePlanner, sender: Sender, key_of: KeyOf, wait: Callable[[], None]
+        self,
+        planner: MovePlanner,
+        sender: Sender,
+        key_of: KeyOf,
+        wait: Callable[[], None],
+        take: Callable[[Sequence[Message]], Iterable[Iterable[Any]]] = lambda messages: (),
     ) -> None:
         self.planner, self._sender, self._wait = planner, sender, wait
-        self._key_of = key_of
+        self._key_of, self._take = key_of, take
         self._keys: dict[str, LocalAccount] = {}  # a keystore is slow to open by design
 
     @property
@@ -263,6 +290,32 @@ class Mover:
                 move.last_counter,
             )
 
+    def retake(self, moved: Sequence[AgreementMove]) -> int:
+        """Take in again what was refused between an agreement's end and the next one's opening.
+
+        Returns:
+            How many records were accepted now.
+        """
+        names = {move.row.device for move in moved}
+        names |= self._gateways(moved)
+        since = min((move.ends_at for move in moved), default=0)
+        with self._store.read() as session:
+            rows = moves.refused(session, names, ClaimReason.AGREEMENT_NOT_LIVE, since)
+            messages = [Message(r.protocol, r.device, r.body, source=r.source) for r in rows]
+        if not (moved and messages):
+            return 0
+        outcomes = [outcome for answers in self._take(messages) for outcome in answers]
+        return sum(outcome.outcome == "accepted" for outcome in outcomes)
+
+    def _gateways(self, moved: Sequence[AgreementMove]) -> set[str]:
+        """Return the names of the gateways that sign for these devices."""
+        ids = {
+            "0x" + self._chain.view(REGISTRY, "gatewayAt", device, self.planner.time()).hex()
+            for device in {bytes.fromhex(move.row.device_id[2:]) for move in moved}
+        }
+        with self._store.read() as session:
+            return {row.name for row in agreements.devices(session) if row.device_id in ids}
+
     def _send(self, account: LocalAccount, purpose: str, ref: str, call: Call) -> None:
         sender = Sender(self._store, self._chain, account)
         send_and_wait(sender, [ChainCall(purpose, ref, call)], self.planner.now(), self._wait)
@@ -278,6 +331,26 @@ class Mover:
         return self._keys[address]
 
     # --- money
+
+    def accounts(self, rows: Sequence[agreements.AgreementRow]) -> list[PayeeAccount]:
+        """Return the accounts that payees have to name on the present rail to be paid to them."""
+        result: dict[str, PayeeAccount] = {}
+        with self._store.read() as session:
+            known = [party.address for party in agreements.parties(session)]
+        for rail in sorted({self.planner.rail_of(row) for row in rows}):
+            for payee in sorted({*known, *(row.payee for row in rows)} - {_NO_OWNER}):
+                account = self._chain.view(rail, "payoutAccount", payee)
+                if any(account) and not any(self._chain.view(RAIL, "payoutAccount", payee)):
+                    is_here = payee.lower() in self.planner.holds
+                    result[payee] = PayeeAccount(payee, account, is_here)
+        return list(result.values())
+
+    def name_accounts(self, accounts: Sequence[PayeeAccount]) -> None:
+        """Name the accounts of those payees whose keys are here."""
+        for account in accounts:
+            if account.is_here:
+                ref = f"{account.payee}:0x{account.account.hex()}"
+                self._send(self._key(account.payee), "move payout account", ref, account.call)
 
     def totals(self, rows: Iterable[agreements.AgreementRow]) -> MoneyTotals:
         """Return where all money is, of all rails, and of the parties of the store."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from scripts.assurance import coverage, invariants, mutation, recorded, slither
+from scripts.assurance import coverage, invariants, mutation, proofs, recorded, slither
 from scripts.assurance.line import AssurancePart
 
 PARTS = (
     AssurancePart("mutants", "do tests notice changed contracts", mutation.measure, True),
+    AssurancePart("proofs", "arithmetic, for every input", proofs.measure, True),
     AssurancePart("branches", "branches that the contract tests take", coverage.measure),
     AssurancePart("invariants", "random calls and what must always hold", invariants.measure),
     AssurancePart("slither", "findings of high and medium impact", slither.measure),

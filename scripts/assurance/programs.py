@@ -6,16 +6,17 @@ import sys
 from pathlib import Path
 
 from orchestrator.errors import Halt
-from scripts.bootstrap import ROOT, TOOLS
+from scripts.bootstrap import HALMOS, ROOT, TOOLS
 
 
 def tool(name: str) -> Path:
-    """Return a program of the tools environment, for example slither.
+    """Return a program of the environments of tools, for example slither or halmos.
 
     Raises:
         Halt: The environment lacks it.
     """
-    program = TOOLS / Path(sys.executable).parent.name / name
+    home = HALMOS if name == "halmos" else TOOLS
+    program = home / Path(sys.executable).parent.name / name
     if not program.exists():
         raise Halt(f"{name} is not installed: {program} is missing. Run `make setup-tools`.")
     return program

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, plain
-from orchestrator.commands.role_calls import DryRun, Yes
+from orchestrator.commands.role_calls import DryRun, PasswordFile, Yes
 from orchestrator.errors import Halt, Retry
-from services.commands.deployer import sole_deployer
+from services.commands.deployer import Payer, payer_account, sole_deployer
 
 if TYPE_CHECKING:
     from orchestrator.edges.chain.deployment import Deployment
@@ -44,19 +44,21 @@ class _Move:
 @app.command("move")
 def move(
     context: typer.Context,
+    keystore: Payer = None,
+    password_file: PasswordFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Deploy the contracts of this release next to those of release 0.5.0.
 
-    The rail may run; it knows them from its next start. The token stays. What is on the former
-    contracts is settled and paid out there; agreements move one by one (`proofrail agreement
-    move`). A run that was killed goes on where it stopped.
+    Who has a role there has it here. The rail may run; it knows them from its next start. The
+    token stays. What is on the former contracts is settled and paid out there; agreements move one
+    by one (`proofrail agreement move`). A run that was killed goes on where it stopped.
     """
     home = home_of(context)
-    with _node(home.settings), sole_deployer(home):
-        rail = _plan(home)
+    with node_of(home.settings), sole_deployer(home):
+        rail = _plan(home, keystore, password_file)
         view = _view(home.settings, rail, None)
         if rail.plan is not None and not dry_run:
             _ask(view, yes, as_json)
@@ -65,7 +67,7 @@ def move(
 
 
 @contextmanager
-def _node(settings: Settings) -> Iterator[None]:
+def node_of(settings: Settings) -> Iterator[None]:
     """Serve the home's own chain within the block, where it has one and that is stopped."""
     from services import processes
     from services.node_plan import node_identity
@@ -99,21 +101,20 @@ def _wait(process: Any, child: Any, settings: Settings) -> None:
         time.sleep(0.02)
 
 
-def _plan(home: Home) -> _Move:
+def _plan(home: Home, keystore: Path | None, password_file: str | None) -> _Move:
     from orchestrator.edges.chain.artifacts import load_artifacts
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.rail_succession import succession_plan
     from services.node_plan import plan_deployment
-    from services.set_up import plan_of_home
+    from services.set_up import plan_of_former_rail
 
     settings, former, artifacts = home.settings, home.deployment, load_artifacts()
     if former.version > 1:
         return _Move(former, None, None)
     chain = Chain(settings.rpc_url, former, artifacts_of(former, artifacts))
     chain.check_identity()
-    least = chain.view("OracleCommittee", "minDomains")
-    plan = succession_plan(plan_of_home(settings), former, artifacts)
-    plan = replace(plan, min_domains=least)
+    account = payer_account(home, keystore, password_file)
+    plan = succession_plan(plan_of_former_rail(settings, account, chain), former, artifacts)
     return _Move(former, plan, plan_deployment(settings, plan))
 
 

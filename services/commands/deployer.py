@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from orchestrator.commands.home import Home, read_secret
 from orchestrator.errors import Halt
@@ -14,6 +16,9 @@ from orchestrator.home_lock import hold
 if TYPE_CHECKING:
     from orchestrator.edges.chain.ethereum import LocalAccount
 
+Payer = Annotated[
+    Path | None, typer.Option("--keystore", help="Who pays the gas. Default: the home's deployer.")
+]
 _LOCK = "deployment.lock"  # two runs at once would sign with one nonce
 
 

@@ -14,7 +14,7 @@ from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, plain, when
 from orchestrator.commands.role_calls import DryRun, PasswordFile, Yes, rail_of
 from orchestrator.errors import Halt
-from services.commands.deployer import payer_account, payer_address, sole_deployer
+from services.commands.deployer import Payer, payer_account, payer_address, sole_deployer
 
 if TYPE_CHECKING:
     from orchestrator.edges.chain.product_addition import ProductAddition
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 _Contract = Annotated[
     str, typer.Argument(metavar="PRODUCT", help="Name of a product's contract of this release.")
-]
-_Payer = Annotated[
-    Path | None, typer.Option("--keystore", help="Who pays the gas. Default: the home's deployer.")
 ]
 _RESTART = "`proofrail down` and `proofrail up`, so that the service knows the contract"
 
@@ -51,7 +48,7 @@ class _Addition:
 def deploy_(
     context: typer.Context,
     product: _Contract,
-    keystore: _Payer = None,
+    keystore: Payer = None,
     password_file: PasswordFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,

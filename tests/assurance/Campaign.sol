@@ -17,6 +17,8 @@ contract Campaign is Rules {
             rail.allowProduct(_productOf(Kind(i)));
             listed[_productOf(Kind(i))] = true;
         }
+        committee.setChallenges(address(rail), address(challenges));
+        challengesSet = true;
         (officerOf[owners[0].account], officerOf[owners[1].account], officerCount) = (true, true, 2);
         for (uint256 i; i < payers.length; ++i) _equip(payers[i].account, 5_000 * EURO);
         for (uint256 i; i < payees.length; ++i) _equip(payees[i].account, 2 * EURO);
@@ -82,5 +84,7 @@ contract Campaign is Rules {
         IERC20(address(token)).approve(address(rail), type(uint256).max);
         vm.prank(person);
         IERC20(address(token)).approve(address(disputes), type(uint256).max);
+        vm.prank(person);
+        IERC20(address(token)).approve(address(challenges), type(uint256).max);
     }
 }

@@ -10,6 +10,7 @@ abstract contract HandlerAdoption is HandlerRegistry {
     /// A device that is enrolled in the registry before.
     struct Former {
         bytes32 id;
+        string name;
         uint256 key;
         Kind kind;
         uint8 owner;
@@ -42,7 +43,9 @@ abstract contract HandlerAdoption is HandlerRegistry {
 
     function _enrolBefore(Kind kind) internal {
         Former storage former = formers.push();
-        (former.id, former.key, former.kind) = (_word(), _newKey(), kind);
+        (former.key, former.kind) = (_newKey(), kind);
+        former.name = string.concat("device-", vm.toString(former.key));
+        former.id = keccak256(bytes(former.name));
         (former.owner, former.since) = (uint8(_random(owners.length)), clock);
         address owner = owners[former.owner].account;
         bytes memory data =
@@ -54,7 +57,8 @@ abstract contract HandlerAdoption is HandlerRegistry {
     function _adopted(Former storage former) private {
         former.adopted = true;
         Device storage device = devices.push();
-        (device.id, device.kind, device.owner) = (former.id, former.kind, former.owner);
+        (device.id, device.name) = (former.id, former.name);
+        (device.kind, device.owner) = (former.kind, former.owner);
         device.keys.push(DeviceKey(former.since, former.key));
         device.statuses.push(Change(former.since, IDeviceRegistry.Status.Active));
     }

@@ -33,6 +33,7 @@ abstract contract HandlerDisputes is HandlerSettle {
         for (uint256 i; i < 6 && (paids[index].disputed || clock >= paids[index].releaseAt); ++i) {
             index = _random(paids.length);
         }
+        if (_once(4)) index = _disputedBefore(index);
         Paid storage paid = paids[index];
         Pact storage pact = pacts[paid.pact];
         uint256 who = _random(6);
@@ -152,8 +153,19 @@ abstract contract HandlerDisputes is HandlerSettle {
         cases.pop();
     }
 
-    function _disputeCall(Paid storage paid, bool lie) private view returns (bytes memory) {
-        IPaymentRail.Outcome memory outcome = IPaymentRail.Outcome({
+    /// @dev A payment that was disputed, and another one of the same payee and release time to take
+    /// the money from; `index` where there is none.
+    function _disputedBefore(uint256 index) private view returns (uint256) {
+        for (uint256 i; i < paids.length; ++i) {
+            Paid storage paid = paids[i];
+            bool money = pendingOf[paid.payee][paid.releaseAt] >= paid.amount;
+            if (paid.disputed && money && clock < paid.releaseAt) return i;
+        }
+        return index;
+    }
+
+    function _outcomeOf(Paid storage paid) internal view returns (IPaymentRail.Outcome memory) {
+        return IPaymentRail.Outcome({
             payment: keccak256(abi.encode(pacts[paid.pact].id, paid.sequence)),
             claim: paid.claim,
             payee: paid.payee,
@@ -161,6 +173,10 @@ abstract contract HandlerDisputes is HandlerSettle {
             refusal: 0,
             releaseAt: uint32(paid.releaseAt)
         });
+    }
+
+    function _disputeCall(Paid storage paid, bool lie) private view returns (bytes memory) {
+        IPaymentRail.Outcome memory outcome = _outcomeOf(paid);
         bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(outcome))));
         bytes32[] memory proof = leavesOf[paid.root].proof(leaf);
         if (lie) outcome.amount += 1;

@@ -4,6 +4,8 @@ pragma solidity 0.8.37;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 
+import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
+import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
@@ -52,6 +54,10 @@ abstract contract HandlerKnocks is HandlerPowers {
         bytes32 payment = cases.length == 0 ? id : _paymentOf(cases[0].paid);
         _at("PaymentRail.unfreeze", caller, address(rail),
             abi.encodeCall(IPaymentRail.unfreeze, (payment, true)));
+        _at("Disputes.uphold", caller, address(disputes),
+            abi.encodeCall(IDisputes.uphold, (id, 1, outcome, 0, proof)));
+        _at("OracleCommittee.barAttesters", caller, address(committee),
+            abi.encodeCall(IOracleCommittee.barAttesters, (address(rail), payment, 7)));
     }
 
     function _knockProducts(address caller) private {

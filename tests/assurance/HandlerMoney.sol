@@ -5,10 +5,10 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 import {IEuroToken} from "../../contracts/interfaces/IEuroToken.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
-import {HandlerDisputes} from "./HandlerDisputes.sol";
+import {HandlerChallenges} from "./HandlerChallenges.sol";
 
 /// @title Money that comes in, and every way out: releases, withdrawals, repayments, sweeps.
-abstract contract HandlerMoney is HandlerDisputes {
+abstract contract HandlerMoney is HandlerChallenges {
     bytes32[] private _credits; // that were used
 
     function mint(uint256 seed) external step(seed) {

@@ -33,7 +33,6 @@ abstract contract HandlerRegistry is HandlerMoney {
     }
 
     mapping(uint256 device => Duty[]) internal dutiesOf;
-    mapping(uint256 device => uint256) internal assignments;
 
     function enrol(uint256 seed) external step(seed) {
         if (devices.length == MOST_DEVICES) return;
@@ -173,13 +172,15 @@ abstract contract HandlerRegistry is HandlerMoney {
 
     function _enrol(Kind kind, bool fault) internal {
         uint8 owner = uint8(_random(owners.length));
-        (bytes32 id, uint256 key) = (_word(), _newKey());
+        uint256 key = _newKey();
+        string memory name = string.concat("device-", vm.toString(key));
+        bytes32 id = keccak256(bytes(name));
         bytes memory data = _enrolment(
             address(registry), id, key, owners[owner].account, fault ? key + 1 : key
         );
         if (!_call("DeviceRegistry.enrol", registrar, address(registry), data, !fault)) return;
         Device storage device = devices.push();
-        (device.id, device.kind, device.owner) = (id, kind, owner);
+        (device.id, device.name, device.kind, device.owner) = (id, name, kind, owner);
         device.keys.push(DeviceKey(clock, key));
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Active));
     }

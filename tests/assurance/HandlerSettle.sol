@@ -125,7 +125,7 @@ abstract contract HandlerSettle is Quorums {
             uint32(plan.sequence),
             uint40(plan.firstCounter),
             uint40(plan.lastCounter),
-            _word(),
+            _evidence(plan, until),
             plan.facts
         );
         batch.hashes[i] = _claimHash(batch.claims[i]);
@@ -167,7 +167,14 @@ abstract contract HandlerSettle is Quorums {
         for (uint256 j; j < times.length; ++j) listed = listed || times[j] == releaseAt;
         if (!listed) times.push(releaseAt);
         pendingOf[plan.payee][releaseAt] += amount;
+        _keptPaid(paids.length - 1, batch.claims[i]);
     }
+
+    /// @dev What a claim rests on, made at a time.
+    function _evidence(Plan memory plan, uint256 time) internal virtual returns (bytes32);
+
+    /// @dev A payment was kept.
+    function _keptPaid(uint256 paid, IPaymentRail.Claim memory claim) internal virtual;
 
     /// @dev Moves the agreement's sums by an applied claim, and checks what bounds them.
     function _move(Batch memory batch, Plan memory plan, int256 amount)

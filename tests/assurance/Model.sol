@@ -78,6 +78,7 @@ abstract contract Model is World {
 
     struct Device {
         bytes32 id;
+        string name;
         Kind kind;
         uint8 owner; // index in `owners`
         uint256 compromisedSince;

@@ -105,6 +105,7 @@ abstract contract Rules is HandlerKnocks {
 
     function _checkTokens(Sums memory) private {
         _always("disputes hold the open bonds", _balance(address(disputes)) == bonds);
+        _always("challenges hold nothing", _balance(address(challenges)) == 0);
         uint256 supply = IERC20(address(token)).totalSupply();
         _always("supply is what was minted less what was redeemed", supply == minted - redeemed);
         uint256 held = _balance(address(rail)) + _balance(address(disputes)) + _balance(stranger);

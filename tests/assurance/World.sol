@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
+import {IChallenges} from "../../contracts/interfaces/IChallenges.sol";
 import {IConsents} from "../../contracts/interfaces/IConsents.sol";
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
@@ -38,6 +39,7 @@ abstract contract World is Counts {
     IPaymentRail internal rail;
     IDisputes internal disputes;
     IConsents internal consents;
+    IChallenges internal challenges;
     IProduct internal energy;
     IProduct internal delivery;
     IProduct internal voucher;
@@ -95,6 +97,9 @@ abstract contract World is Counts {
             _deploy("PaymentRail", abi.encode(access, token, committee, registry))
         );
         (disputes, consents) = (IDisputes(rail.disputes()), IConsents(rail.consents()));
+        challenges = IChallenges(
+            _deploy("Challenges", abi.encode(rail, token, committee, registry))
+        );
         energy = IProduct(_deploy("MeteredEnergy", abi.encode(rail, registry)));
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));

@@ -218,20 +218,6 @@ def test_register__readings_with_further_rules__need_a_ruling(contracts, change)
     assert judged(contracts, claim.register(b'"RV":105')) == "NeedsRuling"
 
 
-def test_register__a_begin_that_is_no_session__needs_a_ruling(contracts):
-    begin, end = times(contracts)
-    content = payload(11, reading(100.5, begin), reading(110, end))
-    claim = ChallengedClaim(contracts, [signed(content, contracts.key)])
-    assert judged(contracts, claim.register(b'"RV":100.5', at_end=False)) == "NeedsRuling"
-    content = payload(11, reading(100.5, begin, "B"), reading(101, begin, "B"), reading(110, end))
-    twice = ChallengedClaim(
-        contracts,
-        [signed(content, contracts.key)],
-        agreement=contracts.agreements(1)[0],
-    )
-    assert judged(contracts, twice.register(b'"RV":100.5', at_end=False)) == "OtherMeter"
-
-
 def test_signature__a_key_that_was_replaced_within_the_day__needs_a_ruling(contracts):
     """Attack: a record is dated ahead and attested, then its key is replaced before that date: the
     oracles saw the old key."""

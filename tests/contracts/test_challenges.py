@@ -13,6 +13,7 @@ challenge
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -201,6 +202,64 @@ def test_key__revoked_before_the_record__bars_only_who_could_know(contracts, ahe
     )
     contracts.registry.revoke(DEVICE, sender=contracts.owner)
     assert_won(contracts, claim, claim.case(Fault.KEY), barred=barred)
+
+
+def moved_rail(contracts):
+    """Return the same parties on a new rail whose registry takes the devices over."""
+    moved = copy(contracts)
+    before = contracts.registry
+    moved.registry = contracts.deploy(
+        "DeviceRegistry", contracts.access, contracts.committee, before
+    )
+    moved.rail = moved.deploy_rail(moved.committee, moved.registry)
+    moved.disputes = moved.at("Disputes", moved.rail.disputes())
+    moved.product = moved.add_product("MeteredEnergy")
+    parts = (moved.rail, moved.token, moved.committee, moved.registry)
+    moved.challenges = moved.deploy("Challenges", *parts)
+    moved.committee.setChallenges(moved.rail, moved.challenges, sender=moved.steward)
+    moved.registry.adopt(DEVICE, sender=moved.stranger)
+    moved.agreement = moved.open(moved.mandate(start=moved.now + 1))
+    moved.mint(20 * EURO, moved.agreement)
+    return moved
+
+
+@pytest.mark.parametrize(
+    ("after", "answer"), [(HOUR, "NeedsRuling"), (30 * HOUR, "SignatureValid")]
+)
+def test_signature__of_a_device_that_was_adopted_within_the_day__needs_a_ruling(
+    contracts, after, answer
+):
+    """Attack: a key comes back in the next registry, so that it seems to have held all day."""
+    moved = moved_rail(contracts)
+    moved.wait(after)
+    begin, end = moved.now - HOUR // 2, moved.now
+    content = payload(11, reading(100, begin, "B"), reading(110, end, "E"))
+    claim = ChallengedClaim(
+        moved,
+        [signed(content, moved.key)],
+        facts=facts(100 * KWH, 110 * KWH, begin, end),
+    )
+    assert judged(moved, claim.case(Fault.SIGNATURE)) == answer
+
+
+def test_signature__forged_on_a_device_s_first_day__is_proved(contracts):
+    """A device's first key is what every oracle saw, however new it is."""
+    key, device = DeviceSigner.p256(99), bytes(merkle.keccak(b"NEW"))
+    contracts.enrol(device, key)
+    begin = contracts.now + 1
+    mandate = contracts.mandate(device=device, start=begin)
+    agreement = contracts.open(mandate)
+    contracts.mint(20 * EURO, agreement)
+    contracts.wait(2 * HOUR)
+    readings = reading(100, begin + 60, "B"), reading(110, begin + HOUR, "E")
+    record = signed(payload(11, *readings, MS="NEW"), FORGER)
+    claim = ChallengedClaim(
+        contracts,
+        [record],
+        agreement=agreement,
+        facts=facts(100 * KWH, 110 * KWH, begin + 60, begin + HOUR),
+    )
+    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
 
 
 # --- when, and who

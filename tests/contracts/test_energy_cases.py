@@ -24,6 +24,7 @@ from device_adapters import registers
 from device_adapters.types import Rejected
 from orchestrator.products.metered_energy import product as energy
 from orchestrator.products.metered_energy.product import (
+    BandStep,
     DatedPrice,
     EnergyFacts,
     EnergyTerms,

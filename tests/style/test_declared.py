@@ -88,7 +88,7 @@ def test_tests__every_module_they_import__is_declared_in_dev() -> None:
 
 def test_requirements__each_declared_package__is_locked_with_hashes() -> None:
     files = sorted((ROOT / "requirements").glob("*.in"))
-    assert len(files) == 10
+    assert len(files) == 11
     for file in files:
         lock = file.with_suffix(".txt").read_text()
         locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}

@@ -10,7 +10,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from typer.testing import CliRunner
 from web3 import Web3
@@ -20,6 +22,7 @@ from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, 
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator import cli
+from orchestrator.commands import agreement_move
 from orchestrator.core.agreement import Stage
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.payment import Stage as PaymentStage
@@ -209,9 +212,10 @@ class FormerRail:
         return self.account(PARTIES[name])
 
     def run(self, *words: str, code: int = 0) -> Any:
-        """Return the JSON of a command, or its text where it is to fail."""
+        """Return the JSON of a command, or its text where it is to fail, by the chain's clock."""
         arguments = ["--home", str(self.home), *words, *(["--json"] if code == 0 else [])]
-        result = CliRunner().invoke(cli.app, arguments)
+        with patch.object(agreement_move, "time", SimpleNamespace(time=lambda: self.now)):
+            result = CliRunner().invoke(cli.app, arguments)
         assert result.exit_code == code, result.output
         return json.loads(result.stdout) if code == 0 else result.output
 
@@ -227,7 +231,9 @@ class FormerRail:
         return self.node.timestamp()
 
     def wait(self, seconds: int) -> None:
+        """Let time go by, until a block of then is final."""
         self.node.mine_at(self.now + seconds)
+        self.node.rpc("anvil_mine", hex(self.settings.finality_blocks))
 
     def enrol(self, name: str, owner: str, secret: int) -> None:
         """Enrol a device at the registry of 0.5.0."""
@@ -305,6 +311,11 @@ class FormerRail:
 
     def voucher(self, device: str, payee: str, total: int, taps: int, counter: int) -> bytes:
         """Return the facts of a voucher that the card signed for the contract of 0.5.0."""
+        event = voucher_protocol.decode(self.voucher_record(device, payee, total, taps, counter))
+        return vouchers.derive(_bytes_of(self.agreements[device].terms), None, [event], {})
+
+    def voucher_record(self, device: str, payee: str, total: int, taps: int, counter: int) -> bytes:
+        """Return the record of such a voucher, signed now."""
         domain = Domain(CHAIN_ID, self.addresses[former("WearableVoucher")].lower())
         at = self.now
         to = self.party(payee).address.lower()
@@ -313,9 +324,7 @@ class FormerRail:
         )
         r, s = self.keys[device].sign(digest_of(domain, voucher))
         numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
-        record = write_record(device, domain, voucher, *numbers)
-        event = voucher_protocol.decode(record)
-        return vouchers.derive(_bytes_of(self.agreements[device].terms), None, [event], {})
+        return write_record(device, domain, voucher, *numbers)
 
     def claim(
         self, device: str, sequence: int, counters: tuple[int, int], facts: bytes, **changes: Any

@@ -10,10 +10,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from oracles.types import ClaimReason
 from orchestrator.core.mandate import salt_of
 from orchestrator.core.payment import Stage as PaymentStage
 from orchestrator.edges.store import moves, payments
-from orchestrator.edges.store.tables import EventRow
+from orchestrator.edges.store.tables import EventRow, RejectionRow
 from orchestrator.products.proof_of_delivery import product as deliveries
 from orchestrator.products.proof_of_delivery.abi import DeliveryFacts, DeliveryTerms
 from orchestrator.products.wearable_voucher.abi import VoucherTerms, encode_terms
@@ -64,6 +65,8 @@ class MovingRail(FormerRail):
         for name in (DOCK, BUSY):
             raw = deliveries.encode_terms(self.delivery(name))
             self.agree(name, "proof_of_delivery", "ProofOfDelivery", raw)
+        account = bytes.fromhex("ab" * 32)
+        self.old.rail.setPayoutAccount(account, sender=self.party("Imbiss"))
         self._charge()
 
     def delivery(self, name: str) -> DeliveryTerms:
@@ -164,6 +167,20 @@ class MovingRail(FormerRail):
         with self.store.write() as session:
             session.add(row)
 
+    def refuse(self, device: str, record: bytes) -> None:
+        """Store a record as the service refused it after the end of its agreement."""
+        row = RejectionRow(
+            received_at=self.now,
+            source="mqtt",
+            device=device,
+            protocol="voucher",
+            reason=ClaimReason.AGREEMENT_NOT_LIVE,
+            detail="",
+            body=record,
+        )
+        with self.store.write() as session:
+            session.add(row)
+
     def following(self, device: str) -> bytes:
         """Return the id of the agreement that took a device's place."""
         with self.store.read() as session:
@@ -186,6 +203,7 @@ class MovingRail(FormerRail):
         self.plan = self.run("agreement", "move", "--all", "--dry-run")
         self.first_run = self.move("--all")
         self.wait(2 * DAY)
+        self.refuse(BAND, self.voucher_record(BAND, "Kiosk", 4 * EURO, 2, 50))
         self.view = self.run("agreement", "move", "--all", "--yes")
         self.second_run = {entry["device"]: entry for entry in self.view["did"]}
         self.after = self.worth(self.releases)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlmodel import Session, func, or_, select, update
 
 from orchestrator.core.agreement import Stage as AgreementStage
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store.tables import AgreementRow, EventRow, PaymentRow
+from orchestrator.edges.store.tables import AgreementRow, EventRow, PaymentRow, RejectionRow
 
 _STREAM = "stream"
 _ENDED = (AgreementStage.CLOSED, AgreementStage.REFUND_DUE)
@@ -85,6 +85,25 @@ def pending_of(
         if at >= now:
             entry[2] = max(entry[2], at)
     return [(name, *sums[name]) for name in sorted(sums)]
+
+
+def refused(
+    session: Session, devices: Collection[str], reason: str, since: int
+) -> Sequence[RejectionRow]:
+    """Return what was refused for a reason and sent by these devices, or by none that is known.
+
+    Args:
+        session: A session of the store.
+        devices: Names as the inlets authenticated them.
+        reason: Why it was refused.
+        since: Unix seconds.
+    """
+    return session.exec(
+        select(RejectionRow)
+        .where(RejectionRow.reason == reason, RejectionRow.received_at >= since)
+        .where(RejectionRow.device.in_([*devices, ""]))
+        .order_by(RejectionRow.id)
+    ).all()
 
 
 def reroute(session: Session, former: str, following: str, above: int) -> int:

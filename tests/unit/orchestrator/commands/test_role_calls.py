@@ -184,6 +184,7 @@ def test_scheduled__cancelled_by_the_guardian__is_never_made(rail):
 def test_guardian__each_call__is_made_at_once_and_once(rail):
     cases = [
         ("committee", "silence", NEW),
+        ("committee", "stop-challenges"),
         ("officer", "silence", "Cleo"),
         ("product", "remove", "ProofOfDelivery"),
         ("chain", "pause"),
@@ -198,7 +199,12 @@ def test_guardian__each_call__is_made_at_once_and_once(rail):
     members = {m["address"]: m["state"] for m in rail.listed("committee", "list")["members"]}
     assert members[NEW] == "silenced"
     assert not state(rail, "officer") and not state(rail, "product")
-    assert rail.chain.view("PaymentRail", "paused")
+    assert rail.chain.view("PaymentRail", "paused") and int(challenges_of(rail), 16) == 0
+
+
+def challenges_of(rail) -> str:
+    rail_address = rail.chain.deployment.addresses["PaymentRail"]
+    return rail.chain.view("OracleCommittee", "challengesOf", rail_address)
 
 
 @pytest.mark.extended
@@ -206,11 +212,14 @@ def test_pause__ended_by_the_steward__after_the_delay(rail):
     assert rail.call("chain", "unpause")["state"] == "waiting"
     assert rail.call("product", "add", "ProofOfDelivery")["state"] == "waiting"
     assert rail.call("committee", "seat", NEW, "--domain", 9)["state"] == "waiting"  # its silence
-    assert len(rail.listed("chain", "scheduled")) == 3
+    assert rail.call("committee", "challenges")["state"] == "waiting"
+    assert len(rail.listed("chain", "scheduled")) == 4
     rail.later(DELAY_S)
     assert rail.call("chain", "unpause")["state"] == "done"
     assert rail.call("product", "add", "ProofOfDelivery")["state"] == "done"
     assert rail.call("committee", "seat", NEW, "--domain", 9)["state"] == "done"
+    assert rail.call("committee", "challenges")["state"] == "done"
+    assert challenges_of(rail) == rail.chain.deployment.addresses["Challenges"]
     assert not rail.chain.view("PaymentRail", "paused") and state(rail, "product")
     assert member(rail, NEW)[3] is False
     refused = rail.run("chain", "pause", "--yes")  # the cool-down

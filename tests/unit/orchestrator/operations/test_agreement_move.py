@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.edges.store import agreements
+from orchestrator.edges.store import agreements, evidence
 from orchestrator.edges.store.tables import EventRow
 from orchestrator.products.metered_energy.abi import decode_terms as decode_energy
 from orchestrator.products.proof_of_delivery import product as deliveries
@@ -41,7 +41,8 @@ def test_move__plan__shows_every_agreement_and_sends_nothing(moved):
         BUSY: "stays",
     }
     assert not moved.plan["sent"]
-    assert {call["function"] for call in moved.plan["calls"]} == {"adoptMany", "close"}
+    functions = {call["function"] for call in moved.plan["calls"]}
+    assert functions == {"adoptMany", "setPayoutAccount", "close"}
     assert sorted(moved.plan["devices"]["adopt"]) == sorted([METER, OWING, BAND, DOCK])
     disputed = [len(entry["disputed"]) for entry in moved.plan["agreements"]]
     assert sum(disputed) == 0  # no service follows the disputes in this test
@@ -100,6 +101,19 @@ def test_move__records_that_no_claim_holds__can_be_claimed_in_the_new_agreement(
     with moved.store.read() as session:
         event = session.get(EventRow, f"0x{31:064x}")
     assert event.agreement_id == "0x" + moved.following(METER).hex()
+
+
+def test_move__record_refused_between_the_two_agreements__is_taken_now(moved):
+    assert moved.view["records_taken"] == 1
+    with moved.store.read() as session:
+        events = evidence.agreements_with_unclaimed(session)
+    assert "0x" + moved.following(BAND).hex() in events
+
+
+def test_move__payee_with_a_bank_account__is_paid_to_it_on_the_present_rail_too(moved):
+    imbiss = moved.party("Imbiss").address
+    assert [account["payee"] for account in moved.plan["accounts"]] == [imbiss]
+    assert moved.new.rail.payoutAccount(imbiss) == moved.old.rail.payoutAccount(imbiss) != bytes(32)
 
 
 def test_move__run_again__sends_nothing(moved):

@@ -40,7 +40,8 @@ def marked(tmp_path_factory):
     (root / "node_modules").symlink_to(ROOT / "node_modules")
     path = root / "contracts/Sample.sol"
     path.write_text(SOURCE)
-    tree = syntax_trees(root, ROOT / ".build/trees-of-tests")["sources"]["contracts/Sample.sol"]["ast"]
+    answer = syntax_trees(root, ROOT / ".build/trees-of-tests")
+    tree = answer["sources"]["contracts/Sample.sol"]["ast"]
     text, found = find_and_mark("contracts/Sample.sol", SOURCE, tree, 10)
     path.write_text(text)
     (root / PROBE_FILE).write_text(PROBE)

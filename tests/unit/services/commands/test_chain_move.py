@@ -4,6 +4,7 @@ chain move
 ├── given a home of 0.5.0: it should show the plan, then deploy, keep the former file, send once
 ├── given a run killed after any event: the next should finish with the bytes already signed
 ├── given another command that deploys, another minter: it should refuse before sending
+├── given a stopped home with a local chain: it should run the chain meanwhile
 └── given the moved rail: another home should attach to it, unless its registry is another's
 """
 
@@ -15,8 +16,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 from web3 import Web3
 
+from orchestrator import cli
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
@@ -24,15 +27,19 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.deployment_check import check_contracts
 from orchestrator.edges.chain.extension import extend
 from orchestrator.edges.chain.rail_succession import RailSuccession, succession_plan
-from orchestrator.errors import Halt
+from orchestrator.errors import Halt, Retry
 from orchestrator.home_lock import hold
-from services import anvil
+from services import anvil, new_home
+from services.commands import chain_move
+from services.development import development_plan
+from services.node_plan import node_identity
 from services.set_up import plan_of_home
 from tests.support.growing_home import GrowingHome, former_contracts
 
 pytestmark = pytest.mark.skipif(anvil.find() is None, reason="anvil is not installed")
 
 FORMER = ("PaymentRail", "DeviceRegistry", "OracleCommittee")
+AWAY = ("deployer", "steward", "guardian")
 PRODUCTS = ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher")
 
 
@@ -49,6 +56,31 @@ def rail(growing: GrowingHome) -> Iterator[GrowingHome]:
     mark = growing.mark()
     yield growing
     growing.back(mark)
+
+
+def test_plan__keys_of_the_roles_elsewhere__gives_roles_to_those_who_have_them(rail, tmp_path):
+    """The deployer's key was destroyed after the deployment, and the steward's left the machine."""
+    keystore.create(tmp_path, "payer", "0x" + "7" * 64)
+    payer = keystore.address_in(tmp_path / "payer.json")
+    rail.testnet.rpc("anvil_setBalance", payer, hex(10**20))
+    moved = [path for path in rail.settings.keys.rglob("*.json") if path.stem in AWAY]
+    assert len(moved) == len(AWAY)
+    for path in moved:
+        path.rename(path.with_suffix(".away"))
+    try:
+        without = rail.run("chain", "move", "--dry-run")
+        words = ("--keystore", tmp_path / "payer.json", "--password-file", tmp_path / "password")
+        plan = rail.json("chain", "move", "--dry-run", *words)
+    finally:
+        for path in moved:
+            path.with_suffix(".away").rename(path)
+    assert without.exit_code == 2 and "no key 'deployer'" in without.stderr
+    expected = development_plan()
+    lines = "\n".join(plan["plan"])
+    for role in ("steward", "guardian", "minter", "registrar", "warden"):
+        assert f"{role:<10} {getattr(expected, role)}" in lines
+    assert plan["payer"]["address"].lower() == payer.lower()
+    assert all(f"oracle     {address}" in lines for address, _ in expected.members)
 
 
 def succession(rail: GrowingHome) -> RailSuccession:
@@ -177,3 +209,20 @@ def test_attack__contract_of_another_at_a_new_address__is_found_at_the_end(rail)
     with pytest.raises(Halt, match="the rail lists the products"):
         extend(rail.testnet.url, artifacts, successor, rail.file, watch)
     assert rail.deployment.version == 1  # the former rail is still the rail
+
+
+@pytest.mark.extended
+def test_move__stopped_home_with_its_own_chain__runs_the_chain_meanwhile(tmp_path):
+    """The rail is down, and so is the local chain that `proofrail up` starts."""
+    settings = new_home.make(new_home.development_home(tmp_path / "home"))
+    with chain_move.node_of(settings):
+        before = former_contracts(settings.rpc_url, settings.deployment)
+    words = ["--home", str(settings.home), "chain", "move", "--yes", "--json"]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 0, result.output
+    became = Deployment.load(settings.deployment)
+    assert became.addresses["PaymentRail@0.5.0"] == before.addresses["PaymentRail"]
+    with pytest.raises(Retry):
+        node_identity(settings.rpc_url)
+    with chain_move.node_of(settings):  # the chain has kept all of it
+        check_contracts(settings.rpc_url, load_artifacts(), became.addresses)

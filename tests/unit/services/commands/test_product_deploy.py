@@ -121,7 +121,7 @@ def test_product__killed_at_every_event__goes_on_with_the_same_bytes(rail):
         entry = json.loads(mark[1])["extension"]
         assert Deployment.load(rail.file) == before, event  # the rail runs on meanwhile
         other = ProductAddition("MeteredEnergy", before, account)
-        with pytest.raises(Halt, match=f"has product {NEW} half added"):
+        with pytest.raises(Halt, match=f"has product {NEW} half added. Nothing was sent"):
             extend(rail.testnet.url, artifacts, other, rail.file)
         changed = {**artifacts, NEW: other_version(artifacts[NEW])}
         with pytest.raises(Halt, match="of other contracts"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -14,11 +15,24 @@ import pytest
 from orchestrator.core.audit import AuditStage, assemble, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.products import products
-from tests.support.audit_changes import changed, changes, failing_stage, leaves, stage_of
+from tests.support.audit_changes import (
+    changed,
+    changes,
+    decoding_once,
+    failing_stage,
+    leaves,
+    stage_of,
+)
 from tests.support.audit_delivery import delivered
 from tests.support.audit_node import ANVIL
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with decoding_once():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.audit_changes import (
     STAGES,
     changed,
     changes,
+    decoding_once,
     failing_stage,
     leaves,
     lists,
@@ -21,6 +23,12 @@ from tests.support.audit_node import ANVIL
 from tests.support.audit_story import PRODUCTS, story
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with decoding_once():
+        yield
 
 
 @pytest.fixture(scope="module")

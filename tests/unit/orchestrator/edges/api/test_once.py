@@ -95,7 +95,8 @@ def test_key__given_twice__is_refused(rail):
 
 
 def test_key__many_at_once__one_effect_and_one_answer(rail):
-    forged, together = rail.forged(), Barrier(8, timeout=120)  # each take of a rejection would leave a row
+    forged = rail.forged()  # each take of a rejection would leave a row
+    together = Barrier(8, timeout=120)
 
     def send(_):
         client = rail.client("acme")

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {OracleCommittee} from "../../contracts/OracleCommittee.sol";
+import {CounterGaps} from "../../contracts/libraries/CounterGaps.sol";
+import {Charge, EnergyRules, State, Step} from "../../contracts/products/energy/EnergyRules.sol";
+import {Facts} from "../../contracts/products/energy/EnergyBytes.sol";
+
+/// A committee whose count of seats is what a proof says.
+contract CountedCommittee is OracleCommittee {
+    constructor(address[] memory members, uint8[] memory domains)
+        OracleCommittee(address(1), members, domains, 1)
+    {}
+
+    function quorumOf(uint32 seats) external returns (uint256) {
+        seatedCount = seats;
+        return quorum();
+    }
+}
+
+/// @title What halmos proves for every input, not for examples: functions named check_.
+contract Proofs {
+    CountedCommittee private immutable committee;
+
+    constructor() {
+        address[] memory members = new address[](1);
+        uint8[] memory domains = new uint8[](1);
+        (members[0], domains[0]) = (address(2), 1);
+        committee = new CountedCommittee(members, domains);
+    }
+
+    /// Two quorums share an honest member, and f members that sign nothing stop no quorum.
+    function check_quorum_bounds(uint32 n) external {
+        if (n == 0) return;
+        uint256 f = (uint256(n) - 1) / 3;
+        uint256 quorum = committee.quorumOf(n);
+        assert(n >= 3 * f + 1);
+        assert(2 * quorum >= uint256(n) + f + 1);
+        assert(quorum + f <= n);
+    }
+
+    /// What is charged and what is carried are together what was counted, to a millionth: nothing
+    /// is lost or made by rounding, and what is carried is below one unit. The price is 1, since
+    /// only the product of energy and price is rounded, and `energy` takes every value of it here.
+    function check_rounding_telescopes(uint24 carried, int32 energy) external pure {
+        State memory state;
+        Facts memory facts;
+        Step memory step;
+        Charge memory charge;
+        if (carried >= 1e6) return;
+        (state.remainder, charge.energy) = (carried, energy);
+        state.total = type(uint64).max / 2;
+        (, int256 owed) = EnergyRules.advance(state, facts, step, charge, 1);
+        assert(state.remainder < 1e6);
+        assert(owed * 1e6 + int256(uint256(state.remainder)) == int256(uint256(carried)) + energy);
+    }
+
+    /// A gap that was put into a word is found there as a whole, and taking it out gives the word
+    /// of before.
+    function check_gap_put_and_taken(uint40 first, uint40 after_) external pure {
+        if (first == 0 || after_ <= first || after_ - first >= 1 << 24) return;
+        uint256 word = CounterGaps.passed(0, first - 1, after_);
+        (bool found, uint256 left) = CounterGaps.without(word, first, after_ - 1);
+        assert(found);
+        assert(left == 0);
+    }
+}
