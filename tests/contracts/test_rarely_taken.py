@@ -40,3 +40,9 @@ def test_device__that_nobody_enrolled__is_refused_by_name(alone):
     }
     answers = {alone.refusal(method, *args, sender=sender) for method, args, sender in cases}
     assert answers == {"DeviceUnknown"}
+
+
+def test_refusal__that_no_product_knows__has_no_name(contracts):
+    for name in ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher"):
+        product = contracts.add_product(name)
+        assert product.refusalName(0) == "Priced" and product.refusalName(200) == ""
