@@ -4,6 +4,8 @@ rule
 └── given a claim that required a domain, and a ruling without it: it should revert by name
 resume, revoke, declareCompromised
 └── given a device that nobody enrolled: each should revert by name
+refusalName
+└── given a number that the product never gives: it should be empty
 """
 
 from __future__ import annotations
