@@ -144,8 +144,8 @@ def proven_from_bundle(chain: Chain, bundle: dict[str, Any]) -> ProvenClaim:
         raise Rejected(
             ProverReason.OTHER_CHAIN,
             f"the bundle is of rail {rail} on chain {bundle['chain']['id']}, and this home is of "
-            f"rail {own_rail[1]} on chain {own_rail[0]}; nothing was sent. Next: use a home of that "
-            "rail",
+            f"rail {own_rail[1]} on chain {own_rail[0]}; nothing was sent. Next: use a home of "
+            "that rail",
         )
     part, fields = bundle["settlement"], bundle["batch"]["claims"][bundle["batch"]["position"]]
     claim = Claim(
