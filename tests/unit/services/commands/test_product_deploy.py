@@ -132,6 +132,56 @@ def test_product__killed_at_every_event__goes_on_with_the_same_bytes(rail):
         assert rail.sent() == sent + 1, event
 
 
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_product__payer_used_meanwhile__is_signed_again(rail):
+    """Bytes that no block can take must not stop every later addition for ever."""
+    plan = development_plan()
+    addition = ProductAddition(NEW, rail.deployment, plan.deployer)
+    arguments = (rail.testnet.url, load_artifacts(), addition, rail.file)
+    web3 = Web3(Web3.HTTPProvider(rail.testnet.url))
+
+    def die(event: str) -> None:
+        raise Killed(event)
+
+    with pytest.raises(Killed, match="signed"):
+        extend(*arguments, die)
+    payment = {"from": plan.deployer.address, "to": plan.steward, "value": 1}
+    web3.eth.wait_for_transaction_receipt(web3.eth.send_transaction(payment))
+    assert NEW in extend(*arguments).addresses
+    [done] = json.loads(rail.file.read_text())["extensions"]
+    assert [item["why"] for item in done["forgotten"]] == ["displaced"]
+
+
+def test_product__creation_that_reverts__is_named_and_tried_again(rail):
+    """The first block shows what fails; the second run begins the step again."""
+    artifacts, plan = load_artifacts(), development_plan()
+    addition = ProductAddition(NEW, rail.deployment, plan.deployer)
+    fee = {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9, "value": 0, "chainId": 31337}
+    failing = plan.deployer.sign_transaction(
+        {"nonce": rail.sent(), "gas": 100_000, "data": "0x60006000fd", "to": "", **fee}
+    )
+
+    def replace_by_failing(event: str) -> None:
+        if event.startswith("signed"):
+            content = json.loads(rail.file.read_text())
+            step = content["extension"]["steps"][NEW]
+            step |= {"raw": failing.raw_transaction.to_0x_hex(), "hash": failing.hash.to_0x_hex()}
+            rail.file.write_text(json.dumps(content))
+            raise Killed(event)
+
+    arguments = (rail.testnet.url, artifacts, addition, rail.file)
+    with pytest.raises(Killed):
+        extend(*arguments, replace_by_failing)
+    with pytest.raises(Halt, match=f"step {NEW} reverted .* run the same command again"):
+        extend(*arguments)
+    assert NEW in extend(*arguments).addresses
+    [done] = json.loads(rail.file.read_text())["extensions"]
+    assert [item["why"] for item in done["forgotten"]] == ["reverted"]
+
+
 @pytest.fixture
 def newer(rail: GrowingHome, monkeypatch: pytest.MonkeyPatch) -> GrowingHome:
     """The home with a program whose products all have other code."""
