@@ -57,7 +57,7 @@ PARTS = {
 _WAITS = "flow"
 _SILENCE_S = 900.0  # longer than the time limit of a test
 _POLL_S = 1.0
-_ROOM = 8 << 30  # bytes: several times what the tests leave there
+_FREE_BYTES = 8 << 30  # several times what the tests leave there
 _HUNG = "FAILED: nothing was printed"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
 _MISSING = "anvil is not installed"
@@ -129,19 +129,19 @@ def _show_times(parts: list[Part]) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Give a folder for the files of all tests: in memory, where there is room.
+    """Give a folder for the files of all tests: in memory, where it has space.
 
     Stores and journals wait for the disk after each write, and tests write far more than a rail.
     """
     memory = Path("/dev/shm")
-    has_room = False
+    has_space = False
     if memory.is_dir() and os.access(memory, os.W_OK):
         space = os.statvfs(memory)
         can_run = not space.f_flag & os.ST_NOEXEC  # some tests install programs
         free = min(space.f_bavail * space.f_frsize, psutil.virtual_memory().available)
-        has_room = can_run and free > _ROOM
+        has_space = can_run and free > _FREE_BYTES
     with tempfile.TemporaryDirectory(
-        prefix="tests-", dir=memory if has_room else None, ignore_cleanup_errors=True
+        prefix="tests-", dir=memory if has_space else None, ignore_cleanup_errors=True
     ) as folder:
         Path(folder).chmod(0o711)  # PostgreSQL runs as another user where root runs the tests
         yield Path(folder)
@@ -190,10 +190,13 @@ def run_part(
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
     missing = hung = False
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    # else each of the many processes that tests start compiles the project's modules again
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(folder)},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.edges.chain.artifacts import SHIPPED, read_records
@@ -18,7 +20,9 @@ from scripts.solidity.shipped import changed_files
 from scripts.solidity.sources import CONTRACTS, ROOT
 
 FORGE_FOLDER = ".build/forge"  # the only folder that the tests may write to
-CONFIGURATION = "tests/assurance/foundry.toml"
+CAMPAIGN = "tests/assurance"
+CONFIGURATION = f"{CAMPAIGN}/foundry.toml"
+COUNTS = "counts.jsonl"
 
 _FAILURE = re.compile(r"^\[FAIL: (.*?)\](?: .*)?$", re.MULTILINE)
 _SIZE = re.compile(r"\(runs: (\d+), calls: (\d+)")
@@ -35,60 +39,83 @@ class ForgeRun:
         runs: Of a campaign.
         calls: Of a campaign, all runs together.
         failure: The reason and the last calls before it; empty where there is none.
+        counts: The rows that the tests wrote.
     """
 
     ok: bool
     runs: int
     calls: int
     failure: str
+    counts: tuple[str, ...] = ()
 
 
-def write_code(folder: Path, root: Path = ROOT) -> None:
-    """Write the bytecode of each contract to folder/code, one NAME.hex each.
-
-    Shipped artifacts are taken where they are current; else the contracts are compiled, so that
-    changed sources are what is tested.
-
-    Raises:
-        Halt: The sources changed and cannot be compiled.
-    """
-    if changed_files(root):
-        made = build(root, root / ".build" / CONTRACTS)
-        bytecodes = {name: artifact.bytecode for name, artifact in made.items()}
-    else:
-        bytecodes = {record["name"]: record["bytecode"] for record in read_records(SHIPPED)}
-    code = folder / "code"
-    with _alone(folder):
-        code.mkdir(exist_ok=True)
-        for name, bytecode in bytecodes.items():
-            (code / f"{name}.hex").write_text(bytecode)
-
-
-def run_forge(arguments: Sequence[str], settings: Mapping[str, str], root: Path = ROOT) -> ForgeRun:
-    """Run `forge test`.
+def run_forge(
+    arguments: Sequence[str],
+    settings: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
+    replaced: Mapping[str, str] | None = None,
+    root: Path = ROOT,
+) -> ForgeRun:
+    """Run `forge test`, in a folder of its own for what the tests read and write.
 
     Args:
         arguments: Which tests, and how.
         settings: Environment variables of forge, such as FOUNDRY_INVARIANT_RUNS.
+        files: Texts that the tests read, by file name.
+        replaced: Bytecode (hex) to take instead of a contract's, by the contract's name.
 
     Raises:
-        Halt: forge or the compiler is missing.
+        Halt: forge or the compiler is missing, or changed contracts do not compile.
     """
-    folder = root / FORGE_FOLDER
+    home = root / FORGE_FOLDER
+    home.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=home))
+    texts = {
+        f"{name}.hex": code for name, code in (_bytecodes(root) | dict(replaced or {})).items()
+    }
+    for name, text in (texts | dict(files or {})).items():
+        (folder / name).write_text(text)
     environment = {
         **os.environ,
         "FOUNDRY_SOLC": str(ensure_compiler(root).resolve()),
         "FOUNDRY_CONFIG": str((root / CONFIGURATION).resolve()),
-        "ASSURANCE_CODE": f"{FORGE_FOLDER}/code",
+        "ASSURANCE_FOLDER": folder.relative_to(root).as_posix(),
+        # a sequence that failed once is not what this run is about
+        "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": str(folder / "failures"),
         **settings,
     }
-    forge = str(forge_binary(root))
-    with _alone(folder):  # two at once would write the same files
-        built = _run([forge, "build", "--root", str(root), "tests/assurance"], root, environment)
+    try:
+        return _tested(str(forge_binary(root)), arguments, root, environment, folder / COUNTS)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _bytecodes(root: Path) -> dict[str, str]:
+    """Return shipped bytecode where it is current; else the contracts are compiled.
+
+    So changed sources are what is tested.
+    """
+    if not changed_files(root):
+        return {record["name"]: record["bytecode"] for record in read_records(SHIPPED)}
+    made = build(root, root / ".build" / CONTRACTS)
+    return {name: artifact.bytecode for name, artifact in made.items()}
+
+
+def _tested(
+    forge: str,
+    arguments: Sequence[str],
+    root: Path,
+    environment: Mapping[str, str],
+    counts: Path,
+) -> ForgeRun:
+    with _alone(root / FORGE_FOLDER):  # two at once would write the same files
+        built = _run([forge, "build", "--root", str(root), CAMPAIGN], root, environment)
     if built.returncode:
         return read_run(built.stdout + built.stderr, built.returncode)
     done = _run([forge, "test", "--root", str(root), *arguments], root, environment)
-    return read_run(done.stdout + done.stderr, done.returncode)
+    run = read_run(done.stdout + done.stderr, done.returncode)
+    rows = tuple(counts.read_text().splitlines()) if counts.exists() else ()
+    return replace(run, counts=rows)
 
 
 def read_run(text: str, status: int) -> ForgeRun:
@@ -116,7 +143,6 @@ def _run(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other process is in this block for the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -9,18 +9,17 @@ it, adds up what each of its runs counted, and says whether anything was never t
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.edges.chain.artifacts import SHIPPED, read_records
-from scripts.assurance.forge import FORGE_FOLDER, ForgeRun, run_forge, write_code
+from scripts.assurance.forge import CAMPAIGN, ForgeRun, run_forge
 from scripts.assurance.line import AssuranceLine, AssuranceTask
 from scripts.solidity.sources import ROOT
 
@@ -28,7 +27,6 @@ CALLS = 100_000
 LONG_CALLS = 10_000_000
 DEPTH = 500  # calls from one fresh rail on; what is rare needs a past
 LEAST_RULES = 20
-CAMPAIGN = "tests/assurance"
 
 # What nobody outside may call, so that the campaign can only see it refused. Most of it takes place
 # inside of other calls: a settlement prices, a dispute freezes.
@@ -83,34 +81,30 @@ def measure(task: AssuranceTask) -> list[AssuranceLine]:
     return measure_campaign(calls)
 
 
-def measure_campaign(calls: int, seed: int | None = None) -> list[AssuranceLine]:
+def measure_campaign(
+    calls: int, seed: int | None = None, replaced: Mapping[str, str] | None = None
+) -> list[AssuranceLine]:
     """Run a campaign and return its lines.
 
     Args:
         calls: How many calls; rounded up to whole runs.
         seed: Makes the campaign repeatable; without one each is another.
+        replaced: Bytecode (hex) of faulty contracts, by name, to see that the campaign finds them.
 
     Raises:
         Halt: forge or the compiler is missing.
     """
-    folder = ROOT / FORGE_FOLDER
-    write_code(folder)
-    counts = folder / f"counts-{os.getpid()}.jsonl"
-    counts.unlink(missing_ok=True)
     depth = min(DEPTH, calls)
+    size = {
+        "FOUNDRY_INVARIANT_RUNS": str(-(-calls // depth)),
+        "FOUNDRY_INVARIANT_DEPTH": str(depth),
+    }
+    if seed is not None:
+        size["FOUNDRY_FUZZ_SEED"] = hex(seed)
     begun = time.monotonic()
-    run = run_forge(
-        ["--match-contract", "InvariantsTest"],
-        {
-            "ASSURANCE_COUNTS": str(counts.relative_to(ROOT)),
-            "FOUNDRY_INVARIANT_RUNS": str(-(-calls // depth)),
-            "FOUNDRY_INVARIANT_DEPTH": str(depth),
-            **({} if seed is None else {"FOUNDRY_FUZZ_SEED": hex(seed)}),
-        },
-    )
+    run = run_forge(["--match-contract", "InvariantsTest"], size, replaced=replaced)
     seconds = time.monotonic() - begun
-    campaign = read_counts(counts.read_text().splitlines() if counts.exists() else [])
-    counts.unlink(missing_ok=True)
+    campaign = read_counts(run.counts)
     return [_campaign_line(run, seconds), *lines_of(campaign, functions(), rare_states())]
 
 

@@ -28,6 +28,7 @@ abstract contract HandlerAgreements is Products {
     function fund(uint256 seed) external step(seed) {
         uint256 index = _anyPact();
         Pact storage pact = pacts[index];
+        if (_once(12)) _jump(_endOf(pact), 3 days);
         uint256 amount = _once(10) ? 0 : (1 + _random(6000)) * CENT;
         bool allowed = amount != 0 && !pact.ended && clock <= _endOf(pact);
         bytes memory data = abi.encodeCall(IPaymentRail.fund, (pact.id, amount));
@@ -48,6 +49,7 @@ abstract contract HandlerAgreements is Products {
 
     function reclaim(uint256 seed) external step(seed) {
         Pact storage pact = pacts[_random(pacts.length)];
+        if (_once(6)) _jump(_endOf(pact), 10 days);
         bool over = clock > _endOf(pact);
         if (!over && clock > pact.expiry) _hit("state:reclaim asked within the grace");
         if (!over && clock > pact.expiry + pact.grace) _hit("state:reclaim held up by a pause");

@@ -34,8 +34,10 @@ abstract contract HandlerDisputes is HandlerSettle {
             index = _random(paids.length);
         }
         if (_once(4)) index = _disputedBefore(index);
+        else if (_once(2)) index = _correctedBefore(index);
         Paid storage paid = paids[index];
         Pact storage pact = pacts[paid.pact];
+        if (_once(8)) _jump(paid.releaseAt, 4 days);
         uint256 who = _random(6);
         address caller = who == 0 ? stranger : who == 1 ? warden : payers[pact.payer].account;
         bool may = who == 1 ? devices[pact.device].compromisedSince != 0 : who != 0;
@@ -60,55 +62,78 @@ abstract contract HandlerDisputes is HandlerSettle {
     function concede(uint256 seed) external step(seed) {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
-        address payee = paids[cases[index].paid].payee;
-        bool may = _once(3);
+        bool may = _once(2);
+        address caller = may ? paids[cases[index].paid].payee : stranger;
         bytes memory data = abi.encodeCall(IDisputes.concede, (_paymentOf(cases[index].paid)));
-        address caller = may ? payee : stranger;
-        if (!_call("Disputes.concede", caller, address(disputes), data, may)) return;
-        _end(index, Ending(true, true));
+        _endCall("Disputes.concede", caller, data, may, index, Ending(true, true));
     }
 
     function retract(uint256 seed) external step(seed) {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
         Case storage case_ = cases[index];
+        if (_once(3)) _jump(paids[case_.paid].releaseAt, 10 days);
         bool may = _once(3);
         bytes memory data = abi.encodeCall(IDisputes.retract, (_paymentOf(case_.paid)));
         address caller = may ? case_.challenger : stranger;
         bool harmless = clock < paids[case_.paid].releaseAt;
-        if (!_call("Disputes.retract", caller, address(disputes), data, may)) return;
-        if (!harmless) _hit("state:retracted too late for the bond");
-        _end(index, Ending(false, harmless));
+        if (may && !harmless) _hit("state:retracted too late for the bond");
+        _endCall("Disputes.retract", caller, data, may, index, Ending(false, harmless));
     }
 
     function rule(uint256 seed) external step(seed) {
+        _ruleOn();
+    }
+
+    function ruleAgain(uint256 seed) external step(seed) {
+        _ruleOn();
+    }
+
+    function expire(uint256 seed) external step(seed) {
+        if (cases.length == 0) return;
+        uint256 index = _random(cases.length);
+        if (_once(3)) _jump(_deadlineOf(cases[index]), 40 days);
+        bool over = clock > _deadlineOf(cases[index]);
+        if (!over && clock > cases[index].openedAt + 30 days) _hit("state:deadline moved by a pause");
+        bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[index].paid)));
+        _endCall("Disputes.expire", stranger, data, over, index, Ending(false, false));
+    }
+
+    function _ruleOn() private {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
         Case storage case_ = cases[index];
         bytes32 payment = _paymentOf(case_.paid);
         bool refund = _once(2);
         uint216 excluded = _excluded(paids[case_.paid].signers);
-        bytes32 structHash = _ruling(payment, refund);
-        Signers memory signers = _signers(excluded, structHash);
+        Signers memory signers = _signers(excluded, _ruling(payment, refund));
         uint8 domain = pacts[paids[case_.paid].pact].domain;
         bool there = domain == 0 || (signers.domains >> domain) & 1 == 1;
         if (!there) _hit("state:ruling without the required domain");
         if (excluded != 0) _hit("state:ruling without those that attested");
         bytes memory data = abi.encodeCall(IDisputes.rule, (payment, refund, signers.signatures));
         bool allowed = signers.enough && there;
-        if (!_call("Disputes.rule", stranger, address(disputes), data, allowed)) return;
-        _rule("a quorum signed each ruling", signers.count >= _quorum() && there);
-        _end(index, Ending(refund, refund));
+        bool ruled =
+            _endCall("Disputes.rule", stranger, data, allowed, index, Ending(refund, refund));
+        if (ruled) _rule("a quorum signed each ruling", signers.count >= _quorum() && there);
     }
 
-    function expire(uint256 seed) external step(seed) {
-        if (cases.length == 0) return;
-        uint256 index = _random(cases.length);
-        bool over = clock > _deadlineOf(cases[index]);
-        if (!over && clock > cases[index].openedAt + 30 days) _hit("state:deadline moved by a pause");
-        bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[index].paid)));
-        if (!_call("Disputes.expire", stranger, address(disputes), data, over)) return;
-        _end(index, Ending(false, false));
+    /// @dev Makes a call that ends a dispute, and moves the model by it.
+    function _endCall(
+        string memory name,
+        address caller,
+        bytes memory data,
+        bool allowed,
+        uint256 index,
+        Ending memory ending
+    ) internal returns (bool ended) {
+        Case memory case_ = cases[index];
+        address to = ending.back ? case_.challenger : paids[case_.paid].payee;
+        uint256 before = _balance(to);
+        ended = _call(name, caller, address(disputes), data, allowed);
+        if (!ended) return false;
+        _rule("a bond goes to who is right", _balance(to) == before + case_.bond);
+        _end(index, ending);
     }
 
     function _ruling(bytes32 payment, bool refund) internal view returns (bytes32) {
@@ -160,6 +185,16 @@ abstract contract HandlerDisputes is HandlerSettle {
             Paid storage paid = paids[i];
             bool money = pendingOf[paid.payee][paid.releaseAt] >= paid.amount;
             if (paid.disputed && money && clock < paid.releaseAt) return i;
+        }
+        return index;
+    }
+
+    /// @dev A payment of an agreement that has given back some of its charges; else `index`.
+    function _correctedBefore(uint256 index) private view returns (uint256) {
+        for (uint256 i = paids.length; i > 0; --i) {
+            Paid storage paid = paids[i - 1];
+            bool open_ = !paid.disputed && clock < paid.releaseAt;
+            if (open_ && pacts[paid.pact].givenBack != 0) return i - 1;
         }
         return index;
     }

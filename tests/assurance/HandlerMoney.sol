@@ -113,6 +113,8 @@ abstract contract HandlerMoney is HandlerChallenges {
 
     /// @dev Releases some of a payee's release times, as the payee or as a stranger.
     function _release(address payee, bool mixed) internal {
+        uint256[] storage list = timesOf[payee];
+        if (mixed && list.length != 0 && _once(6)) _jump(list[_random(list.length)], 4 days);
         (uint32[] memory times, uint256 matured, bool early) = _chooseTimes(payee, mixed);
         bool asPayee = !mixed || _once(2);
         uint256 have = withdrawableOf[payee] + matured;

@@ -42,6 +42,7 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
 
     function pause(uint256 seed) external step(seed) {
         address caller = _once(4) ? guardian : steward;
+        if (pauses.length != 0 && _once(4)) _jump(pauses[pauses.length - 1].until + 14 days, 22 days);
         bool cool = pauses.length == 0 || clock >= pauses[pauses.length - 1].until + 14 days;
         if (!cool && caller == guardian) _hit("state:second pause refused");
         bytes memory data = abi.encodeCall(IPaymentRail.pause, ());
@@ -54,6 +55,7 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
 
     function unpause(uint256 seed) external step(seed) {
         address caller = _once(8) ? guardian : address(this);
+        if (_paused() && _once(8)) _jump(pauses[pauses.length - 1].until, 7 days);
         bytes memory data = abi.encodeCall(IPaymentRail.unpause, ());
         bool allowed = _paused() && caller != guardian;
         if (!_call("PaymentRail.unpause", caller, address(rail), data, allowed)) return;
@@ -98,6 +100,7 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
         if (_waiting.length == 0) return;
         uint256 index = _random(_waiting.length);
         Waiting memory waiting = _waiting[index];
+        if (_once(3)) _jump(waiting.due, 3 days);
         bytes memory data =
             abi.encodeCall(IAccessManager.execute, (address(committee), waiting.data));
         uint256 oracle = _oracleIn(waiting.data);

@@ -43,6 +43,7 @@ abstract contract HandlerRegistry is HandlerMoney {
     function rotate(uint256 seed) external step(seed) {
         uint256 index = _random(devices.length);
         Device storage device = devices[index];
+        if (_once(3)) _jump(_nextRotation(device), 1 days);
         Proofs memory proofs;
         bool forged = _once(8);
         proofs.key = _newKey();
@@ -128,7 +129,7 @@ abstract contract HandlerRegistry is HandlerMoney {
         Device storage device = devices[_random(devices.length)];
         uint256 who = _random(20);
         address caller = who == 0 ? registrar : who == 1 ? owners[device.owner].account : stranger;
-        uint256 since = clock - _random(9 days);
+        uint256 since = clock - (_once(3) ? REACH + _random(2) : _random(9 days));
         bool far = since + REACH < clock || since < device.ruledAt;
         if (far && caller != stranger) _hit("state:compromise dated too far back");
         bool earlier = device.compromisedSince == 0 || since < device.compromisedSince;

@@ -79,6 +79,7 @@ abstract contract Quorums is VoucherFacts {
         bytes32 domain = _separator("proofrail-oracles", "2", address(committee));
         uint256 from = _random(oracles.length);
         uint256 noise = _once(4) ? _random(4) + 1 : 0;
+        bool narrow = _once(8); // of one trust domain
         made.signatures = new bytes[](oracles.length + 1);
         uint256 made_;
         for (uint256 i; i < oracles.length && made.count < wish; ++i) {
@@ -86,6 +87,7 @@ abstract contract Quorums is VoucherFacts {
             Seat storage seat_ = seatOf[oracle];
             bool counts = _able(oracle) && (excluded >> seat_.index) & 1 == 0;
             if (!counts && (noise != 1 || !_once(3))) continue;
+            if (narrow && _domainOf(oracle) != 1) continue;
             made.signatures[made_++] = _signed(oracles[oracle].key, domain, structHash);
             if (!counts) continue;
             ++made.count;
@@ -99,6 +101,7 @@ abstract contract Quorums is VoucherFacts {
             mstore(signatures, made_)
         }
         made.enough = made.count >= most && _bits(made.domains) >= MIN_DOMAINS;
+        if (made.count >= most && !made.enough) _hit("state:quorum of one trust domain");
         if (made.count + 1 == most) _hit("state:one signature below the quorum");
         if (noise == 1) _hit("state:signatures that do not count");
     }

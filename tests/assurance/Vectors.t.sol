@@ -157,7 +157,7 @@ contract VectorsTest {
     }
 
     function _product(string memory name) private returns (IProduct product) {
-        string memory path = string.concat(vm.envString("ASSURANCE_CODE"), "/", name, ".hex");
+        string memory path = string.concat(vm.envString("ASSURANCE_FOLDER"), "/", name, ".hex");
         bytes memory arguments = abi.encode(address(this), address(new OpenRegistry()));
         bytes memory code = bytes.concat(vm.parseBytes(vm.readFile(path)), arguments);
         address made;
@@ -169,6 +169,6 @@ contract VectorsTest {
     }
 
     function _file(string memory name) private view returns (string memory) {
-        return string.concat(vm.envString("ASSURANCE_VECTORS"), "/", name, ".hex");
+        return string.concat(vm.envString("ASSURANCE_FOLDER"), "/", name, ".vectors");
     }
 }

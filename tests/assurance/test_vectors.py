@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.assurance.forge import FORGE_FOLDER, run_forge, write_code
-from scripts.solidity.sources import ROOT
+from scripts.assurance.forge import run_forge
 from tests.support.contracts import price_vectors as vectors
 from tests.support.contracts.forge import needs_forge
 
 pytestmark = needs_forge
-FOLDER = ROOT / FORGE_FOLDER
 
 
 def compare(name: str, lines: list[str], test: str) -> str:
     """Return why forge's test of these lines failed; empty where it passed."""
-    write_code(FOLDER)
-    (FOLDER / "vectors").mkdir(exist_ok=True)
-    (FOLDER / "vectors" / f"{name}.hex").write_text("".join(f"{line}\n" for line in lines))
-    settings = {"ASSURANCE_VECTORS": f"{FORGE_FOLDER}/vectors"}
-    return run_forge(["--match-test", f"^{test}\\("], settings).failure
+    files = {f"{name}.vectors": "".join(f"{line}\n" for line in lines)}
+    return run_forge(["--match-test", f"^{test}\\("], {}, files).failure
 
 
 def test_price__random_metered_claims__as_the_python(record_property, extent):
