@@ -22,6 +22,7 @@ from tests.support.contracts.onchain import Node
 TRACER = {"tracer": "callTracer"}
 SENDING = ("eth_sendTransactionSync", "eth_sendTransaction", "eth_sendRawTransaction")
 ASKING = ("eth_call", "eth_estimateGas")
+_PATIENCE = 1_800  # seconds; the trace of a full settlement is long
 
 
 class BranchCollector:
@@ -59,7 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Ask the node after each request, and lift the limits of code and gas."""
     collector = BranchCollector(Path(os.environ["BRANCHES_FOLDER"]))
     config.stash[_KEY] = collector
-    answer, start = Node.answer, Testnet.__init__
+    answer, connect, start = Node.answer, Node.__init__, Testnet.__init__
+
+    def patient(self: Node, url: str) -> None:
+        connect(self, url)
+        self._connection.timeout = _PATIENCE
 
     def traced(self: Node, method: str, *params: Any) -> dict[str, Any]:
         got = answer(self, method, *params)
@@ -75,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ]
         start(self, **{**options, "tx_gas_limit": False}, extra=extra)
 
-    Node.answer, Testnet.__init__ = traced, without_limits
+    Node.answer, Node.__init__, Testnet.__init__ = traced, patient, without_limits
     compiler.MAX_CODE_BYTES = 2**20
 
 
