@@ -77,9 +77,8 @@ def challenge(
     require_challenges(home.chain)
     proven = _proven(home, payment, bundle)
     against = _other(home, other) if other else None
-    answers = findings(
-        home.chain, proven, [fault] if fault else tuple(RecordFault), record, against
-    )
+    faults = [fault] if fault else tuple(RecordFault)
+    answers = findings(home.chain, proven, faults, record, against)
     best = next((item for item in answers if item.is_proven), None)
     caller = party_of(home, party).address if party else _payer(home, proven)
     cost = challenge_cost(home.chain, proven, caller)

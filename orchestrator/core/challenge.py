@@ -64,7 +64,7 @@ TEXTS: dict[ChallengeVerdict, str] = {
     ChallengeVerdict.KEY_MAY_SIGN: "the key was active at that time",
     ChallengeVerdict.COUNTER_USED_ONCE: "no other record has its counter",
     ChallengeVerdict.OTHER_COUNTER: "the claim does not begin, or end, with this record",
-    ChallengeVerdict.NOT_THAT_NUMBER: "no number of the reading that the claim begins, or ends, with",
+    ChallengeVerdict.NOT_THAT_NUMBER: "not the number that the claim begins, or ends, with",
     ChallengeVerdict.NOT_PLAIN_NUMBER: "the number has a sign or an exponent",
     ChallengeVerdict.REGISTER_AGREES: "the register is what the claim says",
 }
@@ -216,13 +216,9 @@ def _registers(proven: ProvenClaim, index: int, _: ProvenClaim | None) -> Iterat
     ends[False] = numbers if index == 0 else []
     for at_end, places in ends.items():
         for offset in places:
-            arguments = (proven.proof(), _NO_PROOF, list(proven.records), offset, at_end)
-            yield ChallengeCase(
-                RecordFault.REGISTER,
-                index + 1,
-                at_end,
-                (number_of(RecordFault.REGISTER), *arguments),
-            )
+            proofs = (proven.proof(), _NO_PROOF, list(proven.records))
+            arguments = (number_of(RecordFault.REGISTER), *proofs, offset, at_end)
+            yield ChallengeCase(RecordFault.REGISTER, index + 1, at_end, arguments)
 
 
 def number_of(fault: RecordFault) -> int:

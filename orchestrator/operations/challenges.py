@@ -139,12 +139,13 @@ def proven_from_bundle(chain: Chain, bundle: dict[str, Any]) -> ProvenClaim:
         Rejected: It is of another chain or rail, or its records are others.
     """
     rail, addresses = bundle["chain"]["rail"], chain.deployment.addresses
-    here = (chain.deployment.chain_id, addresses["PaymentRail"].lower())
-    if (bundle["chain"]["id"], rail.lower()) != here:
+    own_rail = (chain.deployment.chain_id, addresses["PaymentRail"].lower())
+    if (bundle["chain"]["id"], rail.lower()) != own_rail:
         raise Rejected(
             ProverReason.OTHER_CHAIN,
             f"the bundle is of rail {rail} on chain {bundle['chain']['id']}, and this home is of "
-            f"rail {here[1]} on chain {here[0]}; nothing was sent. Next: use a home of that rail",
+            f"rail {own_rail[1]} on chain {own_rail[0]}; nothing was sent. Next: use a home of "
+            "that rail",
         )
     part, fields = bundle["settlement"], bundle["batch"]["claims"][bundle["batch"]["position"]]
     claim = Claim(

@@ -10,6 +10,7 @@ PARTS = (
     AssurancePart("proofs", "arithmetic, for every input", proofs.measure, True),
     AssurancePart("branches", "branches that the contract tests take", coverage.measure),
     AssurancePart("invariants", "random calls and what must always hold", invariants.measure),
+    AssurancePart("fuzz", "prices and hashes against Python", recorded.measure_vectors),
     AssurancePart("slither", "findings of high and medium impact", slither.measure),
     AssurancePart("roles", "every function called by every role", recorded.measure_roles),
     AssurancePart("wycheproof", "vectors of signatures", recorded.measure_wycheproof),

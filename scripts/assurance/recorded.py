@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from scripts.assurance.line import AssuranceLine, AssuranceTask
 from scripts.assurance.pytest_run import TestResults, run_pytest
 
@@ -25,6 +27,13 @@ def measure_wycheproof(task: AssuranceTask) -> list[AssuranceLine]:
     """Check signatures of Project Wycheproof with and without the P-256 precompile."""
     results = run_pytest(["tests/contracts/test_wycheproof.py"], task.folder)
     return _each_recorded(results, "Wycheproof", least=2)
+
+
+def measure_vectors(task: AssuranceTask) -> list[AssuranceLine]:
+    """Compare prices and hashes of the contracts with the products' Python."""
+    environment = {**os.environ, "ASSURANCE_EXTENT": "60" if task.long else "6"}
+    results = run_pytest(["tests/assurance/test_vectors.py"], task.folder, environment)
+    return _each_recorded(results, "fuzz", least=4)
 
 
 def _each_recorded(results: TestResults, name: str, least: int) -> list[AssuranceLine]:

@@ -164,15 +164,6 @@ def test_deploy__other_roles_than_the_journal__halts(artifacts, chain, journal):
             deploy(chain.url, artifacts, other, journal)
 
 
-def test_deploy__file_without_a_journal__is_found_and_sends_nothing(artifacts, chain, journal):
-    """A home that was attached has no steps in its file."""
-    plan = development_plan()
-    deployment = deploy(chain.url, artifacts, plan, journal)
-    deployment.save(journal)
-    before = sent(chain)
-    assert deploy(chain.url, artifacts, plan, journal) == deployment and sent(chain) == before
-
-
 def test_deploy__chain_rewound_under_the_journal__halts(artifacts, chain, journal):
     empty = chain.rpc("evm_snapshot")
     deploy(chain.url, artifacts, development_plan(), journal)

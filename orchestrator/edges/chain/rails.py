@@ -101,5 +101,5 @@ def emitter(deployment: Deployment, contract: str, address: str) -> str | None:
     if not address:
         former = [name for name in names if name != contract]
         return min(former, key=release_of) if former else contract
-    found = (name for name in names if deployment.addresses[name].lower() == address.lower())
-    return next(found, None)
+    makers = (name for name in names if deployment.addresses[name].lower() == address.lower())
+    return next(makers, None)
