@@ -14,7 +14,7 @@ test: setup-dev      ## every test
 	@$(RUN) -m scripts.run_tests
 
 test-long: setup-dev ## the tests that take minutes each and that `make test` leaves out
-	@$(RUN) -m pytest -m extended
+	@$(RUN) -m pytest -m extended --timeout=3600
 
 month: setup         ## a month of 1,250 devices, with everything that goes wrong, to the cent
 	@$(RUN) -m scripts.month $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))

@@ -91,10 +91,9 @@ class Judge:
         for other in self.view.agreements.agreements_of(agreement.device_id):
             if other.agreement == agreement.agreement or other.subject != agreement.subject:
                 continue
-            settled = self._settled_of_ended(other)
-            if self.memory.overlapping(
-                other.agreement, claim.first_counter, claim.last_counter, upto=settled
-            ):
+            settled, span = self._settled_of_ended(other), (claim.first_counter, claim.last_counter)
+            limit = {} if settled is None else {"upto": settled}
+            if self.memory.overlapping(other.agreement, *span, **limit):
                 detail = f"a claim of 0x{other.agreement.hex()} covers some of its counters"
                 return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
         return None

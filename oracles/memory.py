@@ -328,31 +328,19 @@ class Memory:
         return row[0] if row else None
 
     def overlapping(
-        self,
-        agreement: bytes,
-        first: int,
-        last: int,
-        sequence: int = 0,
-        upto: int | None = None,
+        self, agreement: bytes, first: int, last: int, without: int = 0, upto: int = _MOST_SEQUENCES
     ) -> int | None:
-        """Return the sequence of a stored claim that covers one of these counters (inclusive).
+        """Return the sequence of a claim that covers one of these counters (inclusive), or None.
 
-        Args:
-            sequence: the claim to leave out.
-            upto: the last sequence that counts; None: all do.
-
-        Returns:
-            None if there is no such claim.
+        without: the claim to leave out; upto: the last sequence that counts.
         """
         # No two claims share a counter: only the last claim that begins before `last` can overlap.
         query = (
-            "SELECT sequence, last_counter FROM passed WHERE agreement = ? "
-            "AND first_counter <= ? AND sequence <> ? AND sequence <= ? "
-            "ORDER BY first_counter DESC LIMIT 1"
+            "SELECT sequence, last_counter FROM passed WHERE agreement = ? AND first_counter <= ? "
+            "AND sequence <> ? AND sequence <= ? ORDER BY first_counter DESC LIMIT 1"
         )
-        most = _MOST_SEQUENCES if upto is None else upto
         with self._lock:
-            row = self._db.execute(query, (agreement, last, sequence, most)).fetchone()
+            row = self._db.execute(query, (agreement, last, without, upto)).fetchone()
         return row[0] if row and row[1] >= first else None
 
     def counts(self) -> dict[str, int]:

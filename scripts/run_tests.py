@@ -20,14 +20,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 _SLOWEST = 10
@@ -57,7 +55,7 @@ PARTS = {
 _WAITS = "flow"
 _SILENCE_S = 900.0  # longer than the time limit of a test
 _POLL_S = 1.0
-_ROOM = 8 << 30  # bytes: several times what the tests leave there
+_FREE_BYTES = 4 << 30  # several times what the tests leave there
 _HUNG = "FAILED: nothing was printed"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
 _MISSING = "anvil is not installed"
@@ -83,7 +81,8 @@ def main() -> int:
             parts = [part for lane in pool.map(run, lanes, marks) for part in lane]
         except BaseException:  # by a person or by CI: no test goes on alone
             stop.set()
-            _kill(psutil.Process().children())
+            for child in _children(os.getpid()):
+                _kill(child)
             raise
     totals = sum((part.counts for part in parts), Counter())
     broken = [part.name for part in parts if part.code or not part.counts["passed"]]
@@ -129,19 +128,20 @@ def _show_times(parts: list[Part]) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Give a folder for the files of all tests: in memory, where there is room.
+    """Give a folder for the files of all tests: in memory, where it has space.
 
     Stores and journals wait for the disk after each write, and tests write far more than a rail.
     """
     memory = Path("/dev/shm")
-    has_room = False
+    has_space = False
     if memory.is_dir() and os.access(memory, os.W_OK):
         space = os.statvfs(memory)
         can_run = not space.f_flag & os.ST_NOEXEC  # some tests install programs
-        free = min(space.f_bavail * space.f_frsize, psutil.virtual_memory().available)
-        has_room = can_run and free > _ROOM
+        idle = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = min(space.f_bavail * space.f_frsize, idle)
+        has_space = can_run and free > _FREE_BYTES
     with tempfile.TemporaryDirectory(
-        prefix="tests-", dir=memory if has_room else None, ignore_cleanup_errors=True
+        prefix="tests-", dir=memory if has_space else None, ignore_cleanup_errors=True
     ) as folder:
         Path(folder).chmod(0o711)  # PostgreSQL runs as another user where root runs the tests
         yield Path(folder)
@@ -190,10 +190,13 @@ def run_part(
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
     missing = hung = False
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    # else each of the many processes that tests start compiles the project's modules again
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(folder)},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -241,29 +244,37 @@ def _end_hanging(process: subprocess.Popen[bytes], hangs: int) -> None:
     On SIGABRT pytest prints the stack of each thread. Its main process names the test that an ended
     worker ran, fails it, and goes on with the others.
     """
-    main = psutil.Process(process.pid)
-    workers = [child for child in main.children() if _is_worker(child)]
-    for ended in workers if hangs == 1 and workers else [main]:
-        with suppress(psutil.NoSuchProcess):
-            ended.send_signal(signal.SIGABRT)
+    workers = [child for child in _children(process.pid) if _is_worker(child)]
+    for ended in workers if hangs == 1 and workers else [process.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(ended, signal.SIGABRT)
     if hangs > 2:
-        _kill([main])
+        _kill(process.pid)
 
 
-def _is_worker(process: psutil.Process) -> bool:
+def _children(process: int) -> list[int]:
+    """Return the processes that a process started; none where the system has no /proc."""
+    texts = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # ended meanwhile
+            texts.append(path.read_text())
+    return [int(child) for text in texts for child in text.split()]
+
+
+def _is_worker(process: int) -> bool:
     """Return whether this is a worker of pytest-xdist."""
-    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        return process.cmdline()[1:3] == ["-u", "-c"]
+    with suppress(OSError):
+        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        return command[1:3] == [b"-u", b"-c"]
     return False
 
 
-def _kill(processes: Iterable[psutil.Process]) -> None:
-    """Kill processes with all that they started."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            for child in [*process.children(recursive=True), process]:
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
+def _kill(process: int) -> None:
+    """Kill a process with all that it started."""
+    for child in _children(process):
+        _kill(child)
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 if __name__ == "__main__":

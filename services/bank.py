@@ -125,7 +125,7 @@ class BankClient:
         """End the bank's day: it writes the camt.053 and begins the next day."""
         return self.instruct({"kind": "close_day"})
 
-    def instruct(self, instruction: dict[str, Any], timeout_s: int = 20) -> dict[str, Any]:
+    def instruct(self, instruction: dict[str, Any], timeout_s: int = 60) -> dict[str, Any]:
         """Send one instruction and return its result.
 
         Raises:

@@ -76,7 +76,7 @@ def plan_of_home(settings: Settings) -> DeploymentPlan:
 def plan_of_former_rail(settings: Settings, deployer: LocalAccount, chain: Chain) -> DeploymentPlan:
     """Return the plan in which those have the roles who have them on contracts of 0.5.0.
 
-    Their keys may be elsewhere. Of the home's oracles those sit whom the former committee seats.
+    Their keys may be elsewhere. Of the home's oracles those sit that the former committee seats.
 
     Args:
         settings: of the home.

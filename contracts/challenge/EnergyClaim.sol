@@ -13,6 +13,17 @@ import {OcmfRecord} from "./OcmfRecord.sol";
 interface IEnergyTerms {
     /// @notice Reads an agreement's terms.
     /// @param agreement its id
+    /// @return rolloverAt where the register begins at zero again
+    /// @return fuseWatts the fuse
+    /// @return start facts before it are refused
+    /// @return startedAt when the start registers were read
+    /// @return price where there is one only
+    /// @return band of that price
+    /// @return bands how many there are
+    /// @return prices how many there are
+    /// @return assurance the least that is taken
+    /// @return continuous whether every step of the register is charged
+    /// @return export_ whether energy fed into the grid is charged
     function termsOf(bytes32 agreement)
         external
         view

@@ -23,7 +23,7 @@ library OcmfRecord {
         JsonText.Span unit;
         JsonText.Span status;
         JsonText.Span flags; // EF, which is not taken over
-        bool valued; // it has a value, of whatever type
+        bool valued; // it has a value, of any type
     }
 
     struct Record {

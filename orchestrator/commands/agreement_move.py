@@ -49,7 +49,7 @@ _AT_ONCE = 100  # messages in one transaction of the store
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _MovePlan:
     """What is shown before anything is done."""
 
     moves: Sequence[AgreementMove]
@@ -105,7 +105,7 @@ def move(
         _print_document(mover, moves[0])
         return
     former = mover.planner.on_former_rails()
-    plan = _Plan(moves, mover.adoption(), mover.accounts(former), mover.payees(former))
+    plan = _MovePlan(moves, mover.adoption(), mover.accounts(former), mover.payees(former))
     totals = mover.totals(rows)
     view = _plan_view(home, mover, plan, options) | {"totals": _money(totals)}
     if not (dry_run or _is_idle(view)):
@@ -181,7 +181,7 @@ def _print_document(mover: Mover, move: AgreementMove) -> None:
 
 
 def _run(
-    mover: Mover, rows: Sequence[AgreementRow], options: MoveOptions, plan: _Plan
+    mover: Mover, rows: Sequence[AgreementRow], options: MoveOptions, plan: _MovePlan
 ) -> tuple[list[dict[str, Any]], int]:
     """Do what can be done now; an agreement that fails does not stop the others.
 
@@ -212,7 +212,7 @@ def _run(
 # --- views
 
 
-def _plan_view(home: Home, mover: Mover, plan: _Plan, options: MoveOptions) -> dict[str, Any]:
+def _plan_view(home: Home, mover: Mover, plan: _MovePlan, options: MoveOptions) -> dict[str, Any]:
     from orchestrator.edges.chain.call_text import call_view
 
     sender = home.role_account("sender").address

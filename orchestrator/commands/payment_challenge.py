@@ -14,13 +14,13 @@ from orchestrator.commands.chain_call import DryRun, print_calls
 from orchestrator.commands.home import Home, home_of, patience
 from orchestrator.commands.output import Json, plain, table
 from orchestrator.commands.party import keystore_of, party_of
-from orchestrator.core.challenge import Fault
+from orchestrator.core.challenge import RecordFault
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.core.challenge import ProvenClaim
     from orchestrator.edges.chain.client import Call
-    from orchestrator.operations.challenges import ChallengeCost, Finding
+    from orchestrator.operations.challenges import ChallengeCost, ChallengeFinding
 
 app = typer.Typer(
     name="payment",
@@ -42,7 +42,7 @@ def challenge(
         Path | None, typer.Option(help="Its audit bundle, where the payment is not in this home.")
     ] = None,
     fault: Annotated[
-        Fault | None, typer.Option(help="Look for this fault only; left out: for every one.")
+        RecordFault | None, typer.Option(help="Look for this fault only; left out: for every one.")
     ] = None,
     record: Annotated[
         int | None, typer.Option(min=1, help="Only the record at this position, from 1.")
@@ -77,12 +77,13 @@ def challenge(
     require_challenges(home.chain)
     proven = _proven(home, payment, bundle)
     against = _other(home, other) if other else None
-    found = findings(home.chain, proven, [fault] if fault else tuple(Fault), record, against)
-    best = next((item for item in found if item.is_proven), None)
+    faults = [fault] if fault else tuple(RecordFault)
+    answers = findings(home.chain, proven, faults, record, against)
+    best = next((item for item in answers if item.is_proven), None)
     caller = party_of(home, party).address if party else _payer(home, proven)
     cost = challenge_cost(home.chain, proven, caller)
     if best is None:
-        _show(home, proven, found, cost, caller, as_json)
+        _show(home, proven, answers, cost, caller, as_json)
         raise typer.Exit(output.NO)
     calls = challenge_calls(home.chain, best, cost, caller)
     gas, hashes = _gas(home, caller, best), None
@@ -91,7 +92,7 @@ def challenge(
         hashes = send_challenge(
             home.store, home.chain, account, proven.payment, calls, now, patience()
         )
-    _show(home, proven, found, cost, caller, as_json, best, calls, hashes, gas)
+    _show(home, proven, answers, cost, caller, as_json, best, calls, hashes, gas)
 
 
 def _proven(home: Home, payment: str | None, bundle: Path | None) -> ProvenClaim:
@@ -137,11 +138,11 @@ def _payer(home: Home, proven: ProvenClaim) -> str:
 def _show(
     home: Home,
     proven: ProvenClaim,
-    found: Sequence[Finding],
+    answers: Sequence[ChallengeFinding],
     cost: ChallengeCost,
     caller: str,
     as_json: bool,
-    best: Finding | None = None,
+    best: ChallengeFinding | None = None,
     calls: Sequence[Call] = (),
     hashes: Sequence[str] | None = None,
     gas: int | None = None,
@@ -151,7 +152,7 @@ def _show(
     view: dict[str, Any] = {
         "payment": proven.payment,
         "records": len(proven.records),
-        "findings": [_finding_view(item) for item in found],
+        "findings": [_finding_view(item) for item in answers],
         "proven": best.case.fault if best else None,
         "barred": best.barred if best else 0,
         "bond": _micro(cost.bond_micro),
@@ -164,7 +165,7 @@ def _show(
     output.show(view, as_json, lambda console: _print(console, view))
 
 
-def _gas(home: Home, caller: str, best: Finding) -> int:
+def _gas(home: Home, caller: str, best: ChallengeFinding) -> int:
     """Return about what the proof costs: that of the contract's reading, without the payments."""
     from orchestrator.edges.chain.client import Call
     from orchestrator.operations.challenges import CONTRACT
@@ -172,9 +173,9 @@ def _gas(home: Home, caller: str, best: Finding) -> int:
     return home.chain.quote(caller, Call(CONTRACT, "judge", (best.case.arguments,))).gas
 
 
-def _finding_view(finding: Finding) -> dict[str, Any]:
+def _finding_view(finding: ChallengeFinding) -> dict[str, Any]:
     case = finding.case
-    end = {True: "end", False: "begin"}[case.at_end] if case.fault is Fault.REGISTER else None
+    end = {True: "end", False: "begin"}[case.at_end] if case.fault is RecordFault.REGISTER else None
     return {
         "record": case.record,
         "fault": case.fault,

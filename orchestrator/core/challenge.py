@@ -30,7 +30,7 @@ _NO_PROOF = (
 )
 
 
-class Fault(StrEnum):
+class RecordFault(StrEnum):
     """What can be wrong with a record; the order is IChallenges.Fault's."""
 
     SIGNATURE = "signature"
@@ -39,7 +39,7 @@ class Fault(StrEnum):
     KEY = "key"
 
 
-class Verdict(StrEnum):
+class ChallengeVerdict(StrEnum):
     """What the contract says of a challenge; the order is IChallenges.Reason's. Stable codes."""
 
     PROVEN = "proven"
@@ -55,18 +55,18 @@ class Verdict(StrEnum):
     REGISTER_AGREES = "register_agrees"
 
 
-TEXTS: dict[Verdict, str] = {
-    Verdict.PROVEN: "the fault is proved",
-    Verdict.NOT_IN_EVIDENCE: "the claim does not rest on this record",
-    Verdict.OTHER_METER: "the record is of another meter than the agreement's",
-    Verdict.SIGNATURE_VALID: "the device signed it",
-    Verdict.SIGNATURE_INVALID: "the device did not sign it, so it proves no register",
-    Verdict.KEY_MAY_SIGN: "the key was active at that time",
-    Verdict.COUNTER_USED_ONCE: "no other record has its counter",
-    Verdict.OTHER_COUNTER: "the claim does not begin, or end, with this record",
-    Verdict.NOT_THAT_NUMBER: "no number of the reading that the claim begins, or ends, with",
-    Verdict.NOT_PLAIN_NUMBER: "the number has a sign or an exponent",
-    Verdict.REGISTER_AGREES: "the register is what the claim says",
+TEXTS: dict[ChallengeVerdict, str] = {
+    ChallengeVerdict.PROVEN: "the fault is proved",
+    ChallengeVerdict.NOT_IN_EVIDENCE: "the claim does not rest on this record",
+    ChallengeVerdict.OTHER_METER: "the record is of another meter than the agreement's",
+    ChallengeVerdict.SIGNATURE_VALID: "the device signed it",
+    ChallengeVerdict.SIGNATURE_INVALID: "the device did not sign it, so it proves no register",
+    ChallengeVerdict.KEY_MAY_SIGN: "the key was active at that time",
+    ChallengeVerdict.COUNTER_USED_ONCE: "no other record has its counter",
+    ChallengeVerdict.OTHER_COUNTER: "the claim does not begin, or end, with this record",
+    ChallengeVerdict.NOT_THAT_NUMBER: "not the number that the claim begins, or ends, with",
+    ChallengeVerdict.NOT_PLAIN_NUMBER: "the number has a sign or an exponent",
+    ChallengeVerdict.REGISTER_AGREES: "the register is what the claim says",
 }
 # errors of the contract, after which a challenge costs nothing -> what they say
 REFUSALS: dict[str, str] = {
@@ -154,7 +154,7 @@ class ChallengeCase:
         arguments: IChallenges.Case.
     """
 
-    fault: Fault
+    fault: RecordFault
     record: int
     at_end: bool
     arguments: tuple[Any, ...]
@@ -162,7 +162,7 @@ class ChallengeCase:
 
 def challenge_cases(
     proven: ProvenClaim,
-    faults: Sequence[Fault] = tuple(Fault),
+    faults: Sequence[RecordFault] = tuple(RecordFault),
     record: int | None = None,
     other: ProvenClaim | None = None,
 ) -> Iterator[ChallengeCase]:
@@ -192,7 +192,7 @@ def challenge_cases(
             yield from _FINDERS[fault](proven, index, other)
 
 
-def _by_record(fault: Fault) -> Any:
+def _by_record(fault: RecordFault) -> Any:
     def cases(proven: ProvenClaim, index: int, _: ProvenClaim | None) -> Iterator[ChallengeCase]:
         yield _case(fault, index, proven.proof(index))
 
@@ -204,9 +204,9 @@ def _counters(
 ) -> Iterator[ChallengeCase]:
     """Pair a record with the later ones of its claim, and with those of another payment."""
     for second in range(index + 1, len(proven.records)):
-        yield _case(Fault.COUNTER, index, proven.proof(index), proven.proof(second))
+        yield _case(RecordFault.COUNTER, index, proven.proof(index), proven.proof(second))
     for second in range(len(other.records) if other else 0):
-        yield _case(Fault.COUNTER, index, proven.proof(index), other.proof(second))
+        yield _case(RecordFault.COUNTER, index, proven.proof(index), other.proof(second))
 
 
 def _registers(proven: ProvenClaim, index: int, _: ProvenClaim | None) -> Iterator[ChallengeCase]:
@@ -216,24 +216,23 @@ def _registers(proven: ProvenClaim, index: int, _: ProvenClaim | None) -> Iterat
     ends[False] = numbers if index == 0 else []
     for at_end, places in ends.items():
         for offset in places:
-            arguments = (proven.proof(), _NO_PROOF, list(proven.records), offset, at_end)
-            yield ChallengeCase(
-                Fault.REGISTER, index + 1, at_end, (number_of(Fault.REGISTER), *arguments)
-            )
+            proofs = (proven.proof(), _NO_PROOF, list(proven.records))
+            arguments = (number_of(RecordFault.REGISTER), *proofs, offset, at_end)
+            yield ChallengeCase(RecordFault.REGISTER, index + 1, at_end, arguments)
 
 
-def number_of(fault: Fault) -> int:
+def number_of(fault: RecordFault) -> int:
     """Return the number of a fault in IChallenges.Fault."""
-    return list(Fault).index(fault)
+    return list(RecordFault).index(fault)
 
 
-def _case(fault: Fault, index: int, proof: Any, other: Any = _NO_PROOF) -> ChallengeCase:
+def _case(fault: RecordFault, index: int, proof: Any, other: Any = _NO_PROOF) -> ChallengeCase:
     return ChallengeCase(fault, index + 1, False, (number_of(fault), proof, other, [], 0, False))
 
 
 _FINDERS = {
-    Fault.SIGNATURE: _by_record(Fault.SIGNATURE),
-    Fault.COUNTER: _counters,
-    Fault.REGISTER: _registers,
-    Fault.KEY: _by_record(Fault.KEY),
+    RecordFault.SIGNATURE: _by_record(RecordFault.SIGNATURE),
+    RecordFault.COUNTER: _counters,
+    RecordFault.REGISTER: _registers,
+    RecordFault.KEY: _by_record(RecordFault.KEY),
 }

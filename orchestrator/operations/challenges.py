@@ -19,9 +19,9 @@ from orchestrator.core.challenge import (
     REFUSALS,
     TEXTS,
     ChallengeCase,
-    Fault,
+    ChallengeVerdict,
     ProvenClaim,
-    Verdict,
+    RecordFault,
     challenge_cases,
 )
 from orchestrator.core.identity import payment_id
@@ -38,7 +38,7 @@ from orchestrator.steps.dispute import dispute_call
 CONTRACT = "Challenges"
 
 
-class ProofReason(StrEnum):
+class ProverReason(StrEnum):
     """Why a payment cannot be challenged. The codes are stable."""
 
     NO_CONTRACT = "no_contract_for_challenges"
@@ -50,12 +50,12 @@ class ProofReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ChallengeFinding:
     """What the contract says of one challenge.
 
     Attributes:
         case: The challenge.
-        answer: A `Verdict`, or the name of the error that the contract ends in.
+        answer: A `ChallengeVerdict`, or the name of the error that the contract ends in.
         barred: How many oracles it would bar.
     """
 
@@ -66,12 +66,12 @@ class Finding:
     @property
     def is_proven(self) -> bool:
         """Return whether the challenge would be won."""
-        return self.answer == Verdict.PROVEN
+        return self.answer == ChallengeVerdict.PROVEN
 
     @property
     def text(self) -> str:
         """Return the answer in words."""
-        return REFUSALS.get(self.answer) or TEXTS[Verdict(self.answer)]
+        return REFUSALS.get(self.answer) or TEXTS[ChallengeVerdict(self.answer)]
 
 
 def has_challenges(chain: Chain) -> bool:
@@ -83,7 +83,7 @@ def require_challenges(chain: Chain) -> None:
     """Raise Rejected (NO_CONTRACT) where this deployment has no contract for challenges."""
     if not has_challenges(chain):
         raise Rejected(
-            ProofReason.NO_CONTRACT,
+            ProverReason.NO_CONTRACT,
             "this rail's contracts are of an earlier release, where no fault of a record can be "
             "proved on chain; nothing was sent. Next: dispute the payment",
         )
@@ -99,14 +99,14 @@ def proven_from_store(session: Session, chain: Chain, payment: str) -> ProvenCla
     agreement = agreements.get(session, row.agreement_id)
     if not row.settlement_tx or row.amount_micro <= 0:
         raise Rejected(
-            ProofReason.NOT_SETTLED,
+            ProverReason.NOT_SETTLED,
             f"payment {payment} is {row.stage}: only money that a settlement moved can be "
             "challenged; nothing was sent",
         )
     call = dispute_call(session, chain, row, agreement)
     if call is None:
         raise Rejected(
-            ProofReason.UNREADABLE,
+            ProverReason.UNREADABLE,
             f"the outcomes of settlement {row.settlement_tx} cannot be read, so there is no proof "
             "of this payment; nothing was sent. Next: try again at another node",
         )
@@ -139,12 +139,13 @@ def proven_from_bundle(chain: Chain, bundle: dict[str, Any]) -> ProvenClaim:
         Rejected: It is of another chain or rail, or its records are others.
     """
     rail, addresses = bundle["chain"]["rail"], chain.deployment.addresses
-    here = (chain.deployment.chain_id, addresses["PaymentRail"].lower())
-    if (bundle["chain"]["id"], rail.lower()) != here:
+    own_rail = (chain.deployment.chain_id, addresses["PaymentRail"].lower())
+    if (bundle["chain"]["id"], rail.lower()) != own_rail:
         raise Rejected(
-            ProofReason.OTHER_CHAIN,
+            ProverReason.OTHER_CHAIN,
             f"the bundle is of rail {rail} on chain {bundle['chain']['id']}, and this home is of "
-            f"rail {here[1]} on chain {here[0]}; nothing was sent. Next: use a home of that rail",
+            f"rail {own_rail[1]} on chain {own_rail[0]}; nothing was sent. Next: use a home of "
+            "that rail",
         )
     part, fields = bundle["settlement"], bundle["batch"]["claims"][bundle["batch"]["position"]]
     claim = Claim(
@@ -177,29 +178,32 @@ def proven_from_bundle(chain: Chain, bundle: dict[str, Any]) -> ProvenClaim:
 def findings(
     chain: Chain,
     proven: ProvenClaim,
-    faults: Sequence[Fault] = tuple(Fault),
+    faults: Sequence[RecordFault] = tuple(RecordFault),
     record: int | None = None,
     other: ProvenClaim | None = None,
-) -> list[Finding]:
+) -> list[ChallengeFinding]:
     """Return what the contract says of every challenge, one line for each record and fault.
 
     Raises:
         Retry: The node does not answer.
     """
-    found: dict[tuple[Any, ...], Finding] = {}
+    answers: dict[tuple[Any, ...], ChallengeFinding] = {}
     for case in challenge_cases(proven, faults, record, other):
         place = (case.fault, case.record, case.at_end)
-        earlier = found.get(place)
+        earlier = answers.get(place)
         if earlier is not None and earlier.answer not in _NEXT_PLACE:
             continue
-        found[place] = judged(chain, case)
-    return list(found.values())
+        answers[place] = judged(chain, case)
+    return list(answers.values())
 
 
-_NEXT_PLACE = (Verdict.NOT_THAT_NUMBER, Verdict.COUNTER_USED_ONCE)  # another place may hold
+_NEXT_PLACE = (
+    ChallengeVerdict.NOT_THAT_NUMBER,
+    ChallengeVerdict.COUNTER_USED_ONCE,
+)  # another place may hold
 
 
-def judged(chain: Chain, case: ChallengeCase) -> Finding:
+def judged(chain: Chain, case: ChallengeCase) -> ChallengeFinding:
     """Return what the contract says of one challenge now.
 
     Raises:
@@ -211,8 +215,8 @@ def judged(chain: Chain, case: ChallengeCase) -> Finding:
         refusal = str(error).rpartition(" ")[2]
         if refusal not in REFUSALS:
             raise
-        return Finding(case, refusal)
-    return Finding(case, list(Verdict)[reason], signers.bit_count())
+        return ChallengeFinding(case, refusal)
+    return ChallengeFinding(case, list(ChallengeVerdict)[reason], signers.bit_count())
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +239,7 @@ def challenge_cost(chain: Chain, proven: ProvenClaim, challenger: str) -> Challe
 
 
 def challenge_calls(
-    chain: Chain, finding: Finding, cost: ChallengeCost, challenger: str
+    chain: Chain, finding: ChallengeFinding, cost: ChallengeCost, challenger: str
 ) -> list[Call]:
     """Return the calls of a challenge: approve the exact bond where needed, then challenge.
 
@@ -244,13 +248,13 @@ def challenge_calls(
     """
     if not finding.is_proven:
         raise Rejected(
-            ProofReason.NOT_PROVEN,
+            ProverReason.NOT_PROVEN,
             f"the challenge would fail: {finding.text}. It costs {euro(cost.bond_micro)}; nothing "
             "was sent",
         )
     if cost.balance_micro < cost.bond_micro:
         raise Rejected(
-            ProofReason.BOND_SHORT,
+            ProverReason.BOND_SHORT,
             f"{challenger} holds {euro(cost.balance_micro)} and the bond is "
             f"{euro(cost.bond_micro)}, which comes back at once; nothing was sent. Next: move "
             "tokens to it within the dispute window",

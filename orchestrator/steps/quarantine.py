@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from oracles.types import ClaimReason
-from orchestrator.edges.chain.client import Call, Quote
+from orchestrator.edges.chain.client import Call, Chain, Quote
 from orchestrator.edges.chain.rails import emitter
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
@@ -30,6 +30,7 @@ class QuarantineContext(Protocol):
     """What quarantine needs of the rail."""
 
     store: Store
+    chain: Chain
     registry: Registry
     sender: Sender
     warden: Sender
@@ -125,5 +126,5 @@ def _proofs(context: QuarantineContext, conflicts: list[store_conflicts.Unreport
 
 def _contract(context: QuarantineContext, product_address: str, contract: str) -> str:
     """Return the name of a product's contract in the version that is at an address."""
-    deployment = context.sender.chain.deployment
+    deployment = context.chain.deployment
     return emitter(deployment, contract, product_address) or contract

@@ -11,7 +11,7 @@ from typing import Any
 
 from device_adapters.registry import load
 from orchestrator.core import ledger
-from orchestrator.core.challenge import Fault, Verdict
+from orchestrator.core.challenge import ChallengeVerdict, RecordFault
 from orchestrator.core.outcome import NOBODY
 from orchestrator.core.payment import Fact
 from orchestrator.edges.store import (
@@ -231,8 +231,8 @@ def _challenges(session: Session, row: payments.PaymentRow) -> list[dict[str, An
     return [
         {
             "challenger": _party(session, item.challenger),
-            "fault": list(Fault)[item.fault],
-            "verdict": list(Verdict)[item.reason],
+            "fault": list(RecordFault)[item.fault],
+            "verdict": list(ChallengeVerdict)[item.reason],
             "bond": micro(item.bond_micro),
             "at": item.at,
             "in": item.tx_hash,

@@ -53,7 +53,7 @@ _FIRST = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class MutantVerdict:
     """What became of a mutant, and the test that failed first."""
 
     mutant: Mutant
@@ -73,7 +73,7 @@ def measure(task: AssuranceTask) -> list[AssuranceLine]:
 
 def judge_all(
     root: Path, folder: Path, mutants: Sequence[Mutant], say: Callable[[str], None]
-) -> list[Verdict]:
+) -> list[MutantVerdict]:
     """Judge mutants one after the other and keep each verdict in folder/verdicts.jsonl."""
     home = copy_project(root, folder / "project")
     verdicts = []
@@ -89,7 +89,7 @@ def judge_all(
     return verdicts
 
 
-def judge(home: Path, mutant: Mutant, folder: Path) -> Verdict:
+def judge(home: Path, mutant: Mutant, folder: Path) -> MutantVerdict:
     """Compile a mutant in the copy of the project and run the tests on it."""
     path = home / mutant.source
     original = path.read_text()
@@ -101,7 +101,7 @@ def judge(home: Path, mutant: Mutant, folder: Path) -> Verdict:
             **{"cwd": home, "env": environment, "capture_output": True, "check": False},
         )
         if compiled.returncode:
-            return Verdict(mutant, INVALID)
+            return MutantVerdict(mutant, INVALID)
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
         command += ["-m", "not extended", "--timeout", "600", *_tests(home, mutant.source)]
         with (folder / "pytest.log").open("w+") as log:
@@ -112,17 +112,17 @@ def judge(home: Path, mutant: Mutant, folder: Path) -> Verdict:
             log.seek(0)
             failed = [line for line in log if line.startswith(("FAILED", "ERROR"))]
     except subprocess.TimeoutExpired:
-        return Verdict(mutant, KILLED, "the tests did not end")
+        return MutantVerdict(mutant, KILLED, "the tests did not end")
     finally:
         path.write_text(original)
     if run.returncode == 0:
-        return Verdict(mutant, SURVIVED)
+        return MutantVerdict(mutant, SURVIVED)
     if not failed:
         raise RuntimeError(f"the tests did not run on a mutant; see {folder}/pytest.log")
-    return Verdict(mutant, KILLED, failed[0].split()[1])
+    return MutantVerdict(mutant, KILLED, failed[0].split()[1])
 
 
-def summarise(verdicts: Sequence[Verdict], reasons: str, least: int) -> AssuranceLine:
+def summarise(verdicts: Sequence[MutantVerdict], reasons: str, least: int) -> AssuranceLine:
     """Return the line: survivors without a reason fail it, and so do too few mutants."""
     known = {
         (row["source"], row["before"], row["after"]): row["reason"]

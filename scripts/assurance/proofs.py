@@ -13,7 +13,7 @@ from scripts.assurance.programs import forge_binary, tool
 from scripts.solidity.compiler import ensure_compiler
 
 FOLDER, OUT = "tests/proofs", ".build/proofs/out"
-LEAST = 3
+LEAST = 2
 TIMEOUT_MS = 1_800_000  # of one query to the solver
 LOOP = 5  # how often a loop may turn; more than any loop of what is proved
 

@@ -23,7 +23,7 @@ from tests.support.contracts.challenged import (
     FORGER,
     NO_PROOF,
     ChallengedClaim,
-    Fault,
+    ChallengeFault,
     assert_lost,
     assert_won,
     device_key,
@@ -71,24 +71,24 @@ def test_signature__of_the_device__loses_in_every_form(contracts, form):
     record = forms_of(contracts, content)[form]
     assert genuine(decode(record).signed, device_key(contracts.key))
     claim = ChallengedClaim(contracts, [record])
-    assert_lost(contracts, claim, claim.case(Fault.SIGNATURE), "SignatureValid")
+    assert_lost(contracts, claim, claim.case(ChallengeFault.SIGNATURE), "SignatureValid")
 
 
 def test_key__that_might_sign__loses(contracts):
     claim = ChallengedClaim(contracts)
-    assert_lost(contracts, claim, claim.case(Fault.KEY), "KeyMaySign")
+    assert_lost(contracts, claim, claim.case(ChallengeFault.KEY), "KeyMaySign")
 
 
 def test_counter__used_once__loses(contracts):
     records = [session(contracts), session(contracts, counter=12)]
     claim = ChallengedClaim(contracts, records, last_counter=12)
-    case = claim.case(Fault.COUNTER, other=claim.proof(records[1]))
+    case = claim.case(ChallengeFault.COUNTER, other=claim.proof(records[1]))
     assert_lost(contracts, claim, case, "CounterUsedOnce")
 
 
 def test_counter__the_same_record_shown_twice__loses(contracts):
     claim = ChallengedClaim(contracts)
-    case = claim.case(Fault.COUNTER, other=claim.proof(claim.records[0]))
+    case = claim.case(ChallengeFault.COUNTER, other=claim.proof(claim.records[0]))
     assert_lost(contracts, claim, case, "CounterUsedOnce")
 
 
@@ -148,7 +148,7 @@ def test_record__of_another_agreement__loses(contracts):
     """Attack: a genuine record of the same meter, which the claim does not rest on."""
     claim = ChallengedClaim(contracts)
     foreign = session(contracts, last=105, counter=12)
-    case = (Fault.SIGNATURE, claim.proof(foreign, path=[]), NO_PROOF, [], 0, False)
+    case = (ChallengeFault.SIGNATURE, claim.proof(foreign, path=[]), NO_PROOF, [], 0, False)
     assert judged(contracts, case) == "NotInEvidence"
     assert judged(contracts, claim.register(b'"RV":105', records=[foreign])) == "NotInEvidence"
     assert_lost(contracts, claim, claim.register(b'"RV":105', records=[foreign]), "NotInEvidence")
@@ -158,7 +158,7 @@ def test_record__of_another_meter__loses(contracts):
     """Attack: the claim rests on a record of another device; its register says nothing of this."""
     claim = ChallengedClaim(contracts, [session(contracts, last=105, MS="OTHER")])
     assert judged(contracts, claim.register(b'"RV":105')) == "OtherMeter"
-    assert_lost(contracts, claim, claim.case(Fault.SIGNATURE), "OtherMeter")
+    assert_lost(contracts, claim, claim.case(ChallengeFault.SIGNATURE), "OtherMeter")
 
 
 def test_register__of_a_record_that_the_claim_does_not_end_with__loses(contracts):
@@ -195,8 +195,8 @@ def test_record__that_the_contract_does_not_read__reverts(contracts, change):
     record = UNREADABLE[change](session(contracts))
     assert record != session(contracts)
     claim = ChallengedClaim(contracts, [record])
-    counter = claim.case(Fault.COUNTER, other=claim.proof(record))
-    asked = counter if "page" in change else claim.case(Fault.SIGNATURE)
+    counter = claim.case(ChallengeFault.COUNTER, other=claim.proof(record))
+    asked = counter if "page" in change else claim.case(ChallengeFault.SIGNATURE)
     assert judged(contracts, asked) == "RecordUnreadable"
 
 
@@ -230,7 +230,7 @@ def test_signature__a_key_that_was_replaced_within_the_day__needs_a_ruling(contr
     contracts.registry.rotate(
         DEVICE, new.curve, new.x, new.y, 0, *signatures, sender=contracts.stranger
     )
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "NeedsRuling"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "NeedsRuling"
 
 
 def test_signature__a_device_whose_gateway_changes__needs_a_ruling(contracts):
@@ -238,7 +238,7 @@ def test_signature__a_device_whose_gateway_changes__needs_a_ruling(contracts):
     gateway = contracts.registry
     contracts.enrol(b"\7" * 32, DeviceSigner.p256(77))
     gateway.assign(DEVICE, contracts.owner, b"\7" * 32, 0, 0, b"", sender=contracts.owner)
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "NeedsRuling"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "NeedsRuling"
 
 
 def test_signature__of_the_assigned_gateway__loses(contracts):
@@ -251,13 +251,13 @@ def test_signature__of_the_assigned_gateway__loses(contracts):
     contracts.wait(40 * DAY)
     contracts.reset()
     claim = ChallengedClaim(contracts, [session(contracts, key=key)])
-    assert_lost(contracts, claim, claim.case(Fault.SIGNATURE), "SignatureValid")
+    assert_lost(contracts, claim, claim.case(ChallengeFault.SIGNATURE), "SignatureValid")
 
 
 def test_record__too_large__reverts(contracts):
     record = session(contracts, TT="x" * 4096)
     claim = ChallengedClaim(contracts, [record])
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "RecordTooLarge"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "RecordTooLarge"
     assert judged(contracts, claim.register(b'"RV":110')) == "RecordTooLarge"
     records = [session(contracts, counter=11 + i, TT="x" * 3500) for i in range(7)]
     many = ChallengedClaim(
@@ -280,7 +280,7 @@ def test_challenge__of_another_product__needs_a_ruling(contracts):
     contracts.product = product
     good = claim.register(b'"RV":110')
     assert judged(contracts, good) == "SignatureInvalid"
-    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
+    assert_won(contracts, claim, claim.case(ChallengeFault.SIGNATURE))
 
 
 # --- what it costs
@@ -306,7 +306,7 @@ def test_gas__of_each_challenge__fits_one_transaction(contracts):
     )
     cases = {
         f"register, a record of {len(usual.records[0])} bytes": usual.register(b'"RV":105'),
-        f"signature, a record of {len(large)} bytes": big.case(Fault.SIGNATURE),
+        f"signature, a record of {len(large)} bytes": big.case(ChallengeFault.SIGNATURE),
         f"register, 6 records of {len(many[0])} bytes": most.register(b'"RV":105'),
     }
     contracts.mint(5 * EURO, to=contracts.stranger)

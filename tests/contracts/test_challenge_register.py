@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.contracts.challenged import (
     ChallengedClaim,
-    Fault,
+    ChallengeFault,
     judged,
     payload,
     reading,
@@ -180,7 +180,7 @@ def test_challenge__of_a_claim_that_moved_no_money__reverts(contracts):
     nothing = facts(100 * KWH, 100 * KWH, begin, end)
     claim = own(contracts, reading(100, begin, "B"), reading(100, end, "E"), facts=nothing)
     assert claim.settlement.amounts == [0]
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "NotChallengeable"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "NotChallengeable"
 
 
 def test_counter__of_the_earlier_payment__is_not_its_fault(contracts):
@@ -194,7 +194,7 @@ def test_counter__of_the_earlier_payment__is_not_its_fault(contracts):
     second = contracts.open(contracts.mandate(first_counter=5))
     contracts.mint(20 * EURO, second)
     later = ChallengedClaim(contracts, [record], agreement=second)
-    case = earlier.case(Fault.COUNTER, other=later.proof(record))
+    case = earlier.case(ChallengeFault.COUNTER, other=later.proof(record))
     assert judged(contracts, case) == "CounterUsedOnce"
 
 
@@ -214,5 +214,5 @@ def test_counter__in_two_claims_of_a_product_that_cites__needs_a_ruling(contract
         claims.append(ChallengedClaim(contracts, [record], agreement=previous, facts=amount))
         contracts.rail.close(previous, sender=contracts.payer)
     contracts.product = product
-    case = claims[1].case(Fault.COUNTER, other=claims[0].proof(record))
+    case = claims[1].case(ChallengeFault.COUNTER, other=claims[0].proof(record))
     assert judged(contracts, case) == "NeedsRuling"

@@ -26,7 +26,7 @@ from oracles import merkle
 from tests.support.contracts.challenged import (
     FORGER,
     ChallengedClaim,
-    Fault,
+    ChallengeFault,
     assert_lost,
     assert_won,
     judged,
@@ -54,7 +54,7 @@ def is_genuine(record: bytes, key: DeviceSigner) -> bool:
 def test_signature__of_another_key__refunds_and_bars(contracts, form):
     """Attack: a hostile quorum attests a sealed record that the device never signed."""
     claim = ChallengedClaim(contracts, [sealed(form, FORGER)])
-    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
+    assert_won(contracts, claim, claim.case(ChallengeFault.SIGNATURE))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -62,7 +62,7 @@ def test_signature__of_the_device__loses(contracts, form):
     record = sealed(form, contracts.key)
     assert is_genuine(record, contracts.key)
     claim = ChallengedClaim(contracts, [record])
-    assert_lost(contracts, claim, claim.case(Fault.SIGNATURE), "SignatureValid")
+    assert_lost(contracts, claim, claim.case(ChallengeFault.SIGNATURE), "SignatureValid")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -76,7 +76,7 @@ def test_signature__of_the_other_curve__is_checked_as_well(contracts, form):
     record = sealed(form, key, "K1")
     assert is_genuine(record, key)
     claim = ChallengedClaim(contracts, [record], agreement=agreement)
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "SignatureValid"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "SignatureValid"
 
 
 def changed(form: str, record: bytes) -> bytes:
@@ -98,7 +98,7 @@ def test_signature__over_other_claims__refunds(contracts, form):
     record = changed(form, sealed(form, contracts.key))
     assert not is_genuine(record, contracts.key)
     claim = ChallengedClaim(contracts, [record])
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "Proven"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "Proven"
 
 
 def test_signature__of_a_cose_record_in_each_tag__loses(contracts):
@@ -113,15 +113,15 @@ def test_signature__of_a_cose_record_in_each_tag__loses(contracts):
     claim = ChallengedClaim(contracts, forms, last_counter=13)
     for index, form in enumerate(forms):
         assert is_genuine(form, contracts.key)
-        assert judged(contracts, claim.case(Fault.SIGNATURE, index)) == "SignatureValid"
+        assert judged(contracts, claim.case(ChallengeFault.SIGNATURE, index)) == "SignatureValid"
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_record__of_another_device__loses(contracts, form):
     """Attack: a cited record of another device, whose key is another one."""
     claim = ChallengedClaim(contracts, [sealed(form, FORGER, "OTHER")])
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "OtherMeter"
-    case = claim.case(Fault.SIGNATURE)
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "OtherMeter"
+    case = claim.case(ChallengeFault.SIGNATURE)
     proof = (*case[1][:4], sealed(form, FORGER), [])
     assert judged(contracts, (case[0], proof, *case[2:])) == "NotInEvidence"
 
@@ -139,7 +139,7 @@ def test_record__of_a_device_with_a_gateway__needs_a_ruling(contracts):
         b"",
         sender=contracts.owner,
     )
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "NeedsRuling"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "NeedsRuling"
 
 
 UNREADABLE = {
@@ -164,11 +164,11 @@ UNREADABLE = {
 @pytest.mark.parametrize("form", UNREADABLE)
 def test_record__that_is_no_sealed_record__reverts(contracts, form):
     claim = ChallengedClaim(contracts, [UNREADABLE[form]()])
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "RecordUnreadable"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "RecordUnreadable"
 
 
 def test_other_faults__of_a_sealed_record__are_not_read(contracts):
     records = [sealed("cose", contracts.key), session(contracts)]
     claim = ChallengedClaim(contracts, records, last_counter=12)
-    assert judged(contracts, claim.case(Fault.KEY)) == "RecordUnreadable"
+    assert judged(contracts, claim.case(ChallengeFault.KEY)) == "RecordUnreadable"
     assert judged(contracts, claim.register(b'"RV":110')) == "RecordUnreadable"

@@ -23,7 +23,7 @@ from tests.support.contracts.challenged import (
     FORGER,
     REASONS,
     ChallengedClaim,
-    Fault,
+    ChallengeFault,
     assert_won,
     challenge,
     judged,
@@ -52,14 +52,14 @@ from tests.support.contracts.device_keys import DeviceSigner
 def test_signature__another_key_made_it__refunds_and_bars_who_attested(contracts):
     """Attack: a hostile quorum attests a record that the device never signed."""
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
-    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
+    assert_won(contracts, claim, claim.case(ChallengeFault.SIGNATURE))
 
 
 def test_signature__a_digit_was_changed__refunds(contracts):
     """Attack: the quorum changes a register in a record that the device did sign."""
     record = session(contracts).replace(b'"RV":110', b'"RV":111')
     claim = ChallengedClaim(contracts, [record])
-    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
+    assert_won(contracts, claim, claim.case(ChallengeFault.SIGNATURE))
 
 
 def test_register__the_claim_ends_with_another_one__refunds_and_bars(contracts):
@@ -104,7 +104,7 @@ def test_counter__two_records_of_one_claim_hold_it__refunds_and_bars(contracts):
     records = [session(contracts), session(contracts, TT="again")]
     claim = ChallengedClaim(contracts, records)
     other = claim.proof(records[1])
-    assert_won(contracts, claim, claim.case(Fault.COUNTER, other=other))
+    assert_won(contracts, claim, claim.case(ChallengeFault.COUNTER, other=other))
 
 
 def test_counter__two_agreements_were_paid_for_it__the_later_is_refunded(contracts):
@@ -120,9 +120,9 @@ def test_counter__two_agreements_were_paid_for_it__the_later_is_refunded(contrac
     later = ChallengedClaim(
         contracts, [record], agreement=second, facts=facts(100 * KWH, 110 * KWH, begin, end)
     )
-    case = later.case(Fault.COUNTER, other=earlier.proof(record))
+    case = later.case(ChallengeFault.COUNTER, other=earlier.proof(record))
     assert REASONS[contracts.challenges.judge(case)[0]] == "Proven"
-    backwards = earlier.case(Fault.COUNTER, other=later.proof(record))
+    backwards = earlier.case(ChallengeFault.COUNTER, other=later.proof(record))
     assert judged(contracts, backwards) == "WindowOver"
     assert challenge(contracts, case) == ("Proven", 3)
     assert contracts.rail.agreementState(second).escrow == 20 * EURO
@@ -141,7 +141,7 @@ def test_counter__oracles_that_signed_one_of_the_two_payments__are_not_barred(co
     oracles, contracts.oracles = contracts.oracles, contracts.oracles[1:] + contracts.oracles[:1]
     later = ChallengedClaim(contracts, [record], agreement=second)
     contracts.oracles = oracles
-    case = later.case(Fault.COUNTER, other=earlier.proof(record))
+    case = later.case(ChallengeFault.COUNTER, other=earlier.proof(record))
     assert challenge(contracts, case) == ("Proven", 2)
 
 
@@ -154,7 +154,7 @@ def test_key__declared_stolen_since_before__refunds_and_bars_nobody(contracts):
         [signed(content, contracts.key)],
         facts=facts(100 * KWH, 110 * KWH, begin, begin + HOUR),
     )
-    case = claim.case(Fault.KEY)
+    case = claim.case(ChallengeFault.KEY)
     assert judged(contracts, case) == "KeyMaySign"
     contracts.registry.declareCompromised(DEVICE, begin - HOUR, sender=contracts.owner)
     assert_won(contracts, claim, case, barred=0)
@@ -184,7 +184,7 @@ def test_key__a_payer_that_owns_the_device__needs_a_ruling(contracts):
         facts=facts(100 * KWH, 110 * KWH, begin, begin + HOUR),
     )
     contracts.registry.declareCompromised(device, begin - HOUR, sender=contracts.payer)
-    assert judged(contracts, claim.case(Fault.KEY)) == "NeedsRuling"
+    assert judged(contracts, claim.case(ChallengeFault.KEY)) == "NeedsRuling"
 
 
 @pytest.mark.parametrize(("ahead", "barred"), [(HOUR, 0), (26 * HOUR, 3)])
@@ -201,7 +201,7 @@ def test_key__revoked_before_the_record__bars_only_who_could_know(contracts, ahe
         facts=facts(100 * KWH, 110 * KWH, begin, end),
     )
     contracts.registry.revoke(DEVICE, sender=contracts.owner)
-    assert_won(contracts, claim, claim.case(Fault.KEY), barred=barred)
+    assert_won(contracts, claim, claim.case(ChallengeFault.KEY), barred=barred)
 
 
 def moved_rail(contracts):
@@ -239,7 +239,7 @@ def test_signature__of_a_device_that_was_adopted_within_the_day__needs_a_ruling(
         [signed(content, moved.key)],
         facts=facts(100 * KWH, 110 * KWH, begin, end),
     )
-    assert judged(moved, claim.case(Fault.SIGNATURE)) == answer
+    assert judged(moved, claim.case(ChallengeFault.SIGNATURE)) == answer
 
 
 def test_signature__forged_on_a_device_s_first_day__is_proved(contracts):
@@ -259,7 +259,7 @@ def test_signature__forged_on_a_device_s_first_day__is_proved(contracts):
         agreement=agreement,
         facts=facts(100 * KWH, 110 * KWH, begin + 60, begin + HOUR),
     )
-    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
+    assert_won(contracts, claim, claim.case(ChallengeFault.SIGNATURE))
 
 
 # --- when, and who
@@ -267,7 +267,7 @@ def test_signature__forged_on_a_device_s_first_day__is_proved(contracts):
 
 def test_challenge__proofs_that_do_not_fit__revert_by_name(contracts):
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
-    fault, proof, *rest = claim.case(Fault.SIGNATURE)
+    fault, proof, *rest = claim.case(ChallengeFault.SIGNATURE)
     richer = (*proof[1][:3], proof[1][3] + 1, *proof[1][4:])
     assert judged(contracts, (fault, (proof[0], richer, *proof[2:]), *rest)) == "OutcomeInvalid"
     later = (proof[0][0], 2, *proof[0][2:])
@@ -283,25 +283,25 @@ def test_challenge__window_over__reverts_and_an_open_dispute_keeps_it_open(contr
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
     start = contracts.node.snapshot()
     contracts.wait(DAY)
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "WindowOver"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "WindowOver"
     contracts.node.restore(start)
     payment = contracts.dispute(claim.settlement)
     contracts.wait(2 * DAY)
     escrow = contracts.rail.agreementState(contracts.agreement).escrow
-    assert challenge(contracts, claim.case(Fault.SIGNATURE)) == ("Proven", 3)
+    assert challenge(contracts, claim.case(ChallengeFault.SIGNATURE)) == ("Proven", 3)
     assert contracts.token.balanceOf(contracts.payer) == EURO  # the bond of the dispute
     assert contracts.token.balanceOf(contracts.disputes) == 0
     assert contracts.rail.agreementState(contracts.agreement).escrow == escrow + 10 * PRICE
     refusal = contracts.refusal(contracts.disputes.expire, payment, sender=contracts.stranger)
     assert refusal == "NotDisputed"
-    assert judged(contracts, claim.case(Fault.SIGNATURE)) == "NotChallengeable"
+    assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "NotChallengeable"
 
 
 def test_challenge__lost_in_an_open_dispute__leaves_it_open(contracts):
     """Attack: a payee's friend ends a dispute with a challenge that fails."""
     claim = ChallengedClaim(contracts)
     payment = contracts.dispute(claim.settlement)
-    assert challenge(contracts, claim.case(Fault.SIGNATURE)) == ("SignatureValid", 0)
+    assert challenge(contracts, claim.case(ChallengeFault.SIGNATURE)) == ("SignatureValid", 0)
     assert contracts.disputes.disputeOf(payment).challenger == contracts.payer.address
     assert contracts.token.balanceOf(contracts.disputes) == EURO
 
@@ -309,12 +309,12 @@ def test_challenge__lost_in_an_open_dispute__leaves_it_open(contracts):
 def test_challenge__while_paused__works(contracts):
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
     contracts.rail.pause(sender=contracts.guardian)
-    assert_won(contracts, claim, claim.case(Fault.SIGNATURE))
+    assert_won(contracts, claim, claim.case(ChallengeFault.SIGNATURE))
 
 
 def test_challenge__without_a_bond__reverts(contracts):
     claim = ChallengedClaim(contracts)
-    for fault in (Fault.SIGNATURE, Fault.KEY):
+    for fault in (ChallengeFault.SIGNATURE, ChallengeFault.KEY):
         refusal = contracts.refusal(
             contracts.challenges.challenge, claim.case(fault), sender=contracts.stranger
         )
@@ -326,7 +326,7 @@ def test_bond__is_never_more_than_the_amount(contracts):
     small = facts(100 * KWH, 101 * KWH, begin, end)
     claim = ChallengedClaim(contracts, facts=small)
     assert contracts.challenges.bondOf(contracts.agreement, claim.settlement.amounts[0]) == PRICE
-    challenge(contracts, claim.case(Fault.SIGNATURE))
+    challenge(contracts, claim.case(ChallengeFault.SIGNATURE))
     assert contracts.token.balanceOf(contracts.payee) == PRICE
     assert contracts.challenges.bondOf(contracts.agreement, -5) == 0
 
@@ -336,14 +336,16 @@ def test_challenge__that_the_guardian_stopped__refunds_no_more(contracts):
     contracts.committee.stopChallenges(contracts.rail, sender=contracts.guardian)
     pay_bond(contracts)
     refusal = contracts.refusal(
-        contracts.challenges.challenge, claim.case(Fault.SIGNATURE), sender=contracts.stranger
+        contracts.challenges.challenge,
+        claim.case(ChallengeFault.SIGNATURE),
+        sender=contracts.stranger,
     )
     assert refusal == "NotChallenges"
 
 
 def test_bar__of_a_whole_quorum__stops_settlement_until_others_are_seated(contracts):
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
-    challenge(contracts, claim.case(Fault.SIGNATURE))
+    challenge(contracts, claim.case(ChallengeFault.SIGNATURE))
     _, end = times(contracts)
     honest = contracts.claim(sequence=1, facts=facts(110 * KWH, 120 * KWH, end, end + HOUR))
     honest = replace(honest, sequence=2, first_counter=21, last_counter=29)

@@ -18,12 +18,9 @@ from dataclasses import replace
 import pytest
 from web3 import Web3
 
+from orchestrator.edges.chain import deployment_check
 from orchestrator.edges.chain.deployment import Deployment, deploy
-from orchestrator.edges.chain.deployment_check import (
-    NO_ADDRESS,
-    check_contracts,
-    precompile_answers,
-)
+from orchestrator.edges.chain.deployment_check import check_contracts, precompile_answers
 from orchestrator.edges.chain.plan import Role
 from orchestrator.errors import Halt, Retry
 from scripts.deploy import development_plan, main
@@ -97,10 +94,6 @@ def stop_after(steps: int):
     return watch
 
 
-def ignore(event: str) -> None:
-    """Watch nothing."""
-
-
 def test_deploy__twice__second_time_sends_nothing(chain, artifacts, journal):
     first = deploy(chain.url, artifacts, development_plan(), journal)
     assert sent(chain) == len(STEPS)
@@ -135,7 +128,7 @@ def test_deploy__killed_at_every_event__resumes_with_the_same_bytes(chain, artif
         assert "deployment" not in before
         is_whole = event in ("signed RailAccess", "sent PaymentRail", "done close set-up")
         try:
-            watch = ignore if is_whole else stop_after(2)
+            watch = str if is_whole else stop_after(2)
             deployment = deploy(chain.url, artifacts, development_plan(), journal, watch)
             assert deployment.addresses == expected and sent(chain) == len(STEPS), event
         except Killed:
@@ -169,15 +162,6 @@ def test_deploy__other_roles_than_the_journal__halts(artifacts, chain, journal):
     for other in (replace(plan, min_domains=3), fewer):
         with pytest.raises(Halt, match=r"other contracts or other roles.*proofrail product deploy"):
             deploy(chain.url, artifacts, other, journal)
-
-
-def test_deploy__file_without_a_journal__is_found_and_sends_nothing(artifacts, chain, journal):
-    """A home that was attached has no steps in its file."""
-    plan = development_plan()
-    deployment = deploy(chain.url, artifacts, plan, journal)
-    deployment.save(journal)
-    before = sent(chain)
-    assert deploy(chain.url, artifacts, plan, journal) == deployment and sent(chain) == before
 
 
 def test_deploy__chain_rewound_under_the_journal__halts(artifacts, chain, journal):
@@ -317,7 +301,7 @@ def other_code(chain, artifacts, steps):
 def other_wiring(chain, artifacts, steps):
     """The registry's own code, with another committee."""
     plan, sender = development_plan(), development_plan().deployer.address
-    parts = [steps["RailAccess"]["address"], plan.minter, NO_ADDRESS]
+    parts = [steps["RailAccess"]["address"], plan.minter, deployment_check.NO_ADDRESS]
     registry = creation(artifacts["DeviceRegistry"], parts)
     made = Node(chain.url).mined({"from": sender, "data": registry})["contractAddress"]
     code = chain.rpc("eth_getCode", made, "latest")

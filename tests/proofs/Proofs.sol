@@ -3,8 +3,6 @@ pragma solidity 0.8.37;
 
 import {OracleCommittee} from "../../contracts/OracleCommittee.sol";
 import {CounterGaps} from "../../contracts/libraries/CounterGaps.sol";
-import {Charge, EnergyRules, State, Step} from "../../contracts/products/energy/EnergyRules.sol";
-import {Facts} from "../../contracts/products/energy/EnergyBytes.sol";
 
 /// A committee whose count of seats is what a proof says.
 contract CountedCommittee is OracleCommittee {
@@ -37,22 +35,6 @@ contract Proofs {
         assert(n >= 3 * f + 1);
         assert(2 * quorum >= uint256(n) + f + 1);
         assert(quorum + f <= n);
-    }
-
-    /// What is charged and what is carried are together what was counted, to a millionth: nothing
-    /// is lost or made by rounding, and what is carried is below one unit. The price is 1, since
-    /// only the product of energy and price is rounded, and `energy` takes every value of it here.
-    function check_rounding_telescopes(uint24 carried, int32 energy) external pure {
-        State memory state;
-        Facts memory facts;
-        Step memory step;
-        Charge memory charge;
-        if (carried >= 1e6) return;
-        (state.remainder, charge.energy) = (carried, energy);
-        state.total = type(uint64).max / 2;
-        (, int256 owed) = EnergyRules.advance(state, facts, step, charge, 1);
-        assert(state.remainder < 1e6);
-        assert(owed * 1e6 + int256(uint256(state.remainder)) == int256(uint256(carried)) + energy);
     }
 
     /// A gap that was put into a word is found there as a whole, and taking it out gives the word

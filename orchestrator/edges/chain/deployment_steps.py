@@ -1,7 +1,8 @@
 """Carries out a deployment's steps exactly once, even if it is killed and run again.
 
-The bytes of each transaction are on disk before they are sent, and only those same bytes are ever
-sent again. A receipt decides, never an error answer.
+The bytes of each transaction are on disk before they are sent, and only those same bytes are sent
+again, unless they did nothing (reverted) or can do nothing (another transaction has their nonce).
+A receipt decides, never an error answer.
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ class DeploymentRun:
         self.part["steps"].setdefault(name, {}).update(values)
         write_journal(self.path, self.journal)
 
+    def forget(self, name: str, why: str) -> None:
+        """Have a step signed again, and keep the hash of what was signed before."""
+        step = self.part["steps"].pop(name)
+        self.part.setdefault("forgotten", []).append(
+            {"step": name, "hash": step["hash"], "why": why}
+        )
+        write_journal(self.path, self.journal)
+
     def blocks(self) -> dict[str, int]:
         """Return {contract that the steps created: number of its block}."""
         return {name: self.part["steps"][name]["block"] for name in self.made}
@@ -79,9 +88,12 @@ def take(run: DeploymentRun, step: DeploymentStep) -> None:
     """Finish one step, from wherever it stopped."""
     noted = run.part["steps"].get(step.name, {})
     if "block" not in noted:
+        if "raw" in noted and _is_displaced(run.web3, noted, step.signer.address):
+            run.forget(step.name, "displaced")
+            noted = {}
         if "raw" not in noted:
-            digest, raw = _sign(run, step)
-            run.note(step.name, hash=digest, raw=raw)
+            digest, raw, nonce = _sign(run, step)
+            run.note(step.name, hash=digest, raw=raw, nonce=nonce, sender=step.signer.address)
             run.watch(f"signed {step.name}")
         _settle(run, step)
         run.watch(f"done {step.name}")
@@ -98,7 +110,18 @@ def take(run: DeploymentRun, step: DeploymentStep) -> None:
         )
 
 
-def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str]:
+def _is_displaced(web3: Web3, noted: Mapping[str, Any], signer: str) -> bool:
+    """Return whether another transaction has the nonce of a step's bytes for good."""
+    if "nonce" not in noted:
+        return False
+    try:
+        used = web3.eth.get_transaction_count(noted.get("sender", signer), "finalized")
+    except Web3Exception:  # the node names no final block
+        return False
+    return used > noted["nonce"] and _receipt(web3, noted["hash"]) is None
+
+
+def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str, int]:
     eth, artifact = run.web3.eth, run.artifacts[step.contract]
     sender = step.signer.address
     fees = {
@@ -120,7 +143,7 @@ def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str]:
     gas = min(request.estimate_gas({"from": sender}) * 6 // 5, GAS_LIMIT)
     transaction = request.build_transaction({**common, "gas": gas})
     signed = step.signer.sign_transaction(transaction)
-    return Web3.to_hex(signed.hash), Web3.to_hex(signed.raw_transaction)
+    return Web3.to_hex(signed.hash), Web3.to_hex(signed.raw_transaction), common["nonce"]
 
 
 def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
@@ -135,10 +158,11 @@ def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
         run.watch(f"sent {step.name}")
     receipt = _wait(run.web3, noted["hash"], refusal)
     if receipt["status"] != 1:
+        run.forget(step.name, "reverted")
         raise Halt(
             f"deployment step {step.name} reverted in block {receipt['blockNumber']} "
             f"({noted['hash']}). Nothing after it was sent. Next: see its receipt for the reason; "
-            "to deploy again from the beginning, use another journal."
+            "then run the same command again, which tries the step again."
         )
     run.note(step.name, block=receipt["blockNumber"], address=receipt["contractAddress"])
 

@@ -16,7 +16,13 @@ class NodesProvider(BaseProvider):
     def __init__(self, nodes: Nodes) -> None:
         super().__init__()
         self._nodes = nodes
+        self._chain_id: Any = None  # web3 asks for it twice before each call; it never changes
 
     def make_request(self, method: Any, params: Any) -> Any:
         """Return the answer to one call; raise Retry if no node gives one."""
-        return self._nodes.ask([(method, params)])[0]
+        if method == "eth_chainId" and self._chain_id is not None:
+            return self._chain_id
+        answer = self._nodes.ask([(method, params)])[0]
+        if method == "eth_chainId" and "result" in answer:
+            self._chain_id = answer
+        return answer

@@ -6,11 +6,11 @@ interface it has, `PaymentRail@0.5.0`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.deployment import Deployment, first_name
+from orchestrator.edges.chain.deployment import Deployment
 
 RAIL = "PaymentRail"
 COMMITTEE = "OracleCommittee"
@@ -101,11 +101,5 @@ def emitter(deployment: Deployment, contract: str, address: str) -> str | None:
     if not address:
         former = [name for name in names if name != contract]
         return min(former, key=release_of) if former else contract
-    found = (name for name in names if deployment.addresses[name].lower() == address.lower())
-    return next(found, None)
-
-
-def made_by(deployment: Deployment, name: str, addresses: Iterable[str]) -> frozenset[str]:
-    """Return those of these logs' addresses that mean the contract of this name."""
-    kind = first_name(name)
-    return frozenset(at for at in addresses if emitter(deployment, kind, at) == name)
+    makers = (name for name in names if deployment.addresses[name].lower() == address.lower())
+    return next(makers, None)

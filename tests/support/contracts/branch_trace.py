@@ -19,9 +19,21 @@ from scripts.solidity import compiler
 from services.testnet import Testnet
 from tests.support.contracts.onchain import Node
 
-TRACER = {"tracer": "callTracer"}
+# runs in the node at each call: the frames of a long challenge would be millions
+TRACER = {
+    "tracer": """{
+  seen: {},
+  enter: function(frame) {
+    if (toHex(frame.getTo()) == "PROBE") this.seen[toHex(frame.getInput())] = 1;
+  },
+  exit: function(frame) {},
+  fault: function(log, db) {},
+  result: function(context, db) { return Object.keys(this.seen); }
+}""".replace("PROBE", PROBE_ADDRESS)
+}
 SENDING = ("eth_sendTransactionSync", "eth_sendTransaction", "eth_sendRawTransaction")
 ASKING = ("eth_call", "eth_estimateGas")
+_PATIENCE = 1_800  # seconds; the trace of a full settlement is long
 
 
 class BranchCollector:
@@ -42,12 +54,7 @@ class BranchCollector:
                 self._collect(ask("debug_traceTransaction", tx, TRACER))
 
     def _collect(self, answer: dict[str, Any]) -> None:
-        frames = [answer.get("result") or {}]
-        while frames:
-            frame = frames.pop()
-            frames += frame.get("calls", ())
-            if frame.get("to") == PROBE_ADDRESS:
-                self.numbers.add(int(frame["input"], 16))
+        self.numbers |= {int(word, 16) for word in answer.get("result") or ()}
 
     def write(self) -> None:
         """Write the numbers into a file of this process."""
@@ -59,7 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Ask the node after each request, and lift the limits of code and gas."""
     collector = BranchCollector(Path(os.environ["BRANCHES_FOLDER"]))
     config.stash[_KEY] = collector
-    answer, start = Node.answer, Testnet.__init__
+    answer, connect, start = Node.answer, Node.__init__, Testnet.__init__
+
+    def patient(self: Node, url: str) -> None:
+        connect(self, url)
+        self._connection.timeout = _PATIENCE
 
     def traced(self: Node, method: str, *params: Any) -> dict[str, Any]:
         got = answer(self, method, *params)
@@ -75,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ]
         start(self, **{**options, "tx_gas_limit": False}, extra=extra)
 
-    Node.answer, Testnet.__init__ = traced, without_limits
+    Node.answer, Node.__init__, Testnet.__init__ = traced, patient, without_limits
     compiler.MAX_CODE_BYTES = 2**20
 
 

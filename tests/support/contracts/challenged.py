@@ -31,7 +31,7 @@ NO_PROOF = (NO_CLAIM, (NONE, NONE, NOBODY, 0, 0, 0), NONE, [], b"", [])
 NO_CASE = (0, NO_PROOF, NO_PROOF, [], 0, False)
 
 
-class Fault(IntEnum):
+class ChallengeFault(IntEnum):
     """IChallenges.Fault."""
 
     SIGNATURE = 0
@@ -125,7 +125,7 @@ class ChallengedClaim:
             path = merkle.path(self.leaves, self.records.index(record))
         return (claim, outcome, root, upwards, record, path)
 
-    def case(self, fault: Fault, index: int = 0, other: tuple = NO_PROOF) -> tuple:
+    def case(self, fault: ChallengeFault, index: int = 0, other: tuple = NO_PROOF) -> tuple:
         """Return a challenge by one record."""
         return (fault, self.proof(self.records[index]), other, [], 0, False)
 
@@ -136,7 +136,7 @@ class ChallengedClaim:
         records = records or self.records
         record = records[-1 if at_end else 0]
         offset = record.index(number) + len(number) - len(number.split(b":")[-1])
-        return (Fault.REGISTER, self.proof(), NO_PROOF, records, offset, at_end)
+        return (ChallengeFault.REGISTER, self.proof(), NO_PROOF, records, offset, at_end)
 
 
 def times(contracts: ContractRail) -> tuple[int, int]:

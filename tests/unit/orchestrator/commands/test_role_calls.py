@@ -207,7 +207,6 @@ def challenges_of(rail) -> str:
     return rail.chain.view("OracleCommittee", "challengesOf", rail_address)
 
 
-@pytest.mark.extended
 def test_pause__ended_by_the_steward__after_the_delay(rail):
     assert rail.call("chain", "unpause")["state"] == "waiting"
     assert rail.call("product", "add", "ProofOfDelivery")["state"] == "waiting"
@@ -226,7 +225,6 @@ def test_pause__ended_by_the_steward__after_the_delay(rail):
     assert refused.exit_code == 2 and "paused lately" in refused.stderr
 
 
-@pytest.mark.extended
 def test_key_rotate__role_of_a_lost_key__is_scheduled_then_made_by_the_same_command(rail):
     former = keystore.development_account(ROLES["warden"]).address
     words = ("key", "rotate", "warden")
@@ -253,7 +251,6 @@ def test_key_rotate__role_of_a_lost_key__is_scheduled_then_made_by_the_same_comm
     assert keystore.load(rail.home / "keys", "warden").address == first["following"]
 
 
-@pytest.mark.extended
 def test_key_rotate__steward__gives_its_power_up_when_the_new_one_has_it(rail):
     former = keystore.load(rail.home / "keys", "steward").address
 
@@ -338,7 +335,7 @@ def test_command__with_words_that_name_nothing__says_so(rail, words, text):
 
 def test_revoke__of_a_stolen_warden_key__takes_the_role_away_at_once(rail):
     """The guardian could do so on chain, and no command signed it."""
-    warden = keystore.development_account(ROLES["warden"]).address
+    warden = keystore.load(rail.home / "keys", "warden").address
     has_role = lambda: rail.chain.view("RailAccess", "hasRole", int(Role.WARDEN), warden)[0]  # noqa: E731
     plan = rail.listed("key", "revoke", "warden", "--address", warden, "--dry-run")
     assert (plan["function"], plan["state"], plan["sent"]) == ("revokeRole", "at_once", False)

@@ -20,9 +20,9 @@ from oracles.types import Claim
 from orchestrator.core.challenge import (
     REFUSALS,
     TEXTS,
-    Fault,
+    ChallengeVerdict,
     ProvenClaim,
-    Verdict,
+    RecordFault,
     challenge_cases,
     number_of,
 )
@@ -51,7 +51,7 @@ def pointed(case) -> tuple[int, bool, bytes]:
 
 
 def test_cases__of_each_record__prove_it_under_the_claims_evidence():
-    for fault in (Fault.SIGNATURE, Fault.KEY):
+    for fault in (RecordFault.SIGNATURE, RecordFault.KEY):
         cases = list(challenge_cases(PROVEN, [fault]))
         assert [case.record for case in cases] == [1, 2, 3]
         for case in cases:
@@ -66,7 +66,7 @@ def test_cases__of_each_record__prove_it_under_the_claims_evidence():
 def test_cases__of_counters__are_pairs_of_one_claim_and_of_two():
     pairs = [
         (case.arguments[1][4], case.arguments[2][4])
-        for case in challenge_cases(PROVEN, [Fault.COUNTER])
+        for case in challenge_cases(PROVEN, [RecordFault.COUNTER])
     ]
     assert pairs == [
         (RECORDS[0], RECORDS[1]),
@@ -74,13 +74,13 @@ def test_cases__of_counters__are_pairs_of_one_claim_and_of_two():
         (RECORDS[1], RECORDS[2]),
     ]
     other = replace(PROVEN, outcome=(b"\7" * 32, *OUTCOME[1:]))
-    with_other = list(challenge_cases(PROVEN, [Fault.COUNTER], record=3, other=other))
+    with_other = list(challenge_cases(PROVEN, [RecordFault.COUNTER], record=3, other=other))
     assert [case.arguments[2][4] for case in with_other] == list(RECORDS)
     assert {case.arguments[2][1][0] for case in with_other} == {b"\7" * 32}
 
 
 def test_cases__of_registers__point_at_numbers_of_the_last_and_the_first_record():
-    cases = [pointed(case) for case in challenge_cases(PROVEN, [Fault.REGISTER])]
+    cases = [pointed(case) for case in challenge_cases(PROVEN, [RecordFault.REGISTER])]
     assert cases == [
         (1, False, b"10}"),
         (1, False, b"-11"),
@@ -92,7 +92,7 @@ def test_cases__of_registers__point_at_numbers_of_the_last_and_the_first_record(
 def test_cases__of_one_record_only__are_its_own():
     cases = list(challenge_cases(PROVEN, record=2))
     assert {case.record for case in cases} == {2}
-    assert {case.fault for case in cases} == {Fault.SIGNATURE, Fault.COUNTER, Fault.KEY}
+    assert {case.fault for case in cases} == set(RecordFault) - {RecordFault.REGISTER}
     with pytest.raises(Rejected, match="rests on 3 records"):
         list(challenge_cases(PROVEN, record=4))
 
@@ -107,6 +107,10 @@ def test_records__that_the_claim_does_not_rest_on__are_refused(records):
 def test_words__of_the_contract__are_all_known():
     """The order of both lists is the contract's, and each answer has its words."""
     abi = load_artifacts()["Challenges"].abi
-    assert set(TEXTS) == set(Verdict) and len(Verdict) == 11 and len(Fault) == 4
+    assert (
+        set(TEXTS) == set(ChallengeVerdict)
+        and len(ChallengeVerdict) == 11
+        and len(RecordFault) == 4
+    )
     named = {item["name"] for item in abi if item["type"] == "error"}
     assert set(REFUSALS) <= named

@@ -230,6 +230,11 @@ TAMPERING: dict[str, tuple[Change, str, str]] = {
         "chain log",
         "args",
     ),
+    "the contract of a chain log": (
+        sql("UPDATE chainlog SET address = '0xff' WHERE name = 'MemberSeated'"),
+        "chain log",
+        "address",
+    ),
     "a block's hash": (sql("UPDATE block SET hash = '0xff' WHERE number = 5"), "block", "hash"),
     "an agreement's end": (
         sql("UPDATE agreement SET expiry = expiry + 1"),

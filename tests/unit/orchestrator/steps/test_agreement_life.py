@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from device_adapters.types import Rejected
 from oracles.memory import Memory
 from oracles.types import SkippedClaim
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.ethereum import sign_document
 from orchestrator.edges.store import agreements, payments
-from orchestrator.errors import Halt, Retry
+from orchestrator.errors import Retry
 from orchestrator.operations import agreement_calls
 from orchestrator.rebuild import rebuild
 from services.oracle import catch_up
@@ -172,7 +173,7 @@ def test_agreement__read_from_the_chain__names_the_contracts_that_no_claim_pays(
 def test_claim_to_skip__counter_of_no_record__is_refused(rail):
     row = row_of(rail, "cp-0001")
     for counter in (None, 0, 99):
-        with pytest.raises(Halt, match="Nothing was sent"):
+        with pytest.raises(Rejected, match="nothing was sent"):
             agreement_calls.claim_to_skip(rail.store, rail.chain, row, counter)
     sequence, claimed_to = agreement_calls.next_claim(rail.chain, row)
     skipped = agreement_calls.claim_to_skip(rail.store, rail.chain, row, claimed_to)

@@ -10,10 +10,16 @@ from sqlmodel import select
 
 from device_adapters.types import device_id
 from orchestrator.edges.chain.client import DecodedLog
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import Store, add_new, agreements, blocks, payments
 from orchestrator.steps import finalise
 
 DEVICE = "0x" + device_id("cp-1").hex()
+OLD, NEW = "0x" + "0a" * 20, "0x" + "0b" * 20  # registries
+REGISTRIES = {"DeviceRegistry": NEW, "DeviceRegistry@0.5.0": OLD}
+CONTEXT = SimpleNamespace(
+    now=lambda: 99, chain=SimpleNamespace(deployment=Deployment(1, "", REGISTRIES, {}, True))
+)
 
 
 @pytest.fixture
@@ -37,7 +43,8 @@ def store(tmp_path):
 def final(store: Store, *logs: tuple[str, dict]) -> tuple[str, int | None]:
     """Store these logs, one a block, and apply them; return status and compromise of the row."""
     for number, (name, args) in enumerate(logs, 1):
-        log = DecodedLog(name, {"device": DEVICE} | args, "0xaa", number, f"0xb{number}", 0)
+        by = args.pop("by", "")
+        log = DecodedLog(name, {"device": DEVICE} | args, "0xaa", number, f"0xb{number}", 0, by)
         row = blocks.ChainLogRow(
             block_hash=log.block_hash,
             log_index=0,
@@ -45,11 +52,12 @@ def final(store: Store, *logs: tuple[str, dict]) -> tuple[str, int | None]:
             tx_hash="0xaa",
             name=name,
             args=json.dumps(log.args),
+            address=log.address,
         )
         with store.write() as session:
             add_new(session, [row])
             if name in finalise._HANDLERS:
-                finalise._HANDLERS[name](SimpleNamespace(now=lambda: 99), session, log, number)
+                finalise._HANDLERS[name](CONTEXT, session, log, number)
     with store.read() as session:
         row = agreements.device(session, DEVICE)
         return row.status, row.compromised_since
@@ -159,3 +167,17 @@ def test_ruling__on_a_gateway__reinstates_what_its_meters_were_refused_and_no_ot
 
 def test_compromised__and_then_retired__stays_compromised(store):
     assert final(store, STOLEN, ("DeviceRevoked", {})) == ("compromised", 5)
+
+
+@pytest.mark.parametrize(
+    ("logs", "status"),
+    [
+        ([("DeviceSuspended", {"by": OLD})], "suspended"),
+        ([("DeviceAdopted", {"by": NEW}), ("DeviceSuspended", {"by": OLD})], "active"),
+        ([("DeviceAdopted", {"by": NEW}), ("DeviceRevoked", {"by": NEW})], "retired"),
+        ([("DeviceSuspended", {}), ("DeviceAdopted", {"by": NEW})], "suspended"),
+    ],
+    ids=["before", "former registry after it", "new registry after it", "stored before the move"],
+)
+def test_adopted__only_what_the_new_registry_says_counts_from_then_on(store, logs, status):
+    assert final(store, *[(name, dict(args)) for name, args in logs]) == (status, None)

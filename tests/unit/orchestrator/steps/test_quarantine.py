@@ -10,6 +10,7 @@ import pytest
 from device_adapters.types import device_id
 from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import agreements, conflicts, sends
 from orchestrator.errors import Retry
 from orchestrator.steps.quarantine import quarantine
@@ -146,6 +147,8 @@ def _rail(
         ),
     )
     fields = {name: getattr(dock.rail, name) for name in ("store", "registry", "now", "log")}
+    deployment = Deployment(1, "", {"WearableVoucher": "0x"}, {}, True)
+    fields["chain"] = SimpleNamespace(deployment=deployment)
     return SimpleNamespace(
         **fields, sender=sender, warden=warden, rules={"proof_of_delivery": product}
     )

@@ -14,7 +14,7 @@ from scripts.assurance.mutation import (
     REASONS,
     SURVIVED,
     TESTS,
-    Verdict,
+    MutantVerdict,
     summarise,
 )
 from scripts.solidity.sources import ROOT
@@ -65,7 +65,7 @@ def test_choice__of_a_seed__is_the_same_and_takes_from_each_group():
     ids=["all killed", "one survives", "with a reason", "too few compile"],
 )
 def test_line__of_mutants__fails_on_a_survivor_without_a_reason(outcomes, reasons, value, ok):
-    line = summarise([Verdict(mutant(), outcome) for outcome in outcomes], reasons, least=2)
+    line = summarise([MutantVerdict(mutant(), outcome) for outcome in outcomes], reasons, least=2)
     assert line.value == value and line.ok is bool(ok)
 
 

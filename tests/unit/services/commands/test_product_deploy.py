@@ -23,7 +23,7 @@ from orchestrator.commands import role_calls as commands
 from orchestrator.edges.chain import artifacts as shipped
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
-from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.deployment_check import check_contracts
 from orchestrator.edges.chain.extension import extend
 from orchestrator.edges.chain.plan import Role
@@ -130,6 +130,56 @@ def test_product__killed_at_every_event__goes_on_with_the_same_bytes(rail):
         [done] = json.loads(rail.file.read_text())["extensions"]
         assert done["steps"][NEW]["raw"] == entry["steps"][NEW]["raw"]
         assert rail.sent() == sent + 1, event
+
+
+class RunEnded(Exception):
+    """Stands for the end of the process."""
+
+
+def test_product__payer_used_meanwhile__is_signed_again(rail):
+    """Bytes that no block can take must not stop every later addition for ever."""
+    plan = development_plan()
+    addition = ProductAddition(NEW, rail.deployment, plan.deployer)
+    arguments = (rail.testnet.url, load_artifacts(), addition, rail.file)
+    web3 = Web3(Web3.HTTPProvider(rail.testnet.url))
+
+    def die(event: str) -> None:
+        raise RunEnded(event)
+
+    with pytest.raises(RunEnded, match="signed"):
+        extend(*arguments, die)
+    payment = {"from": plan.deployer.address, "to": plan.steward, "value": 1}
+    web3.eth.wait_for_transaction_receipt(web3.eth.send_transaction(payment))
+    assert NEW in extend(*arguments).addresses
+    [done] = json.loads(rail.file.read_text())["extensions"]
+    assert [item["why"] for item in done["forgotten"]] == ["displaced"]
+
+
+def test_product__creation_that_reverts__is_named_and_tried_again(rail):
+    """The first block shows what fails; the second run begins the step again."""
+    artifacts, plan = load_artifacts(), development_plan()
+    addition = ProductAddition(NEW, rail.deployment, plan.deployer)
+    fee = {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9, "value": 0, "chainId": 31337}
+    failing = plan.deployer.sign_transaction(
+        {"nonce": rail.sent(), "gas": 100_000, "data": "0x60006000fd", "to": "", **fee}
+    )
+
+    def replace_by_failing(event: str) -> None:
+        if event.startswith("signed"):
+            content = json.loads(rail.file.read_text())
+            step = content["extension"]["steps"][NEW]
+            step |= {"raw": failing.raw_transaction.to_0x_hex(), "hash": failing.hash.to_0x_hex()}
+            rail.file.write_text(json.dumps(content))
+            raise RunEnded(event)
+
+    arguments = (rail.testnet.url, artifacts, addition, rail.file)
+    with pytest.raises(RunEnded):
+        extend(*arguments, replace_by_failing)
+    with pytest.raises(Halt, match=f"step {NEW} reverted .* run the same command again"):
+        extend(*arguments)
+    assert NEW in extend(*arguments).addresses
+    [done] = json.loads(rail.file.read_text())["extensions"]
+    assert [item["why"] for item in done["forgotten"]] == ["reverted"]
 
 
 @pytest.fixture
@@ -288,3 +338,11 @@ def test_product__public_key_off_the_local_chain__is_refused(rail, tmp_path):
         assert other.rpc("eth_getTransactionCount", deployer.address, "latest") == "0x0"
         with pytest.raises(Halt, match="belongs to chain 5151"):
             extend(rail.testnet.url, load_artifacts(), addition, file)
+
+
+def test_deploy__file_without_a_journal__is_found_and_sends_nothing(rail):
+    """A home that was attached to contracts has no steps in its file."""
+    deployment, sent = rail.deployment, rail.sent()
+    deployment.save(rail.file)
+    again = deploy(rail.testnet.url, load_artifacts(), development_plan(), rail.file)
+    assert again == deployment and rail.sent() == sent

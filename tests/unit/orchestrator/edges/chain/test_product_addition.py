@@ -64,7 +64,7 @@ def add_version(rail: SmallRail) -> None:
 
 
 def restart(rail: SmallRail, chain: Chain) -> None:
-    """Build the service anew from its home, as its next start does."""
+    """Build the service from its home again, as its next start does."""
     rail.chain, keys = chain, rail.settings.keys
     senders = {
         role: Sender(rail.store, chain, keystore.load(keys, role))
