@@ -39,6 +39,7 @@ abstract contract HandlerDisputes is HandlerSettle {
         Pact storage pact = pacts[paid.pact];
         if (_once(8)) _jump(paid.releaseAt, 4 days);
         uint256 who = _random(6);
+        if (devices[pact.device].compromisedSince != 0 && _once(2)) who = 1;
         address caller = who == 0 ? stranger : who == 1 ? warden : payers[pact.payer].account;
         bool may = who == 1 ? devices[pact.device].compromisedSince != 0 : who != 0;
         if (who == 1 && may) _hit("state:payment of a stolen device disputed by a warden");

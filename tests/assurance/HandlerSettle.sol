@@ -133,7 +133,9 @@ abstract contract HandlerSettle is Quorums {
             if (!active) plan.refusal = 110;
         }
         if (_once(20)) plan.sequence += _once(2) ? 1 : type(uint32).max; // the last one's again
-        if (batch.kind == Kind.Recipient && _once(20)) plan.firstCounter = _once(2) ? pact.firstCounter : pact.lastCounter;
+        if (batch.kind == Kind.Recipient && _once(20)) {
+            plan.firstCounter = _once(2) ? pact.firstCounter : pact.lastCounter;
+        }
         plan.sequence = uint32(plan.sequence);
         batch.claims[i] = IPaymentRail.Claim(
             pact.id,
