@@ -28,7 +28,7 @@ _OLD = {
     | {"payout_id": "{id}", "settlement_tx": "{id}", "batch_digest": "{id}", "release_tx": "{id}"},
     "paymentfact": {"payment_id": "{id}", "fact": "final", "key": "{id}"},
     "batchclaim": {"payment_id": "{id}"},
-    "agreement": {"stage": "live", "expiry": 1 << 40, "device": "old-{n}"}
+    "agreement": {"stage": "live", "expiry": 1 << 40, "ends_at": 1 << 40, "device": "old-{n}"}
     | {"product": "metered_energy", "window_s": 60},
     "device": {"status": "active", "name": "old-{n}"},
     "party": {"iban": None, "bic": None, "account": "{id}"},
