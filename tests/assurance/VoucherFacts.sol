@@ -12,7 +12,7 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
     uint256 internal constant PER_TAP = 5 * EURO;
     uint256 internal constant PER_DAY = 20 * EURO;
     uint256 internal constant AT_ONCE = 15 * EURO;
-    uint256 internal constant VOUCHER_CAP = 300 * EURO;
+    uint256 internal constant VOUCHER_CAP = 120 * EURO;
     uint8 internal constant FORGED = 103;
     bytes32 private constant VOUCHER_TYPE = keccak256(
         "Voucher(bytes32 wearable,address payee,uint48 total,uint40 counter,uint32 taps,"
@@ -66,12 +66,12 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
         plan.payee = named;
     }
 
-    /// @dev Signs a voucher over all taps so far and one to three more.
+    /// @dev Signs a voucher over all taps so far and one to nine more.
     function _tap(uint256 wearable, address payee, uint256 counter, bool forged)
         internal
         returns (bytes memory)
     {
-        uint256 taps = 1 + _random(3);
+        uint256 taps = 1 + _random(9);
         uint256 total = signedTotal[wearable][payee] + 1 + _random(PER_TAP * taps);
         taps += tapsOf[wearable][payee];
         if (!forged) (signedTotal[wearable][payee], tapsOf[wearable][payee]) = (total, taps);
