@@ -134,10 +134,10 @@ def functions() -> list[str]:
 
 def rare_states(root: Path = ROOT) -> list[str]:
     """Return the names of the rare states that the campaign looks for."""
-    found: set[str] = set()
+    names: set[str] = set()
     for path in sorted((root / CAMPAIGN).glob("*.sol")):
-        found.update(_STATE.findall(path.read_text()))
-    return sorted(found)
+        names.update(_STATE.findall(path.read_text()))
+    return sorted(names)
 
 
 def lines_of(

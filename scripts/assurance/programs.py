@@ -28,7 +28,7 @@ def forge_binary(root: Path = ROOT) -> Path:
     Raises:
         Halt: It is not installed.
     """
-    found = sorted((root / "node_modules" / "@foundry-rs").glob("forge-*/bin/forge*"))
-    if not found:
+    binaries = sorted((root / "node_modules" / "@foundry-rs").glob("forge-*/bin/forge*"))
+    if not binaries:
         raise Halt("forge is not installed: npm did not bring it. Run `make setup-dev`.")
-    return found[0].resolve()
+    return binaries[0].resolve()

@@ -8,6 +8,8 @@ from typing import Any
 
 from web3 import Web3
 
+from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

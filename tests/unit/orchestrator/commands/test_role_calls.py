@@ -336,7 +336,10 @@ def test_command__with_words_that_name_nothing__says_so(rail, words, text):
 def test_revoke__of_a_stolen_warden_key__takes_the_role_away_at_once(rail):
     """The guardian could do so on chain, and no command signed it."""
     warden = keystore.load(rail.home / "keys", "warden").address
-    has_role = lambda: rail.chain.view("RailAccess", "hasRole", int(Role.WARDEN), warden)[0]  # noqa: E731
+
+    def has_role() -> bool:
+        return rail.chain.view("RailAccess", "hasRole", int(Role.WARDEN), warden)[0]
+
     plan = rail.listed("key", "revoke", "warden", "--address", warden, "--dry-run")
     assert (plan["function"], plan["state"], plan["sent"]) == ("revokeRole", "at_once", False)
     assert plan["arguments"] == {"roleId": int(Role.WARDEN), "account": warden} and has_role()
