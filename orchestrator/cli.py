@@ -72,7 +72,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Powers on chain": {
         "chain": (
             "chain:app services.commands.chain_move:app",
-            "Pause the rail; list, execute and cancel scheduled calls; move to new contracts.",
+            "Pause the rail, make scheduled calls, move to new contracts.",
         ),
         "committee": (
             "committee:app committee_challenges:app",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="chain",
-    help="Pause the rail; list, execute and cancel scheduled calls.",
+    help="Pause the rail, make scheduled calls, move to new contracts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

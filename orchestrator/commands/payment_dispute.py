@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="payment",
-    help="Dispute a payment, and end disputes.",
+    help="Dispute a payment, prove its fault, and end disputes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

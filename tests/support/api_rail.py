@@ -90,7 +90,7 @@ class ApiChain:
 
 
 @cache
-def _documents() -> dict[tuple[bool, bool], dict[str, Any]]:
+def _documents() -> dict[tuple[bool, ...], dict[str, Any]]:
     """Hold the OpenAPI document of each set of routes that an app of these tests has."""
     return {}
 
@@ -138,11 +138,12 @@ class ApiRail:
             "now": lambda: self.clock,
             "trace": trace,
             "registration": None,
+            "party_calls": None,
         }
         parts |= changed
         self.app = create_app(ApiParts(**parts))
         # it depends on the routes alone, and takes half a second to make
-        routes = (parts["trace"] is None, parts["registration"] is None)
+        routes = tuple(parts[name] is None for name in ("trace", "registration", "party_calls"))
         documents = _documents()
         self.app.openapi_schema = documents.get(routes)
         self.schema = documents[routes] = self.app.openapi()
