@@ -73,7 +73,7 @@ abstract contract RegistryState is IDeviceRegistry {
         returns (Status status, Curve curve, bytes32 x, bytes32 y)
     {
         Device storage device_ = _devices[device];
-        if (time < device_.adoptedAt) return _keyBefore(device, time);
+        if (_isBeforeAdoption(device_, time)) return _keyBefore(device, time);
         if (device_.latest.keyless) status = _statusBehindGateway(device_, time);
         else status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
         bytes32 signer = device_.latest.keyless ? device_.assignments.gatewayAt(time) : device;
@@ -88,7 +88,7 @@ abstract contract RegistryState is IDeviceRegistry {
     function activeAt(bytes32 device, uint40 time) public view returns (bool) {
         Device storage device_ = _devices[device];
         Latest storage latest = device_.latest;
-        if (time < device_.adoptedAt) {
+        if (_isBeforeAdoption(device_, time)) {
             return _before().activeAt(device, time) && !_stolenBefore(device, time);
         }
         if (latest.keyless) return _statusBehindGateway(device_, time) == Status.Active;
@@ -137,7 +137,7 @@ abstract contract RegistryState is IDeviceRegistry {
     /// @inheritdoc IDeviceRegistry
     function gatewayAt(bytes32 device, uint40 time) external view returns (bytes32) {
         Device storage device_ = _devices[device];
-        if (time < device_.adoptedAt) return _before().gatewayAt(device, time);
+        if (_isBeforeAdoption(device_, time)) return _before().gatewayAt(device, time);
         return device_.assignments.gatewayAt(time);
     }
 
@@ -193,6 +193,11 @@ abstract contract RegistryState is IDeviceRegistry {
     {
         (status, curve, x, y) = _before().keyAt(device, time);
         if (status != Status.None && _stolenBefore(device, time)) status = Status.Compromised;
+    }
+
+    /// @dev An adoption is a change: a time since the newest change costs no look at the adoption's.
+    function _isBeforeAdoption(Device storage device_, uint40 time) private view returns (bool) {
+        return time < device_.latest.since && time < device_.adoptedAt;
     }
 
     function _stolenBefore(bytes32 device, uint40 time) private view returns (bool) {
