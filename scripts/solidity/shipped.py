@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.edges.chain.artifacts import SHIPPED, read_records
+from orchestrator.edges.chain.artifacts import SHIPPED, Artifact, load_artifacts, read_records
 from orchestrator.errors import Halt
 from scripts.solidity.compiler import OUTPUTS, build_file, build_files
 from scripts.solidity.sources import (
@@ -35,6 +35,24 @@ def changed_files(root: Path = ROOT, shipped: Path = SHIPPED) -> list[str]:
         for name in deployable_files(root)
         if name not in made_from or not _is_current(root, made_from[name])
     ]
+
+
+def current_artifacts(
+    files: Sequence[str], cache: Path, root: Path = ROOT, shipped: Path = SHIPPED
+) -> dict[str, Artifact]:
+    """Return the artifacts of files by contract: as they ship, or compiled where that is out of
+    date.
+
+    Args:
+        files: Relative to root.
+        cache: As `compiler.build` takes it.
+    """
+    stale = {*changed_files(root, shipped)}
+    ships = {record["name"]: record["source"] for record in read_records(shipped)}
+    current = {name for name, source in ships.items() if source in files and source not in stale}
+    compiled = [name for name in files if name in stale or name not in ships.values()]
+    known = load_artifacts()
+    return build_files(root, cache, compiled) | {name: known[name] for name in current}
 
 
 def refresh(

@@ -9,8 +9,8 @@ from copy import copy
 
 import pytest
 
-from scripts.solidity.compiler import build
-from scripts.solidity.sources import ROOT
+from scripts.solidity.shipped import current_artifacts
+from scripts.solidity.sources import ROOT, deployable_files
 from services.testnet import Testnet
 from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
@@ -23,8 +23,9 @@ from tests.support.contracts.voucher_contract import SOURCES, VoucherContract
 
 @pytest.fixture(scope="session")
 def artifacts():
-    cache = ROOT / ".build" / "contracts"
-    return {**build(ROOT, cache), **build(ROOT, cache, "tests/contracts/sources")}
+    """What ships, and what only tests need. test_shipped.py says that it ships as it compiles."""
+    files = [*deployable_files(ROOT), *deployable_files(ROOT, "tests/contracts/sources")]
+    return current_artifacts(files, ROOT / ".build" / "contracts")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from web3 import Web3
 
 from oracles.attest import sign
 from orchestrator.edges.chain.keystore import development_account
-from scripts.solidity.compiler import build_files
+from scripts.solidity.shipped import current_artifacts
 from scripts.solidity.sources import ROOT
 from services.testnet import CHAIN_ID
 from tests.support.contracts.contract_rail import (
@@ -46,7 +46,7 @@ class PowersAlone(ContractRail):
     def __init__(self, node: Node, delay: int = DELAY) -> None:
         self.node = node
         files = [f"contracts/{name}.sol" for name in _SOURCES]
-        self.artifacts = build_files(ROOT, ROOT / ".build" / "contracts", files)
+        self.artifacts = current_artifacts(files, ROOT / ".build" / "contracts")
         self.errors, self.events = errors_of(self.artifacts), events_of(self.artifacts)
         accounts = [Account(development_account(index)) for index in range(10)]
         self.steward, self.guardian, self.minter, self.registrar, self.warden = accounts[:5]

@@ -9,7 +9,7 @@ from web3 import Web3
 
 from orchestrator.edges.chain import ethereum
 from orchestrator.edges.chain.keystore import development_account
-from scripts.solidity.compiler import build_files
+from scripts.solidity.shipped import current_artifacts
 from scripts.solidity.sources import ROOT
 from tests.support.contracts.contract_rail import DAY, DEVICE, MORE, NO_REGISTRY, ContractRail
 from tests.support.contracts.device_keys import DeviceSigner, rotation
@@ -24,7 +24,7 @@ class RegistryAlone(ContractRail):
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.artifacts = build_files(ROOT, ROOT / ".build" / "contracts", _SOURCES)
+        self.artifacts = current_artifacts(_SOURCES, ROOT / ".build" / "contracts")
         self.errors, self.events = errors_of(self.artifacts), events_of(self.artifacts)
         accounts = [Account(development_account(index)) for index in range(7)]
         self.steward, self.registrar, self.warden, self.ruler = accounts[:4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from web3 import Web3
 
 from scripts.deploy import development_plan
-from scripts.solidity.compiler import build_files
+from scripts.solidity.shipped import current_artifacts
 from scripts.solidity.sources import ROOT
 from services.testnet import Testnet
 from tests.support.contracts.contract_rail import NO_REGISTRY
@@ -24,7 +24,7 @@ class RegistryFork(Fork):
 
     def __init__(self, hardfork: str, chain: Testnet, sources: tuple[str, ...]) -> None:
         self.hardfork, self.chain, self.plan = hardfork, chain, development_plan()
-        self.artifacts = build_files(ROOT, ROOT / ".build" / "contracts", (*_SOURCES, *sources))
+        self.artifacts = current_artifacts((*_SOURCES, *sources), ROOT / ".build" / "contracts")
         self.node = Node(chain.url)
         self.web3 = Web3(Web3.HTTPProvider(chain.url))
         self._errors, self._fast, self.at = errors_of(self.artifacts), {}, {}
