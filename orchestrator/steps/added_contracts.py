@@ -8,26 +8,27 @@ journal already has the other entries of those blocks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.deployment import Deployment, first_name
-from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.store import Store, add_new, blocks
+from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.chain_context import read_claims
-from orchestrator.steps.finalise import FinaliseContext, apply_final, prove
+from orchestrator.steps.finalise import apply_final, prove
 
 _BLOCKS_AT_ONCE = 1_000
 
 
-class AddedContext(FinaliseContext, Protocol):
+class AddedContext(Protocol):
     """What reading the logs of added contracts needs of the rail."""
 
+    settings: Settings
     store: Store
     chain: Chain
-    registry: Registry
+    now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory
 

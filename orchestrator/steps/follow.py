@@ -30,6 +30,7 @@ from orchestrator.edges.store import (
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import Product
+from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.added_contracts import read_added
 from orchestrator.steps.adopt import adopt
@@ -43,6 +44,7 @@ _BLOCKS_AT_ONCE = 100
 class FollowContext(Protocol):
     """What follow needs of the rail."""
 
+    settings: Settings
     store: Store
     chain: Chain
     registry: Registry

@@ -74,7 +74,10 @@ class WatchedRail:
             self.store,
             lambda: int(self.now),
             chain=SimpleNamespace(
-                urls=("http://node",), deployment=None, view=lambda *_: (self.paused_until, 0)
+                urls=("http://node",),
+                deployment=None,
+                view=lambda *_: (self.paused_until, 0),
+                knows=lambda *asked: asked == ("PaymentRail", "pauses"),
             ),
             oracles=self.oracles,
             committee=lambda: self.committee,

@@ -62,6 +62,9 @@ class DisputedChain:
             if first <= block <= last
         ]
 
+    def knows(self, contract, function):
+        return (contract, function) == ("Disputes", "disputeOf")
+
     def view(self, contract, function, payment):
         assert (contract, function) == ("Disputes", "disputeOf")
         is_open = self.disputes["0x" + payment.hex()][1]

@@ -64,9 +64,12 @@ CHANGES = {
     "proofrail upgrade": "makes a backup first",
     "proofrail agreement consent": "stores what the device's owner signed, and has a dry run",
     "proofrail agreement skip": "needs the signatures of payer and payee, and has a dry run",
+    "proofrail agreement move": "asks before it does anything, and has a dry run",
     "proofrail agreement open": "adds an agreement that its payer signs",
     "proofrail approval withdraw": "ends an approval, which moves nothing then",
     "proofrail chain cancel": "asks before it does anything, and has a dry run",
+    "proofrail chain move": "asks before it does anything, and has a dry run",
+    "proofrail chain pause": "asks before it does anything, and ends by itself after 7 days",
     "proofrail committee seat": "asks before it does anything, and has a dry run",
     "proofrail committee unseat": "asks before it does anything, and has a dry run",
     "proofrail approval show": "reads; it needs the id of an approval",
@@ -86,6 +89,8 @@ CHANGES = {
     "proofrail party repay": "pays what the payee owes, signed by it, and has a dry run",
     "proofrail payout order-again": "needs the approval of two officers",
     "proofrail payout propose": "needs the approval of a second officer",
+    "proofrail product add": "asks before it does anything, and has a dry run",
+    "proofrail product deploy": "asks before it does anything, and has a dry run",
     "proofrail up": "starts what does not run",
 }
 _ADVICE = re.compile(r"`((?:proofrail|make|python -m) [^`]+)`")

@@ -44,6 +44,7 @@ class SenderStandIn:
     """The committee's contract, for `settle`: signatures that do not count are skipped."""
 
     bare: BareRail
+    chain: Any = None  # as the rail's: settle asks its deployment for the product's rail
     gone: set[str] = field(default_factory=set)  # names that lost their seat
     before_quote: Callable[[], None] = lambda: None  # what happens between attest and send
     account: Any = None
@@ -81,7 +82,7 @@ class UnderAttack:
     def __init__(self, home: Any, domains: tuple[int, ...]) -> None:
         self.bare = BareRail(home, domains)
         self.bare.claims(A, B, C)
-        self.sender = SenderStandIn(self.bare)
+        self.sender = SenderStandIn(self.bare, self.bare.rail.chain)
         self.rail = replace(self.bare.rail, sender=self.sender, memory=self.memory())
 
     def memory(self) -> WorkerMemory:

@@ -12,6 +12,7 @@ from orchestrator.core import ledger
 from orchestrator.core.bank_context import CreditBooked
 from orchestrator.core.funding import Fact
 from orchestrator.core.references import end_to_end_id, funding_reference
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import agreements, fundings
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import ledger as store_ledger
@@ -214,7 +215,7 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
         asked.append(call.args[0])
         raise Retry("EuroToken.mintToEscrow would revert: AgreementUnknown")
 
-    chain = SimpleNamespace(deployment=SimpleNamespace(addresses={"PaymentRail": "0x1"}))
+    chain = SimpleNamespace(deployment=Deployment(1, "", {"PaymentRail": "0x1"}, {}, True))
     context = replace(rail.context, chain=chain, minter=SimpleNamespace(quote=quote))
     assert [mint.mint(context) for _ in range(3)] == [0, 0, 0]
     assert set(asked) == set(ids) and len(asked) == 9
