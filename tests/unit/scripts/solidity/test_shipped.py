@@ -87,6 +87,18 @@ def test_refresh__one_byte_changed__compiles_that_file_alone(checkout, monkeypat
     assert compiled == [TOKEN] and not (checkout / "artifacts/EuroToken.json").exists()
 
 
+def test_current__one_file_changed__compiles_it_and_takes_the_others_as_they_ship(
+    checkout, monkeypatch
+):
+    change(checkout / TOKEN, "\n", "\n\n")
+    compiled = []
+    monkeypatch.setattr(compiler, "build_file", lambda *args: compiled.append(args[2]) or [])
+    files = (TOKEN, "contracts/Disputes.sol")
+    known = shipped.current_artifacts(files, checkout / ".build", checkout, checkout / "artifacts")
+    assert compiled == [TOKEN]
+    assert known == {"Disputes": load_artifacts()["Disputes"]}
+
+
 def test_refresh__changed_behaviour__writes_what_the_compiler_made(checkout, caplog):
     (checkout / "node_modules").symlink_to((ROOT / "node_modules").resolve())
     change(checkout / TOKEN, "{\n", "{\n    uint256 public constant EDITION = 2;\n")
