@@ -176,7 +176,7 @@ class Keeper:
                     self._schedule.work(now)
 
     def _dump(self) -> None:
-        began = time.monotonic()
+        began = self._clock()
         try:
             with self._chain:
                 latest, packed = self._node.ask(_LATEST, ("anvil_dumpState", []))
@@ -184,7 +184,7 @@ class Keeper:
                 self._dumps.write(number, latest["hash"], timestamp, bytes.fromhex(packed[2:]))
                 self.final = number
                 with self._plan:
-                    self._schedule.dumped(self._clock(), time.monotonic() - began)
+                    self._schedule.dumped(now := self._clock(), now - began)
         except OSError as error:
             with self._plan:
                 self._schedule.not_dumped(self._clock())

@@ -134,6 +134,24 @@ def test_full_disk__stops_finality_alone_and_ends_by_itself(tmp_path, caplog):
     chain.stop()
 
 
+def test_dump__that_took_two_seconds__is_followed_by_the_next_one_after_eight(tmp_path):
+    chain = KeptChain(tmp_path / "chain").start()
+
+    def slow(step: str) -> None:
+        chain.now += 2.0 if step == "synced" else 0.0
+
+    chain.step = slow
+    chain.pay()
+    chain.keep(4)  # block 1, its cover of three, and a dump that ends at 3.05 seconds
+    assert chain.keeper.final == 4
+    chain.pay()
+    chain.keep(7)
+    assert (chain.number("latest"), chain.keeper.final) == (8, 4)
+    chain.keep(1)
+    assert chain.keeper.final == 8
+    chain.stop()
+
+
 def test_torn_newest_dump__is_reported_and_the_one_before_is_used(tmp_path, caplog):
     chain = KeptChain(tmp_path / "chain").start()
     for _ in range(2):
