@@ -285,7 +285,9 @@ def test_broker__killed_and_started_again__everyone_comes_back(tmp_path):
         broker.start()
         assert until(lambda: rail.healthy() and a.healthy())
         a.publish(b"after")
-        assert [m.body for m in take(rail, b"after")] == [b"after"]
+        *again, last = [m.body for m in take(rail, b"after")]
+        # the broker may forget that `before` was taken, and then it comes again
+        assert last == b"after" and set(again) <= {b"before"}
         state = json.loads((tmp_path / "ready.json").read_text())
         assert set(state) == {"host", "port", "nats_port", "broker", "pid"}
     finally:

@@ -28,6 +28,9 @@ from orchestrator.edges.chain.rails import abi_of
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
+_SPARE_GAS = (
+    50_000  # two new slots: what a block's second shares with the last one, the next does not
+)
 TOO_MUCH_GAS = "needs more gas than one transaction may use"
 # what nodes say then: geth, reth and anvil; Hardhat
 _TOO_MUCH_GAS_TEXTS = ("exceeds allowance", "out of gas", "requires gas floor")
@@ -329,7 +332,7 @@ class Chain:
             if (reason := refusal(answer)) is not None:
                 raise Retry(f"{call.contract}.{call.function} is not quoted: {reason}")
         block, used = (answer.get("result") for answer in others)
-        gas = min(_number(estimate.get("result")) * 5 // 4, GAS_LIMIT)
+        gas = min(_number(estimate.get("result")) * 5 // 4 + _SPARE_GAS, GAS_LIMIT)
         base = _number((block or {}).get("baseFeePerGas"))
         return Quote(contract.address, data, gas, 4 * base + TIP_WEI, TIP_WEI, _number(used))
 

@@ -98,6 +98,19 @@ def test_broadcast__one_bad_among_good__each_has_its_verdict(chain):
 
 
 @needs_anvil
+def test_quote__any_call__has_gas_for_two_slots_more_than_the_estimate(chain):
+    """A device was revoked in the second after its enrolment, and ran out of gas.
+
+    The estimate was made in the enrolment's second, whose entry in the history it wrote over.
+    """
+    sender = keystore.development_account(12).address
+    quote = chain.client.quote(sender, account_call(1))
+    request = {"from": sender, "to": quote.to, "data": quote.data}
+    estimate = int(chain.client.rpc("eth_estimateGas", [request]), 16)
+    assert quote.gas >= estimate * 5 // 4 + 2 * 22_100
+
+
+@needs_anvil
 def test_broadcast__silent_node__is_unknown_for_all(chain):
     assert chain.at("http://127.0.0.1:9").broadcast(["0x00", "0x01"]) == ["unknown", "unknown"]
 
