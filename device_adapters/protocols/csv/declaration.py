@@ -110,7 +110,8 @@ def _decimal(values: dict[str, str]) -> str:
     if decimal not in (",", ".") or decimal == separator:
         detail = "decimal= is a comma or a point, and another sign than separator="
         raise Rejected(Reason.MALFORMED, detail)
-    if separator != "tab" and (separator.isalnum() or separator in "\"'-+#"):
+    is_sign = len(separator) == 1 and not separator.isalnum() and separator not in "\"'-+#"
+    if separator != "tab" and not is_sign:
         raise Rejected(Reason.MALFORMED, f"separator={separator} cannot separate values")
     return decimal
 

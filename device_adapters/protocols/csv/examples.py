@@ -56,6 +56,12 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
     ("a column that is not there", _ISO.replace("at=time", "at=when").encode(), Reason.MALFORMED),
     ("another version", _ISO.replace("csv/1", "csv/2").encode(), Reason.MALFORMED),
     ("a word that is not known", _ISO.replace("good=", "god=").encode(), Reason.MALFORMED),
+    (
+        "no sign for a separator",
+        _ISO.replace("separator=,", "separator=").encode(),
+        Reason.MALFORMED,
+    ),
+    ("several signs", _ISO.replace("tor=,\n", "tor=").encode(), Reason.MALFORMED),
     ("a word twice", _ISO.replace("zone=UTC", "zone=UTC;zone=UTC").encode(), Reason.DUPLICATE_KEY),
     ("thousands", _GERMAN.replace("1234,567", "1.234,567").encode(), Reason.NUMBER_OUT_OF_RANGE),
     (
