@@ -45,6 +45,7 @@ def changed(checkout: Path) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3_600)  # minutes of both cores where nothing is compiled yet
 def test_shipped__compiled_again__are_equal_byte_for_byte():
     """Compile with py-solc-x; what .build holds for exactly these sources is not compiled twice."""
     records = shipped.compiled_records(ROOT, shipped.deployable_files(ROOT))
