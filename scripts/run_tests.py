@@ -37,7 +37,7 @@ _PYTEST = [
 _PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {
     "style, unit, every": [*_PYTEST, *_PARALLEL, "tests/style", "tests/unit", "tests/every"],
-    "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts"],
+    "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts", "tests/assurance"],
     "ape": [
         sys.executable,
         "-m",
@@ -58,7 +58,7 @@ _POLL_S = 1.0
 _FREE_BYTES = 4 << 30  # several times what the tests leave there
 _HUNG = "FAILED: nothing was printed"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
-_MISSING = "anvil is not installed"
+_MISSING = ("anvil is not installed", "forge is not installed")
 _DURATION = re.compile(r"([0-9]+\.[0-9]+)s (?:call|setup|teardown) +(\S.*)")
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed|deselected)")
 
@@ -202,7 +202,7 @@ def run_part(
     )
     for line in _lines(process, silence_s):
         say(line)
-        missing = missing or _MISSING in line
+        missing = missing or any(text in line for text in _MISSING)
         hung = hung or line.startswith(_HUNG)
         line_counts = _COUNT.findall(line)
         if line_counts and " in " in line:
