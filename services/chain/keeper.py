@@ -169,10 +169,13 @@ class Keeper:
             _, latest, pool = self._node.ask(
                 ("anvil_mine", [hex(blocks)]), _LATEST, ("txpool_status", [])
             )
+            left = latest["transactions"] and int(pool["pending"], 16)
+            if left:  # the pool drops what was mined a moment later, so it is asked again
+                left = int(self._node.ask(("txpool_status", []))[0]["pending"], 16)
             with self._plan:
                 now = self._clock()
                 self._schedule.mined(now, work=action is Action.MINE)
-                if latest["transactions"] and int(pool["pending"], 16):  # more than one block holds
+                if left:  # more than one block holds
                     self._schedule.work(now)
 
     def _dump(self) -> None:

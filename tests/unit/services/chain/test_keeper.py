@@ -122,13 +122,14 @@ def test_full_disk__stops_finality_alone_and_ends_by_itself(tmp_path, caplog):
     tx_hash = chain.pay()
     chain.keep(30)
     assert chain.rpc("eth_getTransactionReceipt", tx_hash)["status"] == "0x1"
-    assert (chain.number("latest"), chain.number("finalized")) == (4, 0)
+    head = chain.number("latest")
+    assert head >= 4 and chain.number("finalized") == 0
     health = requests.get(f"{chain.url}/health", timeout=60).json()
-    assert health == {"head": 4, "final": 0, "problem": "[Errno 28] No space left on device"}
+    assert health == {"head": head, "final": 0, "problem": "[Errno 28] No space left on device"}
     assert len([line for line in caplog.messages if "cannot be written" in line]) == 1
     chain.step = lambda name: None
     chain.keep(6)
-    assert chain.number("finalized") == 4
+    assert chain.number("finalized") == head
     assert requests.get(f"{chain.url}/health", timeout=60).json()["problem"] == ""
     assert "written again" in caplog.text
     chain.stop()
