@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from oracles.merkle import root
 from oracles.types import Claim
+from orchestrator.core.batch_bytes import called_claims
 from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import (
     ClaimOutcome,
@@ -23,7 +24,6 @@ from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.store import Session, Store, agreements, batches, blocks, payments
 
-_CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
 _ATTEST_AGAIN_S = 15
 _NEVER = 1 << 40
@@ -121,7 +121,7 @@ def claims_of(context: OutcomesContext, log: DecodedLog) -> list[Claim]:
     """Return a Settled log's claims, in its order; [] where none of our payments moved."""
     function, arguments = context.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
-        return _called(arguments)
+        return called_claims(arguments)
     with context.store.read() as session:
         batch = _batch_of(session, log.args)
     if batch is None:
@@ -140,10 +140,6 @@ def claims_of(context: OutcomesContext, log: DecodedLog) -> list[Claim]:
     ]
 
 
-def _called(arguments: dict) -> list[Claim]:
-    return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
-
-
 def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLogRow) -> list[bytes]:
     """Return the leaves under a stored Settled log's root, in order.
 
@@ -154,7 +150,7 @@ def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLogRow) -
     if function != "settle":
         batch = _batch_of(session, args)
         return _leaves(batch, args) if batch else []
-    claims = _called(arguments)
+    claims = called_claims(arguments)
     ids = ["0x" + payment_id(claim.agreement, claim.sequence).hex() for claim in claims]
     rows = payments.by_ids(session, ids)
     windows = agreements.by_ids(session, {row.agreement_id for row in rows})

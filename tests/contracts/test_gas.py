@@ -31,7 +31,7 @@ from services.testnet import CHAIN_ID, TX_GAS_LIMIT, Testnet
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
-from tests.support.contracts.settled import arguments, plain_facts
+from tests.support.contracts.settled import arguments, known, plain_facts
 
 LIMITS = {1: 171_000, 10: 60_000, 100: 49_000}  # gas per claim: measured plus slack
 DEBTS = 128
@@ -53,6 +53,9 @@ class GasRail(Fork):
         self.sequence: dict[bytes, int] = {}
         self.agreements = sorted(self.add(index, self.payee.address) for index in range(count))
         self.lone = sorted(self.add(count + index, stranger(index)) for index in range(lone))
+        while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
+            time.sleep(0.05)
+        self.start = self.clock = self.now
 
     def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
         """Send and do not wait; `settle` waits for the last, so all are mined by then."""
@@ -75,7 +78,7 @@ class GasRail(Fork):
             cap=50 * EURO,
             period_days=30,
             window=DAY,
-            start=self.start,
+            start=0,  # the opening: the device was active ever since
             expiry=self.start + 90 * DAY,
             first_counter=0,
             required_domain=0,
@@ -83,6 +86,7 @@ class GasRail(Fork):
             salt=device,
             terms=terms() if product == "MeteredEnergy" else b"",
         )
+        known(mandate)
         rail = self.at["PaymentRail"].address
         document = mandate.typed_data(CHAIN_ID, rail)
         signed = Account.sign_typed_data(self.payer.key, full_message=document).signature
