@@ -96,6 +96,13 @@ abstract contract RailSettlement is RailDebts {
         }
     }
 
+    /// @dev The end of the window, rounded up to a multiple of a quarter of it: settlements of that
+    /// time share a release, and its slot.
+    function _releaseAt(uint256 window) private view returns (uint256 end) {
+        (end, window) = (block.timestamp + window, window / 4);
+        if (window > 1) end = (end + window - 1) / window * window;
+    }
+
     function _groups(Batch calldata batch) private view returns (GroupRun[] memory groups) {
         groups = new GroupRun[](batch.groups.length);
         for (uint256 i; i < groups.length; ++i) {
@@ -105,7 +112,7 @@ abstract contract RailSettlement is RailDebts {
                 payee: group.payee,
                 cap: group.cap < Rows.MOST_MONEY ? group.cap : Rows.MOST_MONEY,
                 period: _periodNow(group.periodDays),
-                releaseAt: uint32(block.timestamp) + group.window,
+                releaseAt: _releaseAt(group.window),
                 requiredDomain: group.requiredDomain,
                 shared: group.shared,
                 sum: 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from oracles.merkle import root
 from oracles.types import Claim, SkippedClaim
 from orchestrator.core.batch_bytes import called_claims
-from orchestrator.core.outcome import ClaimOutcome, leaves_of, unpack
+from orchestrator.core.outcome import ClaimOutcome, Window, leaves_of, unpack
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.store import Session, all_rows, batches, blocks
@@ -129,7 +129,10 @@ def _proven(session: Session, log: DecodedLog) -> list[Claim]:
             )
             for p, _ in batch
         ]
-        parties = {_raw(a.agreement_id): (p.payee or a.payee, a.window_s) for p, a in batch}
+        parties = {
+            _raw(a.agreement_id): (p.payee or a.payee, Window(a.window_s, a.mandate_version))
+            for p, a in batch
+        }
         if root(leaves_of(claims, outcomes, parties, log.args["settledAt"])) == wanted:
             return claims
     return []

@@ -13,6 +13,7 @@ from orchestrator.core.batch_bytes import called_claims
 from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import (
     ClaimOutcome,
+    Window,
     leaf_of,
     leaves_of,
     refusal_name,
@@ -99,7 +100,7 @@ def settled_facts(
             session, [outcome.payment_id for outcome in outcomes], log.block_hash
         )
         windows = {
-            agreement: row.window_s
+            agreement: Window(row.window_s, row.mandate_version)
             for agreement, row in agreements.by_ids(
                 session, {outcome.agreement_id for outcome in outcomes}
             ).items()
@@ -109,7 +110,7 @@ def settled_facts(
             log,
             outcome,
             payments.sighting(log.block_hash, times.get(outcome.payment_id, 0)),
-            windows.get(outcome.agreement_id, 0),
+            windows.get(outcome.agreement_id, Window(0)),
             now,
         )
         for outcome in outcomes
@@ -193,8 +194,9 @@ def _leaves(batch: _Batch, args: dict) -> list[bytes]:
     ]
 
 
-def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tuple[str, int]:
-    return payments.payee_of(row, agreement), agreement.window_s
+def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tuple[str, Window]:
+    window = Window(agreement.window_s, agreement.mandate_version)
+    return payments.payee_of(row, agreement), window
 
 
 def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome]) -> set[str]:
@@ -219,14 +221,14 @@ def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome])
 
 
 def _fact(
-    log: DecodedLog, outcome: PaymentOutcome, key: str, window_s: int, now: int
+    log: DecodedLog, outcome: PaymentOutcome, key: str, window: Window, now: int
 ) -> payments.NewFact:
     if outcome.refusal == "none":
         applied = ClaimOutcome(outcome.amount_micro, 0)
         sets = {
             "amount_micro": outcome.amount_micro,
             "settlement_tx": log.tx_hash,
-            "release_at": release_time(applied, log.args["settledAt"], window_s),
+            "release_at": release_time(applied, log.args["settledAt"], window),
             "reason": None,
         }
         detail = f"{outcome.amount_micro} micro-euro in {log.tx_hash}"

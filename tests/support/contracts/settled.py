@@ -12,6 +12,7 @@ from oracles.attest import claim_hash
 from oracles.types import Batch, Claim
 from orchestrator.core.batch_bytes import Group, batch_argument
 from orchestrator.core.mandate import Mandate
+from orchestrator.core.outcome import ClaimOutcome, Window, release_time
 from orchestrator.products.metered_energy.abi import shared_terms
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class SettlementResult:
             return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
         _, payee, _, _, _, _, window, _ = contracts.rail.agreementTerms(claim.agreement)
         payee = contracts.payee_of(claim) if payee == NOBODY else payee
-        return (payment, claim_hash(claim), payee, amount, 0, at + window if amount >= 0 else 0)
+        release_at = release_time(ClaimOutcome(amount, 0), at, Window(window))
+        return (payment, claim_hash(claim), payee, amount, 0, release_at)
 
     @property
     def named(self) -> list[str]:
