@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.approval import officer_address, officer_file, officer_folder
+from orchestrator.commands.approval import officer_address
 from orchestrator.commands.committee import address_of
 from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table
@@ -140,7 +140,7 @@ def _own_address(home: Home, name: str, address: str | None, dry_run: bool) -> s
 
     if address is not None:
         return address_of(address, "Give the address of the officer's key.")
-    folder, file = officer_folder(home), officer_file(name)
+    folder, file = home.settings.officer_keys, keystore.file_of(name)
     if dry_run and file not in keystore.names(folder):
         raise Halt(
             f"There is no keystore of {name} in {folder}, and a dry run makes none. Nothing was "
