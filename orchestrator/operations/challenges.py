@@ -5,7 +5,7 @@ What proves a claim comes from the store, or from an audit bundle that somebody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,8 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
 from orchestrator.core.party_call import ChallengeReason, DisputeReason
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.rails import RAIL, rail_of
-from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
-from orchestrator.edges.store import Session, Store, agreements, citations, evidence, payments
+from orchestrator.edges.store import Session, agreements, citations, evidence, payments
 from orchestrator.errors import Retry
 from orchestrator.operations.payee_money import euro
 from orchestrator.products import product
@@ -300,29 +298,6 @@ def challenge_calls(
         return [call]
     contract = chain.deployment.addresses[CONTRACT]
     return [Call("EuroToken", "approve", (contract, cost.bond_micro)), call]
-
-
-def send_challenge(
-    store: Store,
-    chain: Chain,
-    account: LocalAccount,
-    payment: str,
-    calls: Sequence[Call],
-    now: int,
-    wait: Callable[[], None],
-) -> list[str]:
-    """Send the calls one after the other; return their hashes.
-
-    Raises:
-        Retry: A call would revert, or no block takes it in time.
-        Halt: A call failed on chain.
-    """
-    sender, hashes = Sender(store, chain, account), []
-    for call in calls:
-        ref = f"{account.address}:{chain.nonce(account.address)}:{payment}"
-        call_of = ChainCall(f"party {call.function}", ref, call)
-        hashes += send_and_wait(sender, [call_of], now, wait)
-    return hashes
 
 
 def _payee_of(chain: Chain, product_name: str, claim: Claim) -> str:
