@@ -30,12 +30,13 @@ STRANGER_KEY = ORACLE_KEYS[6]
 def checked(powers, signatures, committee=None, hashes=HASHES):
     """(error, its arguments) of a quorum check by the account that stands for the rail."""
     method = (committee or powers.committee).requireQuorum
-    return powers.refusal_args(method, powers.payer, hashes, signatures, sender=powers.rail)
+    claims = Web3.keccak(b"".join(hashes))
+    return powers.refusal_args(method, powers.payer, claims, signatures, sender=powers.rail)
 
 
 def answered(powers, signatures, committee=None):
     method = (committee or powers.committee).requireQuorum
-    return method(powers.payer, HASHES, signatures, sender=powers.rail)
+    return method(powers.payer, Web3.keccak(b"".join(HASHES)), signatures, sender=powers.rail)
 
 
 def keys_of(powers, *domains):
