@@ -58,8 +58,9 @@ abstract contract RailSettlement is RailDebts {
         if (count > MAX_CLAIMS) revert BatchTooLarge(count, MAX_CLAIMS);
         if (run.product == 0) revert ProductNotAllowed(batch.product);
         run.claimHashes = _hashes(batch.claims);
-        (run.domains, run.signers) =
-            committee.requireQuorum(batch.product, run.claimHashes, signatures);
+        (run.domains, run.signers) = committee.requireQuorum(
+            batch.product, keccak256(abi.encodePacked(run.claimHashes)), signatures
+        );
         _screen(batch.claims, run);
         // interaction: in the middle, with a listed product and under the lock
         IProduct.Price[] memory prices = _price(batch.product, run);
