@@ -28,12 +28,14 @@ library SignerList {
         return 1 << uint8(entry);
     }
 
-    /// @dev Puts an entry in its place among the first `count`, which ascend.
+    /// @dev Puts an entry in its place among the first `count`, which ascend; there is room for it.
     function insert(uint256[] memory entries, uint256 count, uint256 entry) internal pure {
-        for (; count != 0 && entries[count - 1] > entry; --count) {
-            entries[count] = entries[count - 1];
+        unchecked { // down to 0
+            for (; count != 0 && _at(entries, count - 1) > entry; --count) {
+                _put(entries, count, _at(entries, count - 1));
+            }
         }
-        entries[count] = entry;
+        _put(entries, count, entry);
     }
 
     /// @dev Makes a contract of the first `count` entries, which ascend.
@@ -100,10 +102,17 @@ library SignerList {
         return (0, start);
     }
 
-    /// @dev An entry without a second check of the bounds, which `find` checks.
+    /// @dev An entry; `position` is below the length, which is not checked again.
     function _at(uint256[] memory entries, uint256 position) private pure returns (uint256 entry) {
         assembly ("memory-safe") {
             entry := mload(add(add(entries, 32), mul(position, 32)))
+        }
+    }
+
+    /// @dev Writes an entry; `position` is below the length, which is not checked again.
+    function _put(uint256[] memory entries, uint256 position, uint256 entry) private pure {
+        assembly ("memory-safe") {
+            mstore(add(add(entries, 32), mul(position, 32)), entry)
         }
     }
 
