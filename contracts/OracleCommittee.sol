@@ -288,8 +288,11 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
     {
         bytes32 digest = _hashTypedDataV4(structHash);
         uint256 members;
+        uint256 next;
         for (uint256 i; i < signatures.length; ++i) {
-            (uint256 members_, uint256 domains_) = _signersOf(digest, able, signatures[i]);
+            uint256 members_;
+            uint256 domains_;
+            (members_, domains_, next) = _signersOf(digest, able, next, signatures[i]);
             members |= members_;
             domains |= domains_;
         }
@@ -300,15 +303,16 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
         return (domains, uint216(members));
     }
 
-    /// @dev Who of `able` signed, and from which trust domains. `joined` has one signature or more,
-    /// one after the other.
-    function _signersOf(bytes32 digest, uint256[] memory able, bytes calldata joined)
-        private
-        view
-        returns (uint256 members, uint256 domains)
-    {
-        if (joined.length % SIGNATURE_BYTES != 0) return (0, 0);
-        uint256 next;
+    /// @dev Who of `able` signed, from which trust domains, and where to search for the next signer.
+    /// `joined` has one signature or more, one after the other.
+    function _signersOf(
+        bytes32 digest,
+        uint256[] memory able,
+        uint256 start,
+        bytes calldata joined
+    ) private view returns (uint256 members, uint256 domains, uint256 next) {
+        next = start;
+        if (joined.length % SIGNATURE_BYTES != 0) return (0, 0, next);
         for (uint256 i; i < joined.length;) {
             uint256 signer = _signerAt(digest, joined, i);
             uint256 entry;
