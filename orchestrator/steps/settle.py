@@ -12,7 +12,7 @@ from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.rails import rail_of
+from orchestrator.edges.chain.rails import attests, rail_of
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, payments, sends
 from orchestrator.errors import Retry
@@ -149,7 +149,10 @@ def settle_call(
     batch: list[tuple[payments.PaymentRow, object]],
     signatures: list[payments.AttestationRow],
 ) -> Call:
-    """Return settle of the batch's own rail, claims in ascending order of agreements."""
+    """Return settle of the batch's own rail, claims in ascending order of agreements.
+
+    The signatures are one element, which costs least; a former rail takes each as its own.
+    """
     claims = [
         (
             row.agreement_id,
@@ -163,4 +166,7 @@ def settle_call(
     ]
     product = batch[0][1].product_address
     rail = rail_of(deployment, product)
-    return Call(rail, "settle", ((product, claims), [s.signature for s in signatures]))
+    elements = [row.signature for row in signatures]
+    if attests(deployment, product):
+        elements = ["0x" + "".join(signature[2:] for signature in elements)]
+    return Call(rail, "settle", ((product, claims), elements))
