@@ -27,6 +27,14 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
     uint256 private constant SIGNATURE_BYTES = 65;
     uint256 private constant HALF_ORDER = // of secp256k1
         0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+    uint256 private constant PAIRS = // 0101...
+        0x5555555555555555555555555555555555555555555555555555555555555555;
+    uint256 private constant FOURS = // 00110011...
+        0x3333333333333333333333333333333333333333333333333333333333333333;
+    uint256 private constant BYTES = // 00001111...
+        0x0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F0F;
+    uint256 private constant ONES = // 1 in each byte
+        0x0101010101010101010101010101010101010101010101010101010101010101;
 
     /// @inheritdoc IOracleCommittee
     uint256 public immutable minDomains;
@@ -38,7 +46,7 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
     mapping(address rail => address) public challengesOf;
 
     // One slot, which with the code of `_signerList` is all that a check of signatures reads. The
-    // list follows from `memberOf`: whatever changes who can sign ends in `_listSigners`.
+    // list follows from `memberOf`: each change of who can sign calls `_listSigners`.
     address private _signerList;
     uint96 private _seats;
 
@@ -367,15 +375,14 @@ contract OracleCommittee is IOracleCommittee, AccessManaged, EIP712 {
         signer = ECDSA.recoverCalldata(_hashTypedDataV4(structHash), testimony.signature);
     }
 
-    /// @dev How many bits are set, of no more than 255: adds them in pairs, in fours, in bytes, and
+    /// @dev How many bits are set, of no more than 255: adds them in pairs, in fours, in bytes, then
     /// all bytes in the highest one of a product. A loop would cost 50 gas more for each signature.
     function _bits(uint256 bitmap) private pure returns (uint256) {
-        uint256 ones = type(uint256).max;
         unchecked {
-            bitmap -= (bitmap >> 1) & (ones / 3); // 0101...
-            bitmap = (bitmap & (ones / 5)) + ((bitmap >> 2) & (ones / 5)); // 00110011...
-            bitmap = (bitmap + (bitmap >> 4)) & (ones / 17); // 00001111...
-            return bitmap * (ones / 255) >> 248; // 00000001...
+            bitmap -= (bitmap >> 1) & PAIRS;
+            bitmap = (bitmap & FOURS) + ((bitmap >> 2) & FOURS);
+            bitmap = (bitmap + (bitmap >> 4)) & BYTES;
+            return bitmap * ONES >> 248;
         }
     }
 }

@@ -28,7 +28,7 @@ library SignerList {
         return 1 << uint8(entry);
     }
 
-    /// @dev Puts an entry in its place among the first `count`, which ascend; there is room for it.
+    /// @dev Puts an entry in its place among the first `count`, which ascend. The array is longer.
     function insert(uint256[] memory entries, uint256 count, uint256 entry) internal pure {
         unchecked { // down to 0
             for (; count != 0 && _at(entries, count - 1) > entry; --count) {

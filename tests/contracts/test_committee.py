@@ -3,8 +3,6 @@
 requireQuorum
 ├── signatures that do not count are skipped: f hostile members of n stop nothing
 ├── given too few that count, or those of one domain: revert by name
-├── given several signatures in one element, in any order: each counts once
-├── given any change of who can sign: its next answer follows it
 └── given n - f of two domains: it should answer the signers' domains and indexes
 signatures for another chain, committee, rail, product or claim: they should move nothing
 rulingQuorum: those who attested the payment do not count while the others could be a quorum
@@ -15,10 +13,7 @@ seat, unseat, silence: the steward with the delay, the guardian at once but neve
 
 from __future__ import annotations
 
-from itertools import islice, permutations
-
 import pytest
-import rlp
 from web3 import Web3
 
 from oracles.attest import claim_hash
@@ -26,40 +21,19 @@ from oracles.quorum import quorum
 from oracles.types import Claim
 from tests.support.contracts.contract_rail import DAY, DEVICE, DOMAINS, ORACLE_KEYS, _address
 from tests.support.contracts.powers_alone import PAYMENT
-
-HASHES = [Web3.keccak(text="a claim"), Web3.keccak(text="another")]
-ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-STRANGER_KEY = ORACLE_KEYS[6]
-
-
-def checked(powers, signatures, committee=None, hashes=HASHES):
-    """(error, its arguments) of a quorum check by the account that stands for the rail."""
-    method = (committee or powers.committee).requireQuorum
-    claims = Web3.keccak(b"".join(hashes))
-    return powers.refusal_args(method, powers.payer, claims, signatures, sender=powers.rail)
-
-
-def answered(powers, signatures, committee=None):
-    method = (committee or powers.committee).requireQuorum
-    return method(powers.payer, Web3.keccak(b"".join(HASHES)), signatures, sender=powers.rail)
+from tests.support.contracts.quorum_checks import (
+    HASHES,
+    STRANGER_KEY,
+    answered,
+    bits,
+    checked,
+    junk,
+)
 
 
 def keys_of(powers, *domains):
     """Member keys of these trust domains."""
     return [key for key, domain in zip(powers.oracles, DOMAINS, strict=True) if domain in domains]
-
-
-def bits(powers, *keys, committee=None):
-    members = committee or powers.committee
-    return sum(1 << members.memberOf(_address(key)).index for key in keys)
-
-
-def junk(good: bytes) -> list[bytes]:
-    """Malformed forms of a signature, none of which counts."""
-    s = int.from_bytes(good[32:64], "big")
-    high = good[:32] + (ORDER - s).to_bytes(32, "big") + bytes([55 - good[64]])
-    low_v = good[:64] + bytes([good[64] - 27])
-    return [high, low_v, good[:64], good + b"\0", b"", bytes(65), b"\xff" * 65]
 
 
 def test_quorum__three_of_four_from_two_domains__answers_domains_and_signers(powers):
@@ -106,78 +80,6 @@ def test_quorum__malformed_signatures__do_not_count(powers):
     for bad in junk(good[0]):
         assert checked(powers, [bad, *good[1:]]) == ("QuorumMissing", (2, 3)), bad.hex()
     assert checked(powers, []) == ("QuorumMissing", (0, 3))
-
-
-def test_quorum__several_signatures_in_one_element__count_one_by_one(powers):
-    good = powers.attest_hashes(HASHES, powers.oracles)
-    stranger, *_ = powers.attest_hashes(HASHES, [STRANGER_KEY])
-    everyone = answered(powers, good)
-    for shares in ([4], [1, 3], [2, 2]):
-        for order in permutations(good):
-            signed = iter(order)
-            elements = [b"".join(islice(signed, share)) for share in shares]
-            assert answered(powers, elements) == everyone
-    assert checked(powers, [good[0] * 3, good[0] + good[1]]) == ("QuorumMissing", (2, 3))
-    for bad in (bytes(65), b"\xff" * 65, stranger, junk(good[3])[0], junk(good[3])[1]):
-        for mixed in ([bad, *good[:2]], [good[0], bad, good[1]], [*good[:2], bad]):
-            assert checked(powers, [b"".join(mixed)]) == ("QuorumMissing", (2, 3)), bad.hex()
-            assert checked(powers, [b"".join([*mixed, good[2]])]) == ("", ())
-    for bad in (good[3][:64], b"\0", good[3][1:]):
-        uneven = b"".join([*good[:3], bad])
-        assert checked(powers, [uneven]) == ("QuorumMissing", (0, 3)), bad.hex()
-        assert checked(powers, [uneven, b"".join(good[:3])]) == ("", ())
-
-
-def test_quorum__as_many_members_as_there_can_be__counts_each_with_its_domain(powers):
-    keys = [bytes([14]) * 31 + bytes([index + 1]) for index in range(216)]
-    committee = powers.deploy_committee(keys, list(range(40, 256)))
-    signed = powers.attest_hashes(HASHES, keys, committee=committee)
-    need = quorum(216)
-    for have in (0, 1, 31, 127, need - 1):
-        assert checked(powers, signed[:have], committee) == ("QuorumMissing", (have, need))
-        assert checked(powers, [b"".join(signed[:have])], committee)[1] == (have, need)
-    assert answered(powers, [b"".join(signed)], committee)[1] == (1 << 216) - 1
-    domains, signers = answered(powers, signed[-need:], committee)
-    assert domains == (1 << 256) - (1 << (256 - need))
-    assert signers == (1 << 216) - (1 << (216 - need))
-
-
-def test_quorum__each_change_of_who_can_sign__is_followed(powers):
-    """The list of who can sign is written again by each of them."""
-    committee, (first, second, *_) = powers.committee, powers.oracles
-    fresh = ORACLE_KEYS[5]
-    everyone = powers.attest_hashes(HASHES, [*powers.oracles, fresh])
-
-    def signing():
-        return answered(powers, everyone)[1]
-
-    assert signing() == bits(powers, *powers.oracles)
-    powers.do(committee.seat, _address(fresh), 2)
-    assert signing() == bits(powers, *powers.oracles, fresh)
-    committee.silence(_address(first), sender=powers.guardian)
-    assert signing() == bits(powers, *powers.oracles[1:], fresh)
-    powers.do(committee.seat, _address(first), 3)
-    assert signing() == bits(powers, *powers.oracles, fresh)
-    assert answered(powers, everyone)[0] >> 3 & 1 == 1
-    powers.do(committee.unseat, _address(first))
-    assert signing() == bits(powers, *powers.oracles[1:], fresh)
-    both = [powers.ruling(PAYMENT, answer, [second])[0] for answer in (True, False)]
-    committee.reportRulings(powers.rail, PAYMENT, *both, sender=powers.stranger)
-    assert signing() == bits(powers, *powers.oracles[2:], fresh)
-
-
-def test_list__contract_of_who_can_sign__does_nothing_when_called(powers):
-    """Its code begins with STOP, even where a member's address begins with other instructions."""
-    first_contract = Web3.keccak(rlp.encode([bytes.fromhex(powers.committee.address[2:]), 1]))[12:]
-    at = "0x" + first_contract.hex()
-    code = bytes.fromhex(powers.node.rpc("eth_getCode", at, "latest")[2:])
-    entries = [code[start : start + 32] for start in range(0, len(code), 32)]
-    assert entries == sorted(entries) and len(code) == 32 * len(powers.oracles)
-    assert [entry[:10] for entry in entries] == [bytes(10)] * len(entries)
-    listed = {"0x" + entry[10:30].hex() for entry in entries}
-    assert listed == {_address(key).lower() for key in powers.oracles}
-    call = {"from": str(powers.stranger), "to": at, "data": code[10:].hex()}
-    assert powers.node.rpc("eth_call", call, "latest") == "0x"
 
 
 def test_quorum__enough_signatures_of_one_domain__reverts(powers):
