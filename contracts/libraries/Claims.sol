@@ -133,13 +133,13 @@ library Claims {
         return keccak256(abi.encode(SKIP_TYPE, agreement, sequence, lastCounter));
     }
 
-    /// @dev EIP-712 struct hash of what oracles sign for a batch.
-    function attestation(address rail, address product, bytes32[] calldata claimHashes)
+    /// @dev EIP-712 struct hash of what oracles sign for a batch; claims: keccak256 of the claims'
+    /// struct hashes, one after the other.
+    function attestation(address rail, address product, bytes32 claims)
         internal
         pure
         returns (bytes32)
     {
-        bytes32 claims = keccak256(abi.encodePacked(claimHashes));
         return keccak256(abi.encode(ATTESTATION_TYPE, rail, product, claims));
     }
 

@@ -66,7 +66,9 @@ abstract contract RailSettlement is RailDebts {
         if (paused()) revert Paused();
         if (run.product == 0) revert ProductNotAllowed(batch.product);
         run.hashes = _hashes(batch.claims);
-        (run.domains, run.signers) = committee.requireQuorum(batch.product, run.hashes, signatures);
+        (run.domains, run.signers) = committee.requireQuorum(
+            batch.product, keccak256(abi.encodePacked(run.hashes)), signatures
+        );
         run.groups = _groups(batch);
         _screen(batch.claims, run);
         // interaction: in the middle, with a listed product and under the lock

@@ -13,7 +13,7 @@ from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.rails import rail_of, takes_groups
+from orchestrator.edges.chain.rails import attests, rail_of
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, payments, sends
 from orchestrator.edges.store.tables.agreements import AgreementRow
@@ -153,16 +153,19 @@ def settle_call(
     batch: list[tuple[payments.PaymentRow, AgreementRow]],
     signatures: list[payments.AttestationRow],
 ) -> Call:
-    """Return settle of the batch's own rail, claims in ascending order of agreements."""
+    """Return settle of the batch's own rail, claims in ascending order of agreements.
+
+    The signatures are one element, which costs least; a former rail takes each as its own, and
+    claims as structs.
+    """
     product = batch[0][1].product_address
-    rail = rail_of(deployment, product)
     claims = [claim_of_row(row) for row, _ in batch]
-    argument: tuple[Any, ...]
-    if takes_groups(deployment, rail):
+    elements = [row.signature for row in signatures]
+    argument: tuple[Any, ...] = (product, [claim_fields(claim) for claim in claims])
+    if attests(deployment, product):
         argument = batch_argument(product, claims, [_group_of(agreement) for _, agreement in batch])
-    else:
-        argument = (product, [claim_fields(claim) for claim in claims])
-    return Call(rail, "settle", (argument, [s.signature for s in signatures]))
+        elements = ["0x" + "".join(signature[2:] for signature in elements)]
+    return Call(rail_of(deployment, product), "settle", (argument, elements))
 
 
 def _group_of(agreement: AgreementRow) -> Group:

@@ -41,7 +41,7 @@ _FIRST = {
     "Consents": ("consents", "agreements"),
     "DeviceRegistry": ("registry", "device_life", "gateways", "precompile"),
     "Disputes": ("disputes",),
-    "OracleCommittee": ("committee", "stolen_keys", "disputes"),
+    "OracleCommittee": ("committee", "signers", "stolen_keys", "disputes"),
     "Claims": ("settle", "agreements", "disputes"),
     "RailAgreements": ("agreements", "consents", "settle", "conservation"),
     "RailDebts": ("debts", "conservation"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ _TYPES = {
 }
 # in the order of the journal
 _KINDS = ("settled", "debt_recorded", "released", "redeemed", "payout_booked")
+_SIGNATURE_BYTES = 65
 _PAYS_DEBTS = ("Released", "Repaid", "Withdrawn")
 
 
@@ -97,18 +99,31 @@ def payout_entry(case: Case) -> None:
 
 
 def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list[bytes]]:
-    """Return (product, claims, signatures) of a `settle` call on `rail`, or raise Rejected."""
+    """Return (product, claims, single signatures) of a `settle` call on `rail`.
+
+    Raises:
+        Rejected: It is another call, or cannot be decoded.
+    """
     called, data = transaction_call(transaction)
     types = _TYPES.get(data[:4])
     if called != rail or types is None:
         raise unproven("the transaction is not a settlement on the rail")
     try:
-        (product, *_, claims), signatures = decode(types, data[4:])
+        (product, *_, claims), elements = decode(types, data[4:])
         if types is _SETTLE:
-            return product, unpack_claims(claims), list(signatures)
+            return product, unpack_claims(claims), _single(elements)
     except (DecodingError, OverflowError, Halt) as error:
         raise unproven("the settlement's call cannot be decoded") from error
-    return product, [Claim(*claim) for claim in claims], list(signatures)
+    return product, [Claim(*claim) for claim in claims], _single(elements)
+
+
+def _single(elements: Sequence[bytes]) -> list[bytes]:
+    """Return each signature by itself: an element holds one or several, one after the other."""
+    return [
+        element[start : start + _SIGNATURE_BYTES]
+        for element in elements
+        for start in range(0, len(element), _SIGNATURE_BYTES)
+    ]
 
 
 def _outcome(part: dict[str, Any]) -> ClaimOutcome:

@@ -33,11 +33,6 @@ def release_of(name: str) -> tuple[int, ...]:
     return tuple(int(part) for part in name.partition("@")[2].split(".") if part.isdigit())
 
 
-def takes_groups(deployment: Deployment, rail: str) -> bool:
-    """Return whether a rail's `settle` takes groups and packed claims (core/batch_bytes.py)."""
-    return deployment.release_of(rail) != "0.5.0"
-
-
 def rails(deployment: Deployment) -> tuple[str, ...]:
     """Return the names of all rails, the present one first."""
     return deployment.named(RAIL)
