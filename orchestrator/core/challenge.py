@@ -76,7 +76,7 @@ REFUSALS: dict[str, str] = {
     "RecordUnreadable": "the contract does not read this record: dispute the payment",
     "RecordTooLarge": "the records are larger than one transaction can hold: dispute the payment",
     "WindowOver": "the dispute window is over",
-    "NotChallengeable": "nothing was paid, or a dispute about it has ended",
+    "NotChallengeable": "nothing was paid, or a fault of it was proved before",
     "OutcomeInvalid": "the settlement does not hold this outcome",
 }
 
