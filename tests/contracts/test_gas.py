@@ -41,7 +41,12 @@ SIGNATURE = 4_700  # gas: 65 bytes of calldata are 1,040, ecrecover is 3,100
 
 
 class GasRail(Fork):
-    """A deployed rail with funded agreements, `count` of one payee and `lone` of their own."""
+    """A deployed rail with funded agreements, `count` of one payee and `lone` of their own.
+
+    pace: seconds from batch to batch, and from reading to reading.
+    """
+
+    pace = HOUR
 
     def __init__(
         self, chain: Testnet, artifacts: dict[str, Any], journal: Path, count: int, lone: int
@@ -56,16 +61,23 @@ class GasRail(Fork):
         self.sequence: dict[bytes, int] = {}
         self.agreements = sorted(self.add(index, self.payee.address) for index in range(count))
         self.lone = sorted(self.add(count + index, stranger(index)) for index in range(lone))
-        while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
-            time.sleep(0.05)
-        self.start = self.clock = self.now
+        if count + lone:
+            self.begin()
 
     def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
         """Send and do not wait; `settle` waits for the last, so all are mined by then."""
         call = self._call(contract, function, args, sender)
         self.last = self.node.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
 
-    def add(self, index: int, payee: str, product: str = "MeteredEnergy") -> bytes:
+    def begin(self) -> None:
+        """Let facts begin now: every device was enrolled, and every agreement opened, before."""
+        while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
+            time.sleep(0.05)
+        self.start = self.clock = self.now
+
+    def add(
+        self, index: int, payee: str, product: str = "MeteredEnergy", cap: int = 50 * EURO
+    ) -> bytes:
         device, key = Web3.keccak(index + 1), DeviceSigner.p256(index + 1)
         self.post(
             "DeviceRegistry",
@@ -78,7 +90,7 @@ class GasRail(Fork):
             payee=payee,
             device=device,
             product=self.at[product].address,
-            cap=50 * EURO,
+            cap=cap,
             period_days=30,
             window=DAY,
             start=0,  # the opening: the device was active ever since
@@ -132,7 +144,7 @@ class GasRail(Fork):
         signatures = [b"".join(sign(digest, key) for key in self.keys[:signers])]
         while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
             time.sleep(0.05)
-        self.clock += HOUR  # each batch its own release time: its first write of it costs more
+        self.clock += self.pace
         self.chain.rpc("evm_setNextBlockTimestamp", self.clock)
         receipt = self.send(
             "PaymentRail", "settle", arguments(batch), signatures, sender=self.payer.address
@@ -144,10 +156,11 @@ class GasRail(Fork):
     def claim(self, agreement: bytes, amount: int | None) -> Claim:
         self.sequence[agreement] += 1
         n = self.sequence[agreement]
-        begin = self.start + (n - 1) * HOUR  # no reading lies ahead of its block
+        begin = self.start + (n - 1) * self.pace  # no reading lies ahead of its block
         row = plain_facts(amount or 0)
         if amount is None:
-            row = facts(n * KWH, (n + 1) * KWH, begin, begin + HOUR)
+            energy = KWH * self.pace // HOUR
+            row = facts(n * energy, (n + 1) * energy, begin, begin + self.pace)
         return Claim(agreement, n, 2 * n, 2 * n + 1, Web3.keccak(text="evidence"), row)
 
 
