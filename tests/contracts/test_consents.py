@@ -159,8 +159,8 @@ def test_attack__refused_claim_of_continuous_terms__the_next_one_begins_anywhere
     skip(2, 11)
     assert settle(3, 4 * KWH, 9 * KWH, 12).named == ["product 4"]  # RegisterDiscontinuous
     skip(3, 15)
-    register, total, *_, stage = contracts.product.stateOf(mine, 0)
-    assert (register, total, stage) == (3 * KWH, 2 * KWH, 1)
+    state = contracts.product.stateOf(mine, 0)
+    assert (state.register, state.stage) == (3 * KWH, 1)
     late = settle(4, 2 * KWH, 9 * KWH, 15, kind=3)
     assert late.named == ["product 13"]  # LateCountersUnknown: never charged
     assert settle(4, 2 * KWH, 9 * KWH, 16).amounts == [7 * PRICE]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eth_abi import decode, encode
 from web3 import Web3
 
+from device_adapters.types import Rejected
 from oracles import merkle
 from oracles.attest import claim_hash
 from oracles.types import Batch, Claim
@@ -88,16 +90,22 @@ _GROUPS: dict[bytes, Group] = {}  # of each agreement that a test has a mandate 
 _NONE = Group(NOBODY, 0, 0, 0, 0, 0)
 
 
-def known(mandate: Mandate) -> Mandate:
-    """Remember what a mandate has in common with others, for `arguments`."""
-    energy_terms = len(mandate.terms) % 32 and mandate.terms[0] == 3  # version 3 is not padded
+def known(mandate: Mandate, metered: bool = True) -> Mandate:
+    """Remember what a mandate has in common with others, for `arguments`.
+
+    metered: Whether its product is MeteredEnergy; other products here share no terms.
+    """
+    shared = 0
+    if metered:
+        with suppress(Rejected):  # bad terms are in tests about them, and open no agreement
+            shared = shared_terms(mandate.terms)
     _GROUPS[mandate.agreement_id()] = Group(
         mandate.payee,
         mandate.cap,
         mandate.period_days,
         mandate.window,
         mandate.required_domain,
-        shared_terms(mandate.terms) if energy_terms else 0,
+        shared,
     )
     return mandate
 
