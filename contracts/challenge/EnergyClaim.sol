@@ -5,41 +5,22 @@ import {IChallenges} from "../interfaces/IChallenges.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {EnergyBytes, Facts, Kind, Step} from "../products/energy/EnergyBytes.sol";
+import {EnergyTerms} from "../products/energy/EnergyTerms.sol";
 import {JsonText} from "./JsonText.sol";
 import {OcmfFields} from "./OcmfFields.sol";
 import {OcmfRecord} from "./OcmfRecord.sol";
 
 /// What this reads of MeteredEnergy.
 interface IEnergyTerms {
-    /// @notice Reads an agreement's terms.
+    /// @notice Reads what an agreement's claims begin with.
     /// @param agreement its id
-    /// @return rolloverAt where the register begins at zero again
-    /// @return fuseWatts the fuse
     /// @return start facts before it are refused
     /// @return startedAt when the start registers were read
-    /// @return price where there is one only
-    /// @return band of that price
-    /// @return bands how many there are
-    /// @return prices how many there are
-    /// @return assurance the least that is taken
-    /// @return continuous whether every step of the register is charged
-    /// @return export_ whether energy fed into the grid is charged
-    function termsOf(bytes32 agreement)
+    /// @return terms the shared terms without their lowest 80 bits, which are zero
+    function beginOf(bytes32 agreement)
         external
         view
-        returns (
-            uint64 rolloverAt,
-            uint32 fuseWatts,
-            uint32 start,
-            uint32 startedAt,
-            uint32 price,
-            uint8 band,
-            uint8 bands,
-            uint8 prices,
-            uint8 assurance,
-            bool continuous,
-            bool export_
-        );
+        returns (uint32 start, uint32 startedAt, uint176 terms);
 }
 
 /// @title The facts of a claim of metered energy against the reading of the meter.
@@ -104,13 +85,14 @@ library EnergyClaim {
         uint256 begins,
         uint256 records
     ) private view {
-        (,,,,,,, uint8 prices,, bool continuous,) =
-            IEnergyTerms(product).termsOf(claim.agreement);
+        (,, uint176 kept) = IEnergyTerms(product).beginOf(claim.agreement);
+        EnergyTerms terms = EnergyTerms.wrap(uint256(kept) << 80);
         OcmfRecord.Reading memory first = record.readings[0];
         bool session = first.mark.from != 0 && record.text.equals(first.mark, "B");
-        bool single = records == 1 || (prices == 1 && !OcmfFields.isPerSession(step.register));
+        bool single = records == 1
+            || (terms.prices() == 1 && !OcmfFields.isPerSession(step.register));
         bool fiscal = claim.firstCounter >> STREAM_BIT != 0;
-        if (continuous || fiscal || !session || begins != 1 || !single) {
+        if (terms.continuous() || fiscal || !session || begins != 1 || !single) {
             revert IChallenges.NeedsRuling();
         }
     }

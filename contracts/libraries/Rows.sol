@@ -7,8 +7,10 @@ type Row is uint256;
 using Rows for Row global;
 
 /// @title The word of an agreement, by name: the only place that knows where its parts lie.
-/// @notice From the highest bit: 2 bits status, 1 steady, 1 unused, 24 sequence, 36 counter, 80 note,
-/// 44 escrow, 44 spent, 8 period, 16 expiry day.
+/// @notice From the highest bit: 2 bits status, 1 steady, 24 sequence, 37 counter, 80 note, 44 escrow,
+/// 44 spent, 8 period, 16 expiry day.
+/// `counter`: the stream of the device's counters (bit 39 of one, the fiscal stream), then 36 bits;
+/// the bits between are zero in every counter that is taken.
 /// `steady`: the registry has said nothing of the device that would end it, so nobody need ask.
 /// `note`: what the product keeps here instead of in a slot of its own; zero: nothing.
 /// `spent`: charges of the present period, less debts that were paid in it. `period`: its number,
@@ -19,19 +21,22 @@ library Rows {
     uint256 internal constant LIVE = 1;
     uint256 internal constant CLOSED = 2;
     uint256 internal constant MOST_SEQUENCE = (1 << 24) - 1;
-    uint256 internal constant MOST_COUNTER = (1 << 36) - 1;
     uint256 internal constant MOST_MONEY = (1 << 44) - 1;
 
     uint256 private constant STATUS = 254;
     uint256 private constant STEADY = 253;
-    uint256 private constant SEQUENCE = 228;
+    uint256 private constant SEQUENCE = 229;
     uint256 private constant COUNTER = 192;
     uint256 private constant NOTE = 112;
     uint256 private constant ESCROW = 68;
     uint256 private constant SPENT = 24;
     uint256 private constant PERIOD = 16;
+    uint256 private constant STREAM = 39; // of counters
+    uint256 private constant NUMBER = 36; // bits of counters below their stream
+    uint256 private constant MOST_NUMBER = (1 << NUMBER) - 1;
+    uint256 private constant MOST_KEPT = (1 << NUMBER + 1) - 1;
     uint256 private constant CLAIMED = // what a claim replaces
-        MOST_SEQUENCE << SEQUENCE | MOST_COUNTER << COUNTER | uint256(type(uint80).max) << NOTE;
+        MOST_SEQUENCE << SEQUENCE | MOST_KEPT << COUNTER | uint256(type(uint80).max) << NOTE;
 
     /// @dev The word of a new agreement.
     function fresh(uint256 counter_, uint256 period_, uint256 expiryDay_, bool steady_, uint80 note_)
@@ -42,6 +47,11 @@ library Rows {
         row = Row.wrap(LIVE << STATUS).withCounter(counter_).withExpiryDay(expiryDay_);
         row = row.withNote(note_).inPeriod(period_);
         if (steady_) row = Row.wrap(Row.unwrap(row) | 1 << STEADY);
+    }
+
+    /// @dev Whether a row can hold a counter: 36 bits of either stream.
+    function isCounter(uint256 value) internal pure returns (bool) {
+        return value & ~(1 << STREAM | MOST_NUMBER) == 0;
     }
 
     function exists(Row row) internal pure returns (bool) {
@@ -65,7 +75,8 @@ library Rows {
     }
 
     function counter(Row row) internal pure returns (uint256) {
-        return Row.unwrap(row) >> COUNTER & MOST_COUNTER;
+        uint256 kept = Row.unwrap(row) >> COUNTER & MOST_KEPT;
+        return kept >> NUMBER << STREAM | kept & MOST_NUMBER;
     }
 
     function note(Row row) internal pure returns (uint80) {
@@ -98,7 +109,8 @@ library Rows {
     }
 
     function withCounter(Row row, uint256 value) internal pure returns (Row) {
-        return _with(row, COUNTER, MOST_COUNTER, value);
+        assert(isCounter(value));
+        return _with(row, COUNTER, MOST_KEPT, _kept(value));
     }
 
     function withNote(Row row, uint80 value) internal pure returns (Row) {
@@ -130,9 +142,10 @@ library Rows {
         returns (Row)
     {
         if (counter_ < row.counter()) counter_ = row.counter();
-        assert(sequence_ <= MOST_SEQUENCE && counter_ <= MOST_COUNTER);
+        assert(sequence_ <= MOST_SEQUENCE && isCounter(counter_));
         uint256 rest = Row.unwrap(row) & ~CLAIMED;
-        return Row.wrap(rest | sequence_ << SEQUENCE | counter_ << COUNTER | uint256(note_) << NOTE);
+        uint256 numbers = sequence_ << SEQUENCE | _kept(counter_) << COUNTER;
+        return Row.wrap(rest | numbers | uint256(note_) << NOTE);
     }
 
     /// @dev The word after a charge that escrow and cap allow.
@@ -141,6 +154,10 @@ library Rows {
         unchecked { // neither part leaves its bits
             return Row.wrap(Row.unwrap(row) - (amount << ESCROW) + (amount << SPENT));
         }
+    }
+
+    function _kept(uint256 counter_) private pure returns (uint256) {
+        return counter_ >> STREAM << NUMBER | counter_ & MOST_NUMBER;
     }
 
     function _with(Row row, uint256 shift, uint256 most, uint256 value) private pure returns (Row) {

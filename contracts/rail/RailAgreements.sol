@@ -105,7 +105,7 @@ abstract contract RailAgreements is RailPayouts {
         if (sequence != row.sequence() + 1 || lastCounter < row.counter()) {
             revert SkipInvalid(agreement, sequence);
         }
-        if (sequence > Rows.MOST_SEQUENCE || lastCounter > Rows.MOST_COUNTER) {
+        if (sequence > Rows.MOST_SEQUENCE || !Rows.isCounter(lastCounter)) {
             revert SkipInvalid(agreement, sequence);
         }
         IConsents(consents).requireSkipSigned(
@@ -170,7 +170,7 @@ abstract contract RailAgreements is RailPayouts {
         Row row = _row(agreement);
         bool live = row.isLive() && block.timestamp <= _endsAt(agreement_);
         if (!live) revert AgreementIsNotLive(agreement);
-        _checkRoom(row, amount);
+        _checkRoom(agreement_, row, amount);
         // interaction: first, since only what really arrived is booked
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 arrived = token.balanceOf(address(this)) - before;
@@ -183,10 +183,11 @@ abstract contract RailAgreements is RailPayouts {
 
     /// @inheritdoc IPaymentRail
     function onMint(bytes32 agreement, uint256 amount) external nonReentrant {
+        // resolve
+        Agreement storage agreement_ = _existing(agreement);
         // check
-        _existing(agreement);
         if (msg.sender != address(token)) revert NotToken(msg.sender);
-        _checkRoom(_row(agreement), amount);
+        _checkRoom(agreement_, _row(agreement), amount);
         // effect
         _addEscrow(agreement, amount);
         // event
@@ -240,10 +241,12 @@ abstract contract RailAgreements is RailPayouts {
         return Claims.group(mandate.product, group);
     }
 
-    /// @dev Half of what a row can hold: the other half is for what comes back of charges.
-    function _checkRoom(Row row, uint256 amount) private pure {
+    /// @dev Half of what a row can hold, the other half is for what comes back of charges. And never
+    /// more came in than a row can hold: else several charges that come back would not fit.
+    function _checkRoom(Agreement storage agreement_, Row row, uint256 amount) private view {
         uint256 escrow = row.escrow();
-        bool fits = escrow < MAX_ESCROW && amount <= MAX_ESCROW - escrow;
+        bool fits = escrow < MAX_ESCROW && amount <= MAX_ESCROW - escrow
+            && agreement_.cameIn + amount <= Rows.MOST_MONEY;
         if (amount == 0 || !fits) revert AmountTooLarge(amount);
     }
 

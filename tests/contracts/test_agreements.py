@@ -7,7 +7,7 @@ open
 └── given consent: it should be known, by the id that Python computes, with what was agreed
 close: the payer or the device's owner; it should end the facts now, and leave claims the grace
 reclaim: anyone, after expiry and grace; it should return the escrow and free the device
-fund, onMint: it should book what arrived, and no more than the slot holds
+fund, onMint: it should book what arrived, and no more than half of what the row holds
 """
 
 from __future__ import annotations
@@ -237,8 +237,10 @@ def test_fund__token_that_keeps_a_share__reverts(contracts):
     assert refusal == "BalanceShort"
 
 
-def test_on_mint__beyond_the_slot__reverts_and_mints_nothing(contracts):
-    too_much = (1 << 48) - 100 * EURO
+def test_on_mint__beyond_the_most__reverts_and_mints_nothing(contracts):
+    most = contracts.rail.MAX_ESCROW()
+    assert most == (1 << 43) - 1
+    too_much = most + 1 - 100 * EURO
     refusal = contracts.refusal(
         contracts.token.mintToEscrow,
         b"\1" * 32,
@@ -249,7 +251,7 @@ def test_on_mint__beyond_the_slot__reverts_and_mints_nothing(contracts):
     )
     assert refusal == "AmountTooLarge"
     contracts.mint(too_much - 1, contracts.agreement)
-    assert contracts.rail.agreementState(contracts.agreement)[2] == (1 << 48) - 1
+    assert contracts.rail.agreementState(contracts.agreement)[2] == most
 
 
 def test_on_mint__agreement_over__is_taken_for_the_payer_to_reclaim(contracts):

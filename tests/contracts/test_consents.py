@@ -19,9 +19,6 @@ from dataclasses import replace
 import pytest
 from web3 import Web3
 
-from oracles.types import SkippedClaim
-from orchestrator.core.claim_skip import skip_document
-from services.testnet import CHAIN_ID
 from tests.support.contracts.contract_rail import (
     DAY,
     DEVICE,
@@ -35,6 +32,7 @@ from tests.support.contracts.contract_rail import (
     terms,
 )
 from tests.support.contracts.settled import NOBODY, plain_facts
+from tests.support.contracts.settled import skipping as signed_skip
 
 FRESH = Web3.keccak(text="EVSE-2")
 
@@ -111,12 +109,8 @@ def test_open__consent_of_another_rail_or_chain__does_not_count(contracts, fresh
 
 
 def skipping(contracts, sequence=1, last=19, agreement=None, signers=None):
-    """Return the arguments of `skip`, signed by payer and payee unless others sign."""
-    agreement = agreement or contracts.agreement
-    skipped = SkippedClaim(agreement, sequence, last)
-    document = skip_document(skipped, CHAIN_ID, contracts.rail.address)
-    signers = signers or (contracts.payer, contracts.payee)
-    return [agreement, sequence, last, *[contracts.sign_document(document, who) for who in signers]]
+    """Return the arguments of `skip` for the rail's own agreement unless another is named."""
+    return signed_skip(contracts, agreement or contracts.agreement, sequence, last, signers)
 
 
 def test_attack__one_refused_claim_ends_an_agreement__both_parties_pass_over_it(contracts):
@@ -159,8 +153,8 @@ def test_attack__refused_claim_of_continuous_terms__the_next_one_begins_anywhere
     skip(2, 11)
     assert settle(3, 4 * KWH, 9 * KWH, 12).named == ["product 4"]  # RegisterDiscontinuous
     skip(3, 15)
-    register, total, *_, stage = contracts.product.stateOf(mine, 0)
-    assert (register, total, stage) == (3 * KWH, 2 * KWH, 1)
+    state = contracts.product.stateOf(mine, 0)
+    assert (state.register, state.stage) == (3 * KWH, 1)
     late = settle(4, 2 * KWH, 9 * KWH, 15, kind=3)
     assert late.named == ["product 13"]  # LateCountersUnknown: never charged
     assert settle(4, 2 * KWH, 9 * KWH, 16).amounts == [7 * PRICE]

@@ -35,6 +35,7 @@ PEOPLE = (
 CONTRACTS = (
     "access",
     "committee",
+    "registry",
     "token",
     "rail",
     "disputes",
@@ -102,7 +103,7 @@ def seat_rows(c):
     """Committee, officers and the authority of what is managed."""
     stranger = "AccessManagedUnauthorized"
     member, testimony = _address(c.oracles[0]), (FREE, [], 0, (FRESH, 1, 1, 2, FRESH, b""), b"")
-    managed = (c.committee, c.officers, c.rail, c.voucher, c.delivery)
+    managed = (c.committee, c.officers, c.registry, c.rail, c.voucher, c.delivery)
     return [
         Row(c.committee, "seat", [FREE, 1], {"steward"}, stranger),
         Row(c.committee, "unseat", [member], {"steward"}, stranger),
@@ -144,6 +145,9 @@ def registry_rows(c):
         Row(registry, "declareCompromised", [DEVICE, c.now], in_charge, "NotInCharge"),
         Row(registry, "rotate", [DEVICE, *new_key], ANYONE, answer="RotationUnsigned"),
         Row(registry, "ruleCompromise", [DEVICE, 5, []], ANYONE, answer="QuorumMissing"),
+        Row(
+            registry, "watch", [c.rail], {"steward"}, "AccessManagedUnauthorized", "WatcherInvalid"
+        ),
         Row(registry, "adopt", [FRESH], ANYONE, answer="DeviceUnknown"),
         Row(registry, "adoptMany", [[FRESH]], ANYONE, answer="DeviceUnknown"),
         Row(
@@ -216,6 +220,7 @@ def rail_rows(c):
         Row(rail, "skip", [c.agreement, 2, 30, b"", b""], ANYONE, answer="SkipUnsigned"),
         Row(rail, "reclaim", [c.over], ANYONE),
         Row(rail, "fund", [c.agreement, 1], {"payer", "payee"}, "ERC20InsufficientAllowance"),
+        Row(rail, "deviceChanged", [DEVICE], {"registry"}, "NotRegistry"),
         Row(rail, "onMint", [c.agreement, EURO], {"token"}, "NotToken"),
         Row(rail, "settle", [*(arguments(batch),), []], ANYONE, answer="QuorumMissing"),
         Row(rail, "release", [c.payee, [c.due]], ANYONE),
@@ -254,9 +259,9 @@ def product_rows(c):
     for product in (c.product, c.delivery, voucher):
         rows += [
             Row(product, "open", [FRESH, DEVICE, 0, b""], {"rail"}, "NotTheRail", REFUSED),
-            Row(product, "price", [[]], {"rail"}, "NotTheRail"),
+            Row(product, "price", [[], 0, b""], {"rail"}, "NotTheRail"),
             Row(product, "refunded", [FRESH, 1], {"rail"}, "NotTheRail"),
-            Row(product, "skipped", [FRESH], {"rail"}, "NotTheRail"),
+            Row(product, "skipped", [FRESH, 0], {"rail"}, "NotTheRail"),
         ]
     return rows
 

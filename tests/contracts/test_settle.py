@@ -1,7 +1,7 @@
 """Settling batches: what is paid, what is refused by name, what stops a whole batch.
 
 settle
-├── given a paused rail, an empty batch, 257 claims, an unlisted product
+├── given a paused rail, an empty batch, 1025 claims, an unlisted product
 │   └── it should revert by name
 ├── given fewer signatures than the quorum, or all of one domain
 │   └── it should revert by name
@@ -156,11 +156,12 @@ def test_settle__cap_for_life__never_rolls_over(contracts):
 
 def test_settle__many_periods_later__starts_at_the_current_one(contracts):
     (mine,) = contracts.agreements(1, cap=4 * EURO, period_days=7)
-    contracts.wait(22 * DAY)
+    week = contracts.now // (7 * DAY) + 4
+    contracts.node.mine_at(week * 7 * DAY + DAY)
     assert contracts.settle(contracts.claim(mine, 1)).named == ["None"]
-    contracts.wait(5 * DAY)  # day 27: still the period of days 21 to 28
+    contracts.node.mine_at((week + 1) * 7 * DAY - HOUR)
     assert contracts.settle(contracts.claim(mine, 2)).named == ["CapExceeded"]
-    contracts.wait(2 * DAY)
+    contracts.node.mine_at((week + 1) * 7 * DAY)
     assert contracts.settle(contracts.claim(mine, 2)).named == ["None"]
 
 
@@ -183,7 +184,7 @@ def test_settle__without_enough_signers__reverts_by_name(contracts):
 def test_settle__empty_or_too_large__reverts_by_name(contracts):
     empty = contracts.batch()
     assert contracts.would_settle(empty, contracts.attest(empty)) == "BatchEmpty"
-    big = contracts.batch(*[contracts.claim()] * 257)
+    big = contracts.batch(*[contracts.claim()] * 1_025)
     assert contracts.would_settle(big, contracts.attest(big)) == "BatchTooLarge"
 
 
@@ -341,7 +342,8 @@ def test_metered_energy__called_by_another_than_the_rail__refuses(contracts):
             contracts.product.open, DEVICE, DEVICE, 0, terms(), sender=sender
         )
         assert refusal == "NotTheRail"
-        assert contracts.refusal(contracts.product.price, [], sender=sender) == "NotTheRail"
+        price = contracts.product.price
+        assert contracts.refusal(price, [], 0, b"", sender=sender) == "NotTheRail"
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 8, 13, 256])

@@ -9,7 +9,9 @@ SHARED: a device may have several live agreements, and holds none of them
 ANY_PAYEE
 ├── a mandate with a payee should not open; without the trait one without
 ├── it should pay the payee that the product names, each claim another; a dispute should follow it
-└── given a payee where there should be none, or none where there should be one: it should revert
+└── given a reply that names no payee: it should revert
+No trait: what stands for a payee in a reply is the note, so no product can name one it may not.
+STEADY: quotes should name no device as long as the registry has said nothing of it
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.contracts.contract_rail import DAY, DEVICE, EURO, KWH, PRICE
+from tests.support.contracts.contract_rail import DAY, DEVICE, EURO, KWH, MORE, NONE, PRICE
 from tests.support.contracts.settled import NOBODY, plain_facts
 
-LATE, SHARED, ANY_PAYEE = 1, 2, 4
+LATE, SHARED, ANY_PAYEE, STEADY = 1, 2, 4, 8
 
 
 @pytest.fixture
@@ -197,20 +199,27 @@ def test_any_payee__debt__is_owed_by_the_payee_of_that_claim(contracts, product)
 
 
 @pytest.mark.parametrize("amount", [EURO, 0, -EURO])
-@pytest.mark.parametrize(("traits", "named"), [(ANY_PAYEE, False), (LATE | SHARED, True)])
-def test_payee__none_where_one_is_due_or_one_too_many__reverts(
-    contracts, product, traits, named, amount
-):
-    plain = product(traits)
-    mandated = NOBODY if traits & ANY_PAYEE else contracts.payee.address
-    (mine,) = contracts.agreements(1, product=plain.address, payee=mandated)
-    wrong = row(contracts, mine, 1, 11, 11, amount, contracts.payee if named else NOBODY)
-    right = replace(wrong, facts=plain_facts(amount, NOBODY if named else contracts.payee))
+def test_any_payee__reply_that_names_none__reverts(contracts, product, amount):
+    plain = product(ANY_PAYEE)
+    (mine,) = contracts.agreements(1, product=plain.address, payee=NOBODY)
+    wrong = row(contracts, mine, 1, 11, 11, amount, NOBODY)
+    right = replace(wrong, facts=plain_facts(amount, contracts.payee))
     refusals = [
         contracts.would_settle(batch, contracts.attest(batch))
         for batch in (contracts.batch(claim, product=plain) for claim in (wrong, right))
     ]
     assert refusals == ["ProductAnswerInvalid", ""]
+
+
+@pytest.mark.parametrize(("traits", "names"), [(LATE, True), (STEADY, False), (9, False)])
+def test_steady__quote_of_a_quiet_device__names_none(contracts, product, traits, names):
+    plain = product(traits)
+    mandate = contracts.mandate(product=plain.address, device=MORE[0])
+    mine = contracts.open(mandate)
+    contracts.mint(EURO, mine)
+    settlement = contracts.settle(row(contracts, mine, 1, 11, 11), product=plain)
+    assert quoted(settlement)[0] == (MORE[0] if names else NONE)
+    assert contracts.rail.noteOf(mine).steady == (not names)
 
 
 def test_refused_claim__with_any_payee__is_refused_and_pays_nobody(contracts, product):
@@ -230,6 +239,6 @@ def test_traits__changed_after_the_listing__are_not_read_again(contracts):
     assert open_refusal(contracts, product=shifty.address) == "DeviceHasAgreement"
 
 
-def test_metered_energy__asks_for__late_claims_alone(contracts):
-    assert contracts.product.traits() == LATE
+def test_metered_energy__asks_for__late_claims_and_steady_rows(contracts):
+    assert contracts.product.traits() == LATE | STEADY
     assert contracts.settle(contracts.claim(kwh=2)).amounts == [2 * KWH * PRICE // KWH]

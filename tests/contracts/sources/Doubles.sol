@@ -8,6 +8,7 @@ import {IPaymentRail} from "../../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../../contracts/interfaces/IProduct.sol";
 import {Merkle} from "../../../contracts/libraries/Merkle.sol";
 import {Quote, Quotes, Reply} from "../../../contracts/libraries/Quotes.sol";
+import {Traits} from "../../../contracts/libraries/Traits.sol";
 
 /// A wallet contract whose owner signs for it (ERC-1271).
 contract Wallet {
@@ -97,8 +98,8 @@ contract RogueProduct is IProduct {
     }
 }
 
-/// A product whose facts are its answer, abi.encode(int48 amount, address payee); its events repeat
-/// what the rail asked.
+/// A product whose facts are its answer, abi.encode(int48 amount, address payee), the payee with
+/// Traits.ANY_PAYEE alone; its events repeat what the rail asked.
 contract PlainProduct is IProduct {
     uint8 public immutable traits;
 
@@ -156,8 +157,9 @@ contract PlainProduct is IProduct {
         Quote quote = Quotes.first(quotes);
         for (uint256 i; i < count; ++i) {
             (int48 amount, address payee) = abi.decode(quote.facts(), (int48, address));
-            bool over = amount > int256(uint256(quote.limit()));
-            replies[i] = over ? Quotes.refused(1) : Quotes.pricedFor(amount, payee);
+            if (amount > int256(uint256(quote.limit()))) replies[i] = Quotes.refused(1);
+            else if (traits & Traits.ANY_PAYEE == 0) replies[i] = Quotes.priced(amount, 0);
+            else replies[i] = Quotes.pricedFor(amount, payee);
             emit Quoted(
                 quote.agreement(),
                 quote.device(),

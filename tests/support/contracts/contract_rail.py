@@ -194,7 +194,10 @@ class ContractRail:
             salt=next(self._numbers).to_bytes(32, "big"),
             terms=terms(),
         )
-        return known(replace(plain, **changes))
+        mandate = replace(plain, **changes)
+        named = self.at("MeteredEnergy", mandate.product).name.request()
+        answer = self.node.answer("eth_call", named, "latest").get("result", "")
+        return known(mandate, b"metered_energy".hex() in answer)
 
     def signed(
         self, mandate: Mandate, account: Any = None, rail: Any = None, chain_id: int | None = None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eth_abi import decode, encode
 from web3 import Web3
 
+from device_adapters.types import Rejected
 from oracles import merkle
 from oracles.attest import claim_hash
-from oracles.types import Batch, Claim
+from oracles.types import Batch, Claim, SkippedClaim
 from orchestrator.core.batch_bytes import Group, batch_argument
+from orchestrator.core.claim_skip import skip_document
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.outcome import ClaimOutcome, Window, release_time
 from orchestrator.products.metered_energy.abi import shared_terms
+from services.testnet import CHAIN_ID
 
 if TYPE_CHECKING:
     from tests.support.contracts.contract_rail import ContractRail
@@ -90,24 +94,48 @@ _GROUPS: dict[bytes, Group] = {}  # of each agreement that a test has a mandate 
 _NONE = Group(NOBODY, 0, 0, 0, 0, 0)
 
 
-def known(mandate: Mandate) -> Mandate:
-    """Remember what a mandate has in common with others, for `arguments`."""
-    energy_terms = len(mandate.terms) % 32 and mandate.terms[0] == 3  # version 3 is not padded
+def known(mandate: Mandate, metered: bool = True) -> Mandate:
+    """Remember what a mandate has in common with others, for `arguments`.
+
+    metered: Whether its product is MeteredEnergy; other products here share no terms.
+    """
+    shared = 0
+    if metered:
+        with suppress(Rejected):  # bad terms are in tests about them, and open no agreement
+            shared = shared_terms(mandate.terms)
     _GROUPS[mandate.agreement_id()] = Group(
         mandate.payee,
         mandate.cap,
         mandate.period_days,
         mandate.window,
         mandate.required_domain,
-        shared_terms(mandate.terms) if energy_terms else 0,
+        shared,
     )
     return mandate
 
 
+def group_of(agreement: bytes) -> Group:
+    return _GROUPS.get(agreement, _NONE)
+
+
 def arguments(batch: Batch) -> tuple[Any, ...]:
     """Return a batch as the contract takes it."""
-    groups = [_GROUPS.get(claim.agreement, _NONE) for claim in batch.claims]
+    groups = [group_of(claim.agreement) for claim in batch.claims]
     return batch_argument(batch.product, batch.claims, groups)
+
+
+def skipping(
+    contracts: ContractRail,
+    agreement: bytes,
+    sequence: int = 1,
+    last: int = 19,
+    signers: tuple[Any, Any] | None = None,
+) -> list[Any]:
+    """Return the arguments of `skip`, signed by payer and payee unless others sign."""
+    skipped = SkippedClaim(agreement, sequence, last)
+    document = skip_document(skipped, CHAIN_ID, contracts.rail.address)
+    signers = signers or (contracts.payer, contracts.payee)
+    return [agreement, sequence, last, *[contracts.sign_document(document, who) for who in signers]]
 
 
 def payment_id(agreement: bytes, sequence: int) -> bytes:
