@@ -1,7 +1,7 @@
 """A batch as `PaymentRail.settle` takes it: claims as packed bytes, and what they have in common.
 
-contracts/libraries/ClaimBytes.sol defines the bytes, IPaymentRail.Group the rest. Rails of 0.5.0 and
-before take a list of structs and no groups.
+contracts/libraries/ClaimBytes.sol defines the bytes, IPaymentRail.Group the rest. Rails of 0.5.0
+and before take a list of structs and no groups.
 """
 
 from __future__ import annotations

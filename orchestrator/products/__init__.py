@@ -23,8 +23,8 @@ class Product(ProductRules, Protocol):
     Amounts are token minor units (6 decimals); facts and terms are ABI-encoded bytes on the wire
     and immutable records in memory. Malformed bytes raise `Rejected` (ClaimReason.FACTS_MALFORMED).
     A product whose prices change also has `format_price(terms, facts)`: the price that a claim
-    counts at, as text. One whose contract answers shared terms at an opening (IProduct.open) also has
-    `shared_terms(terms)`, which returns the same number.
+    counts at, as text. One whose contract answers shared terms at an opening (IProduct.open) also
+    has `shared_terms(terms)`, which returns the same number.
     """
 
     NAME: str  # the name of the folder, also in the API
@@ -92,6 +92,7 @@ def shared_terms(name: str, terms: bytes) -> int:
     return answer(terms) if answer else 0
 
 
+@cache
 def product(name: str) -> Product:
     """Return the product of that name, which is its folder's, and import no other."""
     module = import_module(f"{__name__}.{name}.product")

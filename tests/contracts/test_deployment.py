@@ -35,6 +35,7 @@ STEPS = (
     "DeviceRegistry",
     "EuroToken",
     "PaymentRail",
+    "watch devices",
     "Challenges",
     "name challenges",
     *(step for product in PRODUCTS for step in (product, f"allow {product}")),

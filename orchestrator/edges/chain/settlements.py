@@ -74,6 +74,4 @@ def _applied(chain: Chain, tx_hash: str, packed: str) -> list[Claim]:
         return []
     outcomes = unpack(bytes.fromhex(packed[2:]))
     claims = called_claims(arguments)
-    return [
-        claim for claim, outcome in zip(claims, outcomes, strict=True) if not outcome.refusal
-    ]
+    return [claim for claim, outcome in zip(claims, outcomes, strict=True) if not outcome.refusal]
