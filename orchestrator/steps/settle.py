@@ -159,13 +159,14 @@ def settle_call(
     claims = [claim_of_row(row) for row, _ in batch]
     argument: tuple[Any, ...]
     if takes_groups(deployment, rail):
-        argument = batch_argument(product, claims, [_group_of(agreement) for _, agreement in batch])
+        argument = batch_argument(product, claims, [group_of(agreement) for _, agreement in batch])
     else:
         argument = (product, [claim_fields(claim) for claim in claims])
     return Call(rail, "settle", (argument, [s.signature for s in signatures]))
 
 
-def _group_of(agreement: AgreementRow) -> Group:
+def group_of(agreement: AgreementRow) -> Group:
+    """Return what an agreement may have in common with others, as it was opened."""
     return Group(
         payee=agreement.payee,
         cap=agreement.cap_micro,
