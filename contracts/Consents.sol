@@ -100,7 +100,7 @@ contract Consents is IConsents {
         if (payee == rail || payee == IPaymentRail(rail).disputes() || payee == token) {
             revert IRailErrors.PayeeInvalid(payee);
         }
-        if (mandate.firstCounter > Rows.MOST_COUNTER) {
+        if (!Rows.isCounter(mandate.firstCounter)) {
             revert IRailErrors.CounterTooLarge(mandate.firstCounter);
         }
         if (!registry.isActive(mandate.device)) {

@@ -7,8 +7,10 @@ type Row is uint256;
 using Rows for Row global;
 
 /// @title The word of an agreement, by name: the only place that knows where its parts lie.
-/// @notice From the highest bit: 2 bits status, 1 steady, 1 unused, 24 sequence, 36 counter, 80 note,
+/// @notice From the highest bit: 2 bits status, 1 steady, 1 stream, 24 sequence, 36 counter, 80 note,
 /// 44 escrow, 44 spent, 8 period, 16 expiry day.
+/// `stream`: bit 39 of the counter, which marks the records of a device's second series; bits 36 to
+/// 38 of a counter are always zero.
 /// `steady`: the registry has said nothing of the device that would end it, so nobody need ask.
 /// `note`: what the product keeps here instead of in a slot of its own; zero: nothing.
 /// `spent`: charges of the present period, less debts that were paid in it. `period`: its number,
@@ -19,11 +21,13 @@ library Rows {
     uint256 internal constant LIVE = 1;
     uint256 internal constant CLOSED = 2;
     uint256 internal constant MOST_SEQUENCE = (1 << 24) - 1;
-    uint256 internal constant MOST_COUNTER = (1 << 36) - 1;
     uint256 internal constant MOST_MONEY = (1 << 44) - 1;
 
+    uint256 private constant MOST_NUMBER = (1 << 36) - 1; // of a counter, without its stream
     uint256 private constant STATUS = 254;
     uint256 private constant STEADY = 253;
+    uint256 private constant STREAM = 252;
+    uint256 private constant STREAM_BIT = 39; // of a counter
     uint256 private constant SEQUENCE = 228;
     uint256 private constant COUNTER = 192;
     uint256 private constant NOTE = 112;
@@ -31,7 +35,8 @@ library Rows {
     uint256 private constant SPENT = 24;
     uint256 private constant PERIOD = 16;
     uint256 private constant CLAIMED = // what a claim replaces
-        MOST_SEQUENCE << SEQUENCE | MOST_COUNTER << COUNTER | uint256(type(uint80).max) << NOTE;
+        1 << STREAM | MOST_SEQUENCE << SEQUENCE | MOST_NUMBER << COUNTER
+            | uint256(type(uint80).max) << NOTE;
 
     /// @dev The word of a new agreement.
     function fresh(uint256 counter_, uint256 period_, uint256 expiryDay_, bool steady_, uint80 note_)
@@ -65,7 +70,8 @@ library Rows {
     }
 
     function counter(Row row) internal pure returns (uint256) {
-        return Row.unwrap(row) >> COUNTER & MOST_COUNTER;
+        uint256 word = Row.unwrap(row);
+        return (word >> STREAM & 1) << STREAM_BIT | word >> COUNTER & MOST_NUMBER;
     }
 
     function note(Row row) internal pure returns (uint80) {
@@ -98,7 +104,13 @@ library Rows {
     }
 
     function withCounter(Row row, uint256 value) internal pure returns (Row) {
-        return _with(row, COUNTER, MOST_COUNTER, value);
+        uint256 rest = Row.unwrap(row) & ~(1 << STREAM | MOST_NUMBER << COUNTER);
+        return Row.wrap(rest | _counterBits(value));
+    }
+
+    /// @dev Whether a row can hold a counter: 36 bits, and the bit of the stream.
+    function isCounter(uint256 value) internal pure returns (bool) {
+        return value & ~(1 << STREAM_BIT) <= MOST_NUMBER;
     }
 
     function withNote(Row row, uint80 value) internal pure returns (Row) {
@@ -130,9 +142,9 @@ library Rows {
         returns (Row)
     {
         if (counter_ < row.counter()) counter_ = row.counter();
-        assert(sequence_ <= MOST_SEQUENCE && counter_ <= MOST_COUNTER);
-        uint256 rest = Row.unwrap(row) & ~CLAIMED;
-        return Row.wrap(rest | sequence_ << SEQUENCE | counter_ << COUNTER | uint256(note_) << NOTE);
+        assert(sequence_ <= MOST_SEQUENCE);
+        uint256 rest = Row.unwrap(row) & ~CLAIMED | _counterBits(counter_);
+        return Row.wrap(rest | sequence_ << SEQUENCE | uint256(note_) << NOTE);
     }
 
     /// @dev The word after a charge that escrow and cap allow.
@@ -141,6 +153,11 @@ library Rows {
         unchecked { // neither part leaves its bits
             return Row.wrap(Row.unwrap(row) - (amount << ESCROW) + (amount << SPENT));
         }
+    }
+
+    function _counterBits(uint256 value) private pure returns (uint256) {
+        assert(isCounter(value));
+        return (value >> STREAM_BIT) << STREAM | (value & MOST_NUMBER) << COUNTER;
     }
 
     function _with(Row row, uint256 shift, uint256 most, uint256 value) private pure returns (Row) {

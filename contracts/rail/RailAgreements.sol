@@ -105,7 +105,7 @@ abstract contract RailAgreements is RailPayouts {
         if (sequence != row.sequence() + 1 || lastCounter < row.counter()) {
             revert SkipInvalid(agreement, sequence);
         }
-        if (sequence > Rows.MOST_SEQUENCE || lastCounter > Rows.MOST_COUNTER) {
+        if (sequence > Rows.MOST_SEQUENCE || !Rows.isCounter(lastCounter)) {
             revert SkipInvalid(agreement, sequence);
         }
         IConsents(consents).requireSkipSigned(

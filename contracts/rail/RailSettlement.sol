@@ -180,7 +180,7 @@ abstract contract RailSettlement is RailDebts {
         if (claim.sequence() != row.sequence() + 1 || claim.sequence() > Rows.MOST_SEQUENCE) {
             return Refusal.SequenceUnexpected;
         }
-        if (last < first || last > Rows.MOST_COUNTER) return Refusal.CountersMalformed;
+        if (last < first || !Rows.isCounter(last)) return Refusal.CountersMalformed;
         if (first <= row.counter() && !_mayBeLate(claim.agreement(), first, run)) {
             return Refusal.CountersReplayed;
         }
