@@ -14,18 +14,16 @@ from dataclasses import replace
 import pytest
 
 from device_adapters.types import STREAM_BIT
+from tests.support.contracts.contract_rail import MORE
 
 FISCAL = 1 << STREAM_BIT
 MOST = (1 << 36) - 1
 
 
 def test_settle__second_series__counts_from_its_first_counter_on(contracts):
-    agreement = contracts.open(contracts.mandate(device=contracts.spare(), first_counter=FISCAL))
-    contracts.mint(1_000_000, agreement)
+    (agreement,) = contracts.agreements(1, first_counter=FISCAL)
     assert contracts.rail.agreementState(agreement)[1] == FISCAL
-    first = contracts.claim(
-        agreement, kwh=1, first_counter=FISCAL + 1, last_counter=FISCAL | MOST
-    )
+    first = contracts.claim(agreement, kwh=1, first_counter=FISCAL + 1, last_counter=FISCAL | MOST)
     assert contracts.settle(first).named == ["None"]
     assert contracts.rail.agreementState(agreement)[1] == FISCAL | MOST
     for counter in (MOST, FISCAL + 7):
@@ -35,8 +33,9 @@ def test_settle__second_series__counts_from_its_first_counter_on(contracts):
 
 @pytest.mark.parametrize("counter", [MOST + 1, FISCAL - 1, FISCAL | (MOST + 1)])
 def test_open__counter_of_more_bits__is_refused(contracts, counter):
-    mandate = contracts.mandate(device=contracts.spare(), first_counter=counter)
-    assert contracts.would_open(mandate) == "CounterTooLarge"
+    opening = contracts.opening(contracts.mandate(device=MORE[0], first_counter=counter))
+    refusal = contracts.refusal(contracts.rail.open, *opening, sender=contracts.stranger)
+    assert refusal == "CounterTooLarge"
 
 
 @pytest.mark.parametrize("counter", [MOST + 1, FISCAL - 1, FISCAL | (MOST + 1)])
