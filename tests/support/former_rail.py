@@ -132,6 +132,7 @@ class FormerRail:
         committee = self.deploy("OracleCommittee", access, members, DOMAINS, 2)
         registry = self.deploy("DeviceRegistry", access, committee, self.old.registry)
         rail = self.deploy("PaymentRail", access, self.token, committee, registry)
+        registry.watch(rail, sender=steward)
         for name in PRODUCTS:
             contract = self.deploy(name, rail, registry)
             rail.allowProduct(contract, sender=steward)

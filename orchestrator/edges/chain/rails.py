@@ -15,6 +15,7 @@ from orchestrator.edges.chain.deployment import Deployment
 RAIL = "PaymentRail"
 COMMITTEE = "OracleCommittee"
 REGISTRY = "DeviceRegistry"
+_FIRST_WITH_GROUPS = (0, 6, 0)
 
 
 def abi_of(
@@ -35,7 +36,8 @@ def release_of(name: str) -> tuple[int, ...]:
 
 def takes_groups(deployment: Deployment, rail: str) -> bool:
     """Return whether a rail's `settle` takes groups and packed claims (core/batch_bytes.py)."""
-    return deployment.release_of(rail) != "0.5.0"
+    named = rail.partition("@")[2] or deployment.release_of(rail)
+    return release_of(f"{RAIL}@{named}") >= _FIRST_WITH_GROUPS
 
 
 def rails(deployment: Deployment) -> tuple[str, ...]:
