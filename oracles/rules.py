@@ -22,6 +22,7 @@ from .types import Agreement, Claim, ClaimReason, ProductRules
 NOTHING_CITED: Mapping[str, Event] = MappingProxyType({})
 # reasons by which an event is stored and keeps its counter, but is never claimed
 KEPT = (ClaimReason.NOT_BILLABLE,)
+_MOST_NUMBER = (1 << 36) - 1  # of a counter within its stream: what the rail keeps of it
 EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: wait for no missing counter
 
 
@@ -278,6 +279,9 @@ def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> EventV
         return EventVerdict(
             event, ClaimReason.STREAM_NOT_AGREED, "the agreement covers the other stream"
         )
+    if event.counter & ~(1 << STREAM_BIT) > _MOST_NUMBER:
+        detail = f"counters of an agreement end at {_MOST_NUMBER}"
+        return EventVerdict(event, ClaimReason.COUNTER_TOO_LARGE, detail)
     if event.counter <= agreement.first_counter:
         detail = f"the agreement begins after counter {agreement.first_counter}"
         return EventVerdict(event, ClaimReason.BEFORE_AGREEMENT, detail)

@@ -25,6 +25,7 @@ class ClaimReason(StrEnum):
     NO_AGREEMENT = "no_agreement"
     BEFORE_AGREEMENT = "before_agreement"
     STREAM_NOT_AGREED = "stream_not_agreed"
+    COUNTER_TOO_LARGE = "counter_too_large"  # the rail keeps 36 bits of it
     NOT_BILLABLE = "not_billable"
     KIND_NOT_PRICED = "kind_not_priced"
     IMPLAUSIBLE_READING = "implausible_reading"

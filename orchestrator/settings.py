@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     )
     chain_embedded: bool = Field(default=True, description="`proofrail up` starts a local chain")
     finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
-    batch_claims: int = Field(default=200, ge=1, le=224, description="claims in one settlement")
+    batch_claims: int = Field(default=200, ge=1, le=1_000, description="claims in one settlement")
     hole_patience_s: int = Field(
         default=30, ge=0, description="wait this long for missing counters"
     )

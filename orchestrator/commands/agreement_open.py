@@ -62,7 +62,10 @@ def open_(
         ),
     ] = None,
     period: Annotated[
-        int, typer.Option(min=1, max=65_535, help="Length of the cap's period, in days.")
+        int,
+        typer.Option(
+            min=1, max=65_535, help="Days in a period of the cap, counted from 1970-01-01."
+        ),
     ] = 30,
     window: _Window = _DAY_S,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until it ends.")] = 365,

@@ -68,22 +68,23 @@ def unpack_claims(raw: bytes) -> list[Claim]:
     Raises:
         Halt: the bytes are cut off; no settlement takes them.
     """
-    claims = []
-    while raw:
-        size = int.from_bytes(raw[80:_HEAD])
-        if len(raw) < _HEAD + size:
-            raise Halt(f"the claims of a batch are cut off: {len(raw)} bytes are left")
+    claims, at = [], 0
+    while at < len(raw):
+        head = raw[at : at + _HEAD]
+        facts = at + _HEAD
+        at = facts + int.from_bytes(head[80:])
+        if len(raw) < at:
+            raise Halt(f"the claims of a batch are cut off: {len(raw)} bytes, not {at} or more")
         claims.append(
             Claim(
-                agreement=raw[:32],
-                sequence=int.from_bytes(raw[66:70]),
-                first_counter=int.from_bytes(raw[70:75]),
-                last_counter=int.from_bytes(raw[75:80]),
-                evidence=raw[32:64],
-                facts=raw[_HEAD : _HEAD + size],
+                agreement=head[:32],
+                sequence=int.from_bytes(head[66:70]),
+                first_counter=int.from_bytes(head[70:75]),
+                last_counter=int.from_bytes(head[75:80]),
+                evidence=head[32:64],
+                facts=raw[facts:at],
             )
         )
-        raw = raw[_HEAD + size :]
     return claims
 
 

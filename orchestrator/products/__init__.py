@@ -92,6 +92,7 @@ def shared_terms(name: str, terms: bytes) -> int:
     return answer(terms) if answer else 0
 
 
+@cache
 def product(name: str) -> Product:
     """Return the product of that name, which is its folder's, and import no other."""
     module = import_module(f"{__name__}.{name}.product")

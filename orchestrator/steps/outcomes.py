@@ -48,12 +48,12 @@ class PaymentOutcome:
     refusal: str  # "none", or why not
 
 
-def read_outcomes(claims: Sequence[dict], packed: str) -> list[PaymentOutcome]:
+def read_outcomes(claims: Sequence[Claim], packed: str) -> list[PaymentOutcome]:
     """Pair the claims of a settlement's call data with the packed outcomes of its log."""
     return [
         PaymentOutcome(
-            "0x" + payment_id(claim["agreement"], claim["sequence"]).hex(),
-            "0x" + claim["agreement"].hex(),
+            "0x" + payment_id(claim.agreement, claim.sequence).hex(),
+            "0x" + claim.agreement.hex(),
             outcome.amount_micro,
             refusal_name(outcome.refusal),
         )
@@ -90,10 +90,7 @@ def settled_facts(
         claims: Its claims, in its order.
         now: Unix seconds.
     """
-    outcomes = read_outcomes(
-        [{"agreement": claim.agreement, "sequence": claim.sequence} for claim in claims],
-        log.args["outcomes"],
-    )
+    outcomes = read_outcomes(claims, log.args["outcomes"])
     settled = _settled_elsewhere(context, outcomes)
     with context.store.read() as session:
         times = payments.orphanings(

@@ -13,7 +13,7 @@ from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.rails import attests, rail_of
+from orchestrator.edges.chain.rails import rail_of, takes_groups
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, payments, sends
 from orchestrator.edges.store.tables.agreements import AgreementRow
@@ -160,15 +160,17 @@ def settle_call(
     """
     product = batch[0][1].product_address
     claims = [claim_of_row(row) for row, _ in batch]
+    rail = rail_of(deployment, product)
     elements = [row.signature for row in signatures]
     argument: tuple[Any, ...] = (product, [claim_fields(claim) for claim in claims])
-    if attests(deployment, product):
-        argument = batch_argument(product, claims, [_group_of(agreement) for _, agreement in batch])
+    if takes_groups(deployment, rail):
+        argument = batch_argument(product, claims, [group_of(agreement) for _, agreement in batch])
         elements = ["0x" + "".join(signature[2:] for signature in elements)]
-    return Call(rail_of(deployment, product), "settle", (argument, elements))
+    return Call(rail, "settle", (argument, elements))
 
 
-def _group_of(agreement: AgreementRow) -> Group:
+def group_of(agreement: AgreementRow) -> Group:
+    """Return what an agreement may have in common with others, as it was opened."""
     return Group(
         payee=agreement.payee,
         cap=agreement.cap_micro,

@@ -17,6 +17,7 @@ from rich.table import Table
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import agreements, fundings, sends
+from orchestrator.steps.settle import group_of
 from scripts.demo import parties
 from scripts.stack import Stack
 from services.simulated_devices.fleet import Fleet
@@ -124,7 +125,7 @@ def _loop(stack: Stack, fleet: Fleet, names: list[str]) -> Loop:
     addresses = stack.chain.deployment.addresses
     with stack.store.read() as session:
         ids = {
-            row.device: bytes.fromhex(row.agreement_id[2:])
+            row.device: (bytes.fromhex(row.agreement_id[2:]), group_of(row))
             for row in agreements.all_agreements(session)
             if row.device in names
         }

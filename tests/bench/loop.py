@@ -21,6 +21,8 @@ from web3 import Web3
 
 from device_adapters import registers
 from device_adapters.inlets.log_inlet import Inlet
+from oracles.types import Claim
+from orchestrator.core.batch_bytes import Group, batch_argument
 from orchestrator.edges.chain.ethereum import Account, LocalAccount, encode_typed_data
 from orchestrator.products.metered_energy.product import EnergyFacts, encode_facts
 
@@ -78,15 +80,18 @@ _TYPES = {
 
 
 class Loop:
-    """One such loop. keys: device name -> public key; agreements: device name -> id (bytes);
-    oracles: the accounts that attest (in this process: a first version has no processes)."""
+    """One such loop.
+
+    keys: device name -> public key. agreements: device name -> id (bytes) and group. oracles: the
+    accounts that attest (in this process: a first version has no processes).
+    """
 
     def __init__(
         self,
         rail_file: dict[str, Any],
         rail_abi: list[Any],
         keys: dict[str, ec.EllipticCurvePublicKey],
-        agreements: dict[str, bytes],
+        agreements: dict[str, tuple[bytes, Group]],
         oracles: list[LocalAccount],
         sender: LocalAccount,
         home: Path,
@@ -133,7 +138,7 @@ class Loop:
         )
         claim = self._claim(record, text)
         signatures = [self._attest(oracle, claim) for oracle in self.oracles[:3]]
-        tx_hash = self._send(claim, signatures)
+        tx_hash = self._send(claim, self.agreements[record.MS][1], signatures)
         self.session.add(
             LoopRow(
                 device=record.MS,
@@ -154,7 +159,7 @@ class Loop:
         sequence = self.sequences[record.MS] = self.sequences.get(record.MS, 0) + 1
         leaf = Web3.keccak(hashlib.sha256(text.encode()).digest())
         return {
-            "agreement": self.agreements[record.MS],
+            "agreement": self.agreements[record.MS][0],
             "sequence": sequence,
             "firstCounter": counter,
             "lastCounter": counter,
@@ -168,7 +173,7 @@ class Loop:
             "primaryType": "Attestation",
             "domain": {
                 "name": "proofrail-oracles",
-                "version": "1",
+                "version": "2",
                 "chainId": 31337,
                 "verifyingContract": self.rail_file["committee"],
             },
@@ -180,8 +185,8 @@ class Loop:
         }
         return bytes(oracle.sign_message(encode_typed_data(full_message=document)).signature)
 
-    def _send(self, claim: dict[str, Any], signatures: list[bytes]) -> bytes:
-        batch = (self.rail_file["product"], [tuple(claim.values())])
+    def _send(self, claim: dict[str, Any], group: Group, signatures: list[bytes]) -> bytes:
+        batch = batch_argument(self.rail_file["product"], [Claim(*claim.values())], [group])
         call = self.rail.functions.settle(batch, signatures)
         sender = self.sender.address
         request = call.build_transaction(

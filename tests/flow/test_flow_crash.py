@@ -228,13 +228,13 @@ def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequenc
     _assert_recovered(rail)
     book = _attested(rail, name)
     assert {key: book[key] for key in earlier} == earlier
-    applied = [claim for (claim,) in invariants.applied_claims(rail).values()]
+    applied = [claim for ((claim, _),) in invariants.applied_claims(rail).values()]
     settled = {
-        (claim["agreement"], claim["sequence"]): (
-            claim["firstCounter"],
-            claim["lastCounter"],
-            claim["evidence"],
-            claim["facts"],
+        (claim.agreement, claim.sequence): (
+            claim.first_counter,
+            claim.last_counter,
+            claim.evidence,
+            claim.facts,
         )
         for claim in applied
     }

@@ -65,15 +65,15 @@ def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
     applied = invariants.applied_claims(day)
     settled = {
         day.agreement(name).agreement_id: sum(
-            claim["amount"]
-            for (claim,) in applied.values()
-            if "0x" + claim["agreement"].hex() == day.agreement(name).agreement_id
+            amount
+            for ((claim, amount),) in applied.values()
+            if "0x" + claim.agreement.hex() == day.agreement(name).agreement_id
         )
         for name in day.funded
     }
     assert settled == {day.agreement(name).agreement_id: _owed(day, name) for name in day.funded}
     assert {row.payment_id: row.amount_micro for row in day.all_payments()} == {
-        payment: claim["amount"] for payment, (claim,) in applied.items()
+        payment: charge.amount_micro for payment, (charge,) in applied.items()
     }
     orders = invariants.bank_rows(day, "SELECT iban, cents FROM orders")
     left = sum(log.args["amount"] for log in invariants.chain_logs(day, "PaymentRail", "Withdrawn"))

@@ -18,6 +18,7 @@ from oracles.attest import address_of, batch_digest, sign
 from oracles.rules import derive_claim
 from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.audit.blocks import keccak
+from orchestrator.core.batch_bytes import Group, batch_argument
 from orchestrator.core.identity import payout_account
 from orchestrator.core.mandate import FIELDS, VERSION, mandate_hash
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -100,6 +101,7 @@ class AuditRail:
 
     def __init__(self, node: AuditNode) -> None:
         self.node = node
+        self.groups: dict[bytes, Group] = {}  # of each agreement
         # the deployer acts as steward while the set-up is open
         self.steward, self.payee, steward, guardian = node.call("eth_accounts")[:4]
         self.artifacts = load_artifacts()
@@ -118,6 +120,7 @@ class AuditRail:
         self.token = self.deploy("EuroToken", ["address"], [access])
         parties = [access, self.token, self.committee, self.registry]
         self.rail = self.deploy("PaymentRail", ["address"] * 4, parties)
+        self.send(self.registry, "watch(address)", [self.rail])
         parties = [self.rail, self.registry]
         self.product = self.deploy("MeteredEnergy", ["address", "address"], parties)
         self.send(self.rail, "allowProduct(address)", [self.product])
@@ -226,7 +229,16 @@ class AuditRail:
             )
         )
         digest = keccak(b"\x19\x01" + domain + mandate_hash(typed(mandate), VERSION))
-        return AuditAgreement(device, mandate, sign(digest, PAYER))
+        deal = AuditAgreement(device, mandate, sign(digest, PAYER))
+        self.groups[deal.id] = self._group(mandate)
+        return deal
+
+    def _group(self, mandate: dict) -> Group:
+        is_energy = mandate["product"] == self.product.lower()
+        names = ("payee", "cap", "periodDays", "window", "requiredDomain")
+        terms = bytes.fromhex(mandate["terms"][2:])
+        shared = energy.shared_terms(terms) if is_energy else 0
+        return Group(*(mandate[name] for name in names), shared)
 
     def open(self, deal: AuditAgreement) -> str:
         kinds = f"({','.join(kind for _, kind in FIELDS[VERSION])})"
@@ -251,12 +263,9 @@ class AuditRail:
         product = product or self.product
         batch = Batch(self.rail, product, tuple(claims))
         digest = batch_digest(batch, 31337, self.committee)
-        claim_tuples = [
-            (c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
-            for c in claims
-        ]
-        kinds = "(address,(bytes32,uint32,uint40,uint40,bytes32,bytes)[])"
-        values = [(product, claim_tuples), [sign(digest, key) for key in signers]]
+        groups = [self.groups[claim.agreement] for claim in claims]
+        kinds = "(address,(address,uint48,uint16,uint32,uint8,uint256)[],bytes)"
+        values = [batch_argument(product, claims, groups), [sign(digest, key) for key in signers]]
         return self.send(self.rail, f"settle({kinds},bytes[])", values)
 
     def settled_at(self, tx: str) -> int:

@@ -19,8 +19,7 @@ from web3 import Web3
 
 from device_adapters.protocols import voucher as voucher_protocol
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
-from oracles.attest import batch_digest, sign
-from oracles.types import Batch, Claim
+from oracles.types import Claim
 from orchestrator import cli
 from orchestrator.commands import agreement_move
 from orchestrator.core.agreement import Stage
@@ -47,58 +46,23 @@ from tests.support.contracts.contract_rail import (
     EURO,
     IMPORT,
     KWH,
-    ORACLE_KEYS,
-    ContractRail,
     _address,
 )
 from tests.support.contracts.device_keys import DeviceSigner
-from tests.support.contracts.onchain import Account, Node, errors_of, events_of
+from tests.support.contracts.onchain import Account, Node
 from tests.support.contracts.settled import SettlementResult
 from tests.support.former_contracts import RELEASE, former_artifacts
+from tests.support.rail_of_release import PAYER, RailOfRelease
 
 PRODUCTS = ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher")
 ROLES = {"steward": 1, "guardian": 2, "minter": 3, "registrar": 4, "warden": 8, "sender": 9}
-PARTIES = {"Ada": 10, "Nord": 11, "Imbiss": 12, "Kiosk": 13}  # with keystores in the home
+PARTIES = {"Ada": PAYER, "Nord": 11, "Imbiss": 12, "Kiosk": 13}  # with keystores in the home
 ELSEWHERE = 14  # a payer whose key is not in the home
 
 
 def former(name: str) -> str:
     """Return the name that a contract of 0.5.0 has next to its successor."""
     return f"{name}@{RELEASE}"
-
-
-class RailOfRelease(ContractRail):
-    """One of the two rails: its contracts, and what its committee signs."""
-
-    def __init__(self, world: FormerRail, names: dict[str, str]) -> None:
-        self.world, self.node, self.artifacts = world, world.node, world.artifacts
-        self.errors, self.events = errors_of(self.artifacts), events_of(self.artifacts)
-        self.stranger, self.payer = world.account(20), world.account(PARTIES["Ada"])
-        self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
-        self.names, self._products = names, {}
-
-    def connect(self) -> None:
-        """Read the contracts at their addresses."""
-        for attribute, name in (
-            ("registry", "DeviceRegistry"),
-            ("committee", "OracleCommittee"),
-            ("rail", "PaymentRail"),
-        ):
-            setattr(self, attribute, self.contract(name))
-
-    def contract(self, name: str) -> Any:
-        """Return a contract of this rail by its first name."""
-        full = self.names[name]
-        return self.at(full, self.world.addresses[full])
-
-    def attest(self, batch: Batch, keys: Any = None, **_: Any) -> list[bytes]:
-        version = "1" if self is self.world.old else "2"  # of the committee's signing domain
-        digest = batch_digest(batch, CHAIN_ID, self.committee.address, version)
-        return [sign(digest, key) for key in self.oracles[:3]]
-
-    def settle_claim(self, product: str, claim: Claim) -> SettlementResult:
-        """Settle one claim, as a quorum signed it."""
-        return self.settle(claim, product=self.contract(product))
 
 
 class FormerRail:
@@ -168,6 +132,7 @@ class FormerRail:
         committee = self.deploy("OracleCommittee", access, members, DOMAINS, 2)
         registry = self.deploy("DeviceRegistry", access, committee, self.old.registry)
         rail = self.deploy("PaymentRail", access, self.token, committee, registry)
+        registry.watch(rail, sender=steward)
         for name in PRODUCTS:
             contract = self.deploy(name, rail, registry)
             rail.allowProduct(contract, sender=steward)

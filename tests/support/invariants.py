@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from device_adapters.types import STREAM_BIT
+from oracles.types import Claim
 from orchestrator.core import ledger
 from orchestrator.core.batch_bytes import called_claims
 from orchestrator.core.references import end_to_end_id
@@ -15,6 +16,13 @@ from orchestrator.edges.store import blocks, evidence
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.outcomes import read_outcomes
 from tests.support.whole_rail import WholeRail
+
+
+class AppliedClaim(NamedTuple):
+    """A claim that a settlement applied, and what it charged."""
+
+    claim: Claim
+    amount_micro: int
 
 
 def assert_all(rail: WholeRail) -> None:
@@ -41,22 +49,22 @@ def assert_one_effect(rail: WholeRail) -> None:
     repeated = [payment for payment, claims in applied.items() if len(claims) > 1]
     assert not repeated, f"settled more than once: {repeated}"
     claimed: dict[bytes, Counter[int]] = defaultdict(Counter)
-    for (claim,) in applied.values():
-        counters = range(claim["firstCounter"], claim["lastCounter"] + 1)
-        claimed[claim["agreement"]].update(counters)
+    for ((claim, _),) in applied.values():
+        counters = range(claim.first_counter, claim.last_counter + 1)
+        claimed[claim.agreement].update(counters)
     for agreement, counters in claimed.items():
         assert max(counters.values()) == 1, f"a counter settled twice in {agreement.hex()}"
 
 
-def applied_claims(rail: WholeRail) -> dict[str, list[dict[str, Any]]]:
+def applied_claims(rail: WholeRail) -> dict[str, list[AppliedClaim]]:
     """Return {payment id: the claims that settlements applied for it}, from the chain's logs."""
-    applied: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    applied: dict[str, list[AppliedClaim]] = defaultdict(list)
     for log in chain_logs(rail, "PaymentRail", "Settled"):
         _, arguments = rail.stack.chain.call_input(log.tx_hash, "PaymentRail")
         claims = called_claims(arguments)
         for claim, outcome in zip(claims, read_outcomes(claims, log.args["outcomes"]), strict=True):
             if outcome.refusal == "none":
-                applied[outcome.payment_id].append(claim | {"amount": outcome.amount_micro})
+                applied[outcome.payment_id].append(AppliedClaim(claim, outcome.amount_micro))
     return applied
 
 

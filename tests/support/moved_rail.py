@@ -195,6 +195,7 @@ class MovedRail(OpenRail):
         predecessor = before.addresses["DeviceRegistry"]
         registry = create("DeviceRegistry", access, committee, predecessor)
         rail = create("PaymentRail", access, token, committee, registry)
+        self._transact(contracts["DeviceRegistry"], registry, deployer, "watch", rail)
         for name in plan.products:
             product = create(name, rail, registry)
             self._transact(contracts["PaymentRail"], rail, deployer, "allowProduct", product)

@@ -166,6 +166,10 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "The agreement covers the device's other stream of records",
         "Send the records of the agreed stream, or open an agreement for this one.",
     ),
+    ClaimReason.COUNTER_TOO_LARGE: (
+        "The record's counter has more than 36 bits",
+        "Let the device count on from a smaller number, or enrol it under another name.",
+    ),
     ClaimReason.NOT_BILLABLE: (
         "The record is genuine but may not be billed",
         "It is stored and never charged; its detail says what the device must change.",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from web3 import Web3
 from web3.contract import Contract
-from web3.exceptions import Web3Exception
+from web3.exceptions import ContractLogicError, Web3Exception
 
 from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 from orchestrator.edges.chain.artifacts import Artifact
@@ -130,6 +130,7 @@ def _contract_problems(deployed: DeployedContracts, registry: str) -> list[str]:
         *_wiring(deployed),
         *_predecessor(deployed, registry),
         *_challenges(deployed),
+        *_watched(deployed),
         *_closed(deployed),
         *_precompile(deployed),
     ]
@@ -152,7 +153,8 @@ def check_deployment(
         artifacts = with_kept_token(artifacts)
     deployed = DeployedContracts(web3, artifacts, addresses)
     _halt(_contract_problems(deployed, plan.registry or NO_ADDRESS))
-    problems = [*_roles(deployed, plan, first_block), *_seats(deployed, plan)]
+    problems = [*_no_other_watcher(deployed), *_roles(deployed, plan, first_block)]
+    problems += _seats(deployed, plan)
     _halt([*problems, *_products(deployed, plan, first_block)])
 
 
@@ -202,6 +204,30 @@ def _challenges(deployed: DeployedContracts) -> Iterator[str]:
     named = deployed.view("OracleCommittee", "challengesOf", rail)
     if named != wanted:
         yield f"the committee names {named} for challenges, not Challenges {wanted}"
+
+
+def _watched(deployed: DeployedContracts) -> Iterator[str]:
+    """Yield what is wrong where the rail would not hear that a device is no longer active."""
+    rail, watchers = deployed.addresses["PaymentRail"], _watchers(deployed)
+    if rail not in watchers:
+        yield f"the registry tells {watchers} of changed devices, not PaymentRail {rail}"
+
+
+def _no_other_watcher(deployed: DeployedContracts) -> Iterator[str]:
+    """Yield the watchers that no deployment names: one that reverts keeps devices from ending."""
+    rail = deployed.addresses["PaymentRail"]
+    others = [watcher for watcher in _watchers(deployed) if watcher != rail]
+    if others:
+        yield f"the registry also tells {others} of changed devices"
+
+
+def _watchers(deployed: DeployedContracts) -> list[str]:
+    watchers: list[str] = []
+    while True:
+        try:
+            watchers.append(deployed.view("DeviceRegistry", "watchers", len(watchers)))
+        except ContractLogicError:  # the list has no length to ask for
+            return watchers
 
 
 def _closed(deployed: DeployedContracts) -> Iterator[str]:

@@ -15,6 +15,7 @@ from orchestrator.edges.chain.deployment import Deployment
 RAIL = "PaymentRail"
 COMMITTEE = "OracleCommittee"
 REGISTRY = "DeviceRegistry"
+_FIRST_WITH_GROUPS = (0, 6, 0)
 
 
 def abi_of(
@@ -31,6 +32,12 @@ def abi_of(
 def release_of(name: str) -> tuple[int, ...]:
     """Return the release in a contract's name as numbers, so that 0.10.0 is after 0.9.0."""
     return tuple(int(part) for part in name.partition("@")[2].split(".") if part.isdigit())
+
+
+def takes_groups(deployment: Deployment, rail: str) -> bool:
+    """Return whether a rail's `settle` takes groups and packed claims (core/batch_bytes.py)."""
+    named = rail.partition("@")[2] or deployment.release_of(rail)
+    return release_of(f"{RAIL}@{named}") >= _FIRST_WITH_GROUPS
 
 
 def rails(deployment: Deployment) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from tests.support.meter_streams import AGREEMENT, agreement, event, session
 
+FISCAL = 1 << STREAM_BIT
 IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes no late events
 
 
@@ -146,6 +147,16 @@ def test_runs__a_hole_partly_declared_lost__waits_for_the_rest():
     result = _runs([session(1), session(6)], lost=[(2, 3), (5, 5)])
     assert result.holes == (Hole(4, 4),)
     assert _counters(_runs([session(6)], 1, session(1), lost=[(2, 5), (3, 4)]).run) == [6]
+
+
+def test_runs__counter_that_the_rail_cannot_keep__is_dropped_and_holds_up_nothing():
+    most = (1 << 36) - 1
+    large = [replace(session(2), counter=most + 1), replace(session(3), counter=FISCAL - 1)]
+    assert _screen(large) == [ClaimReason.COUNTER_TOO_LARGE] * 2
+    assert _screen([replace(session(2), counter=most)]) == [None]
+    result = _runs(large[:1], 1, session(1), lost=[(2, most)])
+    assert not result.run and not result.waiting
+    assert [verdict.reason for verdict in result.dropped] == [ClaimReason.COUNTER_TOO_LARGE]
 
 
 def test_runs__counters_of_the_other_stream__are_no_part_of_it():

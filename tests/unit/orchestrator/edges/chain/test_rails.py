@@ -51,6 +51,13 @@ def test_rail_of__each_version_of_a_product__is_its_own(product, rail):
     assert rails.rail_of(MOVED, at(product).lower()) == rail
 
 
+def test_takes_groups__a_rail_of_0_5_0__takes_structs_under_either_name():
+    assert rails.takes_groups(PRESENT, "PaymentRail") and rails.takes_groups(MOVED, "PaymentRail")
+    assert rails.takes_groups(MOVED, "PaymentRail@0.10.0")
+    assert not rails.takes_groups(MOVED, FORMER)
+    assert not rails.takes_groups(BEFORE, "PaymentRail")
+
+
 def test_products_of__a_rail__are_those_versions_that_belong_to_it():
     assert rails.products_of(MOVED, FORMER) == {at(14).lower()}
     present = rails.products_of(MOVED, "PaymentRail")
