@@ -109,7 +109,10 @@ class EnergyContract:
         self, agreement: bytes, claims: Sequence[EnergyClaim], **options: Any
     ) -> list[tuple[int, int]]:
         """Return (amount, refusal) of claims (facts, limit, late) in order; keep nothing."""
-        quotes = self.quotes(agreement, claims, **options)
+        return self.asked(self.quotes(agreement, claims, **options))
+
+    def asked(self, quotes: Sequence[tuple]) -> list[tuple[int, int]]:
+        """Return (amount, refusal) of quotes in order; keep nothing."""
         call = {
             "to": self.rail.address,
             "gas": hex(60_000_000),
