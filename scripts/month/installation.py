@@ -15,7 +15,7 @@ from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.month import days
 from scripts.month.days import at
-from scripts.month.devices import MonthDevice, MonthMeter, MonthWearable
+from scripts.month.devices import MWH_PER_UNIT, MonthDevice, MonthMeter, MonthWearable
 from scripts.month.parties import SAVINGS_CENTS, MonthParties, MonthParty
 from scripts.month.plan import CENT, Plan, PlannedAgreement
 from scripts.month.rail import MonthRail
@@ -238,7 +238,8 @@ def _meter(
     payee = parties.charging if meter.sessions else parties.utilities[pick]
     price = CHARGING_PRICE if meter.sessions else PRICES[pick]
     cents = POINT_CENTS if meter.sessions else METER_CENTS
-    agreement = plan.add(PlannedAgreement(meter.name, payee.address, price, cents))
+    begins = meter.register * MWH_PER_UNIT
+    agreement = plan.add(PlannedAgreement(meter.name, payee.address, price, cents, begins=begins))
     terms = encode_terms(EnergyTerms(price, FUSE_WATTS, continuous=not meter.sessions))
     first = 0 if meter.sessions else 1 << STREAM_BIT
     return agreement, _sign(

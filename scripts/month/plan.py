@@ -21,7 +21,8 @@ class PlannedAgreement:
 
     Attributes:
         price: micro-euro per kWh of a meter; 0 for the other products.
-        measured: mWh in total.
+        begins: mWh that the meter showed when charging began.
+        measured: mWh in total since then.
         extra: micro-euro owed for anything but energy.
         unbacked_cents: tokens in its escrow without money at the bank.
     """
@@ -30,6 +31,7 @@ class PlannedAgreement:
     payee: str  # checksummed address; "" if each voucher names its payee
     price: int = 0
     funded_cents: int = 0
+    begins: int = 0
     measured: int = 0
     extra: int = 0
     unbacked_cents: int = 0
@@ -37,8 +39,12 @@ class PlannedAgreement:
 
     @property
     def charged(self) -> int:
-        """Micro-euro: the cost of all energy, rounded down once, plus `extra`."""
-        return self.measured * self.price // MILLION + self.extra
+        """Micro-euro: what the register cost at the end less at the begin, plus `extra`.
+
+        Both are rounded down, and energy alone counts: not where an exchange put the register.
+        """
+        before = self.begins * self.price // MILLION
+        return (self.begins + self.measured) * self.price // MILLION - before + self.extra
 
 
 @dataclass

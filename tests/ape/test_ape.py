@@ -26,7 +26,7 @@ from scripts.solidity.sources import ROOT
 from services.testnet import CHAIN_ID
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, PRICE, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
-from tests.support.contracts.settled import arguments
+from tests.support.contracts.settled import arguments, known
 
 DEVICE = bytes(Web3.keccak(text="EVSE-1"))
 NAMES = ("DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", "MeteredEnergy")
@@ -70,7 +70,7 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     begin = chain.pending_timestamp
     chain.mine(timestamp=begin + 2 * DAY)
     product = contracts["MeteredEnergy"].address
-    mandate = Mandate(
+    plain = Mandate(
         payer=payer.address,
         payee=payee.address,
         device=DEVICE,
@@ -86,6 +86,7 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
         salt=bytes(31) + b"\1",
         terms=terms(),
     )
+    mandate = known(plain)
     document = mandate.typed_data(CHAIN_ID, rail.address)
     signature = Account.sign_typed_data(payer.private_key, full_message=document).signature
     rail.open(mandate.as_tuple(), bytes(signature), b"", sender=owner)  # the owner agrees by it

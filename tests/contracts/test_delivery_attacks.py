@@ -133,7 +133,8 @@ def test_refund_by_ruling_and_then_the_withdrawal__gives_back_once(recipient, re
     consignment, delivery = recipient.open(), recipient.delivery
     assert consignment.state(_delivered(consignment)) == (700_000_000, "")
     refunded = consignment.agreement, refund * 1_000_000
-    delivery.fork.send(delivery.contract, "refunded", *refunded, sender=delivery.rail)
+    call = delivery.rail, "refunded", delivery.contract.address, *refunded
+    delivery.fork.send(*call, sender=delivery.owner)
     withdrawal = _delivered(consignment, withdrawn=True)
     assert consignment.state(withdrawal) == (back * 1_000_000, "")
     right = _delivered(consignment, event_hash="two", received=50)
@@ -244,9 +245,8 @@ def test_bad_claim__among_good_ones__stops_none_of_them(recipient):
         b"\xff" * 480,
     ]
     quotes = [quoted(c, raw) for c, raw in zip((good, bad, bad), facts, strict=True)]
-    answers = recipient.delivery.fork.ask(
-        recipient.delivery.contract, "price", quotes, sender=recipient.delivery.rail
-    )
+    delivery = recipient.delivery
+    answers = delivery.fork.ask(delivery.rail, "price", delivery.contract.address, quotes)
     named = [(amount, product.REFUSALS.get(refusal)) for amount, refusal, _ in answers]
     assert named == [(700_000_000, None), (0, "QuantityExceeded"), (0, "FactsMalformed")]
 

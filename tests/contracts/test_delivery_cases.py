@@ -19,7 +19,6 @@ from tests.support.contracts.delivery_contract import (
     HOUR,
     DeliveryContract,
     owed,
-    quoted,
 )
 
 CASES = json.loads((Path(product.__file__).parent / "cases.json").read_text())["prices"]
@@ -190,12 +189,11 @@ def test_open__word_beyond_its_type__refused_by_name(recipient, position):
 def test_open_and_price__from_anybody_but_the_rail__refused(recipient):
     fork, consignment = recipient.delivery.fork, recipient.open()
     raw = product.encode_terms(consignment.terms)
-    quote = quoted(consignment, product.encode_facts(consignment.facts({})))
     for function, arguments in (
         ("open", (b"\1" * 32, recipient.device, 0, raw)),
         ("refunded", (b"\1" * 32, 1)),
-        ("skipped", (b"\1" * 32,)),
-        ("price", ([quote],)),
+        ("skipped", (b"\1" * 32, 0)),
+        ("price", ([0], 0, b"")),
     ):
         refusal = fork.refusal(
             recipient.delivery.contract, function, *arguments, sender=recipient.delivery.owner
@@ -204,12 +202,6 @@ def test_open_and_price__from_anybody_but_the_rail__refused(recipient):
 
 
 def _refusal(recipient, raw: bytes) -> str:
-    return recipient.delivery.fork.refusal(
-        recipient.delivery.contract,
-        "open",
-        b"\1" * 32,
-        recipient.device,
-        0,
-        raw,
-        sender=recipient.delivery.rail,
-    )
+    delivery = recipient.delivery
+    call = "open", delivery.contract.address, b"\1" * 32, recipient.device, 0, raw
+    return delivery.fork.refusal(delivery.rail, *call, sender=delivery.owner)

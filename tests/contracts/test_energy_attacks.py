@@ -145,7 +145,7 @@ def test_skipped__correction_of_an_estimate_passed_over__leaves_the_estimate_as_
     later = _household(meter, 5 * KWH, 7 * KWH, 2 * KWH, 4 * HOUR, 5 * HOUR)
     assert _settled(meter, agreement, later, (2, 9, 9)) == (0, "RegisterDiscontinuous")
     (before,), _ = meter.kept(agreement)
-    meter.product.skipped(agreement, sender=meter.rail)
+    meter.send("skipped", agreement)
     ((band,), _) = meter.kept(agreement)
     assert (before.ahead, band.ahead) == (KWH, 0)
     assert energy.skip(energy.EnergyState(0, (before,))).bands == (band,)
@@ -159,7 +159,7 @@ def test_skipped__agreement_with_tariff_bands__any_register_of_each_may_come_fir
     terms = HOUSEHOLD._replace(band=1, start_register=5 * KWH, more_bands=(band,))
     agreement = meter.open(energy.encode_terms(terms))
     before, _ = meter.kept(agreement)
-    meter.product.skipped(agreement, sender=meter.rail)
+    meter.send("skipped", agreement)
     after, _ = meter.kept(agreement)
     assert [band.claimed for band in (*before, *after)] == [True, True, False, False]
     assert energy.skip(energy.EnergyState(0, before)).bands == after
@@ -169,18 +169,18 @@ def test_skipped__agreement_with_tariff_bands__any_register_of_each_may_come_fir
 def test_refund_by_ruling_and_then_the_honest_correction__gives_back_once(meter, refund, back):
     """On 0.3.0 the payee owed for an estimate that a ruling had refunded already."""
     agreement = _estimated(meter)
-    meter.product.refunded(agreement, refund, sender=meter.rail)
+    meter.send("refunded", agreement, refund)
     correction = _household(meter, KWH, KWH, -KWH, HOUR, 3 * HOUR)
     assert _settled(meter, agreement, correction, (2, 3, 3)) == (back, "")
     ((band,), _) = meter.kept(agreement)
-    assert (band.total, band.ahead) == (KWH, 0)
+    assert (band.register, band.ahead) == (KWH, 0)
     assert meter.product.refundedOf(agreement) == 0
 
 
 def test_refund_of_an_old_charge__does_not_cover_the_correction_of_a_new_estimate(meter):
     agreement = meter.open(energy.encode_terms(HOUSEHOLD))
     _settled(meter, agreement, _household(meter, 0, KWH, KWH, 0, HOUR), (0, 1, 1))
-    meter.product.refunded(agreement, PRICE, sender=meter.rail)
+    meter.send("refunded", agreement, PRICE)
     guess = _household(meter, KWH, 2 * KWH, KWH, HOUR, 2 * HOUR, kind=ReadingKind.ESTIMATED)
     assert _settled(meter, agreement, guess, (1, 2, 2)) == (PRICE, "")
     correction = _household(meter, KWH, KWH, -KWH, HOUR, 3 * HOUR)
@@ -216,7 +216,7 @@ def test_two_bands__each_at_the_whole_fuse__are_refused_together(meter):
     assert _settled(meter, agreement, claim(15 * KWH, 15 * KWH), (0, 1, 1)) == (0, "FuseExceeded")
     assert _settled(meter, agreement, claim(15 * KWH, 5 * KWH), (0, 1, 1)) == (25 * PRICE, "")
     (first, second), _ = meter.kept(agreement)
-    assert (first.total, second.total) == (15 * KWH, 5 * KWH)
+    assert (first.register, second.register) == (15 * KWH, 5 * KWH)
 
 
 def test_band_named_twice__to_charge_it_twice__is_refused(meter):

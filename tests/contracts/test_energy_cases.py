@@ -27,13 +27,21 @@ from orchestrator.products.metered_energy.product import (
     BandStep,
     DatedPrice,
     EnergyFacts,
+    EnergyState,
     EnergyTerms,
     ReadingKind,
     TariffBand,
 )
 from tests.support.contracts.contract_rail import DAY, DEVICE
 from tests.support.contracts.energy_claims import random_claims, random_terms
-from tests.support.contracts.energy_contract import FOR_EVER, LIMIT, EnergyContract, mirrored
+from tests.support.contracts.energy_contract import (
+    FOR_EVER,
+    LIMIT,
+    EnergyContract,
+    EnergyMirror,
+    kept_bands,
+    mirrored,
+)
 
 CASES = json.loads((Path(energy.__file__).parent / "cases.json").read_text())
 IMPORT = registers.parse("1.8.0").number
@@ -101,13 +109,28 @@ def test_price__random_claims__are_answered_as_the_mirror_does(energy_contract, 
     assert energy_contract.answers(agreement, claims, until=until) == mirror.answers
     assert all(band.total >= 0 for state in mirror.states for band in state.bands)
     if seed % 4 in (0, 3):
-        paid = 0
-        for (amount, _), state in zip(mirror.answers, mirror.states, strict=True):
-            paid += amount
-            assert paid == state.bands[0].total * wanted.price_per_kwh // 1_000_000 >= 0
+        _assert_charged_by_the_register(wanted.price_per_kwh, energy.open(terms, since), mirror)
     if seed < 8:
         energy_contract.settle(agreement, claims, until=until)
-        assert energy_contract.kept(agreement) == (mirror.states[-1].bands, mirror.gaps)
+        assert energy_contract.kept(agreement) == (kept_bands(mirror.states[-1]), mirror.gaps)
+
+
+def _assert_charged_by_the_register(price: int, opened: EnergyState, mirror: EnergyMirror) -> None:
+    """What was charged since a band began is its energy in whole units: rounded down once.
+
+    It begins with the part of a unit that its register's energy leaves over.
+    """
+    (band,) = opened.bands
+    charged, begun = 0, (0, 0, band.remainder)
+    for (amount, _), state in zip(mirror.answers, mirror.states, strict=True):
+        before, (band,) = band, state.bands
+        charged += amount
+        if band.claimed and not before.claimed:  # by this claim
+            energy_mwh = band.total - before.total
+            rest = (band.remainder - energy_mwh * price) % 1_000_000
+            begun = charged - amount, before.total, rest
+        exact = begun[2] + (band.total - begun[1]) * price
+        assert charged == begun[0] + exact // 1_000_000 >= 0
 
 
 def test_price__random_claims__meet_every_answer_but_the_devices(energy_contract):
@@ -194,10 +217,7 @@ def _malformed_terms() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", _malformed_terms())
 def test_open__bytes_that_are_no_terms__revert_by_name(energy_contract, name):
     raw = _malformed_terms()[name]
-    refusal = energy_contract.contracts.refusal(
-        energy_contract.product.open, bytes(32), DEVICE, 0, raw, sender=energy_contract.rail
-    )
-    assert refusal == "TermsMalformed"
+    assert energy_contract.refusal("open", bytes(32), DEVICE, 0, raw) == "TermsMalformed"
     if name not in ("read in the future", "version 2"):  # Python has no clock, and reads both
         with pytest.raises(Rejected):
             energy.decode_terms(raw)
@@ -236,9 +256,9 @@ def test_product__called_by_a_stranger__reverts_by_name(energy_contract):
     contracts, terms = energy_contract.contracts, energy.encode_terms(EnergyTerms(1, 1))
     for method, args in (
         (energy_contract.product.open, (bytes(32), DEVICE, 0, terms)),
-        (energy_contract.product.price, ([],)),
+        (energy_contract.product.price, ([], 0, b"")),
         (energy_contract.product.refunded, (bytes(32), 1)),
-        (energy_contract.product.skipped, (bytes(32),)),
+        (energy_contract.product.skipped, (bytes(32), 0)),
     ):
         assert contracts.refusal(method, *args, sender=contracts.payer) == "NotTheRail"
 
@@ -258,7 +278,7 @@ def test_late__energy_cut__is_reported_in_an_event(energy_contract):
     (cut,) = [log for log in receipt.events if log.event_name == "LateEnergyCut"]
     assert (bytes(cut.agreement), cut.energy, cut.charged) == (agreement, 1_000_000, 400_000)
     ((band,), _) = energy_contract.kept(agreement)
-    assert (band.register, band.total, band.ahead) == (3_400_000, 2_400_000, 0)
+    assert (band.register, band.ahead) == (3_400_000, 0)
 
 
 def test_late__energy_of_several_bands_cut__is_summed_in_the_event(energy_contract):

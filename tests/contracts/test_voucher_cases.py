@@ -66,15 +66,12 @@ def test_terms__malformed_or_for_another_contract__do_not_open(voucher_contract)
     wrong += [last[:-1], last[:-64] + bytes(32) + last[-32:], last + last[-96:]]
     for terms in wrong:
         opening = bytes(32), bytes(32), 1, terms
-        error = voucher_contract.fork.refusal(
-            voucher_contract.contract, "open", *opening, sender=voucher_contract.rail
-        )
-        assert error == "TermsMalformed", terms.hex()
+        assert voucher_contract.refusal("open", *opening) == "TermsMalformed", terms.hex()
     for function, arguments in (
         ("open", (bytes(32), bytes(32), 1, raw(good))),
-        ("price", ([],)),
+        ("price", ([], 0, b"")),
         ("refunded", (bytes(32), 1)),
-        ("skipped", (bytes(32),)),
+        ("skipped", (bytes(32), 0)),
     ):
         error = voucher_contract.fork.refusal(
             voucher_contract.contract, function, *arguments, sender=voucher_contract.owner
@@ -93,7 +90,7 @@ def test_facts__malformed__are_refused_and_change_nothing(voucher_contract):
     for at in range(4):  # payee, total, counter, taps of nothing
         wrong.append(b"".join([*words[:at], bytes(32), *words[at + 1 :]]))
     # on 0.3.0 what the rail was paid stayed there for ever
-    rail = bytes.fromhex(voucher_contract.rail.removeprefix("0x")).rjust(32, b"\0")
+    rail = bytes.fromhex(voucher_contract.rail.address.removeprefix("0x")).rjust(32, b"\0")
     wrong.append(b"".join([rail, *words[1:]]))
     voucher_contract.at(band.base + 20)
     for facts in wrong:

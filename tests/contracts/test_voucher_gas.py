@@ -23,7 +23,7 @@ from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from services.testnet import CHAIN_ID, TX_GAS_LIMIT
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
-from tests.support.contracts.settled import arguments
+from tests.support.contracts.settled import arguments, known
 
 EURO, DAY = 1_000_000, 86_400
 SIZES = {"osaka": 100, "prague": 32}  # wearables and merchants all different
@@ -56,7 +56,7 @@ class WearableRail:
         name, key = f"W-{index}", DeviceSigner.p256(9_000 + index)
         device, payer = bytes(Web3.keccak(text=name)), self.payer.address
         self.fork.enrol(device, key, payer)
-        mandate = Mandate(
+        plain = Mandate(
             payer=payer,
             payee="0x" + "00" * 20,
             device=device,
@@ -71,6 +71,7 @@ class WearableRail:
             salt=device,
             terms=self.terms,
         )
+        mandate = known(plain)
         document = mandate.typed_data(CHAIN_ID, self.fork.at["PaymentRail"].address)
         consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
         agreement = mandate.agreement_id()

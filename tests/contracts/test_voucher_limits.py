@@ -149,8 +149,7 @@ def test_rules__of_the_oracles_and_of_the_contract__drop_the_same_vouchers(vouch
             {None: 0, "class_not_agreed": 5, "above_tap_limit": 6}[refusal and refusal[0]]
         )
         quotes.append(band.quote(band.facts(voucher)))
-    call = voucher_contract.contract, "price"
-    prices = voucher_contract.fork.ask(*call, quotes, sender=voucher_contract.rail)
+    prices = voucher_contract.ask("price", quotes)
     assert [refusal for _, refusal, _ in prices] == dropped
     assert set(dropped) == {0, 5, 6}
 
@@ -166,8 +165,7 @@ def test_terms__of_any_words__open_where_python_reads_them(voucher_contract):
         bit = chance.choice((5, 15, 16, 24, 32, 40, 47, 48, 160, 255))
         raw[word : word + 32] = chance.choice((0, 1 << bit)).to_bytes(32, "big")
         opening = bytes(32), number.to_bytes(32, "big"), 1, bytes(raw)
-        call = voucher_contract.contract, "open", *opening
-        error = voucher_contract.fork.refusal(*call, sender=voucher_contract.rail)
+        error = voucher_contract.refusal("open", *opening)
         assert error in ("", "TermsMalformed")
         try:
             product.decode_terms(bytes(raw))
@@ -202,6 +200,5 @@ def test_price__hostile_words_of_every_kind__are_answered_and_never_revert(vouch
             until = chance.choice((0, 2**40 - 1))
             quotes.append(band.quote(band.facts(signed), chance.choice((0, 2**48 - 1)), until))
     for at in range(0, len(quotes), 20):  # what one call can check without the precompile
-        call = voucher_contract.contract, "price", quotes[at : at + 20]
-        prices = voucher_contract.fork.ask(*call, sender=voucher_contract.rail)
+        prices = voucher_contract.ask("price", quotes[at : at + 20])
         assert len(prices) == len(quotes[at : at + 20])

@@ -54,10 +54,12 @@ def _owed(rail: WholeRail, name: str) -> int:
     """Return the value of a device's records by its agreement, in micro-euro."""
     registers = [_readings(record) for record in rail.sent[name]]
     if name.startswith("meter"):
-        energy = registers[-1][-1] - registers[0][-1]  # counting begins at the first reading
+        first = registers[0][-1]  # counting begins at the first reading
+        energy = registers[-1][-1] - first
     else:
-        energy = sum(readings[-1] - readings[0] for readings in registers)
-    return energy * PRICES[name.split("-")[0]] // 1_000_000
+        first, energy = registers[0][0], sum(last - begin for begin, *_, last in registers)
+    price = PRICES[name.split("-")[0]]
+    return (first + energy) * price // 1_000_000 - first * price // 1_000_000
 
 
 def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):

@@ -344,7 +344,6 @@ def _money(
 
 
 def _amount(deal: AuditAgreement) -> int:
-    """What MeteredEnergy charges for records 2 to 4 after record 1, by cumulative rounding."""
+    """What MeteredEnergy charges for records 2 to 4 after record 1: each register rounded down."""
     registers = [event_of(record).facts["readings"][-1]["register"] for record in deal.records[:4]]
-    total = [(register - registers[0]) * PRICE // 1_000_000 for register in registers]
-    return total[-1] - total[0]
+    return registers[-1] * PRICE // 1_000_000 - registers[0] * PRICE // 1_000_000

@@ -55,7 +55,7 @@ class BandState(NamedTuple):
     """State that the contract keeps for a band of an agreement."""
 
     register: int = 0  # the last actual reading that a claim ended with
-    total: int = 0  # mWh charged so far
+    total: int = 0  # mWh charged so far; the contract of version 3 does not keep it
     time: int = 0  # of that reading
     ahead: int = 0  # mWh charged beyond the register; negative: mWh not charged so far
     claimed: bool = False
@@ -192,7 +192,8 @@ def _judged(
         exact = _remainder(terms, band, step, facts, price) + charge.energy * price
         total = band.total + charge.energy
         most = _AHEAD[terms.version]
-        if not 0 <= total < 1 << 64 or not -most <= charge.ahead < most:
+        kept = terms.version > 2 or 0 <= total < 1 << 64
+        if not kept or not -most <= charge.ahead < most:
             return _Judged(_MALFORMED)
         amount += exact // MWH_PER_KWH
         flow += charge.flow

@@ -1,4 +1,4 @@
-"""ProofOfDelivery with a test account as its rail, and recipients that sign statements.
+"""ProofOfDelivery with a test double as its rail, and recipients that sign statements.
 
 `owed` computes again, from the list of standing statements, what the contract keeps as sums.
 """
@@ -27,11 +27,11 @@ _numbers = count(1)
 
 
 class DeliveryContract:
-    """The contract, called by the account that it takes for its rail."""
+    """The contract, called by the test double that it takes for its rail."""
 
     def __init__(self, fork: Fork) -> None:
         self.fork = fork
-        self.rail = development_account(14).address
+        self.rail = fork.create("NotingRail", False)
         self.owner = development_account(15).address
         self.until = 2**40 - 1
         self.registry = fork.at["DeviceRegistry"]
@@ -39,7 +39,7 @@ class DeliveryContract:
 
     def another(self) -> Any:
         """Deploy one more contract of the same kind, with the same rail and registry."""
-        return self.fork.create("ProofOfDelivery", self.rail, self.registry.address)
+        return self.fork.create("ProofOfDelivery", self.rail.address, self.registry.address)
 
     def recipient(self, days: int = 30) -> RecipientDevice:
         """Enrol a recipient's device `days` ago; due times lie halfway."""
@@ -84,10 +84,10 @@ class RecipientDevice:
         agreed = terms or self.delivery.terms(self.due)
         agreement = bytes(Web3.keccak(text=f"agreement {next(_numbers)}"))
         target = contract or self.delivery.contract
-        raw = product.encode_terms(agreed)
-        self.delivery.fork.send(
-            target, "open", agreement, self.device, start, raw, sender=self.delivery.rail
-        )
+        opening = agreement, self.device, start, product.encode_terms(agreed)
+        delivery = self.delivery
+        call = delivery.rail, "open", target.address, *opening
+        delivery.fork.send(*call, sender=delivery.owner)
         return DeliveryAgreement(self, agreement, agreed, target)
 
     def sign(self, text: str) -> tuple[bytes, bytes, bytes]:
@@ -142,7 +142,8 @@ class DeliveryAgreement:
         raw = facts if isinstance(facts, bytes) else product.encode_facts(facts)
         delivery = self.recipient.delivery
         quote = quoted(self, raw, limit, delivery.until)
-        return method(self.contract, "price", [quote], sender=delivery.rail)
+        call = delivery.rail, "price", self.contract.address, [quote]
+        return method(*call, sender=delivery.owner)
 
 
 def quoted(

@@ -1,4 +1,4 @@
-"""WearableVoucher with a test account as its rail, and wearables that sign vouchers.
+"""WearableVoucher with a test double as its rail, and wearables that sign vouchers.
 
 Each voucher passes protocol, product and contract, at the time that the test chooses.
 """
@@ -24,7 +24,11 @@ EURO, DAY = 1_000_000, 86_400
 MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABCDEF12"}
 LIMIT = 2**48 - 1
 END = 2**40 - 1  # of an agreement without an end
-SOURCES = ("contracts/products/WearableVoucher.sol", "tests/contracts/sources/NextVoucher.sol")
+SOURCES = (
+    "contracts/products/WearableVoucher.sol",
+    "tests/contracts/sources/Doubles.sol",
+    "tests/contracts/sources/NextVoucher.sol",
+)
 CUTS = (
     "",
     "Superseded",
@@ -55,14 +59,14 @@ class VoucherAnswer(NamedTuple):
 
 
 class VoucherContract:
-    """The contract, called by the account that it takes for its rail."""
+    """The contract, called by the test double that it takes for its rail."""
 
     def __init__(self, fork: Fork) -> None:
         self.fork = fork
-        self.rail = development_account(10).address
+        self.rail = fork.create("NotingRail", True)
         self.owner = development_account(11).address
         self.registry = fork.at["DeviceRegistry"]
-        self.contract = fork.create("WearableVoucher", self.rail, self.registry.address)
+        self.contract = fork.create("WearableVoucher", self.rail.address, self.registry.address)
         self.domain = Domain(CHAIN_ID, self.contract.address.lower())
 
     def wearable(self, **terms: Any) -> WearableAgreement:
@@ -94,6 +98,20 @@ class VoucherContract:
         )
         return plain._replace(**changes)
 
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """Return what the rail is answered when it calls the contract; send nothing."""
+        return self.fork.ask(self.rail, function, self.contract.address, *arguments)
+
+    def send(self, function: str, *arguments: Any) -> Any:
+        """Let the rail call the contract for good; return the receipt."""
+        call = self.rail, function, self.contract.address, *arguments
+        return self.fork.send(*call, sender=self.owner)
+
+    def refusal(self, function: str, *arguments: Any) -> str:
+        """Return the custom error that a call of the rail ends in; send nothing."""
+        call = self.rail, function, self.contract.address, *arguments
+        return self.fork.refusal(*call, sender=self.owner)
+
     def link(self, function: str, contract: str) -> None:
         """Name predecessor or successor, as the steward."""
         self.fork.send(self.contract, function, contract, sender=self.fork.plan.steward)
@@ -120,9 +138,7 @@ class WearableAgreement:
     def open(self, start: int = 0) -> None:
         """Open the agreement on chain, from `start` (Unix seconds) or now on."""
         arguments = self.agreement, self.device, start or self.contract.fork.now
-        terms = product.encode_terms(self.terms)
-        fork = self.contract.fork
-        fork.send(self.contract.contract, "open", *arguments, terms, sender=self.contract.rail)
+        self.contract.send("open", *arguments, product.encode_terms(self.terms))
 
     def renewed(self, start: int = 0, **terms: Any) -> WearableAgreement:
         """Return another agreement of the same wearable, opened now; the card stays as it is."""
@@ -175,12 +191,8 @@ class WearableAgreement:
         """Settle facts of any kind; return the contract's answer."""
         voucher_contract = self.contract
         quotes = [self.quote(facts, limit, until)]
-        (answer,) = voucher_contract.fork.ask(
-            voucher_contract.contract, "price", quotes, sender=voucher_contract.rail
-        )
-        receipt = voucher_contract.fork.send(
-            voucher_contract.contract, "price", quotes, sender=voucher_contract.rail
-        )
+        (answer,) = voucher_contract.ask("price", quotes)
+        receipt = voucher_contract.send("price", quotes)
         logs = voucher_contract.contract.events.VoucherCut().process_receipt(receipt)
         cut = CUTS[logs[0]["args"]["why"]] if logs else ""
         amount, refusal, payee = answer

@@ -16,10 +16,12 @@ from orchestrator.products.metered_energy.product import (
     DatedPrice,
     EnergyFacts,
     EnergyTerms,
+    ReadingKind,
     TariffBand,
 )
 from tests.support.meter_streams import IMPORT_NUMBER, SOME_DAY, event
 
+LIMIT = 2**48 - 1
 PLAIN = {"price": "0.30", "fuse": "22000"}
 NEW_YEAR = 1_798_758_000  # 2027-01-01T00:00+01:00
 DATED = "0.30, 0.34 from 2027-01-01T00:00+01:00, 0.29 from 2027-04-01T00:00+02:00"
@@ -113,6 +115,53 @@ def test_facts__of_several_bands__come_back_as_they_were_and_are_shown(bands, en
 def test_decode_facts__of_another_length__is_rejected(length):
     with pytest.raises(Rejected):
         product.decode_facts((b"\3" * 200)[:length])
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(0, 10**7))
+def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
+    raw = product.encode_terms(EnergyTerms(price, 2**32 - 1))
+    state, total, register = product.open(raw), 0, 0
+    for number, piece in enumerate(pieces):
+        facts = EnergyFacts(
+            register, register + piece, piece, number, number + 1, register=IMPORT_NUMBER
+        )
+        amount, refusal = product.price(state, raw, product.encode_facts(facts), LIMIT)
+        assert not refusal
+        state = product.advance(state, raw, product.encode_facts(facts))
+        total, register = total + amount, register + piece
+    assert total == sum(pieces) * price // 1_000_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**7), st.booleans()), min_size=1, max_size=40),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**48),
+    st.booleans(),
+)
+def test_price__claims_in_a_row__telescope_to_what_the_first_and_last_register_are_worth(
+    steps, price, first, known
+):
+    """The sum is floor(last x price) - floor(first x price), with or without a start register.
+
+    An agreement that goes on at the register where another one ended therefore charges what one
+    agreement would have charged.
+    """
+    start = first if known else 0
+    raw = product.encode_terms(EnergyTerms(price, 2**32 - 1, True, start_register=start))
+    state, total, register, ahead = product.open(raw), 0, first, 0
+    for rise, estimated in [*steps, (0, False)]:  # the last reading corrects the last estimate
+        kind = ReadingKind.ESTIMATED if estimated else ReadingKind.ACTUAL
+        last = register + rise
+        facts = product.encode_facts(
+            EnergyFacts(register, last, rise - ahead, 0, 0, kind, IMPORT_NUMBER)
+        )
+        amount, refusal = product.price(state, raw, facts, LIMIT)
+        assert not refusal, product.REFUSALS[refusal]
+        state, total = product.advance(state, raw, facts), total + amount
+        register, ahead = (register, rise) if estimated else (last, 0)
+    assert total == register * price // 1_000_000 - first * price // 1_000_000
+    assert state.bands[0].remainder == register * price % 1_000_000
 
 
 def test_complete__a_record_after_the_date__is_not_part_of_the_run_before_it():
