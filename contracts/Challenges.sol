@@ -29,6 +29,11 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     using OcmfSignature for OcmfRecord.Record;
     using SafeERC20 for IERC20;
 
+    struct ProvenFaults {
+        bool any;
+        uint216 barred; // bitmap over the committee's member indexes, which are never given twice
+    }
+
     /// @notice The most bytes of one record.
     uint256 public constant MOST_RECORD = 4096;
     /// @notice The most bytes of all records of a claim together.
@@ -48,8 +53,7 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     IDeviceRegistry public immutable registry;
     /// @notice Where payments are refunded.
     IDisputes public immutable disputes;
-    /// @inheritdoc IChallenges
-    mapping(bytes32 payment => bool) public isProven;
+    mapping(bytes32 payment => ProvenFaults) private _proven;
 
     constructor(
         IPaymentRail rail_,
@@ -75,7 +79,10 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         bool won = reason == Reason.Proven;
         bool ended = _disputeEnded(outcome.payment);
         // effect
-        if (won) isProven[outcome.payment] = true;
+        if (won) {
+            ProvenFaults storage proven = _proven[outcome.payment];
+            (proven.any, proven.barred) = (true, proven.barred | barred);
+        }
         // event
         if (won) emit FaultProven(outcome.payment, msg.sender, case_.fault, bond, barred);
         else emit ChallengeLost(outcome.payment, msg.sender, case_.fault, bond, reason);
@@ -99,16 +106,34 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IChallenges
+    function isProven(bytes32 payment) external view returns (bool proven) {
+        return _proven[payment].any;
+    }
+
+    /// @inheritdoc IChallenges
     function bondOf(bytes32 agreement, int48 amount) public view returns (uint48 bond) {
         (,, bond,,) = rail.agreementEnd(agreement);
         if (amount < int256(uint256(bond))) bond = amount > 0 ? uint48(amount) : 0;
     }
 
     function _judge(Case calldata case_) private view returns (Reason reason, uint216 barred) {
+        (uint40 settledAt, uint216 signers) = _settled(case_.proof);
+        bytes32 payment = case_.proof.outcome.payment;
+        ProvenFaults memory before = _proven[payment];
+        _requireOpen(case_.proof.outcome);
+        if (before.any && signers & ~before.barred == 0) revert NotChallengeable(payment);
+        (reason, barred) = _faultOf(case_, settledAt, signers);
+        // a fault that bars nobody, which a friend of theirs proves first, spares nobody another one
+        bool same = before.any && barred & ~before.barred == 0;
+        if (reason == Reason.Proven && same) revert ProvenBefore(payment);
+    }
+
+    function _faultOf(Case calldata case_, uint40 settledAt, uint216 barred)
+        private
+        view
+        returns (Reason reason, uint216)
+    {
         Proof calldata proof = case_.proof;
-        uint40 settledAt;
-        (settledAt, barred) = _settled(proof);
-        _requireOpen(proof.outcome);
         if (case_.fault == Fault.Register) return (_registerFault(case_), barred);
         if (case_.fault == Fault.Signature && SealedRecord.begins(proof.record)) {
             return (_sealFault(proof), barred);
@@ -139,7 +164,6 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     /// @dev The money is still here: within the window, or frozen by a dispute. After a dispute its end
     /// stands, but who attested is barred all the same: no payee buys its oracles free by conceding.
     function _requireOpen(IPaymentRail.Outcome calldata outcome) private view {
-        if (isProven[outcome.payment]) revert NotChallengeable(outcome.payment);
         (bytes32 frozen, uint48 amount,) = rail.frozen(outcome.payment);
         if (amount != 0) return;
         uint256 end = outcome.releaseAt;

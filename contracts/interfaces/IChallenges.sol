@@ -9,8 +9,11 @@ import {IPaymentRail} from "./IPaymentRail.sol";
 /// A challenge costs the agreement's bond, or the amount where that is less (approve this contract
 /// before). A proved fault refunds the payer, returns the bond (and that of an open dispute), and
 /// bars oracles that attested it: see `Fault`. A false one pays the bond to the payee and changes
-/// nothing else. What is no proof at all, or a record that this contract does not read, reverts:
-/// that costs nothing, and a dispute and a ruling are the way then.
+/// nothing else. After a dispute, however it ended, that end stands: until 30 days after the window
+/// a proved fault refunds nothing and bars all the same, so nobody spares oracles by conceding. So
+/// does a second fault of one payment where it bars oracles that the first one did not.
+/// What is no proof at all, or a record that this contract does not read, reverts: that costs nothing,
+/// and a dispute and a ruling are the way then.
 /// Records are OCMF (plain text, ECDSA with SHA-256 over P-256 or secp256k1); of sealed records (COSE,
 /// JWS) the signature alone. `judge` says beforehand what a challenge would end in.
 /// Oracles judge a record before its settlement, and a device's clock may be a day ahead of them. So
@@ -64,7 +67,7 @@ interface IChallenges {
     }
 
     /// @notice A fault was proved: the payer was refunded, the bond returned. Where a dispute had ended
-    /// before, its end stands, and nothing was refunded now.
+    /// or a fault was proved before, nothing was refunded now.
     /// @param payment id of the payment
     /// @param challenger who proved it
     /// @param fault a `Fault`
@@ -96,9 +99,13 @@ interface IChallenges {
     /// @param payment id of the payment
     error OutcomeInvalid(bytes32 payment);
 
-    /// @notice Nothing was paid, or a fault of it was proved before.
+    /// @notice Nothing was paid, or all who attested it are barred for a fault that was proved before.
     /// @param payment id of the payment
     error NotChallengeable(bytes32 payment);
+
+    /// @notice A fault of the payment was proved before, and this one bars nobody else.
+    /// @param payment id of the payment
+    error ProvenBefore(bytes32 payment);
 
     /// @notice The dispute window is over, and no dispute is open; after a dispute: the time in which
     /// who attested can still be barred is over.

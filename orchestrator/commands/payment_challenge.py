@@ -60,8 +60,10 @@ def challenge(
     """Prove that a payment rests on a bad record: no oracle is asked.
 
     Every record of the payment is held against the registry and the claim. A proved fault refunds
-    the payer and bars the oracles that attested it; the bond comes back at once. A challenge that
-    would fail is not sent, because it would cost the bond.
+    the payer and bars the oracles that attested it; the bond comes back at once. Once a dispute of
+    the payment has ended, nothing is refunded, but who attested it is barred all the same, until 30
+    days after the dispute window. A challenge that would fail is not sent, because it would cost
+    the bond.
 
     Exit code 0: a fault is proved (or sent). 1: none can be proved.
     """
@@ -70,6 +72,7 @@ def challenge(
         challenge_calls,
         challenge_cost,
         findings,
+        refunds_payer,
         require_challenges,
     )
 
@@ -87,10 +90,11 @@ def challenge(
         raise typer.Exit(output.NO)
     calls = challenge_calls(home.chain, best, cost, caller)
     gas, hashes = _gas(home, caller, best), None
+    refunds = refunds_payer(home.chain, proven)
     if not dry_run:
         sender = Sender(home.store, home.chain, keystore_of(home, party_of(home, caller)))
         hashes = send_in_turn(sender, calls, int(time.time()), patience())
-    _show(home, proven, answers, cost, caller, as_json, best, calls, hashes, gas)
+    _show(home, proven, answers, cost, caller, as_json, best, calls, hashes, gas, refunds)
 
 
 def _proven(home: Home, payment: str | None, bundle: Path | None) -> ProvenClaim:
@@ -144,6 +148,7 @@ def _show(
     calls: Sequence[Call] = (),
     hashes: Sequence[str] | None = None,
     gas: int | None = None,
+    refunds: bool = False,
 ) -> None:
     from orchestrator.edges.chain.call_text import call_view
 
@@ -152,6 +157,7 @@ def _show(
         "records": len(proven.records),
         "findings": [_finding_view(item) for item in answers],
         "proven": best.case.fault if best else None,
+        "refunds": refunds,
         "barred": best.barred if best else 0,
         "bond": _micro(cost.bond_micro),
         "balance": _micro(cost.balance_micro),
@@ -200,15 +206,19 @@ def _print(console: Any, view: dict[str, Any]) -> None:
         return
     console.print(
         plain(
-            f"proved: {view['proven']}; it bars {view['barred']} oracles; the bond of "
-            f"{output.money(view['bond'])} comes back at once; reading the proof takes about "
-            f"{view['gas']:,} gas"
+            f"proved: {view['proven']}; it {_refund(view)}; it bars {view['barred']} oracles; the "
+            f"bond of {output.money(view['bond'])} comes back at once; reading the proof takes "
+            f"about {view['gas']:,} gas"
         ),
         soft_wrap=True,
     )
     print_calls(console, [_short(call) for call in view["calls"]], view["sent"])
     for tx_hash in view["transactions"]:
         console.print(plain(f"sent in {tx_hash}"), soft_wrap=True)
+
+
+def _refund(view: dict[str, Any]) -> str:
+    return "refunds the payer" if view["refunds"] else "refunds nothing, a dispute has ended"
 
 
 def _short(call: dict[str, Any]) -> dict[str, Any]:

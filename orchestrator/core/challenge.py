@@ -76,7 +76,8 @@ REFUSALS: dict[str, str] = {
     "RecordUnreadable": "the contract does not read this record: dispute the payment",
     "RecordTooLarge": "the records are larger than one transaction can hold: dispute the payment",
     "WindowOver": "the dispute window is over",
-    "NotChallengeable": "nothing was paid, or a fault of it was proved before",
+    "NotChallengeable": "nothing was paid, or a proved fault has barred all who attested it",
+    "ProvenBefore": "a fault was proved before, and this one bars nobody else",
     "OutcomeInvalid": "the settlement does not hold this outcome",
 }
 

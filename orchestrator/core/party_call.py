@@ -25,7 +25,6 @@ class ChallengeReason(StrEnum):
     NOT_SETTLED = "not_settled"
     NOT_PROVEN = "fault_not_proven"
     ALREADY_CHALLENGED = "already_challenged"
-    DISPUTE_ENDED = "dispute_ended"
     RECORDS_INCOMPLETE = "records_incomplete"
     RECORD_UNKNOWN = "record_unknown"
     RECORD_NEEDED = "record_needed"

@@ -233,7 +233,7 @@ _NEXT_PLACE = (
 )  # another place may hold
 _OF_THE_PAYMENT = {  # what the contract says of every challenge of the payment
     "WindowOver": DisputeReason.WINDOW_OVER,
-    "NotChallengeable": ChallengeReason.DISPUTE_ENDED,
+    "NotChallengeable": ChallengeReason.ALREADY_CHALLENGED,
 }
 
 
@@ -251,6 +251,12 @@ def judged(chain: Chain, case: ChallengeCase) -> ChallengeFinding:
             raise
         return ChallengeFinding(case, refusal)
     return ChallengeFinding(case, list(ChallengeVerdict)[reason], signers.bit_count())
+
+
+def refunds_payer(chain: Chain, proven: ProvenClaim) -> bool:
+    """Return whether a fault refunds the payer: not where a dispute or a challenge ended before."""
+    agreement, amount, _ = chain.view("PaymentRail", "frozen", proven.outcome[0])
+    return amount > 0 or not any(agreement)
 
 
 @dataclass(frozen=True, slots=True)

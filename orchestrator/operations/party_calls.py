@@ -15,8 +15,7 @@ from orchestrator.core.party_call import ChallengeReason
 from orchestrator.core.registration import RegistrationReason, read_address, read_hex
 from orchestrator.edges.chain.call_text import call_view
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.store import Session, Store, agreements
-from orchestrator.edges.store import disputes as stored_disputes
+from orchestrator.edges.store import Store, agreements
 from orchestrator.errors import Retry
 from orchestrator.operations import agreement_calls, challenges, disputes, payee_money
 
@@ -103,7 +102,6 @@ class PartyCalls:
         store, chain = self._store, self._chain
         challenges.require_challenges(chain)
         with store.read() as session:
-            _require_unchallenged(session, payment)
             sender = _sender(by, agreements.of_payment(session, payment).payer)
             proven, *others = (
                 challenges.proven_from_store(session, chain, identity)
@@ -115,8 +113,13 @@ class PartyCalls:
         finding = challenges.proven_fault(chain, proven, faults, record, *others or [None])
         cost = challenges.challenge_cost(chain, proven, sender)
         calls = challenges.challenge_calls(chain, finding, cost, sender)
-        proved = {"fault": finding.case.fault, "record": finding.case.record}
-        return self._view(sender, calls) | proved | {"barred": finding.barred}
+        proved = {
+            "fault": finding.case.fault,
+            "record": finding.case.record,
+            "refunds": challenges.refunds_payer(chain, proven),
+            "barred": finding.barred,
+        }
+        return self._view(sender, calls) | proved
 
     def release(self, payee: str) -> dict[str, Any]:
         """Return the payee's own release of what has matured."""
@@ -161,14 +164,6 @@ class PartyCalls:
 
 def _sender(by: str | None, payer: str) -> str:
     return payer if by is None else read_address(by)
-
-
-def _require_unchallenged(session: Session, payment: str) -> None:
-    if any(item.reason == 0 for item in stored_disputes.challenges_of(session, payment)):
-        raise Rejected(
-            ChallengeReason.ALREADY_CHALLENGED,
-            f"a fault of payment {payment} is proved already, and its payer is refunded",
-        )
 
 
 def _require_few(proven: ProvenClaim, record: int | None) -> None:

@@ -7,8 +7,8 @@ challenge
 │   └── it should pay the bond to the payee and change nothing else
 ├── given a record that it does not read, or what oracles may have seen otherwise
 │   └── it should revert by name and cost nothing
-└── given the end of the window, an ended dispute, another contract's claim
-    └── it should revert by name
+└── given the end of the window, another contract's claim
+    └── it should revert by name; test_challenge_endings.py has ended disputes
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def test_challenge__proofs_that_do_not_fit__revert_by_name(contracts):
 def test_challenge__window_over__reverts_and_an_open_dispute_keeps_it_open(contracts):
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
     start = contracts.node.snapshot()
-    contracts.wait(DAY)
+    contracts.node.mine_at(claim.settlement.release_at)
     assert judged(contracts, claim.case(ChallengeFault.SIGNATURE)) == "WindowOver"
     contracts.node.restore(start)
     payment = contracts.dispute(claim.settlement)

@@ -57,8 +57,11 @@ PARTY_CALLS: dict[StrEnum, tuple[int, str, str]] = {
         "No fault of its records can be proved on chain",
         "Dispute the payment: then the oracles rule.",
     ),
-    ChallengeReason.ALREADY_CHALLENGED: (409, "A fault of it is proved already", _LOOK),
-    ChallengeReason.DISPUTE_ENDED: (409, "A dispute about it has ended", _LOOK),
+    ChallengeReason.ALREADY_CHALLENGED: (
+        409,
+        "A fault of it is proved already, and who attested it is barred",
+        _LOOK,
+    ),
     ChallengeReason.RECORDS_INCOMPLETE: (
         409,
         "The stored records are not those of the claim",

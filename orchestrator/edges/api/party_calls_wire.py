@@ -56,10 +56,12 @@ class ChallengeCallsView(CallsView):
         **CallsView.model_config["json_schema_extra"]["examples"][0],
         fault=RecordFault.SIGNATURE,
         record=1,
+        refunds=True,
         barred=3,
     )
     fault: RecordFault
     record: int = Field(description="its position in the payment, from 1")
+    refunds: bool = Field(description="false once a dispute of the payment has ended")
     barred: int = Field(description="how many oracles lose their seat for ever")
 
 

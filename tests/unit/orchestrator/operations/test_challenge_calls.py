@@ -3,10 +3,11 @@
 POST /v1/payments/ID/calls/challenge
 ├── given a payment whose records are good
 │   └── it should say by name that nothing can be proved
-├── given a payment that cannot be challenged: unsettled, out of its window, with an ended dispute
+├── given a payment that cannot be challenged: unsettled, out of its window
 │   └── it should say which of these it is
 └── given a claim that its record contradicts
-    └── it should return the calls that win, to all who may see the payment
+    ├── it should return the calls that win, to all who may see the payment
+    └── given an ended dispute: it should say that they refund nothing
 """
 
 from __future__ import annotations
@@ -138,13 +139,19 @@ def test_challenge__of_more_records_than_one_request_looks_at__asks_for_one(rail
     assert refusal(api, payment, record=1) == (409, "fault_not_proven")
 
 
-def test_challenge__after_a_dispute_ended__is_refused_by_name(rail, api):
-    payment, client = rail.paid("lamp-conceded"), api.client("operator")
+def concede(rail: PurseRail, api: ApiRail, name: str, payment: str) -> None:
+    """Have the payer dispute a payment and the payee concede."""
+    client = api.client("operator")
     for function, party in (("dispute", PAYER), ("concede", PAYEE)):
         answer = client.post(f"/v1/payments/{payment}/calls/{function}")
         wallet_sends(rail, party, answer.json()["calls"])
-    rail.until("lamp-conceded", "refunded")
-    assert refusal(api, payment) == (409, "dispute_ended")
+    rail.until(name, "refunded")
+
+
+def test_challenge__of_an_honest_payment_after_its_dispute__proves_nothing(rail, api):
+    payment = rail.paid("lamp-conceded")
+    concede(rail, api, "lamp-conceded", payment)
+    assert refusal(api, payment) == (409, "fault_not_proven")
 
 
 def test_challenge__outside_the_dispute_window__is_refused_by_name(rail, api):
@@ -160,7 +167,8 @@ def test_challenge__of_a_wrong_claim__is_won_with_a_wallet_by_an_auditor_s_proof
     """Attack: a hostile quorum attests a register that the meter never showed."""
     with monkeypatch.context() as hostile:
         attest_more_than_the_meter_showed(hostile, metered_energy)
-        payment = rail.paid("lamp-wronged")
+        payment, ended = rail.paid("lamp-wronged"), rail.paid("lamp-spared")
+    concede(rail, api, "lamp-spared", ended)
     stranger = development_account(STRANGER).address
     poor = refusal(api, payment, by=stranger)
     assert poor == (409, "bond_not_covered")
@@ -169,9 +177,18 @@ def test_challenge__of_a_wrong_claim__is_won_with_a_wallet_by_an_auditor_s_proof
     assert (status, answer["fault"], answer["record"]) == (200, "register", 1)
     assert [call["function"] for call in answer["calls"]] == ["approve", "challenge"]
     assert answer["calls"][0]["arguments"]["value"] == BOND and answer["barred"] >= 3
+    assert answer["refunds"]
     wallet_sends(rail, PAYER, answer["calls"])
     rail.until("lamp-wronged", "refunded")
     assert rail.tokens(rail.payer.address) == before
     [record] = rail.life(payment)["challenges"]
     assert (record["fault"], record["verdict"]) == ("register", "proven")
     assert refusal(api, payment) == (409, "already_challenged")
+    status, answer = asked(api, ended)
+    assert (status, answer["fault"], answer["refunds"]) == (200, "register", False)
+    assert answer["barred"] >= 3  # what the payee conceded to spare
+    wallet_sends(rail, PAYER, answer["calls"])
+    assert rail.tokens(rail.payer.address) == before
+    assert refusal(api, ended) == (409, "already_challenged")
+    [record] = rail.life(ended)["challenges"]
+    assert (record["fault"], record["verdict"]) == ("register", "proven")

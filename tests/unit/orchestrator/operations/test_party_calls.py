@@ -125,7 +125,6 @@ def test_codes__of_parties__do_not_change():
         "not_settled",
         "fault_not_proven",
         "already_challenged",
-        "dispute_ended",
         "records_incomplete",
         "record_unknown",
         "record_needed",
