@@ -65,8 +65,8 @@ def measure(task: AssuranceTask) -> list[AssuranceLine]:
         task.say(f"{number} of {len(faults)}: {fault.name}")
         verdicts.append(look_for(fault, task.folder))
     lost = [line for line in verdicts if not line.ok]
-    notes = [f"{line.name}: {line.value}" for line in [*lost, *verdicts] if line in lost or not lost]
-    value = f"{len(faults) - len(lost)} of {len(faults)} noticed by the campaign"
+    value = f"{len(faults) - len(lost)} of {len(faults)} found by the campaign"
+    notes = [f"{line.name}: {line.value}" for line in lost or verdicts]
     return [AssuranceLine("planted faults", value, bool(faults) and not lost, "\n".join(notes))]
 
 

@@ -82,6 +82,7 @@ abstract contract Model is World {
         string name;
         Kind kind;
         uint8 owner; // index in `owners`
+        uint256 adoptedAt; // 0: enrolled here
         uint256 compromisedSince;
         uint256 ruledAt;
         uint256 rulings;
