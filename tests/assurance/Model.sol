@@ -13,7 +13,8 @@ abstract contract Model is World {
     enum Kind {
         Meter,
         Recipient,
-        Wearable
+        Wearable,
+        Plain // what no product that ships does
     }
 
     /// An agreement.
@@ -81,6 +82,7 @@ abstract contract Model is World {
         string name;
         Kind kind;
         uint8 owner; // index in `owners`
+        uint256 adoptedAt; // 0: enrolled here
         uint256 compromisedSince;
         uint256 ruledAt;
         uint256 rulings;
@@ -94,7 +96,8 @@ abstract contract Model is World {
         uint256 until;
     }
 
-    uint256 internal constant MOST_PACTS = 24;
+    uint256 internal constant MOST_PACTS = 40;
+    uint256 internal constant KINDS = 4;
 
     Pact[] internal pacts;
     Paid[] internal paids;
@@ -246,6 +249,7 @@ abstract contract Model is World {
 
     function _productOf(Kind kind) internal view returns (address) {
         if (kind == Kind.Meter) return address(energy);
-        return kind == Kind.Recipient ? address(delivery) : address(voucher);
+        if (kind == Kind.Recipient) return address(delivery);
+        return kind == Kind.Wearable ? address(voucher) : address(plain);
     }
 }

@@ -49,6 +49,14 @@ abstract contract Products is Model {
         bool withdraws;
     }
 
+    /// @dev A charge; or a correction, at times of more than was ever charged.
+    function _planPlain(Plan memory plan) internal {
+        uint256 charged = pacts[plan.pact].charged;
+        plan.amount = int256(1 + _random(8 * EURO));
+        if (charged != 0 && _once(3)) plan.amount = -int256(1 + _random(2 * charged));
+        plan.facts = abi.encode(plan.amount);
+    }
+
     function _terms(Kind kind) internal virtual returns (bytes memory);
     function _opened(uint256 pact, bytes memory terms) internal virtual;
     function _skipped(uint256 pact) internal virtual;

@@ -37,6 +37,8 @@ abstract contract Rules is HandlerKnocks {
         bool ok = true;
         for (uint256 i; i < pacts.length; ++i) {
             Pact storage pact = pacts[i];
+            // what is over changes seldom: each in its turn
+            if (pact.ended && pact.escrow == 0 && i != calls % pacts.length) continue;
             (uint32 sequence, uint40 counter, uint48 escrow,, uint32 expiry, uint8 status) =
                 rail.agreementState(pact.id);
             ok = ok && sequence == pact.sequence && counter == pact.lastCounter;
@@ -168,8 +170,7 @@ abstract contract Rules is HandlerKnocks {
         uint256 index = calls % devices.length;
         Device storage device = devices[index];
         bytes32 chance = keccak256(abi.encode(calls));
-        uint256 age = clock - device.statuses[0].since;
-        uint256 time = clock - (age == 0 ? 0 : uint256(chance) % (age + 1));
+        uint256 time = _timeOf(device, uint256(chance));
         (IDeviceRegistry.Status status,, bytes32 x,) = registry.keyAt(device.id, uint40(time));
         (uint256 wanted,) = vm.publicKeyP256(_keyAt(device, time));
         _always("a device's key at a time stays its key at that time", uint256(x) == wanted);
@@ -191,6 +192,17 @@ abstract contract Rules is HandlerKnocks {
         );
         bytes32 alone = aloneOf[device.id] == 0 ? bytes32(0) : pacts[aloneOf[device.id] - 1].id;
         _always("a device serves one agreement alone", rail.agreementOf(device.id) == alone);
+    }
+
+    /// @dev A time of the device's past: any, or the first or last second of a key or a status.
+    function _timeOf(Device storage device, uint256 chance) private view returns (uint256 time) {
+        uint256 first = device.statuses[0].since;
+        uint256 what = chance % 8;
+        chance >>= 8;
+        if (what < 2) time = device.keys[chance % device.keys.length].since - what;
+        else if (what < 4) time = device.statuses[chance % device.statuses.length].since + 2 - what;
+        else time = first + chance % (clock - first + 1);
+        return time < first ? first : time;
     }
 
     function _checkDisputes() internal {
