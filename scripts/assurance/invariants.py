@@ -31,7 +31,8 @@ LEAST_RULES = 20
 # What nobody outside may call, so that the campaign can only see it refused. Most of it takes place
 # inside of other calls: a settlement prices, a dispute freezes.
 _REFUSED_TO_ALL = {
-    "PaymentRail": ("onMint", "freeze", "unfreeze", "setAuthority"),
+    "PaymentRail": ("onMint", "freeze", "unfreeze", "deviceChanged", "setAuthority"),
+    "DeviceRegistry": ("setAuthority",),
     "Disputes": ("uphold",),
     "OracleCommittee": ("setAuthority", "barAttesters"),
     "OfficerRegistry": ("setAuthority",),

@@ -165,7 +165,14 @@ abstract contract HandlerAgreements is Products {
         pact.domain = mandate.requiredDomain;
         pact.grace = device.kind == Kind.Wearable ? MAX_AGE : 1 days;
         if (pact.window > pact.grace) pact.grace = pact.window;
-        if (device.kind != Kind.Recipient) aloneOf[device.id] = pacts.length;
+        pact.period = _periodNow(pact);
+        if (device.kind == Kind.Meter && _isSteady(device)) {
+            pact.steady = _steadySince(device) <= pact.start;
+        }
+        if (device.kind != Kind.Recipient) {
+            if (aloneOf[device.id] != 0) pacts[aloneOf[device.id] - 1].steady = false;
+            aloneOf[device.id] = pacts.length;
+        }
         _opened(pacts.length - 1, mandate.terms);
     }
 
@@ -189,6 +196,14 @@ abstract contract HandlerAgreements is Products {
         mandate.bond = uint48((1 + _random(200)) * CENT);
         mandate.salt = _word();
         mandate.terms = _terms(device.kind);
+        if (_once(2)) _standardize(device, mandate);
+    }
+
+    /// @dev What many agreements have in common, so that their claims share a group.
+    function _standardize(Device storage device, IRailEvents.Mandate memory mandate) private view {
+        if (device.kind != Kind.Wearable) mandate.payee = payees[0].account;
+        (mandate.cap, mandate.periodDays, mandate.window) = (uint48(20 * EURO), 1, 3 days);
+        mandate.requiredDomain = 0;
     }
 
     /// @dev A device that is not shared serves one agreement at a time.

@@ -129,6 +129,7 @@ abstract contract HandlerRegistry is HandlerMoney {
         bytes memory data = abi.encodeCall(IDeviceRegistry.suspend, (device.id));
         if (!_call("DeviceRegistry.suspend", caller, address(registry), data, allowed)) return;
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Suspended));
+        _disturbed(device);
         _hit("state:device suspended");
     }
 
@@ -154,6 +155,7 @@ abstract contract HandlerRegistry is HandlerMoney {
         bool allowed = caller != stranger && !over;
         if (!_call("DeviceRegistry.revoke", caller, address(registry), data, allowed)) return;
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Revoked));
+        _disturbed(device);
         _hit("state:device revoked");
     }
 
@@ -177,6 +179,7 @@ abstract contract HandlerRegistry is HandlerMoney {
         }
         _rule("an owner reaches seven days back", !far);
         device.compromisedSince = since;
+        _disturbed(device);
         _hit("state:device declared stolen");
     }
 
@@ -211,6 +214,7 @@ abstract contract HandlerRegistry is HandlerMoney {
             _hit("state:compromise undone by a ruling");
         }
         (device.compromisedSince, device.ruledAt) = (since, clock);
+        _disturbed(device);
         ++device.rulings;
     }
 

@@ -2,13 +2,13 @@
 pragma solidity 0.8.37;
 
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
-import {Quorums} from "./Quorums.sol";
+import {Batches} from "./Batches.sol";
 import {Trees} from "./Trees.sol";
 import {Vm} from "./Vm.sol";
 
 /// @title Settlements: batches of true facts, with faults among them, signed by more or less than a
 /// quorum.
-abstract contract HandlerSettle is Quorums {
+abstract contract HandlerSettle is Batches {
     using Trees for bytes32[];
 
     uint8 private constant NOT_LIVE = 3;
@@ -97,10 +97,10 @@ abstract contract HandlerSettle is Quorums {
         }
         bytes32 hash = _attestation(_productOf(batch.kind), batch.hashes);
         batch.signers = _signers(0, hash, pacts[batch.plans[0].pact].domain);
-        IPaymentRail.Batch memory asked =
-            IPaymentRail.Batch(_productOf(batch.kind), batch.claims);
-        bytes memory data = abi.encodeCall(IPaymentRail.settle, (asked, batch.signers.signatures));
-        bool allowed = batch.signers.enough && !_paused();
+        (IPaymentRail.Batch memory sent, bool sound) =
+            _sent(batch.kind, _pactsOf(batch), batch.claims);
+        bytes memory data = abi.encodeCall(IPaymentRail.settle, (sent, batch.signers.signatures));
+        bool allowed = batch.signers.enough && !_paused() && sound;
         vm.recordLogs();
         if (!_call("PaymentRail.settle", stranger, address(rail), data, allowed)) return;
         batch.outcomes = _outcomes();
@@ -138,6 +138,13 @@ abstract contract HandlerSettle is Quorums {
         batch.plans = new Plan[](count);
         batch.claims = new IPaymentRail.Claim[](count);
         (batch.hashes, batch.leaves) = (new bytes32[](count), new bytes32[](count));
+    }
+
+    function _pactsOf(Batch memory batch) private pure returns (uint256[] memory list) {
+        list = new uint256[](batch.plans.length);
+        for (uint256 i; i < list.length; ++i) {
+            list[i] = batch.plans[i].pact;
+        }
     }
 
     /// @dev The next of the ends of the batch's agreements; 0: all are over.
@@ -190,6 +197,7 @@ abstract contract HandlerSettle is Quorums {
         Pact storage pact = pacts[plan.pact];
         (int256 amount, uint8 refusal) = _outcome(batch.outcomes, i);
         _rule("claims are refused for their own fault alone", _mayBe(refusal, batch, plan));
+        _rule("an ended agreement takes no claims", !pact.ended || refusal == NOT_LIVE);
         IPaymentRail.Outcome memory outcome;
         outcome.payment = keccak256(abi.encode(pact.id, plan.sequence));
         (outcome.claim, outcome.refusal) = (batch.hashes[i], refusal);
@@ -243,7 +251,10 @@ abstract contract HandlerSettle is Quorums {
         else if (batch.kind == Kind.Wearable) _applyVoucher(plan, uint256(amount));
         else meant = plan.amount;
         uint256 period = _periodNow(pact);
-        if (period != pact.period) (pact.period, pact.grossIn, pact.paidBackIn) = (period, 0, 0);
+        if (period != pact.period) {
+            if (pact.grossIn != 0) _hit("state:period rolled over");
+            (pact.period, pact.grossIn, pact.paidBackIn) = (period, 0, 0);
+        }
         if (meant >= 0) {
             _rule("amounts are what the products' rules say", amount == meant);
             _rule("a charge fits the escrow", amount >= 0 && uint256(amount) <= pact.escrow);

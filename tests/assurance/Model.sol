@@ -43,6 +43,7 @@ abstract contract Model is World {
         uint256 period; // of the last claim
         uint256 grossIn; // charged in that period
         uint256 paidBackIn; // debts paid in it
+        bool steady; // nothing was done to its device that anyone would have to ask for
     }
 
     /// A charge.
@@ -160,7 +161,7 @@ abstract contract Model is World {
 
     function _periodNow(Pact storage pact) internal view returns (uint256) {
         if (pact.periodDays == 0) return 0;
-        return (clock - pact.openedAt) / (pact.periodDays * 1 days);
+        return clock / 1 days / pact.periodDays;
     }
 
     function _owedBy(address payee) internal view returns (uint256 sum) {
@@ -222,6 +223,28 @@ abstract contract Model is World {
 
     function _isActive(Device storage device, uint256 time) internal view returns (bool) {
         return _statusAt(device, time) == IDeviceRegistry.Status.Active;
+    }
+
+    /// @dev Whether a device works, and will go on as long as nothing is done to it.
+    function _isSteady(Device storage device) internal view returns (bool) {
+        IDeviceRegistry.Status status = device.statuses[device.statuses.length - 1].status;
+        return status == IDeviceRegistry.Status.Active && device.compromisedSince == 0;
+    }
+
+    /// @dev Since when a steady device has the key and the status that it has.
+    function _steadySince(Device storage device) internal view returns (uint256 since) {
+        since = device.keys[device.keys.length - 1].since;
+        uint256 changed = device.statuses[device.statuses.length - 1].since;
+        if (changed > since) since = changed;
+        if (device.adoptedAt > since) since = device.adoptedAt;
+    }
+
+    /// @dev Something was done to a device: its agreement may be steady no more.
+    function _disturbed(Device storage device) internal {
+        if (aloneOf[device.id] == 0 || _isSteady(device)) return;
+        Pact storage pact = pacts[aloneOf[device.id] - 1];
+        if (pact.steady) _hit("state:row unsteady");
+        pact.steady = false;
     }
 
     /// @dev The key that a device had at a time; 0: none.

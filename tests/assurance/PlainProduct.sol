@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
+import {Quote, Quotes, Reply} from "../../contracts/libraries/Quotes.sol";
 
 /// @title A product that charges or corrects by what the facts name, and keeps nothing.
 /// @notice It hears of no refund, and fails when it is told: what it gives back, the rail must bound.
@@ -29,17 +30,27 @@ contract PlainProduct is IProduct {
     }
 
     /// @inheritdoc IProduct
-    function open(bytes32, bytes32, uint40, bytes calldata) external pure returns (uint32) {
-        return 0;
+    function open(bytes32, bytes32, uint40, bytes calldata)
+        external
+        pure
+        returns (uint32, uint256, uint80)
+    {
+        return (0, 0, 0);
     }
 
     /// @inheritdoc IProduct
-    function price(Quote[] calldata quotes) external pure returns (Price[] memory prices) {
-        prices = new Price[](quotes.length);
-        for (uint256 i; i < quotes.length; ++i) {
-            int256 amount = abi.decode(quotes[i].facts, (int256));
-            if (amount > int256(uint256(quotes[i].limit))) prices[i].refusal = OVER_LIMIT;
-            else prices[i].amount = int48(amount);
+    function price(uint256[] calldata, uint256 count, bytes calldata quotes)
+        external
+        pure
+        returns (Reply[] memory replies)
+    {
+        replies = new Reply[](count);
+        Quote quote = Quotes.first(quotes);
+        for (uint256 i; i < count; ++i) {
+            int256 amount = abi.decode(quote.facts(), (int256));
+            bool over = amount > int256(uint256(quote.limit()));
+            replies[i] = over ? Quotes.refused(OVER_LIMIT) : Quotes.priced(amount, 0);
+            quote = quote.next();
         }
     }
 
@@ -49,7 +60,7 @@ contract PlainProduct is IProduct {
     }
 
     /// @inheritdoc IProduct
-    function skipped(bytes32) external pure {
+    function skipped(bytes32, uint80) external pure returns (uint80) {
         revert("it does not hear");
     }
 }

@@ -32,6 +32,8 @@ abstract contract Products is Model {
         uint256 time;
         int256 ahead; // mWh charged beyond the register; below zero: passed by uncharged
         uint256 energy; // mWh charged
+        uint256 exact; // millionths: what was charged, and what waits for a whole minor unit
+        bool noted; // ever: the rail kept its state
         uint256 price; // token minor units per kWh
         uint256 refunded;
         uint256 gapFirst; // counters that the last claim passed by; 0: none

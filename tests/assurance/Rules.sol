@@ -4,7 +4,9 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
+import {Stage, State} from "../../contracts/products/energy/EnergyRules.sol";
 import {HandlerKnocks} from "./HandlerKnocks.sol";
+import {IMeterStates} from "./IMeterStates.sol";
 
 /// @title What must hold after each call, of any kind.
 /// @notice The rules that are about one call are checked by its handler, under the same names in
@@ -51,6 +53,7 @@ abstract contract Rules is HandlerKnocks {
         }
         _always("sequences and counters move with claims alone", ok);
         uint256 some = calls % pacts.length; // each agreement in its turn
+        _checkNote(some);
         (uint256 endsAt, uint32 grace, uint48 bond, uint256 charged, uint256 givenBack) =
             rail.agreementEnd(pacts[some].id);
         _always("charges less refunds and corrections are never below zero", charged >= givenBack);
@@ -61,6 +64,35 @@ abstract contract Rules is HandlerKnocks {
         _always("a pause extends every agreement by its length", endsAt == _endOf(pacts[some]));
         _always(
             "grace and bond stay as agreed", grace == pacts[some].grace && bond == pacts[some].bond
+        );
+    }
+
+    /// @dev What the rail keeps of an agreement's product and its device.
+    function _checkNote(uint256 index) private {
+        Pact storage pact = pacts[index];
+        (uint80 note, bool steady) = rail.noteOf(pact.id);
+        _always("an agreement is steady until its device may sign no more", steady == pact.steady);
+        uint256 span = clock - pact.start + 1;
+        uint256 time = pact.start + uint256(keccak256(abi.encode(calls))) % span;
+        bytes32 device = devices[pact.device].id;
+        _always(
+            "a steady agreement's device was active ever since its start",
+            !steady || pact.ended
+                || (registry.activeAt(device, uint40(clock))
+                    && registry.activeAt(device, uint40(time)))
+        );
+        if (pact.kind != Kind.Meter) {
+            _always("meters alone keep notes in the rail", note == 0);
+            return;
+        }
+        Meter memory meter = meterOf[index];
+        State memory state = IMeterStates(address(energy)).stateOf(pact.id, 0);
+        _always("a note says how far its meter is charged", note == _noteOf(meter));
+        _always(
+            "a meter's state follows from its claims",
+            state.register == meter.register && state.time == meter.time
+                && state.ahead == meter.ahead && state.remainder == meter.exact % 1e6
+                && state.stage == (meter.anchored ? Stage.Anchored : Stage.Open)
         );
     }
 
