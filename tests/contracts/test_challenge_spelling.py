@@ -19,6 +19,9 @@ import hashlib
 import cbor2
 import pytest
 
+from oracles import merkle
+from orchestrator.core.assignment import GatewayAssignment
+from services.testnet import CHAIN_ID
 from tests.support.contracts.challenged import (
     FORGER,
     NO_PROOF,
@@ -182,6 +185,24 @@ def test_signature__neither_the_device_s_nor_its_gateway_s__is_proved(contracts)
     behind_gateway(contracts)
     claim = ChallengedClaim(contracts, [session(contracts, key=FORGER)])
     assert_won(contracts, claim, claim.case(SIGNATURE))
+
+
+def test_signature__of_a_meter_without_a_key__is_its_gateway_s_or_none(contracts):
+    """Attack: the quorum attests a record of such a meter that its gateway did not sign."""
+    meter = bytes(merkle.keccak(b"BARE"))
+    contracts.enrol(GATEWAY, GATEWAY_KEY)
+    asked = GatewayAssignment(meter, GATEWAY, 0, 0, 0)
+    document = asked.typed_data(CHAIN_ID, contracts.registry.address)
+    signature = contracts.sign_document(document, contracts.owner)
+    call = meter, contracts.owner, GATEWAY, 0, 0, signature
+    contracts.registry.assign(*call, sender=contracts.registrar)
+    contracts.wait(40 * DAY)
+    contracts.reset()
+    agreement = contracts.agreements(1, device=meter)[0]
+    records = [session(contracts, key=key, MS="BARE") for key in (FORGER, GATEWAY_KEY)]
+    claim = ChallengedClaim(contracts, records, agreement=agreement, last_counter=12)
+    answers = [judged(contracts, claim.case(SIGNATURE, index)) for index in (0, 1)]
+    assert answers == ["Proven", "SignatureValid"]
 
 
 def test_signature__the_device_s_own_behind_a_gateway__loses(contracts):
