@@ -170,7 +170,7 @@ abstract contract HandlerAgreements is Products {
             pact.steady = _steadySince(device) <= pact.start;
         }
         if (device.kind != Kind.Recipient) {
-            if (aloneOf[device.id] != 0) pacts[aloneOf[device.id] - 1].steady = false;
+            if (aloneOf[device.id] != 0) _endSteadiness(pacts[aloneOf[device.id] - 1]);
             aloneOf[device.id] = pacts.length;
         }
         _opened(pacts.length - 1, mandate.terms);

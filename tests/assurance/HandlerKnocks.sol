@@ -11,10 +11,10 @@ import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol"
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
-import {HandlerWearables} from "./HandlerWearables.sol";
+import {HandlerMeters} from "./HandlerMeters.sol";
 
 /// @title Callers who may not: every function that others guard, tried by people without the power.
-abstract contract HandlerKnocks is HandlerWearables {
+abstract contract HandlerKnocks is HandlerMeters {
     /// @dev A stranger, a payer, a payee or a guardian calls what none of them may.
     function knock(uint256 seed) external step(seed) {
         address[4] memory people = [stranger, payers[0].account, payees[0].account, warden];

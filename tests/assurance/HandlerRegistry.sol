@@ -138,7 +138,10 @@ abstract contract HandlerRegistry is HandlerMoney {
         for (uint256 i; i < devices.length && _isActive(devices[index], clock); ++i) {
             index = (index + 1) % devices.length;
         }
-        Device storage device = devices[index];
+        _resume(devices[index]);
+    }
+
+    function _resume(Device storage device) internal {
         bool allowed = _statusAt(device, clock) == IDeviceRegistry.Status.Suspended;
         bytes memory data = abi.encodeCall(IDeviceRegistry.resume, (device.id));
         if (!_call("DeviceRegistry.resume", registrar, address(registry), data, allowed)) return;

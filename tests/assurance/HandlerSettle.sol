@@ -121,7 +121,7 @@ abstract contract HandlerSettle is Batches {
         for (uint256 i; i < pacts.length && count < most; ++i) {
             uint256 index = (from + i) % pacts.length;
             if (pacts[index].kind != batch.kind || (pacts[index].ended && !_once(8))) continue;
-            if (clock > _endOf(pacts[index]) && !_once(4)) continue;
+            if (!pacts[index].ended && clock > _endOf(pacts[index]) && !_once(4)) continue;
             uint256 place = count++;
             for (; place > 0 && pacts[found[place - 1]].id > pacts[index].id; --place) {
                 found[place] = found[place - 1];
@@ -250,6 +250,7 @@ abstract contract HandlerSettle is Batches {
         else if (batch.kind == Kind.Recipient) meant = _applyDelivery(plan);
         else if (batch.kind == Kind.Wearable) _applyVoucher(plan, uint256(amount));
         else meant = plan.amount;
+        if (batch.kind == Kind.Meter && !pact.steady) _hit("state:unsteady meter charged");
         uint256 period = _periodNow(pact);
         if (period != pact.period) {
             if (pact.grossIn != 0) _hit("state:period rolled over");

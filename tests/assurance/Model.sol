@@ -242,7 +242,10 @@ abstract contract Model is World {
     /// @dev Something was done to a device: its agreement may be steady no more.
     function _disturbed(Device storage device) internal {
         if (aloneOf[device.id] == 0 || _isSteady(device)) return;
-        Pact storage pact = pacts[aloneOf[device.id] - 1];
+        _endSteadiness(pacts[aloneOf[device.id] - 1]);
+    }
+
+    function _endSteadiness(Pact storage pact) internal {
         if (pact.steady) _hit("state:row unsteady");
         pact.steady = false;
     }
