@@ -106,6 +106,7 @@ abstract contract EnergyFacts is Products {
         if (meter.ahead > 0 && _once(2)) most = _least(most, uint256(meter.ahead));
         uint256 rise = _random(most + 1);
         uint8 kind = _once(3) ? ESTIMATED : ACTUAL;
+        if (_once(2)) rise -= rise % MWH_PER_KWH; // leaves over what the register did before
         int256 energy = int256(rise) - meter.ahead;
         plan.facts = _facts(kind, from, to, meter.register, meter.register + rise, energy);
         Meter memory next = plan.meter;
@@ -120,6 +121,7 @@ abstract contract EnergyFacts is Products {
         uint256 from = meter.time;
         uint256 to = until > from ? until : from;
         uint256 gap = _once(2) && meter.anchored ? _random(5e6) : 0;
+        if (_once(2)) gap -= gap % MWH_PER_KWH;
         uint256 rise = _random(_fuse(from, to) + 1);
         uint256 begin = meter.register + gap;
         plan.facts = _facts(ACTUAL, from, to, begin, begin + rise, int256(rise));
