@@ -97,8 +97,7 @@ abstract contract HandlerSettle is Quorums {
         }
         bytes32 hash = _attestation(_productOf(batch.kind), batch.hashes);
         batch.signers = _signers(0, hash, pacts[batch.plans[0].pact].domain);
-        IPaymentRail.Batch memory asked =
-            IPaymentRail.Batch(_productOf(batch.kind), batch.claims);
+        IPaymentRail.Batch memory asked = IPaymentRail.Batch(_productOf(batch.kind), batch.claims);
         bytes memory data = abi.encodeCall(IPaymentRail.settle, (asked, batch.signers.signatures));
         bool allowed = batch.signers.enough && !_paused();
         vm.recordLogs();

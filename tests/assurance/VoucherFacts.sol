@@ -170,9 +170,11 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
 
     function _opened(uint256 pact, bytes memory terms) internal override {
         Pact storage pact_ = pacts[pact];
-        if (pact_.kind == Kind.Meter) _openMeter(pact, terms);
-        else if (pact_.kind == Kind.Recipient) _openParcel(pact, terms);
-        else if (pact_.kind == Kind.Wearable && wearableSince[pact_.device] == 0) {
+        if (pact_.kind == Kind.Meter) {
+            _openMeter(pact, terms);
+        } else if (pact_.kind == Kind.Recipient) {
+            _openParcel(pact, terms);
+        } else if (pact_.kind == Kind.Wearable && wearableSince[pact_.device] == 0) {
             wearableSince[pact_.device] = pact_.start;
         }
     }
