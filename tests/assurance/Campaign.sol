@@ -45,7 +45,7 @@ contract Campaign is Rules {
             _open(3 * i + 1); // deliveries to a device that has others
         }
         for (uint256 i; i < pacts.length; ++i) {
-            _fundFirst(i);
+            _fundLive(i);
         }
     }
 

@@ -110,11 +110,11 @@ abstract contract HandlerAgreements is Products {
         }
         uint256 count = pacts.length;
         _open(index);
-        if (pacts.length != count && !_once(4)) _fundFirst(count);
+        if (pacts.length != count && !_once(4)) _fundLive(count);
     }
 
-    /// @dev Puts up to 60 euro into an agreement that has just begun.
-    function _fundFirst(uint256 index) internal {
+    /// @dev Puts up to 60 euro into a live agreement.
+    function _fundLive(uint256 index) internal {
         Pact storage pact = pacts[index];
         uint256 amount = 1 + _random(60 * EURO);
         address payer = payers[pact.payer].account;
@@ -186,7 +186,7 @@ abstract contract HandlerAgreements is Products {
         if (device.kind != Kind.Wearable) mandate.payee = payee.account;
         mandate.device = device.id;
         mandate.product = _productOf(device.kind);
-        mandate.cap = uint48((1 + _random(30)) * EURO);
+        mandate.cap = uint48((1 + _random(_once(2) ? 30 : 200)) * EURO);
         mandate.periodDays = [uint16(0), 1, 7, 30][_random(4)];
         mandate.window = [uint32(0), 1 days, 3 days, 10 days][_once(2) ? 2 : _random(4)];
         if (_once(3)) mandate.start = uint32(clock - _random(2 days));

@@ -35,9 +35,11 @@ abstract contract HandlerDisputes is HandlerSettle {
         for (uint256 i; i < 6 && (paids[index].disputed || clock >= paids[index].releaseAt); ++i) {
             index = _latePaid();
         }
-        if (_once(4)) index = _disputedBefore(index);
-        else if (_once(3)) index = _correctedBefore(index);
-        else if (_once(2)) {
+        if (_once(4)) {
+            index = _disputedBefore(index);
+        } else if (_once(3)) {
+            index = _correctedBefore(index);
+        } else if (_once(2)) {
             index = _endsNext(index);
             _jump(paids[index].releaseAt, 4 days);
         }

@@ -5,7 +5,7 @@ import {HandlerWearables} from "./HandlerWearables.sol";
 
 /// @title Meters that worked all the time, until something is done to them.
 abstract contract HandlerMeters is HandlerWearables {
-    /// @dev A meter is silenced for a while, or declared stolen; its claims come in before and after.
+    /// @dev A meter is silenced for a while, or declared stolen, and its claims go on.
     function disturbMeter(uint256 seed) external step(seed) {
         uint256 pact = _anySteady();
         if (pact == pacts.length || !_once(4)) return;

@@ -17,14 +17,16 @@ abstract contract HandlerWearables is HandlerPowers {
     /// declared stolen.
     function loseWearable(uint256 seed) external step(seed) {
         uint256 index = _anyWearable();
-        if (index == devices.length || !_once(3)) return;
+        if (index == devices.length || !_once(2)) return;
         Device storage device = devices[index];
+        _fundLive(aloneOf[device.id] - 1);
+        cardOf[index].waiting = 0; // what waited before is never claimed
         _tapOffline(index, 2 + _random(2));
         uint256 how = _random(8);
         if (how == 0) _declare(device, owners[device.owner].account, clock);
-        else if (how < 3) _showTwo(index, true);
+        else if (how == 1) _showTwo(index, true);
         else _suspend(device, _once(2) ? warden : owners[device.owner].account);
-        if (_once(2)) _comeIn(aloneOf[device.id] - 1);
+        if (!_once(4)) _comeIn(aloneOf[device.id] - 1);
     }
 
     /// @dev Terminals find a network, one after the other.
@@ -80,14 +82,15 @@ abstract contract HandlerWearables is HandlerPowers {
         _hit("state:voucher waits in a terminal");
     }
 
-    /// @dev One that works and has an agreement; how many devices there are where none does.
+    /// @dev One that works and has a live agreement; how many devices there are where none does.
     function _anyWearable() private returns (uint256 index) {
         uint256 from = _random(devices.length);
         for (uint256 i; i < devices.length; ++i) {
             index = (from + i) % devices.length;
             Device storage device = devices[index];
-            bool serves = device.kind == Kind.Wearable && aloneOf[device.id] != 0;
-            if (serves && _isActive(device, clock)) return index;
+            if (device.kind != Kind.Wearable || aloneOf[device.id] == 0) continue;
+            bool live = clock <= pacts[aloneOf[device.id] - 1].expiry;
+            if (live && _isActive(device, clock)) return index;
         }
         return devices.length;
     }

@@ -5,7 +5,7 @@ import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {Quote, Quotes, Reply} from "../../contracts/libraries/Quotes.sol";
 
 /// @title A product that charges or corrects by what the facts name, and keeps nothing.
-/// @notice It hears of no refund, and fails when it is told: what it gives back, the rail must bound.
+/// @notice It hears of no refund, and fails at each: what it gives back, the rail must bound.
 contract PlainProduct is IProduct {
     uint8 private constant OVER_LIMIT = 1;
 

@@ -131,12 +131,9 @@ abstract contract Quorums is VoucherFacts {
     }
 
     /// @dev Adds an oracle's signature where the choice wants it.
-    function _sign(
-        Signers memory made,
-        Choice memory choice,
-        uint256 oracle,
-        bytes32 structHash
-    ) private {
+    function _sign(Signers memory made, Choice memory choice, uint256 oracle, bytes32 structHash)
+        private
+    {
         Seat storage seat_ = seatOf[oracle];
         bool counts = _able(oracle) && (choice.excluded >> seat_.index) & 1 == 0;
         if (counts && made.count == choice.wish) return;

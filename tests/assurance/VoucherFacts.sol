@@ -13,7 +13,7 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
     uint256 internal constant PER_TAP = 5 * EURO;
     uint256 internal constant PER_DAY = 20 * EURO;
     uint256 internal constant AT_ONCE = 15 * EURO;
-    uint256 internal constant VOUCHER_CAP = 120 * EURO;
+    uint256 internal constant VOUCHER_CAP = 300 * EURO;
     uint8 internal constant FORGED = 103;
     bytes32 private constant VOUCHER_TYPE = keccak256(
         "Voucher(bytes32 wearable,address payee,uint48 total,uint40 counter,uint32 taps,"
@@ -23,6 +23,7 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
     /// What a wearable has counted: per payee its total and taps, over all payees its counter.
     struct Card {
         uint256 counter;
+        uint256 signedAt; // of the last tap
         bytes[] vouchers; // facts of all that it signed
         uint256 waiting; // how many of the last ones no claim was made of
     }
@@ -90,11 +91,21 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
         uint256 total = signedTotal[wearable][payee] + 1 + _random(PER_TAP * taps);
         taps += tapsOf[wearable][payee];
         if (!forged) (signedTotal[wearable][payee], tapsOf[wearable][payee]) = (total, taps);
-        uint256 signedAt = clock - _random(6 hours);
+        uint256 signedAt = _signedAt(wearable);
         bytes memory words =
             abi.encode(payee, total, counter, taps, 5411, VOUCHER_CAP, signedAt, clock + 30 days);
         uint256 key = _keyAt(devices[wearable], signedAt);
         return _signedVoucher(devices[wearable].id, forged || key == 0 ? 7 : key, words);
+    }
+
+    /// @dev Within the last hours; mostly after the tap before, as counters and clocks want it.
+    function _signedAt(uint256 wearable) private returns (uint256 time) {
+        Card storage card = cardOf[wearable];
+        time = clock - _random(6 hours);
+        if (time < card.signedAt + 90 && !_once(6)) {
+            time = card.signedAt + 90 < clock ? card.signedAt + 90 : clock;
+        }
+        card.signedAt = time;
     }
 
     function _signedVoucher(bytes32 wearable, uint256 key, bytes memory words)
@@ -159,9 +170,11 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
 
     function _opened(uint256 pact, bytes memory terms) internal override {
         Pact storage pact_ = pacts[pact];
-        if (pact_.kind == Kind.Meter) _openMeter(pact, terms);
-        else if (pact_.kind == Kind.Recipient) _openParcel(pact, terms);
-        else if (pact_.kind == Kind.Wearable && wearableSince[pact_.device] == 0) {
+        if (pact_.kind == Kind.Meter) {
+            _openMeter(pact, terms);
+        } else if (pact_.kind == Kind.Recipient) {
+            _openParcel(pact, terms);
+        } else if (pact_.kind == Kind.Wearable && wearableSince[pact_.device] == 0) {
             wearableSince[pact_.device] = pact_.start;
         }
     }
