@@ -60,7 +60,8 @@ def mark_all(root: Path, home: Path) -> list[Branch]:
 def summarise(
     branches: Sequence[Branch], taken: Collection[int], reasons: str
 ) -> list[AssuranceLine]:
-    """Return the line of all branches, with one note per file and per branch not taken."""
+    """Return the line of all branches, with one note per file and per branch not taken, and one
+    of reasons that no branch needs any more."""
     known = {
         (row["source"], row["text"], row["taken"])
         for row in tomllib.loads(reasons)["branch"]
@@ -69,10 +70,17 @@ def summarise(
     missing = [branch for branch in branches if branch.number not in taken]
     excused = [b for b in missing if (b.source, b.text, b.taken) in known]
     still_open = [branch for branch in missing if branch not in excused]
+    idle = sorted(known - {(b.source, b.text, b.taken) for b in missing})
     total, short = Counter(b.source for b in branches), Counter(b.source for b in missing)
     notes = [
         f"{b.source}:{b.line} never {'true' if b.taken else 'false'}: {b.text}" for b in still_open
     ]
     notes += [f"{name}: {total[name] - short[name]} of {total[name]}" for name in sorted(total)]
     value = f"{len(branches) - len(missing)} of {len(branches)}, {len(excused)} more with a reason"
-    return [AssuranceLine("branches of the contracts", value, not still_open, "\n".join(notes))]
+    wrong = [f"{source} is {str(taken).lower()} in a test: {text}" for source, text, taken in idle]
+    return [
+        AssuranceLine("branches of the contracts", value, not still_open, "\n".join(notes)),
+        AssuranceLine(
+            "branches: reasons without a branch", str(len(wrong)), not wrong, "\n".join(wrong)
+        ),
+    ]

@@ -9,12 +9,14 @@ it, adds up what each of its runs counted, and says whether anything was never t
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +28,14 @@ from scripts.solidity.sources import ROOT
 CALLS = 100_000
 LONG_CALLS = 10_000_000
 DEPTH = 500  # calls from one fresh rail on; what is rare needs a past
+PIECE = 100_000  # calls of one process; a longer campaign is several, with a seed each
 LEAST_RULES = 20
 
 # What nobody outside may call, so that the campaign can only see it refused. Most of it takes place
 # inside of other calls: a settlement prices, a dispute freezes.
 _REFUSED_TO_ALL = {
-    "PaymentRail": ("onMint", "freeze", "unfreeze", "setAuthority"),
+    "PaymentRail": ("onMint", "freeze", "unfreeze", "deviceChanged", "setAuthority"),
+    "DeviceRegistry": ("setAuthority",),
     "Disputes": ("uphold",),
     "OracleCommittee": ("setAuthority", "barAttesters"),
     "OfficerRegistry": ("setAuthority",),
@@ -77,12 +81,16 @@ class CampaignCounts:
 def measure(task: AssuranceTask) -> list[AssuranceLine]:
     """Run the campaign of `make assurance`, or the long one, and return its lines."""
     calls = LONG_CALLS if task.long else CALLS
-    task.say(f"{calls:,} calls, each followed by every invariant")
-    return measure_campaign(calls)
+    task.say(f"{calls:,} calls, and the invariants after each")
+    return measure_campaign(calls, at_once=(os.cpu_count() or 1) if task.long else 1, say=task.say)
 
 
 def measure_campaign(
-    calls: int, seed: int | None = None, replaced: Mapping[str, str] | None = None
+    calls: int,
+    seed: int | None = None,
+    replaced: Mapping[str, str] | None = None,
+    at_once: int = 1,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[AssuranceLine]:
     """Run a campaign and return its lines.
 
@@ -90,10 +98,40 @@ def measure_campaign(
         calls: How many calls; rounded up to whole runs.
         seed: Makes the campaign repeatable; without one each is another.
         replaced: Bytecode (hex) of faulty contracts, by name, to see that the campaign finds them.
+        at_once: How many processes make it: forge works on one core.
+        say: Shows a line of progress.
 
     Raises:
         Halt: forge or the compiler is missing.
     """
+    begun, runs = time.monotonic(), list[ForgeRun]()
+
+    def run_piece(number: int, size: int) -> None:
+        if not all(run.ok for run in runs):
+            return  # one finding is enough to look at
+        runs.append(_forge_campaign(size, None if seed is None else seed + number, replaced))
+        say(f"{sum(run.calls for run in runs):,} calls in {time.monotonic() - begun:,.0f} s")
+
+    pieces = [min(PIECE, calls - from_) for from_ in range(0, calls, PIECE)]
+    with ThreadPoolExecutor(at_once) as pool:  # the work is in other processes
+        list(pool.map(run_piece, range(len(pieces)), pieces))
+    campaign = merge_runs(runs)
+    line = _campaign_line(campaign, time.monotonic() - begun)
+    return [line, *lines_of(read_counts(campaign.counts), functions(), rare_states())]
+
+
+def merge_runs(runs: Sequence[ForgeRun]) -> ForgeRun:
+    """Return several campaigns as one: ok if each was, else with the first failure."""
+    return ForgeRun(
+        ok=bool(runs) and all(run.ok for run in runs),
+        runs=sum(run.runs for run in runs),
+        calls=sum(run.calls for run in runs),
+        failure=next((run.failure for run in runs if not run.ok), ""),
+        counts=tuple(row for run in runs for row in run.counts),
+    )
+
+
+def _forge_campaign(calls: int, seed: int | None, replaced: Mapping[str, str] | None) -> ForgeRun:
     depth = min(DEPTH, calls)
     size = {
         "FOUNDRY_INVARIANT_RUNS": str(-(-calls // depth)),
@@ -101,11 +139,7 @@ def measure_campaign(
     }
     if seed is not None:
         size["FOUNDRY_FUZZ_SEED"] = hex(seed)
-    begun = time.monotonic()
-    run = run_forge(["--match-contract", "InvariantsTest"], size, replaced=replaced)
-    seconds = time.monotonic() - begun
-    campaign = read_counts(run.counts)
-    return [_campaign_line(run, seconds), *lines_of(campaign, functions(), rare_states())]
+    return run_forge(["--match-contract", "InvariantsTest"], size, replaced=replaced)
 
 
 def read_counts(rows: Iterable[str]) -> CampaignCounts:
@@ -192,8 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(description="Random calls of the contracts, and every invariant.")
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--seed", type=int, help="repeats the campaign that had it")
+    parser.add_argument("--at-once", type=int, default=1, help="how many processes")
     chosen = parser.parse_args(arguments)
-    lines = measure_campaign(chosen.calls, chosen.seed)
+    lines = measure_campaign(chosen.calls, chosen.seed, at_once=chosen.at_once)
     for line in lines:
         print(f"{'✓' if line.ok else '✗'} {line.name}: {line.value}")
         for text in line.note.splitlines():

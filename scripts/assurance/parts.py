@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from scripts.assurance import coverage, invariants, mutation, proofs, recorded, slither
+from scripts.assurance import coverage, invariants, mutation, planted, proofs, recorded, slither
 from scripts.assurance.line import AssurancePart
 
 PARTS = (
     AssurancePart("mutants", "do tests notice changed contracts", mutation.measure, True),
     AssurancePart("proofs", "arithmetic, for every input", proofs.measure, True),
+    AssurancePart("faults", "does the campaign find planted ones", planted.measure, True),
     AssurancePart("branches", "branches that the contract tests take", coverage.measure),
     AssurancePart("invariants", "random calls and what must always hold", invariants.measure),
     AssurancePart("fuzz", "prices and hashes against Python", recorded.measure_vectors),

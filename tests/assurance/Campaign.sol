@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
+import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
 import {IEuroToken} from "../../contracts/interfaces/IEuroToken.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
@@ -13,7 +14,9 @@ contract Campaign is Rules {
     constructor() {
         _deployAll();
         _seatFirst();
-        for (uint256 i; i < 3; ++i) {
+        bytes memory data = abi.encodeCall(IDeviceRegistry.watch, (address(rail)));
+        _call("DeviceRegistry.watch", address(this), address(registry), data, true);
+        for (uint256 i; i < KINDS; ++i) {
             rail.allowProduct(_productOf(Kind(i)));
             listed[_productOf(Kind(i))] = true;
         }
@@ -30,20 +33,19 @@ contract Campaign is Rules {
         for (uint256 i; i < 9; ++i) {
             _enrol(Kind(i % 3), false);
         }
+        _enrol(Kind.Plain, false);
+        _enrol(Kind.Plain, false);
         for (uint256 i; i < 3; ++i) {
             _enrolBefore(Kind(i));
         }
-        for (uint256 i; i < 9; ++i) {
+        for (uint256 i; i < devices.length; ++i) {
             _open(i);
         }
         for (uint256 i; i < 3; ++i) {
             _open(3 * i + 1); // deliveries to a device that has others
         }
         for (uint256 i; i < pacts.length; ++i) {
-            uint256 amount = 1 + _random(60 * EURO);
-            vm.prank(payers[pacts[i].payer].account);
-            rail.fund(pacts[i].id, amount);
-            pacts[i].escrow = amount;
+            _fundLive(i);
         }
     }
 

@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {Products} from "./Products.sol";
 
 /// @title Meters that count on: readings, estimates with corrections, stretches that come late.
-/// @notice The amount follows from all energy so far: floor(energy x price) less what was charged.
+/// @notice The amount follows from all energy so far: floor(energy x price) less what was charged,
+/// where the energy below the first reading leaves over what it would have of a minor unit.
 abstract contract EnergyFacts is Products {
     uint256 private constant FUSE_WATTS = 300_000;
     uint256 private constant MWH_PER_KWH = 1e6;
@@ -18,7 +19,7 @@ abstract contract EnergyFacts is Products {
 
     function _energyTerms() internal returns (bytes memory) {
         uint8 continuous = _once(4) ? 0 : 1;
-        uint32 price = uint32(100_000 + _random(400_000));
+        uint32 price = _once(2) ? 250_007 : uint32(100_000 + _random(400_000));
         bytes memory head = abi.encodePacked(
             uint8(3), continuous, uint8(0), uint8(0), uint32(FUSE_WATTS), uint64(0), uint32(0)
         );
@@ -45,8 +46,21 @@ abstract contract EnergyFacts is Products {
         if (meter.continuous) _planContinuous(plan, meter, until);
         else if (meter.gapFirst != 0 && _once(2)) _planLate(plan, meter);
         else _planSession(plan, meter, until);
-        uint256 charged = meter.energy * meter.price / MWH_PER_KWH;
-        plan.amount = int256(plan.meter.energy * meter.price / MWH_PER_KWH) - int256(charged);
+        (uint256 exact, uint256 charged) = (meter.exact, meter.exact / MWH_PER_KWH);
+        if (!meter.anchored && uint8(plan.facts[1]) != LATE) {
+            exact = charged * MWH_PER_KWH + meter.register * meter.price % MWH_PER_KWH;
+        }
+        int256 owed = (int256(plan.meter.energy) - int256(meter.energy)) * int256(meter.price);
+        plan.meter.exact = uint256(int256(exact) + owed);
+        plan.amount = int256(plan.meter.exact / MWH_PER_KWH) - int256(charged);
+    }
+
+    /// @dev The state of a meter as the rail should keep it; 0: in the product, since the register
+    /// alone does not say it.
+    function _noteOf(Meter memory meter) internal pure returns (uint256) {
+        uint256 rest = meter.register * meter.price % MWH_PER_KWH;
+        bool plain = meter.anchored && meter.ahead == 0 && meter.exact % MWH_PER_KWH == rest;
+        return plain ? meter.register << 32 | meter.time : 0;
     }
 
     /// @dev Takes over the meter's state once its claim is applied. Returns what the correction
@@ -66,6 +80,11 @@ abstract contract EnergyFacts is Products {
             plan.meter.refunded -= offset;
             amount += int256(offset);
         }
+        bool before = _noteOf(meter) != 0;
+        bool noted = _noteOf(plan.meter) != 0;
+        if (before && !noted) _hit("state:note given up");
+        if (!before && noted && meter.noted) _hit("state:note taken again");
+        plan.meter.noted = meter.noted || noted;
         meterOf[plan.pact] = plan.meter;
     }
 
@@ -87,6 +106,7 @@ abstract contract EnergyFacts is Products {
         if (meter.ahead > 0 && _once(2)) most = _least(most, uint256(meter.ahead));
         uint256 rise = _random(most + 1);
         uint8 kind = _once(3) ? ESTIMATED : ACTUAL;
+        if (_once(2)) rise -= rise % MWH_PER_KWH; // leaves over what the register did before
         int256 energy = int256(rise) - meter.ahead;
         plan.facts = _facts(kind, from, to, meter.register, meter.register + rise, energy);
         Meter memory next = plan.meter;
@@ -101,6 +121,7 @@ abstract contract EnergyFacts is Products {
         uint256 from = meter.time;
         uint256 to = until > from ? until : from;
         uint256 gap = _once(2) && meter.anchored ? _random(5e6) : 0;
+        if (_once(2)) gap -= gap % MWH_PER_KWH;
         uint256 rise = _random(_fuse(from, to) + 1);
         uint256 begin = meter.register + gap;
         plan.facts = _facts(ACTUAL, from, to, begin, begin + rise, int256(rise));

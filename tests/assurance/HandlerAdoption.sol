@@ -59,6 +59,7 @@ abstract contract HandlerAdoption is HandlerRegistry {
         Device storage device = devices.push();
         (device.id, device.name) = (former.id, former.name);
         (device.kind, device.owner) = (former.kind, former.owner);
+        device.adoptedAt = clock;
         device.keys.push(DeviceKey(former.since, former.key));
         device.statuses.push(Change(former.since, IDeviceRegistry.Status.Active));
     }

@@ -22,7 +22,15 @@ abstract contract HandlerAgreements is Products {
     mapping(address product => bool) internal listed;
 
     function open(uint256 seed) external step(seed) {
-        _open(_random(devices.length));
+        _openFunded();
+    }
+
+    function openAgain(uint256 seed) external step(seed) {
+        _openFunded();
+    }
+
+    function openOnceMore(uint256 seed) external step(seed) {
+        _openFunded();
     }
 
     function fund(uint256 seed) external step(seed) {
@@ -94,6 +102,34 @@ abstract contract HandlerAgreements is Products {
         }
     }
 
+    /// @dev Mostly of a device that serves none, and with some money at once.
+    function _openFunded() private {
+        uint256 index = _random(devices.length);
+        for (uint256 i; i < 6 && !_once(6) && !_serves(devices[index]); ++i) {
+            index = _random(devices.length);
+        }
+        uint256 count = pacts.length;
+        _open(index);
+        if (pacts.length != count && !_once(4)) _fundLive(count);
+    }
+
+    /// @dev Puts up to 60 euro into a live agreement.
+    function _fundLive(uint256 index) internal {
+        Pact storage pact = pacts[index];
+        uint256 amount = 1 + _random(60 * EURO);
+        address payer = payers[pact.payer].account;
+        bytes memory data = abi.encodeCall(IPaymentRail.fund, (pact.id, amount));
+        bool allowed = _balance(payer) >= amount;
+        if (_call("PaymentRail.fund", payer, address(rail), data, allowed)) pact.escrow += amount;
+    }
+
+    /// @dev Whether a device works, and could serve one more agreement.
+    function _serves(Device storage device) private view returns (bool) {
+        if (!_isActive(device, clock)) return false;
+        if (device.kind == Kind.Recipient || aloneOf[device.id] == 0) return true;
+        return clock > pacts[aloneOf[device.id] - 1].expiry;
+    }
+
     /// @dev Opens an agreement about a device, mostly as the rules want it.
     function _open(uint256 deviceIndex) internal {
         Device storage device = devices[deviceIndex];
@@ -129,7 +165,14 @@ abstract contract HandlerAgreements is Products {
         pact.domain = mandate.requiredDomain;
         pact.grace = device.kind == Kind.Wearable ? MAX_AGE : 1 days;
         if (pact.window > pact.grace) pact.grace = pact.window;
-        if (device.kind != Kind.Recipient) aloneOf[device.id] = pacts.length;
+        pact.period = _periodNow(pact);
+        if (device.kind == Kind.Meter && _isSteady(device)) {
+            pact.steady = _steadySince(device) <= pact.start;
+        }
+        if (device.kind != Kind.Recipient) {
+            if (aloneOf[device.id] != 0) _endSteadiness(pacts[aloneOf[device.id] - 1]);
+            aloneOf[device.id] = pacts.length;
+        }
         _opened(pacts.length - 1, mandate.terms);
     }
 
@@ -138,19 +181,29 @@ abstract contract HandlerAgreements is Products {
         returns (IRailEvents.Mandate memory mandate)
     {
         mandate.payer = payers[payer].account;
-        if (device.kind != Kind.Wearable) mandate.payee = _anyPayee().account;
+        // half of all payments go to one payee and share their window, so that some share both
+        Person memory payee = _once(2) ? payees[0] : _anyPayee();
+        if (device.kind != Kind.Wearable) mandate.payee = payee.account;
         mandate.device = device.id;
         mandate.product = _productOf(device.kind);
-        mandate.cap = uint48((1 + _random(30)) * EURO);
+        mandate.cap = uint48((1 + _random(_once(2) ? 30 : 200)) * EURO);
         mandate.periodDays = [uint16(0), 1, 7, 30][_random(4)];
-        mandate.window = [uint32(0), 1 days, 3 days, 10 days][_random(4)];
+        mandate.window = [uint32(0), 1 days, 3 days, 10 days][_once(2) ? 2 : _random(4)];
         if (_once(3)) mandate.start = uint32(clock - _random(2 days));
-        mandate.expiry = uint32(clock + 1 days + _random(30 days));
+        mandate.expiry = uint32(clock + 1 days + _random(_once(2) ? 20 days : 100 days));
         mandate.firstCounter = uint40(_random(100));
-        if (_once(4)) mandate.requiredDomain = uint8(1 + _random(DOMAINS));
+        if (_once(3)) mandate.requiredDomain = uint8(1 + _random(DOMAINS));
         mandate.bond = uint48((1 + _random(200)) * CENT);
         mandate.salt = _word();
         mandate.terms = _terms(device.kind);
+        if (_once(2)) _standardize(device, mandate);
+    }
+
+    /// @dev What many agreements have in common, so that their claims share a group.
+    function _standardize(Device storage device, IRailEvents.Mandate memory mandate) private view {
+        if (device.kind != Kind.Wearable) mandate.payee = payees[0].account;
+        (mandate.cap, mandate.periodDays, mandate.window) = (uint48(20 * EURO), 1, 3 days);
+        mandate.requiredDomain = 0;
     }
 
     /// @dev A device that is not shared serves one agreement at a time.

@@ -63,7 +63,7 @@ abstract contract HandlerChallenges is HandlerDisputes {
         Person memory payer = payers[pact.payer];
         uint256 case_ = _caseOf(index);
         bool inTime = case_ != 0 || (!paid.disputed && clock < paid.releaseAt);
-        bool certain = devices[pact.device].keys.length == 1 || _sameKey(pact.device, evidence.time);
+        bool certain = _isCertain(devices[pact.device], evidence.time);
         if (!certain) _hit("state:challenge of a key that changed that day");
         bool allowed = inTime && certain && _balance(payer.account) >= bond
             && (challengesSet || !evidence.forged);
@@ -138,8 +138,13 @@ abstract contract HandlerChallenges is HandlerDisputes {
         return 0;
     }
 
-    function _sameKey(uint256 device, uint256 time) private view returns (bool) {
-        return _keyAt(devices[device], time) == _keyAt(devices[device], time - AHEAD);
+    /// @dev Whether every oracle saw the same key, and in the same registry.
+    function _isCertain(Device storage device, uint256 time) private returns (bool) {
+        if (device.adoptedAt != 0 && device.adoptedAt + AHEAD > time) {
+            _hit("state:challenge of a device that was adopted that day");
+            return false;
+        }
+        return device.keys.length == 1 || _keyAt(device, time) == _keyAt(device, time - AHEAD);
     }
 
     function _proof(uint256 index, bytes memory record)

@@ -9,6 +9,7 @@ import {HandlerAdoption} from "./HandlerAdoption.sol";
 /// @title Oracles and officers: seated, unseated, silenced, and barred for contradictions.
 abstract contract HandlerCommittee is HandlerAdoption {
     uint256 private constant LEAST_SEATED = 3;
+    uint256 private constant FRESH = 6;
 
     mapping(address person => bool) internal officerOf;
     uint256 internal officerCount;
@@ -21,6 +22,10 @@ abstract contract HandlerCommittee is HandlerAdoption {
             if (!_able(oracle) && !seatOf[oracle].barred) break;
             oracle = (oracle + 1) % oracles.length;
         }
+        _seat(oracle);
+    }
+
+    function _seat(uint256 oracle) private {
         Seat storage seat_ = seatOf[oracle];
         if (seat_.barred) _hit("state:barred member to be seated");
         bytes memory data =
@@ -43,6 +48,10 @@ abstract contract HandlerCommittee is HandlerAdoption {
         ) {
             return;
         }
+        _unseat(oracle);
+    }
+
+    function _unseat(uint256 oracle) private {
         bytes memory data = abi.encodeCall(IOracleCommittee.unseat, (oracles[oracle].account));
         bool allowed = seatOf[oracle].seated;
         if (!_call("OracleCommittee.unseat", address(this), address(committee), data, allowed)) {
@@ -50,6 +59,31 @@ abstract contract HandlerCommittee is HandlerAdoption {
         }
         seatOf[oracle].seated = false;
         _hit("state:member unseated");
+    }
+
+    /// @dev Others take most seats: two of those that attested so far stay, too few to be needed.
+    function renewCommittee(uint256 seed) external step(seed) {
+        if (!_once(3)) return;
+        uint256 from = _random(oracles.length);
+        uint256[] memory fresh = new uint256[](FRESH);
+        (uint256 count, uint256 domains) = (0, 0);
+        for (uint256 i; i < oracles.length && count < FRESH; ++i) {
+            uint256 oracle = (from + i) % oracles.length;
+            if (seatOf[oracle].barred || _able(oracle)) continue;
+            fresh[count++] = oracle;
+            domains |= 1 << _domainOf(oracle);
+        }
+        if (count < FRESH || _bits(domains) < DOMAINS) return;
+        uint256 stay = FRESH / 3;
+        for (uint256 i; i < oracles.length; ++i) {
+            uint256 oracle = (from + i) % oracles.length;
+            if (!seatOf[oracle].seated || (_able(oracle) && stay != 0 && stay-- != 0)) continue;
+            _unseat(oracle);
+        }
+        for (uint256 i; i < FRESH; ++i) {
+            _seat(fresh[i]);
+        }
+        _hit("state:committee renewed");
     }
 
     function silence(uint256 seed) external step(seed) {

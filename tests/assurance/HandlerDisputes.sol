@@ -13,6 +13,8 @@ abstract contract HandlerDisputes is HandlerSettle {
     bytes32 private constant RULING_TYPE =
         keccak256("Ruling(address rail,bytes32 payment,bool refund)");
 
+    uint256 private constant LATEST = 40; // payments that disputes are mostly about
+
     /// How a dispute ends.
     struct Ending {
         bool refund;
@@ -29,15 +31,20 @@ abstract contract HandlerDisputes is HandlerSettle {
 
     function _dispute() private {
         if (paids.length == 0) return;
-        uint256 index = _random(paids.length);
+        uint256 index = _latePaid();
         for (uint256 i; i < 6 && (paids[index].disputed || clock >= paids[index].releaseAt); ++i) {
-            index = _random(paids.length);
+            index = _latePaid();
         }
-        if (_once(4)) index = _disputedBefore(index);
-        else if (_once(2)) index = _correctedBefore(index);
+        if (_once(4)) {
+            index = _disputedBefore(index);
+        } else if (_once(3)) {
+            index = _correctedBefore(index);
+        } else if (_once(2)) {
+            index = _endsNext(index);
+            _jump(paids[index].releaseAt, 4 days);
+        }
         Paid storage paid = paids[index];
         Pact storage pact = pacts[paid.pact];
-        if (_once(8)) _jump(paid.releaseAt, 4 days);
         uint256 who = _random(6);
         if (devices[pact.device].compromisedSince != 0 && _once(2)) who = 1;
         address caller = who == 0 ? stranger : who == 1 ? warden : payers[pact.payer].account;
@@ -58,6 +65,10 @@ abstract contract HandlerDisputes is HandlerSettle {
         cases.push(Case(index, caller, bond, clock));
         _hit("state:dispute open");
         if (_paused()) _hit("state:dispute opened during a pause");
+        if (pendingOf[paid.payee][paid.releaseAt] >= paid.amount) {
+            _hit("state:dispute again, and money of others to freeze");
+            _call("Disputes.dispute", caller, address(disputes), data, false);
+        }
     }
 
     function concede(uint256 seed) external step(seed) {
@@ -72,9 +83,12 @@ abstract contract HandlerDisputes is HandlerSettle {
     function retract(uint256 seed) external step(seed) {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
+        for (uint256 i; i < 3 && clock >= paids[cases[index].paid].releaseAt; ++i) {
+            index = _random(cases.length);
+        }
         Case storage case_ = cases[index];
-        if (_once(3)) _jump(paids[case_.paid].releaseAt, 10 days);
-        bool may = _once(3);
+        if (_once(2)) _jump(paids[case_.paid].releaseAt, 10 days);
+        bool may = _once(2);
         bytes memory data = abi.encodeCall(IDisputes.retract, (_paymentOf(case_.paid)));
         address caller = may ? case_.challenger : stranger;
         bool harmless = clock < paids[case_.paid].releaseAt;
@@ -93,7 +107,7 @@ abstract contract HandlerDisputes is HandlerSettle {
     function expire(uint256 seed) external step(seed) {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
-        if (_once(3)) _jump(_deadlineOf(cases[index]), 40 days);
+        if (_once(7)) _jump(_deadlineOf(cases[index]), 40 days);
         bool over = clock > _deadlineOf(cases[index]);
         if (!over && clock > cases[index].openedAt + 30 days) {
             _hit("state:deadline moved by a pause");
@@ -105,12 +119,13 @@ abstract contract HandlerDisputes is HandlerSettle {
     function _ruleOn() private {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
+        if (pacts[paids[cases[index].paid].pact].domain == 0) index = _random(cases.length);
         Case storage case_ = cases[index];
         bytes32 payment = _paymentOf(case_.paid);
         bool refund = _once(2);
         uint216 excluded = _excluded(paids[case_.paid].signers);
-        Signers memory signers = _signers(excluded, _ruling(payment, refund));
         uint8 domain = pacts[paids[case_.paid].pact].domain;
+        Signers memory signers = _signers(excluded, _ruling(payment, refund), domain);
         bool there = domain == 0 || (signers.domains >> domain) & 1 == 1;
         if (!there) _hit("state:ruling without the required domain");
         if (excluded != 0) _hit("state:ruling without those that attested");
@@ -188,6 +203,22 @@ abstract contract HandlerDisputes is HandlerSettle {
             Paid storage paid = paids[i];
             bool money = pendingOf[paid.payee][paid.releaseAt] >= paid.amount;
             if (paid.disputed && money && clock < paid.releaseAt) return i;
+        }
+        return index;
+    }
+
+    /// @dev One of the last payments.
+    function _latePaid() private returns (uint256) {
+        return paids.length - 1 - _random(_least(paids.length, LATEST));
+    }
+
+    /// @dev The undisputed payment among the last whose window ends next; else `index`.
+    function _endsNext(uint256 index) private view returns (uint256) {
+        uint256 next;
+        for (uint256 i = paids.length; i > 0 && i + LATEST > paids.length; --i) {
+            Paid storage paid = paids[i - 1];
+            if (paid.disputed || paid.releaseAt <= clock) continue;
+            if (next == 0 || paid.releaseAt < next) (index, next) = (i - 1, paid.releaseAt);
         }
         return index;
     }

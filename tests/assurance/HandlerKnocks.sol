@@ -4,15 +4,17 @@ pragma solidity 0.8.37;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 
+import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
+import {IDeviceWatcher} from "../../contracts/interfaces/IDeviceWatcher.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
-import {HandlerPowers} from "./HandlerPowers.sol";
+import {HandlerMeters} from "./HandlerMeters.sol";
 
 /// @title Callers who may not: every function that others guard, tried by people without the power.
-abstract contract HandlerKnocks is HandlerPowers {
+abstract contract HandlerKnocks is HandlerMeters {
     /// @dev A stranger, a payer, a payee or a guardian calls what none of them may.
     function knock(uint256 seed) external step(seed) {
         address[4] memory people = [stranger, payers[0].account, payees[0].account, warden];
@@ -93,6 +95,18 @@ abstract contract HandlerKnocks is HandlerPowers {
             abi.encodeCall(IPaymentRail.unfreeze, (payment, true))
         );
         _at(
+            "PaymentRail.deviceChanged",
+            caller,
+            address(rail),
+            abi.encodeCall(IDeviceWatcher.deviceChanged, (devices[0].id))
+        );
+        _at(
+            "DeviceRegistry.watch",
+            caller,
+            address(registry),
+            abi.encodeCall(IDeviceRegistry.watch, (address(token)))
+        );
+        _at(
             "Disputes.uphold",
             caller,
             address(disputes),
@@ -107,8 +121,8 @@ abstract contract HandlerKnocks is HandlerPowers {
     }
 
     function _knockProducts(address caller) private {
-        IProduct.Quote[] memory quotes = new IProduct.Quote[](1);
-        quotes[0].agreement = pacts[0].id;
+        bytes memory quotes = new bytes(256);
+        uint256[] memory shared = new uint256[](1);
         string[3] memory names = ["MeteredEnergy", "ProofOfDelivery", "WearableVoucher"];
         for (uint256 i; i < 3; ++i) {
             address target = _productOf(Kind(i));
@@ -122,7 +136,7 @@ abstract contract HandlerKnocks is HandlerPowers {
                 string.concat(names[i], ".price"),
                 caller,
                 target,
-                abi.encodeCall(IProduct.price, (quotes))
+                abi.encodeCall(IProduct.price, (shared, 1, quotes))
             );
             _at(
                 string.concat(names[i], ".refunded"),
@@ -134,7 +148,7 @@ abstract contract HandlerKnocks is HandlerPowers {
                 string.concat(names[i], ".skipped"),
                 caller,
                 target,
-                abi.encodeCall(IProduct.skipped, (pacts[0].id))
+                abi.encodeCall(IProduct.skipped, (pacts[0].id, 0))
             );
         }
         bytes memory link = abi.encodeCall(IWearableVoucher.setPredecessor, (address(energy)));
@@ -192,6 +206,7 @@ abstract contract HandlerKnocks is HandlerPowers {
         address[3] memory callers = [caller, guardian, steward];
         for (uint256 i; i < 3; ++i) {
             _at("PaymentRail.setAuthority", callers[i], address(rail), data);
+            _at("DeviceRegistry.setAuthority", callers[i], address(registry), data);
             _at("OracleCommittee.setAuthority", callers[i], address(committee), data);
             _at("OfficerRegistry.setAuthority", callers[i], address(officers), data);
             _at("ProofOfDelivery.setAuthority", callers[i], address(delivery), data);

@@ -8,8 +8,6 @@ import {IERC3009, IERC3009Cancel} from "@openzeppelin/contracts/interfaces/draft
 
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
-import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
-import {Vouchers} from "../../contracts/products/voucher/Vouchers.sol";
 import {HandlerAgreements} from "./HandlerAgreements.sol";
 import {HandlerCommittee} from "./HandlerCommittee.sol";
 
@@ -24,7 +22,6 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
     }
 
     Waiting[] private _waiting;
-    mapping(uint256 device => uint256) internal doubledFrom; // the counter that was signed twice
     uint256 private _nonces;
 
     function passHours(uint256 seed) external step(seed) {
@@ -34,14 +31,14 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
 
     function passDays(uint256 seed) external step(seed) {
         if (!_once(3)) return;
-        clock += _once(6) ? _random(40 days) : _random(3 days);
+        clock += _once(16) ? _random(40 days) : _random(2 days);
         vm.warp(clock);
         _hit("state:days passed");
     }
 
     function pause(uint256 seed) external step(seed) {
-        address caller = _once(4) ? guardian : steward;
-        if (pauses.length != 0 && _once(4)) {
+        address caller = _once(6) ? guardian : steward;
+        if (pauses.length != 0 && _once(10)) {
             _jump(pauses[pauses.length - 1].until + 14 days, 22 days);
         }
         bool cool = pauses.length == 0 || clock >= pauses[pauses.length - 1].until + 14 days;
@@ -65,9 +62,9 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
     }
 
     function allowProduct(uint256 seed) external step(seed) {
-        address product = _productOf(Kind(_random(3)));
+        address product = _productOf(Kind(_random(KINDS)));
         for (uint256 i; i < 2 && listed[product]; ++i) {
-            product = _productOf(Kind(_random(3)));
+            product = _productOf(Kind(_random(KINDS)));
         }
         bool code = !_once(6);
         address caller = _once(6) ? guardian : address(this);
@@ -78,7 +75,7 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
     }
 
     function disallowProduct(uint256 seed) external step(seed) {
-        address product = _productOf(Kind(_random(3)));
+        address product = _productOf(Kind(_random(KINDS)));
         address caller = _once(6) ? guardian : steward;
         bytes memory data = abi.encodeCall(IPaymentRail.disallowProduct, (product));
         bool allowed = caller == guardian;
@@ -142,37 +139,6 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
         _call("RailAccess.renounceRole", stranger, address(access), data, true);
     }
 
-    /// @dev Shows two vouchers with one counter; now and then they are one and the same.
-    function reportDoubleSpend(uint256 seed) external step(seed) {
-        uint256 index = _random(devices.length);
-        Device storage device = devices[index];
-        if (device.kind != Kind.Wearable || !_once(3)) return;
-        bool guilty = _once(3);
-        Vouchers.Voucher memory a = Vouchers.Voucher(
-            device.id,
-            payees[0].account,
-            1,
-            uint40(++cardOf[index].counter),
-            1,
-            0,
-            1,
-            uint40(clock),
-            0
-        );
-        Vouchers.Voucher memory b = Vouchers.Voucher(
-            device.id, payees[0].account, guilty ? 2 : 1, a.counter, 1, 0, 1, uint40(clock), 0
-        );
-        bytes memory data = abi.encodeCall(
-            IWearableVoucher.reportDoubleSpend,
-            (address(voucher), a, _voucherSignature(device, a), b, _voucherSignature(device, b))
-        );
-        if (!_call("WearableVoucher.reportDoubleSpend", stranger, address(voucher), data, guilty)) {
-            return;
-        }
-        if (doubledFrom[index] == 0) doubledFrom[index] = a.counter;
-        _hit("state:wearable spent twice");
-    }
-
     /// @dev Tokens between people, by every way that the token has.
     function moveTokens(uint256 seed) external step(seed) {
         (Person memory from, address to) = (payers[_random(3)], _anyPayee().account);
@@ -220,16 +186,6 @@ abstract contract HandlerPowers is HandlerAgreements, HandlerCommittee {
             member := mload(add(action, 36))
         }
         while (oracles[oracle].account != member) ++oracle;
-    }
-
-    function _voucherSignature(Device storage device, Vouchers.Voucher memory voucher_)
-        private
-        view
-        returns (bytes memory)
-    {
-        bytes32 digest = IWearableVoucher(address(voucher)).digestOf(address(voucher), voucher_);
-        (bytes32 r, bytes32 s) = vm.signP256(_keyAt(device, clock), digest);
-        return abi.encodePacked(r, s);
     }
 
     function _authorised(

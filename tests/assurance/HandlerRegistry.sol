@@ -37,13 +37,26 @@ abstract contract HandlerRegistry is HandlerMoney {
     function enrol(uint256 seed) external step(seed) {
         if (devices.length == MOST_DEVICES) return;
         bool fault = _once(4);
-        _enrol(Kind(_random(3)), fault);
+        _enrol(Kind(_random(KINDS)), fault);
     }
 
     function rotate(uint256 seed) external step(seed) {
-        uint256 index = _random(devices.length);
-        Device storage device = devices[index];
+        Device storage device = devices[_random(devices.length)];
         if (_once(3)) _jump(_nextRotation(device), 1 days);
+        _rotate(device);
+    }
+
+    /// @dev Key after key, each an hour after the last one: the fifth of a day must wait.
+    function rotateOften(uint256 seed) external step(seed) {
+        if (!_once(3)) return;
+        Device storage device = devices[_random(devices.length)];
+        for (uint256 i; i < 8 && _isActive(device, clock); ++i) {
+            _jump(device.keys[device.keys.length - 1].since + 1 hours, 1 days);
+            _rotate(device);
+        }
+    }
+
+    function _rotate(Device storage device) private {
         Proofs memory proofs;
         bool forged = _once(8);
         proofs.key = _newKey();
@@ -66,6 +79,9 @@ abstract contract HandlerRegistry is HandlerMoney {
         (proofs.rNew, proofs.sNew) = vm.signP256(proofs.key, digest);
         bool soon = clock < _nextRotation(device);
         if (soon) _hit("state:rotation too soon");
+        if (soon && clock >= device.keys[device.keys.length - 1].since + 1 hours) {
+            _hit("state:fifth rotation of a day");
+        }
         bool allowed = !forged && !soon && _isActive(device, clock);
         if (!_call(
                 "DeviceRegistry.rotate",
@@ -105,11 +121,15 @@ abstract contract HandlerRegistry is HandlerMoney {
     function suspend(uint256 seed) external step(seed) {
         Device storage device = devices[_random(devices.length)];
         uint256 who = _random(12); // mostly strangers: devices should work
-        address caller = who == 0 ? owners[device.owner].account : who == 1 ? warden : stranger;
+        _suspend(device, who == 0 ? owners[device.owner].account : who == 1 ? warden : stranger);
+    }
+
+    function _suspend(Device storage device, address caller) internal {
         bool allowed = caller != stranger && _isActive(device, clock);
         bytes memory data = abi.encodeCall(IDeviceRegistry.suspend, (device.id));
         if (!_call("DeviceRegistry.suspend", caller, address(registry), data, allowed)) return;
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Suspended));
+        _disturbed(device);
         _hit("state:device suspended");
     }
 
@@ -118,7 +138,10 @@ abstract contract HandlerRegistry is HandlerMoney {
         for (uint256 i; i < devices.length && _isActive(devices[index], clock); ++i) {
             index = (index + 1) % devices.length;
         }
-        Device storage device = devices[index];
+        _resume(devices[index]);
+    }
+
+    function _resume(Device storage device) internal {
         bool allowed = _statusAt(device, clock) == IDeviceRegistry.Status.Suspended;
         bytes memory data = abi.encodeCall(IDeviceRegistry.resume, (device.id));
         if (!_call("DeviceRegistry.resume", registrar, address(registry), data, allowed)) return;
@@ -135,6 +158,7 @@ abstract contract HandlerRegistry is HandlerMoney {
         bool allowed = caller != stranger && !over;
         if (!_call("DeviceRegistry.revoke", caller, address(registry), data, allowed)) return;
         device.statuses.push(Change(clock, IDeviceRegistry.Status.Revoked));
+        _disturbed(device);
         _hit("state:device revoked");
     }
 
@@ -143,6 +167,10 @@ abstract contract HandlerRegistry is HandlerMoney {
         uint256 who = _random(20);
         address caller = who == 0 ? registrar : who == 1 ? owners[device.owner].account : stranger;
         uint256 since = clock - (_once(3) ? REACH + _random(2) : _random(9 days));
+        _declare(device, caller, since);
+    }
+
+    function _declare(Device storage device, address caller, uint256 since) internal {
         bool far = since + REACH < clock || since < device.ruledAt;
         if (far && caller != stranger) _hit("state:compromise dated too far back");
         bool earlier = device.compromisedSince == 0 || since < device.compromisedSince;
@@ -154,6 +182,7 @@ abstract contract HandlerRegistry is HandlerMoney {
         }
         _rule("an owner reaches seven days back", !far);
         device.compromisedSince = since;
+        _disturbed(device);
         _hit("state:device declared stolen");
     }
 
@@ -175,7 +204,7 @@ abstract contract HandlerRegistry is HandlerMoney {
                 old ? device.rulings - 1 : device.rulings
             )
         );
-        Signers memory signers = _signers(0, structHash);
+        Signers memory signers = _signers(0, structHash, 0);
         bytes memory data = abi.encodeCall(
             IDeviceRegistry.ruleCompromise, (device.id, uint40(since), signers.signatures)
         );
@@ -188,6 +217,7 @@ abstract contract HandlerRegistry is HandlerMoney {
             _hit("state:compromise undone by a ruling");
         }
         (device.compromisedSince, device.ruledAt) = (since, clock);
+        _disturbed(device);
         ++device.rulings;
     }
 

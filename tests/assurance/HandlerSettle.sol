@@ -2,13 +2,13 @@
 pragma solidity 0.8.37;
 
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
-import {Quorums} from "./Quorums.sol";
+import {Batches} from "./Batches.sol";
 import {Trees} from "./Trees.sol";
 import {Vm} from "./Vm.sol";
 
 /// @title Settlements: batches of true facts, with faults among them, signed by more or less than a
 /// quorum.
-abstract contract HandlerSettle is Quorums {
+abstract contract HandlerSettle is Batches {
     using Trees for bytes32[];
 
     uint8 private constant NOT_LIVE = 3;
@@ -65,20 +65,42 @@ abstract contract HandlerSettle is Quorums {
         _settle(Kind.Wearable);
     }
 
+    function settlePlain(uint256 seed) external step(seed) {
+        _settle(Kind.Plain);
+    }
+
+    function settlePlainAgain(uint256 seed) external step(seed) {
+        _settle(Kind.Plain);
+    }
+
     function _settle(Kind kind) private {
         Batch memory batch;
         batch.kind = kind;
         _choose(batch);
         if (batch.plans.length == 0) return;
-        if (_once(12)) _jump(_endOf(pacts[batch.plans[0].pact]), 4 days);
+        if (_once(10)) _jump(_nextEnd(batch), 4 days);
+        _settleBatch(batch);
+    }
+
+    /// @dev A settlement of one claim.
+    function _settleAlone(uint256 pact) internal {
+        Batch memory batch;
+        batch.kind = pacts[pact].kind;
+        _size(batch, 1);
+        batch.plans[0].pact = pact;
+        _settleBatch(batch);
+    }
+
+    function _settleBatch(Batch memory batch) private {
         for (uint256 i; i < batch.plans.length; ++i) {
             _plan(batch, i);
         }
-        bytes32 hash = _attestation(_productOf(kind), batch.hashes);
-        batch.signers = _signers(0, hash);
-        IPaymentRail.Batch memory asked = IPaymentRail.Batch(_productOf(kind), batch.claims);
-        bytes memory data = abi.encodeCall(IPaymentRail.settle, (asked, batch.signers.signatures));
-        bool allowed = batch.signers.enough && !_paused();
+        bytes32 hash = _attestation(_productOf(batch.kind), batch.hashes);
+        batch.signers = _signers(0, hash, pacts[batch.plans[0].pact].domain);
+        (IPaymentRail.Batch memory sent, bool sound) =
+            _sent(batch.kind, _pactsOf(batch), batch.claims);
+        bytes memory data = abi.encodeCall(IPaymentRail.settle, (sent, batch.signers.signatures));
+        bool allowed = batch.signers.enough && !_paused() && sound;
         vm.recordLogs();
         if (!_call("PaymentRail.settle", stranger, address(rail), data, allowed)) return;
         batch.outcomes = _outcomes();
@@ -99,17 +121,37 @@ abstract contract HandlerSettle is Quorums {
         for (uint256 i; i < pacts.length && count < most; ++i) {
             uint256 index = (from + i) % pacts.length;
             if (pacts[index].kind != batch.kind || (pacts[index].ended && !_once(8))) continue;
+            if (!pacts[index].ended && clock > _endOf(pacts[index]) && !_once(4)) continue;
             uint256 place = count++;
             for (; place > 0 && pacts[found[place - 1]].id > pacts[index].id; --place) {
                 found[place] = found[place - 1];
             }
             found[place] = index;
         }
+        _size(batch, count);
+        for (uint256 i; i < count; ++i) {
+            batch.plans[i].pact = found[i];
+        }
+    }
+
+    function _size(Batch memory batch, uint256 count) private pure {
         batch.plans = new Plan[](count);
         batch.claims = new IPaymentRail.Claim[](count);
         (batch.hashes, batch.leaves) = (new bytes32[](count), new bytes32[](count));
-        for (uint256 i; i < count; ++i) {
-            batch.plans[i].pact = found[i];
+    }
+
+    function _pactsOf(Batch memory batch) private pure returns (uint256[] memory list) {
+        list = new uint256[](batch.plans.length);
+        for (uint256 i; i < list.length; ++i) {
+            list[i] = batch.plans[i].pact;
+        }
+    }
+
+    /// @dev The next of the ends of the batch's agreements; 0: all are over.
+    function _nextEnd(Batch memory batch) private view returns (uint256 next) {
+        for (uint256 i; i < batch.plans.length; ++i) {
+            uint256 end = _endOf(pacts[batch.plans[i].pact]);
+            if (end >= clock && (next == 0 || end < next)) next = end;
         }
     }
 
@@ -124,7 +166,8 @@ abstract contract HandlerSettle is Quorums {
         uint256 until = clock < pact.expiry ? clock : pact.expiry;
         if (batch.kind == Kind.Meter) _planEnergy(plan, until);
         else if (batch.kind == Kind.Recipient) _planDelivery(plan, until);
-        else _planVoucher(plan);
+        else if (batch.kind == Kind.Wearable) _planVoucher(plan);
+        else _planPlain(plan);
         if (plan.refusal == 0 && batch.kind == Kind.Recipient) {
             plan.amount = _priceDelivery(plan, until);
         }
@@ -154,6 +197,7 @@ abstract contract HandlerSettle is Quorums {
         Pact storage pact = pacts[plan.pact];
         (int256 amount, uint8 refusal) = _outcome(batch.outcomes, i);
         _rule("claims are refused for their own fault alone", _mayBe(refusal, batch, plan));
+        _rule("an ended agreement takes no claims", !pact.ended || refusal == NOT_LIVE);
         IPaymentRail.Outcome memory outcome;
         outcome.payment = keccak256(abi.encode(pact.id, plan.sequence));
         (outcome.claim, outcome.refusal) = (batch.hashes[i], refusal);
@@ -204,9 +248,14 @@ abstract contract HandlerSettle is Quorums {
         int256 meant = amount;
         if (batch.kind == Kind.Meter) meant = _applyEnergy(plan);
         else if (batch.kind == Kind.Recipient) meant = _applyDelivery(plan);
-        else _applyVoucher(plan, uint256(amount));
+        else if (batch.kind == Kind.Wearable) _applyVoucher(plan, uint256(amount));
+        else meant = plan.amount;
+        if (batch.kind == Kind.Meter && !pact.steady) _hit("state:unsteady meter charged");
         uint256 period = _periodNow(pact);
-        if (period != pact.period) (pact.period, pact.grossIn, pact.paidBackIn) = (period, 0, 0);
+        if (period != pact.period) {
+            if (pact.grossIn != 0) _hit("state:period rolled over");
+            (pact.period, pact.grossIn, pact.paidBackIn) = (period, 0, 0);
+        }
         if (meant >= 0) {
             _rule("amounts are what the products' rules say", amount == meant);
             _rule("a charge fits the escrow", amount >= 0 && uint256(amount) <= pact.escrow);
@@ -219,8 +268,12 @@ abstract contract HandlerSettle is Quorums {
         }
         uint256 most = pact.charged - pact.givenBack;
         uint256 debt = _least(uint256(-meant), most);
-        // each hears of refunds: the rail's own bound waits for a product that does not
-        _rule("no product that ships gives back more than was charged", uint256(-meant) <= most);
+        if (uint256(-meant) > most) _hit("state:correction beyond what was charged");
+        bool hears = batch.kind != Kind.Plain; // of refunds, as each product that ships
+        _rule(
+            "no product that ships gives back more than was charged",
+            !hears || uint256(-meant) <= most
+        );
         _rule("a correction is a debt of the payee", -amount == int256(debt));
         pact.givenBack += debt;
         _addDebt(plan.payee, plan.pact, debt);
@@ -253,7 +306,8 @@ abstract contract HandlerSettle is Quorums {
         if (clock > _endOf(pact)) return EXPIRED;
         if (plan.sequence != pact.sequence + 1) return SEQUENCE_UNEXPECTED;
         bool late = plan.firstCounter <= pact.lastCounter;
-        bool mayBeLate = batch.kind != Kind.Recipient && plan.firstCounter > pact.firstCounter;
+        bool mayBeLate = (batch.kind == Kind.Meter || batch.kind == Kind.Wearable)
+            && plan.firstCounter > pact.firstCounter;
         if (late && !mayBeLate) return COUNTERS_REPLAYED;
         bool signed = (batch.signers.domains >> pact.domain) & 1 == 1;
         return pact.domain != 0 && !signed ? DOMAIN_MISSING : 0;
@@ -270,10 +324,8 @@ abstract contract HandlerSettle is Quorums {
         if (screened != 0) return refusal == screened;
         uint256 left = _capLeft(pact);
         uint8 over = left <= pact.escrow ? CAP_EXCEEDED : ESCROW_SHORT;
-        if (plan.refusal == FORGED) return refusal == FORGED || refusal == DEVICE_NOT_ACTIVE;
-        if (plan.refusal == UNKNOWN) {
-            return refusal == 0 || refusal == over || refusal == DEVICE_NOT_ACTIVE;
-        }
+        if (batch.kind == Kind.Wearable && !_isBelieved(plan)) return refusal == DEVICE_NOT_ACTIVE;
+        if (plan.refusal == UNKNOWN) return refusal == 0 || refusal == over;
         if (plan.refusal != 0) return refusal == plan.refusal;
         return refusal == (plan.amount > int256(_least(left, pact.escrow)) ? over : 0);
     }

@@ -13,7 +13,8 @@ abstract contract Model is World {
     enum Kind {
         Meter,
         Recipient,
-        Wearable
+        Wearable,
+        Plain // what no product that ships does
     }
 
     /// An agreement.
@@ -42,6 +43,7 @@ abstract contract Model is World {
         uint256 period; // of the last claim
         uint256 grossIn; // charged in that period
         uint256 paidBackIn; // debts paid in it
+        bool steady; // nothing was done to its device that anyone would have to ask for
     }
 
     /// A charge.
@@ -81,6 +83,7 @@ abstract contract Model is World {
         string name;
         Kind kind;
         uint8 owner; // index in `owners`
+        uint256 adoptedAt; // 0: enrolled here
         uint256 compromisedSince;
         uint256 ruledAt;
         uint256 rulings;
@@ -94,7 +97,8 @@ abstract contract Model is World {
         uint256 until;
     }
 
-    uint256 internal constant MOST_PACTS = 24;
+    uint256 internal constant MOST_PACTS = 40;
+    uint256 internal constant KINDS = 4;
 
     Pact[] internal pacts;
     Paid[] internal paids;
@@ -157,7 +161,7 @@ abstract contract Model is World {
 
     function _periodNow(Pact storage pact) internal view returns (uint256) {
         if (pact.periodDays == 0) return 0;
-        return (clock - pact.openedAt) / (pact.periodDays * 1 days);
+        return clock / 1 days / pact.periodDays;
     }
 
     function _owedBy(address payee) internal view returns (uint256 sum) {
@@ -221,6 +225,31 @@ abstract contract Model is World {
         return _statusAt(device, time) == IDeviceRegistry.Status.Active;
     }
 
+    /// @dev Whether a device works, and will go on as long as nothing is done to it.
+    function _isSteady(Device storage device) internal view returns (bool) {
+        IDeviceRegistry.Status status = device.statuses[device.statuses.length - 1].status;
+        return status == IDeviceRegistry.Status.Active && device.compromisedSince == 0;
+    }
+
+    /// @dev Since when a steady device has the key and the status that it has.
+    function _steadySince(Device storage device) internal view returns (uint256 since) {
+        since = device.keys[device.keys.length - 1].since;
+        uint256 changed = device.statuses[device.statuses.length - 1].since;
+        if (changed > since) since = changed;
+        if (device.adoptedAt > since) since = device.adoptedAt;
+    }
+
+    /// @dev Something was done to a device: its agreement may be steady no more.
+    function _disturbed(Device storage device) internal {
+        if (aloneOf[device.id] == 0 || _isSteady(device)) return;
+        _endSteadiness(pacts[aloneOf[device.id] - 1]);
+    }
+
+    function _endSteadiness(Pact storage pact) internal {
+        if (pact.steady) _hit("state:row unsteady");
+        pact.steady = false;
+    }
+
     /// @dev The key that a device had at a time; 0: none.
     function _keyAt(Device storage device, uint256 time) internal view returns (uint256 key) {
         for (uint256 i; i < device.keys.length; ++i) {
@@ -246,6 +275,7 @@ abstract contract Model is World {
 
     function _productOf(Kind kind) internal view returns (address) {
         if (kind == Kind.Meter) return address(energy);
-        return kind == Kind.Recipient ? address(delivery) : address(voucher);
+        if (kind == Kind.Recipient) return address(delivery);
+        return kind == Kind.Wearable ? address(voucher) : address(plain);
     }
 }

@@ -32,6 +32,8 @@ abstract contract Products is Model {
         uint256 time;
         int256 ahead; // mWh charged beyond the register; below zero: passed by uncharged
         uint256 energy; // mWh charged
+        uint256 exact; // millionths: what was charged, and what waits for a whole minor unit
+        bool noted; // ever: the rail kept its state
         uint256 price; // token minor units per kWh
         uint256 refunded;
         uint256 gapFirst; // counters that the last claim passed by; 0: none
@@ -47,6 +49,14 @@ abstract contract Products is Model {
         uint256 time;
         bool stands;
         bool withdraws;
+    }
+
+    /// @dev A charge; or a correction, at times of more than was ever charged.
+    function _planPlain(Plan memory plan) internal {
+        uint256 charged = pacts[plan.pact].charged;
+        plan.amount = int256(1 + _random(8 * EURO));
+        if (charged != 0 && _once(3)) plan.amount = -int256(1 + _random(2 * charged));
+        plan.facts = abi.encode(plan.amount);
     }
 
     function _terms(Kind kind) internal virtual returns (bytes memory);

@@ -34,6 +34,19 @@ abstract contract Quorums is VoucherFacts {
         bool enough;
     }
 
+    /// How signatures are chosen.
+    struct Choice {
+        uint216 excluded;
+        uint256 most; // a quorum
+        uint256 wish; // how many that count
+        uint256 from; // the first oracle
+        uint256 noise; // 1: also those that do not count; 2: one twice; 3: a broken one
+        uint8 without; // a trust domain that does not sign; 0: none
+        bool narrow; // one trust domain alone
+        bool all; // those that are left out sign as well, in place of one of the others
+        uint256 made;
+    }
+
     mapping(uint256 oracle => Seat) internal seatOf;
     uint256 internal seatsKnown;
 
@@ -79,38 +92,31 @@ abstract contract Quorums is VoucherFacts {
 
     /// @dev Signatures over a struct hash: mostly enough, at times one too few, with strangers',
     /// silent members', repeated and broken ones between them.
-    function _signers(uint216 excluded, bytes32 structHash) internal returns (Signers memory made) {
-        uint256 most = _quorum();
-        uint256 wish = _once(8) ? most - 1 : _once(4) ? most + 1 : most;
-        bytes32 domain = _separator("proofrail-oracles", "2", address(committee));
-        uint256 from = _random(oracles.length);
-        uint256 noise = _once(4) ? _random(4) + 1 : 0;
-        bool narrow = _once(8); // of one trust domain
+    /// @param wanted a trust domain that must sign; mostly it does, at times all others do; 0: none
+    function _signers(uint216 excluded, bytes32 structHash, uint8 wanted)
+        internal
+        returns (Signers memory made)
+    {
+        Choice memory choice = _choice(excluded, wanted);
         made.signatures = new bytes[](oracles.length + 1);
-        uint256 made_;
-        for (uint256 i; i < oracles.length && made.count < wish; ++i) {
-            uint256 oracle = (from + i) % oracles.length;
-            Seat storage seat_ = seatOf[oracle];
-            bool counts = _able(oracle) && (excluded >> seat_.index) & 1 == 0;
-            if (!counts && (noise != 1 || !_once(3))) continue;
-            if (narrow && _domainOf(oracle) != 1) continue;
-            made.signatures[made_++] = _signed(oracles[oracle].key, domain, structHash);
-            if (!counts) continue;
-            ++made.count;
-            made.bitmap |= uint216(1) << seat_.index;
-            made.domains |= 1 << _domainOf(oracle);
+        for (uint256 i; i < oracles.length && (choice.all || made.count < choice.wish); ++i) {
+            uint256 oracle = (choice.from + i) % oracles.length;
+            if (choice.narrow && _domainOf(oracle) != 1) continue;
+            if (choice.without != 0 && _domainOf(oracle) == choice.without) continue;
+            _sign(made, choice, oracle, structHash);
         }
-        if (noise == 2 && made_ != 0) made.signatures[made_++] = made.signatures[0];
-        if (noise == 3) made.signatures[made_++] = hex"00";
         bytes[] memory signatures = made.signatures;
+        if (choice.noise == 2 && choice.made != 0) signatures[choice.made++] = signatures[0];
+        if (choice.noise == 3) signatures[choice.made++] = hex"00";
+        uint256 length = choice.made;
         assembly ("memory-safe") {
-            mstore(signatures, made_)
+            mstore(signatures, length)
         }
-        if (noise != 3 && _once(2)) made.signatures = _joined(signatures); // whole ones alone
-        made.enough = made.count >= most && _bits(made.domains) >= MIN_DOMAINS;
-        if (made.count >= most && !made.enough) _hit("state:quorum of one trust domain");
-        if (made.count + 1 == most) _hit("state:one signature below the quorum");
-        if (noise == 1) _hit("state:signatures that do not count");
+        if (choice.noise != 3 && _once(2)) made.signatures = _joined(signatures); // whole ones alone
+        made.enough = made.count >= choice.most && _bits(made.domains) >= MIN_DOMAINS;
+        if (made.count >= choice.most && !made.enough) _hit("state:quorum of one trust domain");
+        if (made.count + 1 == choice.most) _hit("state:one signature below the quorum");
+        if (choice.noise == 1) _hit("state:signatures that do not count");
     }
 
     /// @dev The same signatures in one element.
@@ -118,6 +124,44 @@ abstract contract Quorums is VoucherFacts {
         elements = new bytes[](1);
         for (uint256 i; i < signatures.length; ++i) {
             elements[0] = bytes.concat(elements[0], signatures[i]);
+        }
+    }
+
+    function _choice(uint216 excluded, uint8 wanted) private returns (Choice memory choice) {
+        choice.excluded = excluded;
+        choice.most = _quorum();
+        choice.wish = _once(12) ? choice.most - 1 : _once(4) ? choice.most + 1 : choice.most;
+        if (wanted != 0 && _once(4)) choice.without = wanted;
+        choice.from = _firstSigner(choice.without == 0 ? wanted : 0, excluded);
+        choice.noise = _once(4) ? _random(4) + 1 : 0;
+        choice.narrow = _once(16);
+        choice.all = excluded != 0 && _once(2);
+        if (choice.all) (choice.wish, choice.noise) = (choice.most - 1, 1);
+    }
+
+    /// @dev Adds an oracle's signature where the choice wants it.
+    function _sign(Signers memory made, Choice memory choice, uint256 oracle, bytes32 structHash)
+        private
+    {
+        Seat storage seat_ = seatOf[oracle];
+        bool counts = _able(oracle) && (choice.excluded >> seat_.index) & 1 == 0;
+        if (counts && made.count == choice.wish) return;
+        if (!counts && (choice.noise != 1 || (!choice.all && !_once(3)))) return;
+        bytes32 domain = _separator("proofrail-oracles", "2", address(committee));
+        made.signatures[choice.made++] = _signed(oracles[oracle].key, domain, structHash);
+        if (!counts) return;
+        ++made.count;
+        made.bitmap |= uint216(1) << seat_.index;
+        made.domains |= 1 << _domainOf(oracle);
+    }
+
+    /// @dev An oracle to begin with: any, or one of a trust domain that can sign.
+    function _firstSigner(uint8 wanted, uint216 excluded) private returns (uint256 from) {
+        from = _random(oracles.length);
+        for (uint256 i; i < oracles.length && wanted != 0; ++i) {
+            bool counts = _able(from) && (excluded >> seatOf[from].index) & 1 == 0;
+            if (counts && _domainOf(from) == wanted) break;
+            from = (from + 1) % oracles.length;
         }
     }
 

@@ -14,6 +14,7 @@ import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol"
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {Counts} from "./Counts.sol";
+import {PlainProduct} from "./PlainProduct.sol";
 
 /// @title The contracts as they ship, the people around them, the clock, and chance.
 /// @notice The bytecode comes from files that the runner writes, so that what is attacked is what
@@ -43,6 +44,7 @@ abstract contract World is Counts {
     IProduct internal energy;
     IProduct internal delivery;
     IProduct internal voucher;
+    IProduct internal plain;
 
     Person[] internal payers;
     Person[] internal payees;
@@ -106,6 +108,7 @@ abstract contract World is Counts {
         energy = IProduct(_deploy("MeteredEnergy", abi.encode(rail, registry)));
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
+        plain = new PlainProduct();
         require(registry.hasPrecompile(), "this chain has no P-256 precompile");
     }
 

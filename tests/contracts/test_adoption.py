@@ -192,6 +192,15 @@ def test_adopt__suspended_device__waits_so_that_no_stranger_can_end_its_key(two)
     assert two.refusal("adopt", WATCH) == ""
 
 
+def test_adopt__suspended_device_without_a_key__waits_as_well(two):
+    two.enrol(GATEWAY, GATEWAY_KEY)
+    two.assign(METER, GATEWAY)
+    two.before.suspend(METER, sender=two.alone.warden)
+    assert two.refusal("adopt", METER) == "DeviceInStatus"
+    two.before.resume(METER, sender=two.alone.registrar)
+    assert two.refusal("adopt", METER) == ""
+
+
 def test_adopt__unknown_or_known_device__reverts_and_nothing_is_taken_over_twice(two):
     alone = two.alone
     assert two.refusal("adopt", WATCH) == "DeviceUnknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 
 import pytest
 from web3 import Web3
@@ -102,10 +103,19 @@ REASON = '[[branch]]\nsource = "a.sol"\ntext = "x == 0"\ntaken = false\nreason =
     ids=["all", "one missing", "with a reason", "the other outcome", "an empty reason"],
 )
 def test_line__of_branches__fails_on_one_without_a_reason(taken, reasons, value, ok):
-    (line,) = summarise(BOTH, taken, reasons)
+    line, _ = summarise(BOTH, taken, reasons)
     assert line.value == value and line.ok is ok
     assert ("a.sol:7 never" in line.note) is not ok
 
 
-def test_reasons__of_the_project__can_be_read():
-    assert summarise([], (), REASONS.read_text())[0].ok
+def test_line__of_reasons__fails_on_one_whose_branch_a_test_takes():
+    _, needed = summarise(BOTH, {0}, REASON)
+    _, idle = summarise(BOTH, {0, 1}, REASON)
+    assert needed.ok and needed.value == "0"
+    assert not idle.ok and idle.note == "a.sol is false in a test: x == 0"
+
+
+def test_reasons__of_the_project__name_a_source_and_its_text():
+    rows = tomllib.loads(REASONS.read_text())["branch"]
+    assert rows and all(row["reason"] for row in rows)
+    assert not [row for row in rows if row["text"] not in (ROOT / row["source"]).read_text()]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from scripts.assurance.forge import ForgeRun
 from scripts.assurance.invariants import (
     NEVER_ACCEPTED,
     CampaignCounts,
     functions,
     lines_of,
+    merge_runs,
     rare_states,
     read_counts,
 )
@@ -71,3 +73,12 @@ def test_rare_states__of_the_campaign__are_read_from_its_files():
     assert {"debt open", "dispute open", "paused", "key rotated", "member barred"} <= set(
         rare_states()
     )
+
+
+def test_merge__campaigns_of_several_processes__are_one():
+    sound = ForgeRun(True, 2, 1_000, "", (ROWS[0],))
+    faulty = ForgeRun(False, 1, 300, "a rule broke", (ROWS[1],))
+    assert merge_runs([sound, sound]) == ForgeRun(True, 4, 2_000, "", (ROWS[0], ROWS[0]))
+    both = ForgeRun(False, 3, 1_300, "a rule broke", ROWS)
+    assert merge_runs([sound, faulty]) == both
+    assert not merge_runs([]).ok
