@@ -6,16 +6,16 @@ compiler repeats one answer, and its test command is `true`. What does not compi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import unified_diff
+from itertools import zip_longest
 from pathlib import Path
 
 from scripts.assurance.programs import tool
@@ -27,12 +27,29 @@ CORE = (
     "contracts/Consents.sol",
     "contracts/DeviceRegistry.sol",
     "contracts/Disputes.sol",
+    "contracts/EuroToken.sol",
+    "contracts/OfficerRegistry.sol",
     "contracts/OracleCommittee.sol",
+    "contracts/RailAccess.sol",
     "contracts/challenge/EnergyClaim.sol",
+    "contracts/challenge/JsonText.sol",
     "contracts/challenge/OcmfFields.sol",
     "contracts/challenge/OcmfRecord.sol",
     "contracts/challenge/OcmfSignature.sol",
+    "contracts/challenge/SealedRecord.sol",
+    "contracts/libraries/Assignments.sol",
     "contracts/libraries/Claims.sol",
+    "contracts/libraries/CounterGaps.sol",
+    "contracts/libraries/DeviceKeys.sol",
+    "contracts/libraries/Merkle.sol",
+    "contracts/libraries/Schedules.sol",
+    "contracts/products/MeteredEnergy.sol",
+    "contracts/products/ProofOfDelivery.sol",
+    "contracts/products/WearableVoucher.sol",
+    "contracts/products/energy/EnergyBytes.sol",
+    "contracts/products/energy/EnergyRules.sol",
+    "contracts/products/voucher/Spending.sol",
+    "contracts/products/voucher/Vouchers.sol",
     "contracts/rail/RailAgreements.sol",
     "contracts/rail/RailDebts.sol",
     "contracts/rail/RailPayouts.sol",
@@ -81,26 +98,26 @@ class Mutant:
 
 def make_mutants(root: Path, folder: Path, sources: Sequence[str] = CORE) -> list[Mutant]:
     """Return every mutant of the sources, without duplicates, in the order of the sources."""
-    with ThreadPoolExecutor(2) as pool:
-        made = pool.map(lambda source: _mutants_of(root, folder, source), sources)
-        mutants = [mutant for mutants_of_one in made for mutant in mutants_of_one]
+    mutants = [mutant for source in sources for mutant in _mutants_of(root, folder, source)]
     return list({mutant.key: mutant for mutant in mutants}.values())
 
 
-def choose(mutants: Iterable[Mutant], count: int, seed: int) -> list[Mutant]:
-    """Return at most `count` mutants, the same for a seed, of every file and operator in turn."""
-    groups: dict[tuple[str, str], list[Mutant]] = defaultdict(list)
-    for mutant in mutants:
-        groups[mutant.source, mutant.operator].append(mutant)
-    shuffle = random.Random(seed)
-    for group in groups.values():
-        shuffle.shuffle(group)
-    order = list(groups.values())
-    shuffle.shuffle(order)
-    chosen: list[Mutant] = []
-    while len(chosen) < count and any(order):
-        chosen += [group.pop() for group in order if group]
-    return chosen[:count]
+def in_turn(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
+    """Return the mutants of one file in the order in which they are judged.
+
+    Kinds of change take turns. The order follows from the seed and from the mutants' own lines, so
+    a change of one line moves no other mutant, and what was judged once is judged again.
+    """
+    kinds: dict[str, list[Mutant]] = defaultdict(list)
+    for mutant in sorted(mutants, key=lambda mutant: _rank(seed, *mutant.key)):
+        kinds[mutant.operator].append(mutant)
+    order = sorted(kinds, key=lambda kind: _rank(seed, kind))
+    rounds = zip_longest(*(kinds[kind] for kind in order))
+    return [mutant for chosen in rounds for mutant in chosen if mutant]
+
+
+def _rank(seed: int, *texts: str) -> bytes:
+    return hashlib.sha256("\0".join([str(seed), *texts]).encode()).digest()
 
 
 def mutant_of(source: str, operator: str, original: str, text: str) -> Mutant:
