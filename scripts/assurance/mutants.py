@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections import defaultdict
@@ -61,6 +62,8 @@ CORE = (
 # left out: RR (a revert in place of a line, which any call of the line finds), SBR (sizes of types)
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
+_COMMENT = re.compile(r"//.*")
+_NESTED = re.compile(r"[=&|?(] *(return|if|for|while|bool [a-z]\w* =)|return +return")
 _FIRST_ANSWER_ONLY = """\
 #!/bin/sh
 case "$*" in
@@ -148,9 +151,23 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
     made = sorted((home / "out").rglob("*_*_*.sol"))
     if not made:
         raise RuntimeError(f"slither-mutate made no mutant of {source}; see {home}/log")
-    return [
+    mutants = [
         mutant_of(source, path.stem.split("_")[-2], original, path.read_text()) for path in made
     ]
+    return [mutant for mutant in mutants if may_compile(mutant)]
+
+
+def may_compile(mutant: Mutant) -> bool:
+    """Return whether the changed lines open and close as many brackets as the lines before.
+
+    slither-mutate comments out parts of statements, and writes a statement into itself.
+    """
+    before, after = (_COMMENT.sub("", text) for text in (mutant.before, mutant.after))
+    even = all(before.count(sign) == after.count(sign) for sign in "{}") and all(
+        before.count(a) - before.count(b) == after.count(a) - after.count(b)
+        for a, b in ("()", "[]")
+    )
+    return even and not _NESTED.search(after)
 
 
 def _compiler(root: Path, source: str, home: Path) -> Path:

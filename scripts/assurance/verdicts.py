@@ -98,15 +98,20 @@ class KeptVerdicts:
         return _digest(path.read_text() for path in sorted(paths) if path.suffix in (".py", ".sol"))
 
 
-def summarise(verdicts: Sequence[MutantVerdict], reasons: str, least: int) -> AssuranceLine:
-    """Return the line: survivors without a reason fail it, and so do too few mutants."""
-    listed = {
+def listed(reasons: str) -> dict[tuple[str, str, str], str]:
+    """Return why survivors cannot be killed, by the keys of the mutants."""
+    return {
         (row["source"], row["before"], row["after"]): row["reason"]
         for row in tomllib.loads(reasons)["survivor"]
     }
+
+
+def summarise(verdicts: Sequence[MutantVerdict], reasons: str, least: int) -> AssuranceLine:
+    """Return the line: survivors without a reason fail it, and so do too few mutants."""
+    known = listed(reasons)
     judged = [verdict for verdict in verdicts if verdict.counts]
     survivors = [verdict.mutant for verdict in judged if verdict.outcome == SURVIVED]
-    still_open = [mutant for mutant in survivors if not listed.get(mutant.key)]
+    still_open = [mutant for mutant in survivors if not known.get(mutant.key)]
     value = (
         f"{len(judged) - len(survivors)} of {len(judged)} killed, "
         f"{len(survivors) - len(still_open)} survive with a reason, {len(still_open)} without"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.assurance.mutants import CORE, in_turn, mutant_of
-from scripts.assurance.mutation import _FIRST, REASONS
+from scripts.assurance.mutants import CORE, in_turn, may_compile, mutant_of
+from scripts.assurance.mutation import _ALWAYS, _TOUCHING, REASONS
 from scripts.assurance.verdicts import (
     CAUGHT,
     INVALID,
@@ -36,6 +36,24 @@ REASON = (
 
 def test_mutant__its_key__is_the_changed_lines_without_indentation():
     assert mutant().key == ("contracts/rail/RailState.sol", "b = 2;", "//")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "may"),
+    [
+        ("pay(a, b);", "//pay(a, b);", True),
+        ("pay(a, b);", "pay(a, //b);", False),
+        ("if (a) {", "if (a) //{", False),
+        ("if (a < b) pay(a);", "if (a <= b) pay(a);", True),
+        ("pay(a, // (once", "pay(b, // (once", True),
+        ("return a < b;", "return return a < b;", False),
+        ("bool due = a < b;", "bool due = bool due = a != b;", False),
+        ("list[a] = b;", "list[//a] = b;", False),
+    ],
+)
+def test_brackets__left_open_by_a_change__cannot_compile(before, after, may):
+    text = f"{{\n{before}\n}}\n"
+    assert may_compile(mutant_of(SOURCE, "CR", text, text.replace(before, after))) is may
 
 
 def test_order__of_a_seed__is_the_same_and_kinds_take_turns():
@@ -159,8 +177,8 @@ def test_reasons__of_the_project__can_be_read():
     assert summarise([], REASONS.read_text(), 0).ok
 
 
-def test_core__each_file__exists_and_has_tests_that_run_first():
+def test_core__each_file__exists_and_has_tests_that_touch_it():
     for source in CORE:
         assert (ROOT / source).exists()
-        names = _FIRST[source.rsplit("/")[-1].removesuffix(".sol")]
+        names = [*_TOUCHING[source.rsplit("/")[-1].removesuffix(".sol")], *_ALWAYS]
         assert all((ROOT / TESTS / f"test_{name}.py").exists() for name in names), source
