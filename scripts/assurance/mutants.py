@@ -63,7 +63,11 @@ CORE = (
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
 _COMMENT = re.compile(r"//.*")
-_NESTED = re.compile(r"[=&|?(] *(return|if|for|while|bool [a-z]\w* =)|return +return")
+_BROKEN = re.compile(
+    r"[=&|?(] *(return|if|for|while|bool [a-z]\w* =)|return +return"  # a statement in itself
+    r"|\w-[);]"  # half an operator
+    r"|\(\w+ \w+ ?= |^\((\w+ \w+, )+\w+ \w+\);$"  # several declarations as if they were one
+)
 _FIRST_ANSWER_ONLY = """\
 #!/bin/sh
 case "$*" in
@@ -160,14 +164,14 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
 def may_compile(mutant: Mutant) -> bool:
     """Return whether the changed lines open and close as many brackets as the lines before.
 
-    slither-mutate comments out parts of statements, and writes a statement into itself.
+    slither-mutate comments out parts of statements, and writes statements and operators in part.
     """
     before, after = (_COMMENT.sub("", text) for text in (mutant.before, mutant.after))
     even = all(before.count(sign) == after.count(sign) for sign in "{}") and all(
         before.count(a) - before.count(b) == after.count(a) - after.count(b)
         for a, b in ("()", "[]")
     )
-    return even and not _NESTED.search(after)
+    return even and not _BROKEN.search(after)
 
 
 def _compiler(root: Path, source: str, home: Path) -> Path:

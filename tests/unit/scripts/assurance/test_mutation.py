@@ -48,10 +48,14 @@ def test_mutant__its_key__is_the_changed_lines_without_indentation():
         ("pay(a, // (once", "pay(b, // (once", True),
         ("return a < b;", "return return a < b;", False),
         ("bool due = a < b;", "bool due = bool due = a != b;", False),
+        ("for (i = 9; i > 0; --i) {", "for (i = 9; i > 0; i-) {", False),
+        ("for (i = 9; i > 0; --i) {", "for (i = 9; i > 0; ++i) {", True),
+        ("(uint8 a, uint8 b) = (0, 1);", "(uint8 a= 0, uint8 b) = (0, 1);", False),
+        ("(uint8 a, uint8 bc) = (0, 1);", "(uint8 a, uint8 b);", False),
         ("list[a] = b;", "list[//a] = b;", False),
     ],
 )
-def test_brackets__left_open_by_a_change__cannot_compile(before, after, may):
+def test_change__of_a_part_of_a_statement__cannot_compile(before, after, may):
     text = f"{{\n{before}\n}}\n"
     assert may_compile(mutant_of(SOURCE, "CR", text, text.replace(before, after))) is may
 
