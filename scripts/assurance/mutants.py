@@ -118,7 +118,7 @@ def in_turn(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in sorted(mutants, key=lambda mutant: _rank(seed, *mutant.key)):
         kinds[mutant.operator].append(mutant)
-    order = sorted(kinds, key=lambda kind: _rank(seed, kind))
+    order = sorted(kinds, key=lambda kind: _rank(seed, kind, kinds[kind][0].source))
     rounds = zip_longest(*(kinds[kind] for kind in order))
     return [mutant for chosen in rounds for mutant in chosen if mutant]
 
