@@ -63,6 +63,7 @@ CORE = (
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
 _COMMENT = re.compile(r"//.*")
+_STEP = re.compile(r"(?:(?<=^)|(?<=; ))(\+\+|--)(\w+)(?=;|\) )")
 _BROKEN = re.compile(
     r"[=&|?(] *(return|if|for|while|bool [a-z]\w* =)|return +return"  # a statement in itself
     r"|\w-[);]"  # half an operator
@@ -162,11 +163,14 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
 
 
 def may_compile(mutant: Mutant) -> bool:
-    """Return whether the changed lines open and close as many brackets as the lines before.
+    """Return whether the changed lines may be code, and other code than the lines before.
 
     slither-mutate comments out parts of statements, and writes statements and operators in part.
+    A step by itself, such as `++i`, is the same code either way.
     """
     before, after = (_COMMENT.sub("", text) for text in (mutant.before, mutant.after))
+    if _STEP.sub(r"\2\1", before) == after:
+        return False
     even = all(before.count(sign) == after.count(sign) for sign in "{}") and all(
         before.count(a) - before.count(b) == after.count(a) - after.count(b)
         for a, b in ("()", "[]")

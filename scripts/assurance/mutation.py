@@ -51,11 +51,17 @@ CALLS = 5_000  # of the campaign, for what the tests leave alive
 _ALWAYS = ("rarely_taken", "roles", "traits")
 _ENERGY = ("energy_cases", "energy_attacks", "settle", "conservation")
 _VOUCHER = ("voucher_taps", "voucher_limits", "voucher_cases", "voucher_attacks")
-_EVIDENCE = ("challenge_pointing", "challenge_register", "challenge_sealed", "challenges")
+_EVIDENCE = (
+    "mutants_fields",
+    "challenge_pointing",
+    "challenge_register",
+    "challenge_sealed",
+    "challenges",
+)
 _DELIVERY = ("delivery_cases", "delivery_rail", "delivery_attacks")
 # the tests that touch the contract of a file
 _TOUCHING = {
-    "Assignments": ("gateways", "registry", "adoption", "device_life"),
+    "Assignments": ("mutants_lists", "gateways", "registry", "adoption", "device_life"),
     "Challenges": (
         "challenges",
         "challenge_pointing",
@@ -65,7 +71,7 @@ _TOUCHING = {
     ),
     "Claims": ("settle", "agreements", "disputes", "debts", "payouts", "challenges", "committee"),
     "Consents": ("consents", "agreements", "settle"),
-    "CounterGaps": ("energy_cases", "energy_attacks", "settle", "conservation"),
+    "CounterGaps": ("mutants_lists", "energy_cases", "energy_attacks", "settle", "conservation"),
     "DeviceKeys": ("registry", "precompile", "challenges", "wycheproof"),
     "DeviceRegistry": (
         "registry",
@@ -107,7 +113,7 @@ _TOUCHING = {
     "RailState": ("settle", "payouts", "agreements", "access", "debts", "disputes", "conservation"),
     "RegistryAdoption": ("adoption", "registry"),
     "RegistryState": ("registry", "device_life", "gateways", "adoption"),
-    "Schedules": ("consents", "agreements", "settle"),
+    "Schedules": ("mutants_lists", "consents", "agreements", "settle"),
     "SealedRecord": _EVIDENCE,
     "Spending": _VOUCHER,
     "Vouchers": _VOUCHER,
