@@ -72,7 +72,7 @@ _TOUCHING = {
     "Claims": ("settle", "agreements", "disputes", "debts", "payouts", "challenges", "committee"),
     "Consents": ("consents", "agreements", "settle"),
     "CounterGaps": ("mutants_lists", "energy_cases", "energy_attacks", "settle", "conservation"),
-    "DeviceKeys": ("registry", "precompile", "challenges", "wycheproof"),
+    "DeviceKeys": ("mutants_keys", "registry", "precompile", "challenges", "wycheproof"),
     "DeviceRegistry": (
         "registry",
         "device_life",
@@ -139,7 +139,7 @@ class MutantJudge:
     def __init__(self, root: Path, folder: Path, say: Callable[[str], None]) -> None:
         self._root, self._folder, self._say = root, folder, say
         self._home = copy_project(root, folder / "project")
-        self._kept = KeptVerdicts(root, root / VERDICTS)
+        self._kept = KeptVerdicts(self._home, root / VERDICTS)
 
     def judge_all(self, sources: Sequence[str], per_file: int, seed: int) -> list[MutantVerdict]:
         """Judge so many mutants of each file that compile to other code, if it has so many."""
