@@ -12,6 +12,7 @@ in .build/mutants, so a run that was cut goes on.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -139,6 +140,9 @@ class MutantJudge:
     def __init__(self, root: Path, folder: Path, say: Callable[[str], None]) -> None:
         self._root, self._folder, self._say = root, folder, say
         self._home = copy_project(root, folder / "project")
+        self._shipped = self._home / SHIPPED.relative_to(ROOT)
+        refresh(self._home, self._shipped)
+        self._unchanged = {path: path.read_text() for path in self._shipped.glob("*.json")}
         self._kept = KeptVerdicts(self._home, root / VERDICTS)
 
     def judge_all(self, sources: Sequence[str], per_file: int, seed: int) -> list[MutantVerdict]:
@@ -159,7 +163,6 @@ class MutantJudge:
         if self._kept.recall(unchanged, files):
             return
         self._say("the unchanged contracts: every test and the campaign must pass")
-        refresh(self._home, self._home / SHIPPED.relative_to(ROOT))
         names = [name for touching in _TOUCHING.values() for name in touching]
         failed = self._run_tests(_files(names))
         campaign, *_ = measure_campaign(CALLS, SEED)
@@ -186,15 +189,16 @@ class MutantJudge:
         return verdict
 
     def _judge(self, mutant: Mutant, files: Sequence[str]) -> MutantVerdict:
-        original = self._codes(files)
+        shipped = [json.loads(text) for text in self._unchanged.values()]
+        original = {record["name"]: record["bytecode"] for record in shipped}
         path = self._home / mutant.source
         text = path.read_text()
         path.write_text(mutant.text)
         try:
             changed = self._codes(files)
-            if changed == original:
+            if all(original[name] == code for name, code in changed.items()):
                 return MutantVerdict(mutant, SAME)
-            refresh(self._home, self._home / SHIPPED.relative_to(ROOT))
+            refresh(self._home, self._shipped)
             failed = self._run_tests(self._tests_of(mutant.source))
         except Halt:
             return MutantVerdict(mutant, INVALID)
@@ -202,6 +206,7 @@ class MutantJudge:
             return MutantVerdict(mutant, KILLED, "the tests did not end")
         finally:
             path.write_text(text)
+            self._restore()
         if failed:
             return MutantVerdict(mutant, KILLED, failed)
         if mutant.key in listed(REASONS.read_text()):
@@ -210,6 +215,12 @@ class MutantJudge:
         if campaign.ok:
             return MutantVerdict(mutant, SURVIVED)
         return MutantVerdict(mutant, CAUGHT, campaign.note.splitlines()[0])
+
+    def _restore(self) -> None:
+        """Write the artifacts of the unchanged contracts, so that nothing is compiled again."""
+        for path, text in self._unchanged.items():
+            if path.read_text() != text:
+                path.write_text(text)
 
     def _tests_of(self, source: str) -> list[str]:
         """Return the files of tests that touch a source, first those that killed its mutants."""
