@@ -1,5 +1,8 @@
 """Mutants of the contracts: slither-mutate writes them, and a fixed choice of them is judged.
 
+One kind is our own: an edge, where `<` becomes `<=` or the other way round. It is what a test
+misses most easily, so each file's first mutant is one.
+
 slither-mutate wants to compile each mutant and to run tests on it. Here it only writes them: its
 compiler repeats one answer, and its test command is `true`. What does not compile is found later.
 """
@@ -13,7 +16,7 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from itertools import zip_longest
@@ -62,6 +65,12 @@ CORE = (
 # left out: RR (a revert in place of a line, which any call of the line finds), SBR (sizes of types)
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
+EDGE = "EDGE"
+_COMPARISON = re.compile(r"(?<= )[<>]=?(?= )")
+_LOOP = re.compile(r"\s*for \(")
+_CHOICE = re.compile(
+    r"if \((.+) [<>]=? (.+)\) \1 = \2;|[ (](\S+) [<>]=? (\S+) \? (\3 : \4|\4 : \3|\3 - \4 : 0)"
+)
 _COMMENT = re.compile(r"//.*")
 _STEP = re.compile(r"(?:(?<=^)|(?<=; ))(\+\+|--)(\w+)(?=;|\) )")
 _BROKEN = re.compile(
@@ -113,13 +122,14 @@ def make_mutants(root: Path, folder: Path, sources: Sequence[str] = CORE) -> lis
 def in_turn(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
     """Return the mutants of one file in the order in which they are judged.
 
-    Kinds of change take turns. The order follows from the seed and from the mutants' own lines, so
-    a change of one line moves no other mutant, and what was judged once is judged again.
+    Kinds of change take turns, edges first. The order follows from the seed and from the mutants'
+    own lines, so a change of one line moves no other mutant, and what was judged once is judged
+    again.
     """
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in sorted(mutants, key=lambda mutant: _rank(seed, *mutant.key)):
         kinds[mutant.operator].append(mutant)
-    order = sorted(kinds, key=lambda kind: _rank(seed, kind, kinds[kind][0].source))
+    order = sorted(kinds, key=lambda kind: (kind != EDGE, _rank(seed, kind, kinds[kind][0].source)))
     rounds = zip_longest(*(kinds[kind] for kind in order))
     return [mutant for chosen in rounds for mutant in chosen if mutant]
 
@@ -159,7 +169,25 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
     mutants = [
         mutant_of(source, path.stem.split("_")[-2], original, path.read_text()) for path in made
     ]
-    return [mutant for mutant in mutants if may_compile(mutant)]
+    edges = [mutant_of(source, EDGE, original, text) for text in moved_edges(original)]
+    return [mutant for mutant in [*edges, *mutants] if may_compile(mutant)]
+
+
+def moved_edges(text: str) -> Iterator[str]:
+    """Yield a source text with each of its comparisons moved by one, one after the other.
+
+    Loops are left out, since an index that is too high reverts in any test, and so is the choice of
+    the smaller or larger of two: what is equal is chosen either way.
+    """
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        code = line.partition("//")[0]
+        if _LOOP.match(code) or _CHOICE.search(code):
+            continue
+        for sign in _COMPARISON.finditer(code):
+            moved = sign[0][0] if sign[0].endswith("=") else f"{sign[0]}="
+            changed = line[: sign.start()] + moved + line[sign.end() :]
+            yield "".join([*lines[:number], changed, *lines[number + 1 :]])
 
 
 def may_compile(mutant: Mutant) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.assurance.mutants import CORE, in_turn, may_compile, mutant_of
+from scripts.assurance.mutants import CORE, EDGE, in_turn, may_compile, moved_edges, mutant_of
 from scripts.assurance.mutation import _ALWAYS, _TOUCHING, REASONS
 from scripts.assurance.verdicts import (
     CAUGHT,
@@ -71,6 +71,34 @@ def test_order__of_a_seed__is_the_same_and_kinds_take_turns():
     assert sorted(order, key=str) == sorted([*many, *few], key=str)
     for at in (0, 3):
         assert {each.operator for each in order[at : at + 3]} == {"CR", "ROR", "MIA"}
+
+
+def test_order__each_round__begins_with_an_edge():
+    many = [mutant(kind, line=f"{n};") for kind in ("AOR", "CR", EDGE, "ROR") for n in range(3)]
+    order = in_turn(many, 1)
+    assert [at for at, each in enumerate(order) if each.operator == EDGE] == [0, 4, 8]
+
+
+def test_edges__of_each_comparison__move_by_one():
+    text = "if (a < b && c >= d) {\n  e = f << 2; // g < h\n} else if (i > j || k <= l) {}\n"
+    changes = [("a < b", "a <= b"), ("c >= d", "c > d"), ("i > j", "i >= j"), ("k <= l", "k < l")]
+    assert list(moved_edges(text)) == [text.replace(*change) for change in changes]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for (uint256 i; i < length; ++i) {",
+        "if (part > most) part = most;",
+        "uint40 start = time > since ? time : since;",
+        "least = part < most ? part : most;",
+        "return a > b ? a - b : 0;",
+    ],
+)
+def test_edges__that_change_nothing__are_left_out(line):
+    assert list(moved_edges(line)) == []
+    assert list(moved_edges("if (part > most) part = least;"))
+    assert list(moved_edges("return a > b ? a : 0;"))
 
 
 def test_order__one_mutant_less__moves_no_other():
