@@ -68,8 +68,10 @@ OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
 EDGE = "EDGE"
 _COMPARISON = re.compile(r"(?<= )[<>]=?(?= )")
 _LOOP = re.compile(r"\s*for \(")
+_CASTS = re.compile(r"(?:u?int\d+\(|[() ])+")
 _CHOICE = re.compile(
-    r"if \((.+) [<>]=? (.+)\) \1 = \2;|[ (](\S+) [<>]=? (\S+) \? (\3 : \4|\4 : \3|\3 - \4 : 0)"
+    r" (\S+) [<>]=? (\S+) (\1 = \2|\2 = \1) ?;"
+    r"|(?:=|return) (.+) [<>]=? (\S+) \? (\4 : \5|\5 : \4|\4 - \5 : 0) ?;"
 )
 _COMMENT = re.compile(r"//.*")
 _STEP = re.compile(r"(?:(?<=^)|(?<=; ))(\+\+|--)(\w+)(?=;|\) )")
@@ -182,7 +184,7 @@ def moved_edges(text: str) -> Iterator[str]:
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines):
         code = line.partition("//")[0]
-        if _LOOP.match(code) or _CHOICE.search(code):
+        if _LOOP.match(code) or _CHOICE.search(_CASTS.sub(" ", code)):
             continue
         for sign in _COMPARISON.finditer(code):
             moved = sign[0][0] if sign[0].endswith("=") else f"{sign[0]}="

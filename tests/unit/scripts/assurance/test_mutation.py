@@ -93,6 +93,10 @@ def test_edges__of_each_comparison__move_by_one():
         "uint40 start = time > since ? time : since;",
         "least = part < most ? part : most;",
         "return a > b ? a - b : 0;",
+        "live.spent = spent > part ? uint48(spent - part) : 0;",
+        "if (live.escrow < limit) limit = live.escrow;",
+        "if (begun && (since == 0 || stolen < since)) since = stolen;",
+        "uint256 part = money - paid < debt ? money - paid : debt;",
     ],
 )
 def test_edges__that_change_nothing__are_left_out(line):
