@@ -53,16 +53,25 @@ _ALWAYS = ("rarely_taken", "roles", "traits")
 _ENERGY = ("energy_cases", "energy_attacks", "settle", "conservation")
 _VOUCHER = ("voucher_taps", "voucher_limits", "voucher_cases", "voucher_attacks")
 _EVIDENCE = (
-    "mutants_fields",
     "challenge_pointing",
     "challenge_register",
     "challenge_sealed",
     "challenges",
 )
 _DELIVERY = ("delivery_cases", "delivery_rail", "delivery_attacks")
+# libraries that a small contract of the tests calls by itself: that contract, and its test
+_FIELDS = ("tests/contracts/sources/FieldReader.sol", "mutants_fields")
+_LISTS = ("tests/contracts/sources/ListKeeper.sol", "mutants_lists")
+_ALONE = {
+    "Assignments": _LISTS,
+    "CounterGaps": _LISTS,
+    "JsonText": _FIELDS,
+    "OcmfFields": _FIELDS,
+    "Schedules": _LISTS,
+}
 # the tests that touch the contract of a file
 _TOUCHING = {
-    "Assignments": ("mutants_lists", "gateways", "registry", "adoption", "device_life"),
+    "Assignments": ("gateways", "registry", "adoption", "device_life"),
     "Challenges": (
         "challenges",
         "challenge_pointing",
@@ -72,7 +81,7 @@ _TOUCHING = {
     ),
     "Claims": ("settle", "agreements", "disputes", "debts", "payouts", "challenges", "committee"),
     "Consents": ("mutants_edges", "consents", "agreements", "settle"),
-    "CounterGaps": ("mutants_lists", "energy_cases", "energy_attacks", "settle", "conservation"),
+    "CounterGaps": ("energy_cases", "energy_attacks", "settle", "conservation"),
     "DeviceKeys": ("mutants_keys", "registry", "precompile", "challenges", "wycheproof"),
     "DeviceRegistry": (
         "mutants_edges",
@@ -123,7 +132,7 @@ _TOUCHING = {
     "RailState": ("settle", "payouts", "agreements", "access", "debts", "disputes", "conservation"),
     "RegistryAdoption": ("adoption", "registry"),
     "RegistryState": ("mutants_edges", "registry", "device_life", "gateways", "adoption"),
-    "Schedules": ("mutants_lists", "consents", "agreements", "settle"),
+    "Schedules": ("consents", "agreements", "settle"),
     "SealedRecord": _EVIDENCE,
     "Spending": _VOUCHER,
     "Vouchers": _VOUCHER,
@@ -204,6 +213,9 @@ class MutantJudge:
         text = path.read_text()
         path.write_text(mutant.text)
         try:
+            failed = self._fails_alone(mutant.source)
+            if failed:
+                return MutantVerdict(mutant, KILLED, failed)
             changed = self._codes(files)
             if all(original[name] == code for name, code in changed.items()):
                 return MutantVerdict(mutant, SAME)
@@ -224,6 +236,14 @@ class MutantJudge:
         if campaign.ok:
             return MutantVerdict(mutant, SURVIVED)
         return MutantVerdict(mutant, CAUGHT, campaign.note.splitlines()[0])
+
+    def _fails_alone(self, source: str) -> str:
+        """Return the first test that fails on a library by itself, "" if there is none."""
+        if Path(source).stem not in _ALONE:
+            return ""
+        caller, name = _ALONE[Path(source).stem]
+        self._codes([caller])  # what does not compile is not killed by a test
+        return self._run_tests([f"{TESTS}/test_{name}.py"])
 
     def _restore(self) -> None:
         """Write the artifacts of the unchanged contracts, so that nothing is compiled again."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scripts.assurance.mutants import CORE, EDGE, in_turn, may_compile, moved_edges, mutant_of
-from scripts.assurance.mutation import _ALWAYS, _TOUCHING, REASONS
+from scripts.assurance.mutation import _ALONE, _ALWAYS, _TOUCHING, REASONS
 from scripts.assurance.verdicts import (
     CAUGHT,
     INVALID,
@@ -17,7 +19,7 @@ from scripts.assurance.verdicts import (
     MutantVerdict,
     summarise,
 )
-from scripts.solidity.sources import ROOT
+from scripts.solidity.sources import ROOT, reached_sources
 
 ORIGINAL = "a = 1;\n    b = 2;\nc = 3;\n"
 SOURCE = "contracts/rail/RailState.sol"
@@ -221,3 +223,10 @@ def test_core__each_file__exists_and_has_tests_that_touch_it():
         assert (ROOT / source).exists()
         names = [*_TOUCHING[source.rsplit("/")[-1].removesuffix(".sol")], *_ALWAYS]
         assert all((ROOT / TESTS / f"test_{name}.py").exists() for name in names), source
+
+
+def test_libraries__judged_by_themselves__are_called_by_a_contract_of_the_tests():
+    paths = {Path(source).stem: source for source in CORE}
+    for library, (caller, name) in _ALONE.items():
+        assert paths[library] in reached_sources(ROOT, caller)
+        assert caller in (ROOT / TESTS / f"test_{name}.py").read_text()
