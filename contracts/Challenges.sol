@@ -33,6 +33,9 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     uint256 public constant MOST_RECORD = 4096;
     /// @notice The most bytes of all records of a claim together.
     uint256 public constant MOST_RECORDS = 24_576;
+    /// @notice How long after its window a payment whose dispute has ended can still bar who attested
+    /// it, in seconds.
+    uint256 public constant BARRING_TIME = 30 days;
     uint40 private constant AHEAD = 25 hours; // what a record may be ahead of the oracle that saw it
 
     /// @notice Whose payments are challenged.
@@ -45,6 +48,8 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     IDeviceRegistry public immutable registry;
     /// @notice Where payments are refunded.
     IDisputes public immutable disputes;
+    /// @inheritdoc IChallenges
+    mapping(bytes32 payment => bool) public isProven;
 
     constructor(
         IPaymentRail rail_,
@@ -68,6 +73,9 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         uint216 barred;
         (reason, barred) = _judge(case_);
         bool won = reason == Reason.Proven;
+        bool ended = _disputeEnded(outcome.payment);
+        // effect
+        if (won) isProven[outcome.payment] = true;
         // event
         if (won) emit FaultProven(outcome.payment, msg.sender, case_.fault, bond, barred);
         else emit ChallengeLost(outcome.payment, msg.sender, case_.fault, bond, reason);
@@ -77,9 +85,11 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
             token.safeTransfer(won ? msg.sender : outcome.payee, bond);
         }
         if (!won) return reason;
-        disputes.uphold(
-            proof.claim.agreement, proof.claim.sequence, outcome, proof.root, proof.path
-        );
+        if (!ended) {
+            disputes.uphold(
+                proof.claim.agreement, proof.claim.sequence, outcome, proof.root, proof.path
+            );
+        }
         committee.barAttesters(address(rail), outcome.payment, barred);
     }
 
@@ -126,12 +136,20 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
         if (outcome.amount <= 0) revert NotChallengeable(payment); // refused ones are zero
     }
 
-    /// @dev The money is still here: within the window, or frozen by a dispute.
+    /// @dev The money is still here: within the window, or frozen by a dispute. After a dispute its end
+    /// stands, but who attested is barred all the same: no payee buys its oracles free by conceding.
     function _requireOpen(IPaymentRail.Outcome calldata outcome) private view {
+        if (isProven[outcome.payment]) revert NotChallengeable(outcome.payment);
         (bytes32 frozen, uint48 amount,) = rail.frozen(outcome.payment);
         if (amount != 0) return;
-        if (frozen != 0) revert NotChallengeable(outcome.payment);
-        if (block.timestamp >= outcome.releaseAt) revert WindowOver(outcome.releaseAt);
+        uint256 end = outcome.releaseAt;
+        if (frozen != 0) end += BARRING_TIME;
+        if (block.timestamp >= end) revert WindowOver(end);
+    }
+
+    function _disputeEnded(bytes32 payment) private view returns (bool) {
+        (bytes32 frozen, uint48 amount,) = rail.frozen(payment);
+        return frozen != 0 && amount == 0;
     }
 
     /// @dev The record of a proof, where the claim rests on it and it is about its device.

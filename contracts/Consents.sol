@@ -6,9 +6,13 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 
 import {IConsents} from "./interfaces/IConsents.sol";
 import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
+import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
+import {IRailErrors} from "./interfaces/IRailErrors.sol";
 import {IRailEvents} from "./interfaces/IRailEvents.sol";
 import {Claims} from "./libraries/Claims.sol";
+import {Rows} from "./libraries/Rows.sol";
 import {Schedules} from "./libraries/Schedules.sol";
+import {Traits} from "./libraries/Traits.sol";
 
 /// @title Consents: bounds of mandates, and the signatures of parties and owners.
 /// @notice IConsents documents it. It holds no money and decides nothing by itself.
@@ -24,13 +28,16 @@ contract Consents is IConsents {
 
     /// @notice In whose domain everything is signed.
     address public immutable rail;
+    /// @notice What the rail pays in.
+    address public immutable token;
     /// @notice Who owns devices.
     IDeviceRegistry public immutable registry;
     /// @inheritdoc IConsents
     mapping(bytes32 device => uint256) public consentNumber;
 
-    constructor(address rail_, IDeviceRegistry registry_) {
+    constructor(address rail_, address token_, IDeviceRegistry registry_) {
         rail = rail_;
+        token = token_;
         registry = registry_;
     }
 
@@ -48,8 +55,9 @@ contract Consents is IConsents {
         bytes calldata signature,
         bytes calldata consent,
         address caller,
-        bool shared
+        uint8 traits
     ) external view returns (bytes32 agreement, uint32 start) {
+        _requireParties(mandate, traits);
         agreement = mandate.hash();
         start = mandate.start == 0 ? uint32(block.timestamp) : mandate.start;
         _requireBounds(mandate, start);
@@ -61,7 +69,7 @@ contract Consents is IConsents {
         bytes32 asked = Claims.consent(
             mandate.device,
             mandate.product,
-            shared ? bytes32(0) : agreement,
+            traits & Traits.SHARED != 0 ? bytes32(0) : agreement,
             consentNumber[mandate.device]
         );
         if (!_signed(owner, asked, consent)) revert OwnerDidNotConsent(mandate.device, owner);
@@ -80,6 +88,24 @@ contract Consents is IConsents {
         bytes32 asked = Claims.skip(agreement, sequence, lastCounter);
         if (!_signed(payer, asked, payerSignature)) revert SkipUnsigned(payer);
         if (!_signed(payee, asked, payeeSignature)) revert SkipUnsigned(payee);
+    }
+
+    function _requireParties(IRailEvents.Mandate calldata mandate, uint8 traits) private view {
+        address payee = mandate.payee;
+        if (traits & Traits.ANY_PAYEE != 0) {
+            if (payee != address(0)) revert IRailErrors.PayeeUnexpected(payee);
+        } else if (payee == address(0)) {
+            revert IRailErrors.PayeeMissing();
+        }
+        if (payee == rail || payee == IPaymentRail(rail).disputes() || payee == token) {
+            revert IRailErrors.PayeeInvalid(payee);
+        }
+        if (mandate.firstCounter > Rows.MOST_COUNTER) {
+            revert IRailErrors.CounterTooLarge(mandate.firstCounter);
+        }
+        if (!registry.isActive(mandate.device)) {
+            revert IRailErrors.DeviceNotActive(mandate.device);
+        }
     }
 
     function _requireBounds(IRailEvents.Mandate calldata mandate, uint32 start) private view {

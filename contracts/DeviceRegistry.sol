@@ -78,6 +78,8 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         _addKey(device_, curve, x, y, expiresAt);
         // event
         emit KeyRotated(device, uint8(curve), x, y, expiresAt, _now());
+        // interaction
+        _tell(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -131,6 +133,8 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         _change(_devices[device], Status.Suspended);
         // event
         emit DeviceSuspended(device, _now());
+        // interaction
+        _tell(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -159,6 +163,8 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         _change(_devices[device], Status.Revoked);
         // event
         emit DeviceRevoked(device, _now());
+        // interaction
+        _tell(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -177,6 +183,8 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         latest.compromisedSince = since;
         // event
         emit CompromiseDeclared(device, since, _now());
+        // interaction
+        _tell(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -194,6 +202,8 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         latest.rulings = number + 1;
         // event
         emit CompromiseRuled(device, since, number, _now());
+        // interaction
+        _tell(device);
     }
 
     function _rotation(
@@ -266,6 +276,6 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
     }
 
     function _holds(uint64 role) private view returns (bool) {
-        return Roles.holds(authority, role, msg.sender);
+        return Roles.holds(authority(), role, msg.sender);
     }
 }

@@ -263,6 +263,11 @@ class Settings(BaseSettings):
         return self.home / "keys"
 
     @cached_property
+    def officer_keys(self) -> Path:
+        """Keystores of officers who sign on this machine."""
+        return self.keys / "officers"
+
+    @cached_property
     def trust(self) -> Path:
         """PEM files of the root certificates that may vouch for devices."""
         return self.home / "trust" / "devices"

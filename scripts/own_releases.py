@@ -11,10 +11,10 @@ import time
 from device_adapters.types import Rejected
 from orchestrator.core.payment import NextStep
 from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.chain.sender import patience
+from orchestrator.edges.chain.sender import Sender, patience, send_in_turn
 from orchestrator.edges.store import payments
 from orchestrator.errors import Retry
-from orchestrator.operations.payee_money import payee_money, release_calls, send
+from orchestrator.operations.payee_money import payee_money, release_calls
 from scripts.stack import Stack
 
 _EVERY_S = 1.0
@@ -47,6 +47,7 @@ class OwnReleases:
         stack, now = self._stack, self._stack.now()
         try:
             money = payee_money(stack.store, stack.chain, account.address, now)
-            send(stack.store, stack.chain, account, release_calls(money), now, patience())
+            sender = Sender(stack.store, stack.chain, account)
+            send_in_turn(sender, release_calls(money), now, patience())
         except (Rejected, Retry):  # nothing is left, or the chain does not answer: looked at again
             return

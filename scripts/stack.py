@@ -37,7 +37,12 @@ from scripts.solidity.shipped import refresh
 from services import processes
 from services.bank import BankClient
 from services.development import FIRST_ORACLE, ORACLES, development_plan, reader_of
-from services.equipment import create_receipt_key, create_role_keys, equip_oracle
+from services.equipment import (
+    create_officers,
+    create_receipt_key,
+    create_role_keys,
+    equip_oracle,
+)
 from services.processes import Process
 from services.sandbox.parties import development_safeguarding
 from services.testnet import Testnet
@@ -134,6 +139,7 @@ class Stack:
         )
         self.chain = Chain(self.settings.rpc_url, deployment, self.artifacts)
         self.store = Store(self.settings.database)
+        create_officers(self.settings, self.store)
         senders = {
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
             for role in ("registrar", "sender", "warden")

@@ -29,7 +29,7 @@ ROLES = {
     "warden": DEVELOPMENT_WARDEN,
 }
 FIRST_ORACLE = 5
-OFFICERS = (38, 39)  # development accounts of the two people who approve payouts
+OFFICERS = {"Ines Roth": 38, "Jan Vogel": 39}  # who approves payouts -> development account
 
 
 def reader_of(domain: int) -> Literal["own", "library"]:
@@ -55,6 +55,6 @@ def development_plan(first: int = 0) -> DeploymentPlan:
         warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
         members=tuple(zip(oracles, (domain for _, domain in ORACLES), strict=True)),
         products=product_contracts(),
-        officers=tuple(keystore.development_account(first + n).address for n in OFFICERS),
+        officers=tuple(keystore.development_account(first + n).address for n in OFFICERS.values()),
         delay_s=0,
     )

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.store import Store, approvals
 from orchestrator.settings import Settings
-from services.development import FIRST_ORACLE, ROLES
+from services.development import FIRST_ORACLE, OFFICERS, ROLES
 
 
 def create_role_keys(settings: Settings) -> None:
@@ -23,6 +24,17 @@ def create_role_keys(settings: Settings) -> None:
     for role, index in ROLES.items():
         key = keystore.development_account(index).key.hex()
         keystore.create(settings.keys, role, key)
+
+
+def create_officers(settings: Settings, store: Store) -> None:
+    """Give the officers of a development chain their keystores and names; existing ones stay."""
+    for name, index in OFFICERS.items():
+        key = keystore.development_account(index).key.hex()
+        account = keystore.create(settings.officer_keys, keystore.file_of(name), key)
+        with store.write() as session:
+            names = approvals.officer_names(session)
+            if account.address not in names and name not in names.values():
+                approvals.name_officer(session, account.address, name)
 
 
 def create_receipt_key(settings: Settings) -> None:

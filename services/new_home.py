@@ -103,7 +103,7 @@ def development_home(home: Path, rpc_url: str = "", ports: FreePorts | None = No
         "broker_nats_port": ports.take(READERS_PORT, "the broker's readers"),
         "safeguarding": development_safeguarding(),
         "steward_delay_hours": 0,
-        "officers": [keystore.development_account(index).address for index in OFFICERS],
+        "officers": [keystore.development_account(index).address for index in OFFICERS.values()],
         "oracles": [
             {
                 "name": name,

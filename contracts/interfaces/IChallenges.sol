@@ -63,7 +63,8 @@ interface IChallenges {
         bool atEnd; // Register: whether it is the claim's last reading, else its first
     }
 
-    /// @notice A fault was proved: the payer was refunded, the bond returned.
+    /// @notice A fault was proved: the payer was refunded, the bond returned. Where a dispute had ended
+    /// before, its end stands, and nothing was refunded now.
     /// @param payment id of the payment
     /// @param challenger who proved it
     /// @param fault a `Fault`
@@ -95,11 +96,12 @@ interface IChallenges {
     /// @param payment id of the payment
     error OutcomeInvalid(bytes32 payment);
 
-    /// @notice Nothing was paid, or a dispute about it has ended.
+    /// @notice Nothing was paid, or a fault of it was proved before.
     /// @param payment id of the payment
     error NotChallengeable(bytes32 payment);
 
-    /// @notice The dispute window is over, and no dispute is open.
+    /// @notice The dispute window is over, and no dispute is open; after a dispute: the time in which
+    /// who attested can still be barred is over.
     /// @param releaseAt its end, Unix seconds
     error WindowOver(uint256 releaseAt);
 
@@ -122,6 +124,11 @@ interface IChallenges {
     /// @return reason Proven, or why it would be lost
     /// @return barred bitmap over the committee's member indexes: who would be barred
     function judge(Case calldata case_) external view returns (Reason reason, uint216 barred);
+
+    /// @notice Says whether a fault of a payment was proved.
+    /// @param payment id of the payment
+    /// @return proven whether it was
+    function isProven(bytes32 payment) external view returns (bool proven);
 
     /// @notice Says what a challenge of a payment costs if it is lost.
     /// @param agreement id of the agreement

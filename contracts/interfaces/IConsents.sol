@@ -60,7 +60,8 @@ interface IConsents {
     /// @param device keccak256 of the device's name
     function revokeConsents(bytes32 device) external;
 
-    /// @notice Reverts by name where a mandate is out of bounds, or payer or owner did not agree.
+    /// @notice Reverts by name where a mandate is out of bounds or names parties that its product
+    /// cannot have, where its device is not active, or where payer or owner did not agree.
     /// @dev The owner's consent is EIP-712 "Consent(bytes32 device,address product,bytes32
     /// agreement,uint256 number)": of a device that serves one agreement at a time for this
     /// agreement; of one that its product shares for the product, with agreement zero. `number` is
@@ -69,7 +70,7 @@ interface IConsents {
     /// @param signature the payer's over the mandate
     /// @param consent the owner's; empty where the owner is payer or caller
     /// @param caller who opens
-    /// @param shared whether the product shares devices
+    /// @param traits of the product, see libraries/Traits.sol
     /// @return agreement the mandate's struct hash
     /// @return start the first second whose facts are taken
     function requireAgreed(
@@ -77,7 +78,7 @@ interface IConsents {
         bytes calldata signature,
         bytes calldata consent,
         address caller,
-        bool shared
+        uint8 traits
     ) external view returns (bytes32 agreement, uint32 start);
 
     /// @notice Reverts by name where payer or payee did not sign

@@ -62,6 +62,14 @@ interface IDeviceRegistry is IDeviceAdoption {
         uint40 at
     );
 
+    /// @notice A contract hears from now on when a device is no longer active for good.
+    /// @param watcher its address
+    event WatcherAdded(address watcher);
+
+    /// @notice It has no code, watches already, or there are as many as there may be.
+    /// @param watcher what was to watch
+    error WatcherInvalid(address watcher);
+
     /// @notice A device got its next key.
     /// @param device keccak256 of the device's name
     /// @param curve a `Curve`
@@ -365,13 +373,26 @@ interface IDeviceRegistry is IDeviceAdoption {
     /// @return count the number of assignments
     function assignmentCount(bytes32 device) external view returns (uint256 count);
 
-    /// @notice Says which access manager knows registrars and wardens.
-    /// @return manager its address
-    function authority() external view returns (address manager);
-
     /// @notice Says which committee rules on compromises.
     /// @return oracles its address
     function committee() external view returns (address oracles);
+
+    /// @notice Names a contract that hears at once when a device is no longer active for good, and
+    /// that therefore need not ask about it. Only through the access manager, after its delay.
+    /// Nobody is ever taken off: what such a contract believes would no longer hold.
+    /// @param watcher an IDeviceWatcher
+    function watch(address watcher) external;
+
+    /// @notice Names one of the watchers.
+    /// @param index from 0
+    /// @return watcher its address
+    function watchers(uint256 index) external view returns (address watcher);
+
+    /// @notice Says since when a device is active for all that is known: a key of its own that does not
+    /// end, no suspension since, no theft. The caller, if a watcher, hears when that changes.
+    /// @param device keccak256 of the device's name
+    /// @return since Unix seconds; the highest number: it is not, or the caller is no watcher
+    function steadySince(bytes32 device) external view returns (uint40 since);
 
     /// @notice Says whether the known-answer test saw the EIP-7951 precompile when the registry was
     /// deployed.

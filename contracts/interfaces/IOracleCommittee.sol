@@ -8,7 +8,9 @@ import {IPaymentRail} from "./IPaymentRail.sol";
 /// where n = 3f + 1: 3 of 4). Signers must come from at least `minDomains` trust domains.
 /// A signature that does not count is skipped: that of a stranger, of a member that is unseated,
 /// barred or silenced, a second one of the same member, a malformed one. So f hostile members stop
-/// nothing. Signatures may come in any order.
+/// nothing. Signatures may come in any order, each in 65 bytes (r, s, v). An element of `signatures`
+/// may hold several, one after the other: in one element, in ascending order of the signers, each
+/// costs least. An element whose length is no multiple of 65 does not count as a whole.
 /// Each member has an index, from 0 in the order of the first seats; it keeps it for ever.
 /// The steward seats and unseats, with the access manager's delay. The guardian silences at once.
 /// Warning: barred and silenced members still count in n. Barring lowers no threshold: it only
@@ -144,15 +146,15 @@ interface IOracleCommittee {
     /// @notice Checks a batch's signatures for the calling rail. Reverts by name where too few
     /// count.
     /// @param product the batch's product
-    /// @param claimHashes EIP-712 struct hashes of the batch's claims, in order
+    /// @param claims keccak256 of the EIP-712 struct hashes of the batch's claims, one after the
+    /// other in their order
     /// @param signatures in any order
     /// @return domainBitmap the signers' trust domains: bit n for domain n
     /// @return signers who signed: bit n for the member with index n
-    function requireQuorum(
-        address product,
-        bytes32[] calldata claimHashes,
-        bytes[] calldata signatures
-    ) external view returns (uint256 domainBitmap, uint216 signers);
+    function requireQuorum(address product, bytes32 claims, bytes[] calldata signatures)
+        external
+        view
+        returns (uint256 domainBitmap, uint216 signers);
 
     /// @notice Checks the signatures of a dispute's ruling. Reverts by name where too few count.
     /// Those of excluded members do not count as long as the other members that can sign could be a

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IDeviceWatcher} from "./IDeviceWatcher.sol";
 import {IRailErrors} from "./IRailErrors.sol";
 import {IRailEvents} from "./IRailEvents.sol";
 
@@ -14,7 +15,7 @@ import {IRailEvents} from "./IRailEvents.sol";
 /// loss.
 /// Warning: a debt is not a refund: it waits for the payee's next money or `repay`, and a payee
 /// that never earns again never pays it.
-interface IPaymentRail is IRailEvents, IRailErrors {
+interface IPaymentRail is IRailEvents, IRailErrors, IDeviceWatcher {
     /// What the quorum signed for one agreement (EIP-712 "Claim").
     struct Claim {
         bytes32 agreement;
@@ -25,10 +26,21 @@ interface IPaymentRail is IRailEvents, IRailErrors {
         bytes facts;
     }
 
-    /// Claims of one product in strictly ascending agreement order.
+    /// What agreements of a product may have in common. A settlement names it once for all of them.
+    struct Group {
+        address payee; // zero where the product names each claim's payee
+        uint48 cap;
+        uint16 periodDays;
+        uint32 window;
+        uint8 requiredDomain;
+        uint256 shared; // what the product answered when they were opened
+    }
+
+    /// Claims of one product, in strictly ascending order of agreements.
     struct Batch {
         address product;
-        Claim[] claims;
+        Group[] groups;
+        bytes claims; // see libraries/ClaimBytes.sol
     }
 
     /// Why a claim was refused. Below 100 the rail refused it; 100 + n is the product's refusal n.
@@ -191,6 +203,12 @@ interface IPaymentRail is IRailEvents, IRailErrors {
     /// @param payment id of the payment
     /// @param refund true: back to the agreement's escrow; false: to the payee
     function unfreeze(bytes32 payment, bool refund) external;
+
+    /// @notice Reads what the product of an agreement keeps in the rail.
+    /// @param agreement id of the agreement
+    /// @return note the product's; 0: nothing
+    /// @return steady whether its device was active all the time since the start
+    function noteOf(bytes32 agreement) external view returns (uint80 note, bool steady);
 
     /// @notice Reads what changes with each settlement. All zero for an unknown agreement.
     /// @param agreement id of the agreement

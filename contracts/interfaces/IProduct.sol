@@ -1,32 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Reply} from "../libraries/Quotes.sol";
+
 /// @title What every payment product does for the rail: it keeps an agreement's terms and prices
 /// claims.
 /// @notice Oracles attest facts, never amounts; the product alone turns facts into an amount.
 /// Every product is deployed with the same arguments: (address rail, address registry).
 interface IProduct {
-    /// One claim as the rail asks about it, already checked for sequence and mandate.
-    struct Quote {
-        bytes32 agreement;
-        bytes32 device;
-        uint48 limit; // the most that may be charged: what cap and escrow leave
-        bool late; // its counters begin at or below the last claimed one; only with Traits.LATE
-        uint40 until; // facts after it are refused: the agreement's end, or a clock's grace from now
-        uint40 claimedTo; // the last counter that was claimed before
-        uint40 firstCounter;
-        uint40 lastCounter;
-        bytes facts;
-    }
-
-    /// Answer to a quote. `refusal` 0 means priced; 1 (OVER_LIMIT) means more than `limit`; others
-    /// are the product's own and are named by `refusalName`.
-    struct Price {
-        int48 amount; // token minor units (6 decimals); below zero the payee owes it to the payer
-        uint8 refusal;
-        address payee; // with Traits.ANY_PAYEE who is paid; zero otherwise
-    }
-
     /// @notice Only the rail may call.
     /// @param caller who called
     error NotTheRail(address caller);
@@ -44,7 +25,7 @@ interface IProduct {
     function version() external view returns (uint8 number);
 
     /// @notice Names one of the product's refusals.
-    /// @param refusal a `Price`'s refusal
+    /// @param refusal a reply's refusal
     /// @return word the refusal's name; empty where there is none of that number
     function refusalName(uint8 refusal) external view returns (string memory word);
 
@@ -59,15 +40,25 @@ interface IProduct {
     /// @param start facts before it are refused, Unix seconds
     /// @param terms the product's own terms, ABI-encoded
     /// @return grace seconds after the agreement's end in which claims may still come
+    /// @return shared terms that other agreements may have as well: `price` is given them again
+    /// @return note what the product keeps in the rail instead of in a slot of its own; 0: nothing
     function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
         external
-        returns (uint32 grace);
+        returns (uint32 grace, uint256 shared, uint80 note);
 
     /// @notice Prices claims and advances their state; a refused quote changes nothing. Only the
     /// rail may call.
-    /// @param quotes the claims, each of another agreement
-    /// @return prices one answer to each quote, in order
-    function price(Quote[] calldata quotes) external returns (Price[] memory prices);
+    /// @dev libraries/Quotes.sol reads quotes and writes replies. A reply's amount is token minor
+    /// units (6 decimals); below zero the payee owes it to the payer. Its refusal 0 means priced, 1
+    /// (OVER_LIMIT) more than the limit; others are the product's own and are named by `refusalName`.
+    /// With Traits.ANY_PAYEE it names who is paid, else the note to keep.
+    /// @param shared for each group of the batch what `open` answered to its agreements
+    /// @param count how many quotes there are, each of another agreement
+    /// @param quotes the claims, already checked for sequence and mandate
+    /// @return replies one to each quote, in order
+    function price(uint256[] calldata shared, uint256 count, bytes calldata quotes)
+        external
+        returns (Reply[] memory replies);
 
     /// @notice Hears that money of an agreement was refunded by a dispute, so that a later
     /// correction of the same charge gives nothing back again. Only the rail may call.
@@ -78,5 +69,7 @@ interface IProduct {
     /// @notice Hears that payer and payee passed over a claim and its counters: its records are
     /// never charged. Only the rail may call.
     /// @param agreement id of the agreement
-    function skipped(bytes32 agreement) external;
+    /// @param note what the product keeps in the rail
+    /// @return newNote what it keeps there from now on
+    function skipped(bytes32 agreement, uint80 note) external returns (uint80 newNote);
 }

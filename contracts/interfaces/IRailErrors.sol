@@ -117,4 +117,20 @@ interface IRailErrors {
     /// @param agreement id of the agreement
     /// @param sequence of the claim
     error SkipInvalid(bytes32 agreement, uint32 sequence);
+
+    /// @notice Device counters have at most 36 bits.
+    /// @param counter the first counter of the mandate
+    error CounterTooLarge(uint40 counter);
+
+    /// @notice Only the registry may call.
+    /// @param caller who called
+    error NotRegistry(address caller);
+
+    /// @notice The claims' bytes are cut off, or something is left over.
+    error BatchMalformed();
+
+    /// @notice A claim stands under a group that its agreement does not belong to, or under none.
+    /// @param agreement id of the claim's agreement
+    /// @param group number of the group in the call
+    error GroupInvalid(bytes32 agreement, uint256 group);
 }

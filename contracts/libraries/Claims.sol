@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IRailEvents} from "../interfaces/IRailEvents.sol";
+import {ClaimAt} from "./ClaimBytes.sol";
 
 /// @title EIP-712 struct hashes of what parties and oracles sign; ids of payments.
 library Claims {
@@ -54,6 +57,38 @@ library Claims {
         );
     }
 
+    /// @dev EIP-712 struct hash of a claim of a batch. In memory that is free again afterwards, as the
+    /// next two: batches are long, and Solidity's encoder would cost as much as a claim's storage.
+    function hash(ClaimAt claim) internal pure returns (bytes32 hashed) {
+        bytes calldata facts = claim.facts();
+        (bytes32 kind, bytes32 agreement, bytes32 evidence) =
+            (CLAIM_TYPE, claim.agreement(), claim.evidence());
+        (uint256 sequence, uint256 first, uint256 last) =
+            (claim.sequence(), claim.firstCounter(), claim.lastCounter());
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            calldatacopy(at, facts.offset, facts.length)
+            let content := keccak256(at, facts.length)
+            mstore(at, kind)
+            mstore(add(at, 0x20), agreement)
+            mstore(add(at, 0x40), sequence)
+            mstore(add(at, 0x60), first)
+            mstore(add(at, 0x80), last)
+            mstore(add(at, 0xa0), evidence)
+            mstore(add(at, 0xc0), content)
+            hashed := keccak256(at, 0xe0)
+        }
+    }
+
+    /// @dev Key of the rows of agreements that have a group's terms in common.
+    function group(address product, IPaymentRail.Group memory shared)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(product, shared));
+    }
+
     /// @dev EIP-712 struct hash of a mandate: the agreement id.
     function hash(IRailEvents.Mandate calldata mandate) internal pure returns (bytes32) {
         return keccak256(
@@ -98,13 +133,13 @@ library Claims {
         return keccak256(abi.encode(SKIP_TYPE, agreement, sequence, lastCounter));
     }
 
-    /// @dev EIP-712 struct hash of what oracles sign for a batch.
-    function attestation(address rail, address product, bytes32[] calldata claimHashes)
+    /// @dev EIP-712 struct hash of what oracles sign for a batch; claims: keccak256 of the claims'
+    /// struct hashes, one after the other.
+    function attestation(address rail, address product, bytes32 claims)
         internal
         pure
         returns (bytes32)
     {
-        bytes32 claims = keccak256(abi.encodePacked(claimHashes));
         return keccak256(abi.encode(ATTESTATION_TYPE, rail, product, claims));
     }
 
@@ -113,13 +148,16 @@ library Claims {
         return keccak256(abi.encode(RULING_TYPE, rail, id, refund));
     }
 
-    /// @dev Id of a payment.
-    function payment(bytes32 agreement, uint32 sequence) internal pure returns (bytes32) {
-        return keccak256(abi.encode(agreement, uint256(sequence)));
+    /// @dev Id of a payment: keccak256(abi.encode(agreement, uint256(sequence))).
+    function payment(bytes32 agreement, uint256 sequence) internal pure returns (bytes32) {
+        return Hashes.efficientKeccak256(agreement, bytes32(sequence));
     }
 
-    /// @dev Leaf of an outcome in a settlement's Merkle tree, double-hashed.
-    function leaf(IPaymentRail.Outcome memory outcome) internal pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(outcome))));
+    /// @dev Leaf of an outcome in a settlement's Merkle tree: keccak256(keccak256(abi.encode(outcome))).
+    function leaf(IPaymentRail.Outcome memory outcome) internal pure returns (bytes32 hashed) {
+        assembly ("memory-safe") {
+            mstore(0, keccak256(outcome, 0xc0)) // a struct of words lies in memory as it is encoded
+            hashed := keccak256(0, 0x20)
+        }
     }
 }

@@ -14,12 +14,25 @@ library Merkle {
             while (width > 1) {
                 uint256 half = width / 2;
                 for (uint256 i; i < half; ++i) {
-                    nodes[i] = Hashes.commutativeKeccak256(nodes[2 * i], nodes[2 * i + 1]);
+                    (bytes32 a, bytes32 b) = _pair(nodes, i);
+                    bytes32 parent = Hashes.commutativeKeccak256(a, b);
+                    assembly ("memory-safe") {
+                        mstore(add(add(nodes, 32), shl(5, i)), parent)
+                    }
                 }
                 if (width % 2 == 1) nodes[half++] = nodes[width - 1];
                 width = half;
             }
         }
         return nodes[0];
+    }
+
+    /// @dev Nodes `2 * i` and the next; the caller's bounds hold for both.
+    function _pair(bytes32[] memory nodes, uint256 i) private pure returns (bytes32 a, bytes32 b) {
+        assembly ("memory-safe") {
+            let at := add(add(nodes, 32), shl(6, i))
+            a := mload(at)
+            b := mload(add(at, 32))
+        }
     }
 }

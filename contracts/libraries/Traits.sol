@@ -10,4 +10,6 @@ library Traits {
     uint8 internal constant SHARED = 2;
     /// The mandate names no payee: each claim's payee is the product's answer.
     uint8 internal constant ANY_PAYEE = 4;
+    /// The product believes the rail that a steady device is active: quotes do not name it then.
+    uint8 internal constant STEADY = 8;
 }

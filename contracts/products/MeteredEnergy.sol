@@ -2,12 +2,15 @@
 pragma solidity 0.8.37;
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
+import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {CounterGaps} from "../libraries/CounterGaps.sol";
+import {Quote, Quotes, Reply} from "../libraries/Quotes.sol";
 import {Scratch} from "../libraries/Scratch.sol";
 import {Traits} from "../libraries/Traits.sol";
-import {EnergyBytes, Facts, Header, Kind, Step} from "./energy/EnergyBytes.sol";
-import {Answer, Charge, EnergyRules, Stage, State, Terms} from "./energy/EnergyRules.sol";
+import {EnergyBytes, Facts, Header, Kind, OneStep, Step} from "./energy/EnergyBytes.sol";
+import {Answer, Charge, EnergyRules, Stage, State} from "./energy/EnergyRules.sol";
+import {EnergyTerms, EnergyWords} from "./energy/EnergyTerms.sol";
 
 /// @title Energy by the meter's register, charged by cumulative rounding: no rounding drifts.
 /// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh;
@@ -39,18 +42,35 @@ contract MeteredEnergy is IProduct {
     /// @param amount what it did not give back, token minor units
     event RefundOffset(bytes32 indexed agreement, uint48 amount);
 
+    /// One slot.
+    struct Begin {
+        uint32 start;
+        uint32 startedAt;
+        uint176 terms; // the shared terms without their lowest bits, which are zero
+    }
+
+    /// A claim on its way through `price`: its bands after it, and their sums.
+    struct Claimed {
+        State[] states;
+        uint8[] bands;
+        int256 amount;
+        int256 cut; // what a late claim asked for in vain, mWh
+        bool outstanding; // an estimate waits for its correction
+    }
+
     uint32 private constant GRACE = 1 days; // claims after the agreement's end
 
     /// @notice The rail that may call.
     address public immutable rail;
     /// @notice Which devices were active when.
     IDeviceRegistry public immutable registry;
-    /// @notice The terms of each agreement.
-    mapping(bytes32 agreement => Terms) public termsOf;
+    /// @notice When each agreement begins: facts before `start` are refused; `startedAt`: when its
+    /// first registers were read.
+    mapping(bytes32 agreement => Begin) public beginOf;
     /// @notice The prices of an agreement that has several: band (8 bits), from (32), price (32).
     mapping(bytes32 agreement => uint72[]) public pricesOf;
-    /// @notice How far each band of an agreement is charged.
-    mapping(bytes32 agreement => mapping(uint8 band => State)) public stateOf;
+    /// @dev Of an agreement with a note in the rail the note counts.
+    mapping(bytes32 agreement => mapping(uint8 band => State)) private _states;
     /// @notice The counters that claims passed by, see libraries/CounterGaps.sol.
     mapping(bytes32 agreement => uint256) public gapsOf;
     /// @notice What was refunded, and not given back by a correction since.
@@ -78,7 +98,7 @@ contract MeteredEnergy is IProduct {
 
     /// @inheritdoc IProduct
     function traits() external pure returns (uint8) {
-        return Traits.LATE;
+        return Traits.LATE | Traits.STEADY;
     }
 
     /// @inheritdoc IProduct
@@ -92,36 +112,55 @@ contract MeteredEnergy is IProduct {
         return refusal < names.length ? names[refusal] : "";
     }
 
-    /// @inheritdoc IProduct
-    function open(bytes32 agreement, bytes32, uint40 start, bytes calldata terms)
-        external
-        onlyRail
-        returns (uint32)
-    {
-        // resolve
-        (bool sound, Header memory head) = EnergyBytes.header(terms);
-        // check
-        sound = sound && head.startedAt <= block.timestamp && start <= type(uint32).max;
-        if (!sound) revert TermsMalformed(terms);
-        // effect
-        Terms storage agreed = termsOf[agreement];
-        (agreed.rolloverAt, agreed.fuseWatts) = (head.rolloverAt, head.fuseWatts);
-        (agreed.start, agreed.startedAt) = (uint32(start), head.startedAt);
-        (agreed.bands, agreed.prices, agreed.assurance) = (head.bands, head.prices, head.assurance);
-        (agreed.continuous, agreed.export_) = (head.continuous, head.export_);
-        if (!_keepPrices(agreement, agreed, terms)) revert TermsMalformed(terms);
-        return GRACE;
+    /// @notice Says how far a band of an agreement is charged.
+    /// @param agreement id of the agreement
+    /// @param band group E of the OBIS code of its register
+    /// @return state of the band; its stage is 0 where the agreement has no such band
+    function stateOf(bytes32 agreement, uint8 band) external view returns (State memory state) {
+        (uint80 note,) = IPaymentRail(rail).noteOf(agreement);
+        EnergyTerms terms = _termsOf(agreement);
+        if (note == 0) return _states[agreement][band];
+        if (band == terms.band()) return EnergyRules.stateOf(terms, note);
     }
 
     /// @inheritdoc IProduct
-    function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
-        prices = new Price[](quotes.length);
+    function open(bytes32 agreement, bytes32, uint40 start, bytes calldata raw)
+        external
+        onlyRail
+        returns (uint32, uint256, uint80)
+    {
+        // resolve
+        (bool sound, Header memory head) = EnergyBytes.header(raw);
+        // check
+        sound = sound && head.startedAt <= block.timestamp && start <= type(uint32).max;
+        if (!sound) revert TermsMalformed(raw);
+        // effect
+        uint32 began = head.startedAt == 0 ? uint32(start) : head.startedAt;
+        (bool kept, EnergyTerms terms) = _keepPrices(agreement, head, began, raw);
+        if (!kept) revert TermsMalformed(raw);
+        uint176 high = uint176(EnergyTerms.unwrap(terms) >> 80);
+        beginOf[agreement] = Begin(uint32(start), head.startedAt, high);
+        return (GRACE, EnergyTerms.unwrap(terms), 0);
+    }
+
+    /// @inheritdoc IProduct
+    function price(uint256[] calldata shared, uint256 count, bytes calldata quotes)
+        external
+        onlyRail
+        returns (Reply[] memory replies)
+    {
+        replies = new Reply[](count);
+        Quote quote = Quotes.first(quotes);
         uint256 mark = Scratch.mark();
-        for (uint256 i; i < quotes.length; ++i) {
-            (int48 amount, Answer answer) = _price(quotes[i]);
+        for (uint256 i; i < count; ++i) {
+            EnergyTerms terms = EnergyTerms.wrap(shared[quote.group()]);
+            (bool daily, int256 amount, uint80 note) = _daily(quote, terms);
+            Answer answer;
+            if (!daily) (answer, amount, note) = _price(quote, terms);
             Scratch.free(mark);
-            prices[i].amount = amount;
-            prices[i].refusal = uint8(answer);
+            bool priced = answer == Answer.Priced;
+            replies[i] = priced ? Quotes.priced(amount, note) : Quotes.refused(uint8(answer));
+            quote = quote.next();
         }
     }
 
@@ -134,138 +173,189 @@ contract MeteredEnergy is IProduct {
     /// @inheritdoc IProduct
     /// @dev The next claim may begin at any register, as an agreement's first one may. What an
     /// estimate charged ahead stands: the reading that corrects it may be among those passed over.
-    function skipped(bytes32 agreement) external onlyRail {
-        Terms memory terms = termsOf[agreement];
-        for (uint256 i; i < terms.prices; ++i) {
-            uint8 band = terms.prices == 1 ? terms.band : uint8(pricesOf[agreement][i] >> 64);
-            State storage state = stateOf[agreement][band];
+    function skipped(bytes32 agreement, uint80 note) external onlyRail returns (uint80) {
+        EnergyTerms terms = _termsOf(agreement);
+        if (note != 0) _states[agreement][terms.band()] = EnergyRules.stateOf(terms, note);
+        for (uint256 i; i < terms.prices(); ++i) {
+            uint8 band = terms.prices() == 1 ? terms.band() : uint8(pricesOf[agreement][i] >> 64);
+            State storage state = _states[agreement][band];
             state.stage = Stage.Open;
             if (state.ahead > 0) state.ahead = 0;
         }
+        return 0;
     }
 
     /// @dev Prices in order of band and time, the first of each band from the beginning on; a total
     /// and its parts are never charged together.
-    function _keepPrices(bytes32 agreement, Terms storage agreed, bytes calldata raw)
-        private
-        returns (bool)
-    {
+    function _keepPrices(
+        bytes32 agreement,
+        Header memory head,
+        uint32 began,
+        bytes calldata raw
+    ) private returns (bool, EnergyTerms terms) {
         (uint256 seen, uint72 previous) = (0, 0);
-        for (uint256 i; i < agreed.prices; ++i) {
-            uint72 entry = EnergyBytes.priceEntry(raw, agreed.bands, i);
+        for (uint256 i; i < head.prices; ++i) {
+            uint72 entry = EnergyBytes.priceEntry(raw, head.bands, i);
             uint8 band = uint8(entry >> 64);
-            if (i != 0 && entry >> 32 <= previous >> 32) return false;
+            if (i != 0 && entry >> 32 <= previous >> 32) return (false, terms);
             if (i == 0 || band != uint8(previous >> 64)) {
-                if (uint32(entry >> 32) != 0 || seen == agreed.bands) return false;
-                if (band == 0 ? agreed.bands != 1 : !agreed.continuous) return false;
+                if (uint32(entry >> 32) != 0 || seen == head.bands) return (false, terms);
+                if (band == 0 ? head.bands != 1 : !head.continuous) return (false, terms);
                 uint64 register = EnergyBytes.startRegister(raw, seen++);
-                if (agreed.rolloverAt != 0 && register >= agreed.rolloverAt) return false;
-                uint32 time = agreed.startedAt == 0 ? agreed.start : agreed.startedAt;
+                if (head.rolloverAt != 0 && register >= head.rolloverAt) return (false, terms);
+                uint24 rest = head.prices == 1 ? EnergyRules.restOf(register, uint32(entry)) : 0;
                 Stage stage = register == 0 ? Stage.Open : Stage.Anchored;
-                stateOf[agreement][band] = State(register, 0, 0, time, 0, stage);
+                _states[agreement][band] = State(register, 0, began, rest, stage);
             }
-            if (agreed.prices == 1) (agreed.band, agreed.price) = (band, uint32(entry));
-            else pricesOf[agreement].push(entry);
+            if (head.prices > 1) pricesOf[agreement].push(entry);
             previous = entry;
         }
-        return seen == agreed.bands;
+        bool one = head.prices == 1;
+        terms = EnergyWords.pack(head, one ? uint8(previous >> 64) : 0, one ? uint32(previous) : 0);
+        return (seen == head.bands, terms);
     }
 
-    function _price(Quote calldata quote) private returns (int48, Answer) {
+    /// @dev Prices a claim of the daily run: one actual reading after the other, of one register, of a
+    /// device that was active throughout. Answers as `_price` does, at a fraction of the gas, and
+    /// leaves all else to it, refusals too.
+    function _daily(Quote quote, EnergyTerms terms)
+        private
+        view
+        returns (bool daily, int256 amount, uint80 note)
+    {
+        uint80 before = quote.note();
+        bytes calldata raw = quote.facts();
+        if (before == 0 || quote.late() || quote.device() != 0) return (false, 0, 0);
+        if (quote.firstCounter() != uint256(quote.claimedTo()) + 1) return (false, 0, 0);
+        OneStep step = EnergyBytes.oneStep(raw);
+        bool follows = step.isActual() && step.from() == before >> 32
+            && step.fromTime() >= uint32(before) && step.toTime() <= quote.until();
+        if (!follows || !EnergyRules.isDaily(terms, step, EnergyBytes.oneEnergy(raw))) {
+            return (false, 0, 0);
+        }
+        amount = EnergyRules.charge(step, terms.price());
+        daily = amount <= int256(uint256(quote.limit()));
+        note = uint80(step.to()) << 32 | uint80(step.toTime());
+    }
+
+    function _price(Quote quote, EnergyTerms terms)
+        private
+        returns (Answer answer, int256 amount, uint80 note)
+    {
         // resolve
-        (bool sound, Facts memory facts) = EnergyBytes.facts(quote.facts);
-        Terms memory terms = termsOf[quote.agreement];
-        if (!sound || facts.steps != terms.bands) return (0, Answer.FactsMalformed);
+        (bool sound, Facts memory facts) = EnergyBytes.facts(quote.facts());
+        if (!sound || facts.steps != terms.bands()) return (Answer.FactsMalformed, 0, 0);
         // check
-        if ((facts.kind == Kind.Late) != quote.late) return (0, Answer.KindUnexpected);
+        if ((facts.kind == Kind.Late) != quote.late()) return (Answer.KindUnexpected, 0, 0);
         (bool open_, uint256 gaps, bool passes) = _gaps(quote);
-        if (!open_) return (0, Answer.LateCountersUnknown);
-        Answer answer = EnergyRules.times(terms, facts, quote.until);
-        if (answer != Answer.Priced) return (0, answer);
-        State[] memory states = new State[](facts.steps);
-        uint8[] memory bands = new uint8[](facts.steps);
-        int256 amount;
-        int256 cut;
-        bool outstanding;
-        (answer, amount, cut, outstanding) = _steps(quote, terms, facts, states, bands);
-        if (answer != Answer.Priced) return (0, answer);
-        if (!registry.activeAt(quote.device, facts.to)) return (0, Answer.DeviceNotActive);
-        if (amount != int48(amount) || amount > int256(uint256(quote.limit))) {
-            return (0, Answer.OverLimit);
+        if (!open_) return (Answer.LateCountersUnknown, 0, 0);
+        answer = _times(quote, terms, facts);
+        if (answer != Answer.Priced) return (answer, 0, 0);
+        Claimed memory claimed =
+            Claimed(new State[](facts.steps), new uint8[](facts.steps), 0, 0, false);
+        answer = _steps(quote, terms, facts, claimed);
+        if (answer != Answer.Priced) return (answer, 0, 0);
+        bytes32 device = quote.device();
+        if (device != 0 && !registry.activeAt(device, facts.to)) {
+            return (Answer.DeviceNotActive, 0, 0);
+        }
+        amount = claimed.amount;
+        if (amount != int48(amount) || amount > int256(uint256(quote.limit()))) {
+            return (Answer.OverLimit, 0, 0);
         }
         // effect
-        for (uint256 i; i < states.length; ++i) stateOf[quote.agreement][bands[i]] = states[i];
-        if (passes) gapsOf[quote.agreement] = gaps;
-        if (facts.kind == Kind.Estimated && !outstanding) _forget(quote.agreement);
-        if (amount < 0) amount += _offset(quote.agreement, amount);
+        bytes32 agreement = quote.agreement();
+        note = EnergyRules.noteOf(terms, claimed.states[0]);
+        if (note == 0) _keep(agreement, claimed);
+        if (passes) gapsOf[agreement] = gaps;
+        if (facts.kind == Kind.Estimated && !claimed.outstanding) _forget(agreement);
+        if (amount < 0) amount += _offset(agreement, amount);
         // event
-        if (cut > 0) _reportCut(quote, facts.steps, cut);
-        return (int48(amount), Answer.Priced);
+        if (claimed.cut > 0) _reportCut(quote, facts.steps, claimed.cut);
+    }
+
+    function _keep(bytes32 agreement, Claimed memory claimed) private {
+        for (uint256 i; i < claimed.states.length; ++i) {
+            _states[agreement][claimed.bands[i]] = claimed.states[i];
+        }
+    }
+
+    /// @dev A note's time is not before the start: only facts before it make the start matter.
+    function _times(Quote quote, EnergyTerms terms, Facts memory facts)
+        private view returns (Answer)
+    {
+        if (facts.to < facts.from) return Answer.TimeBackwards;
+        if (quote.note() == 0 || facts.from < uint32(quote.note())) {
+            Begin memory begin = beginOf[quote.agreement()];
+            bool began = EnergyRules.began(terms, facts, begin.start, begin.startedAt);
+            if (!began) return Answer.TimeBackwards;
+        }
+        return facts.to > quote.until() ? Answer.TimeAhead : Answer.Priced;
     }
 
     /// @dev Whether the counters may be claimed, and the gaps that are open after the claim.
-    function _gaps(Quote calldata quote)
+    function _gaps(Quote quote)
         private view returns (bool open_, uint256 gaps, bool changed)
     {
-        if (quote.late) {
-            gaps = gapsOf[quote.agreement];
-            (open_, gaps) = CounterGaps.without(gaps, quote.firstCounter, quote.lastCounter);
+        if (quote.late()) {
+            gaps = gapsOf[quote.agreement()];
+            (open_, gaps) = CounterGaps.without(gaps, quote.firstCounter(), quote.lastCounter());
             return (open_, gaps, true);
         }
-        if (uint256(quote.firstCounter) == uint256(quote.claimedTo) + 1) return (true, 0, false);
-        gaps = gapsOf[quote.agreement];
-        return (true, CounterGaps.passed(gaps, quote.claimedTo, quote.firstCounter), true);
+        uint40 claimedTo = quote.claimedTo();
+        if (quote.firstCounter() == uint256(claimedTo) + 1) return (true, 0, false);
+        gaps = gapsOf[quote.agreement()];
+        return (true, CounterGaps.passed(gaps, claimedTo, quote.firstCounter()), true);
     }
 
-    /// @dev Judges the step of each band. `states` and `bands` get what is to be kept; `cut` is what
-    /// a late claim asked for in vain (mWh), `outstanding` whether an estimate waits for its
-    /// correction.
-    function _steps(
-        Quote calldata quote,
-        Terms memory terms,
-        Facts memory facts,
-        State[] memory states,
-        uint8[] memory bands
-    ) private view returns (Answer, int256 amount, int256 cut, bool outstanding) {
+    /// @dev Judges the step of each band.
+    function _steps(Quote quote, EnergyTerms terms, Facts memory facts, Claimed memory claimed)
+        private view returns (Answer)
+    {
         int256 flow;
-        for (uint256 i; i < states.length; ++i) {
-            Step memory step = EnergyBytes.step(quote.facts, i);
+        for (uint256 i; i < facts.steps; ++i) {
+            Step memory step = EnergyBytes.step(quote.facts(), i);
             uint8 band = uint8(step.register >> 8); // group E
-            (bool priced, uint256 price_) = _priceAt(quote.agreement, terms, band, facts.from);
-            bool inOrder = i == 0 || band > bands[i - 1];
+            (bool priced, uint256 price_) = _priceAt(quote.agreement(), terms, band, facts.from);
+            bool inOrder = i == 0 || band > claimed.bands[i - 1];
             if (!priced || !inOrder || !EnergyRules.isAgreed(terms, step.register)) {
-                return (Answer.RegisterNotAgreed, 0, 0, false);
+                return Answer.RegisterNotAgreed;
             }
-            State memory state = stateOf[quote.agreement][band];
-            outstanding = outstanding || state.ahead > 0;
+            State memory state = quote.note() == 0
+                ? _states[quote.agreement()][band]
+                : EnergyRules.stateOf(terms, quote.note());
+            claimed.outstanding = claimed.outstanding || state.ahead > 0;
             Charge memory charge = EnergyRules.judge(terms, state, facts, step);
-            if (charge.answer != Answer.Priced) return (charge.answer, 0, 0, false);
+            if (charge.answer != Answer.Priced) return charge.answer;
             (bool fits, int256 owed) = EnergyRules.advance(state, facts, step, charge, price_);
-            if (!fits) return (Answer.FactsMalformed, 0, 0, false);
-            amount += owed;
+            if (!fits) return Answer.FactsMalformed;
+            claimed.amount += owed;
+            claimed.cut += step.energy - charge.energy;
             flow += charge.flow;
-            cut += step.energy - charge.energy;
-            (states[i], bands[i]) = (state, band);
+            (claimed.states[i], claimed.bands[i]) = (state, band);
         }
         bool fused = EnergyRules.passes(terms, flow, facts.from, facts.to);
-        if (!fused) return (Answer.FuseExceeded, 0, 0, false);
-        return (Answer.Priced, amount, cut, outstanding);
+        return fused ? Answer.Priced : Answer.FuseExceeded;
     }
 
-    function _reportCut(Quote calldata quote, uint256 steps, int256 cut) private {
+    function _reportCut(Quote quote, uint256 steps, int256 cut) private {
         int256 asked;
-        for (uint256 i; i < steps; ++i) asked += EnergyBytes.step(quote.facts, i).energy;
+        for (uint256 i; i < steps; ++i) asked += EnergyBytes.step(quote.facts(), i).energy;
         uint64 charged = uint64(uint256(asked - cut));
-        emit LateEnergyCut(quote.agreement, uint64(uint256(asked)), charged);
+        emit LateEnergyCut(quote.agreement(), uint64(uint256(asked)), charged);
+    }
+
+    function _termsOf(bytes32 agreement) private view returns (EnergyTerms) {
+        return EnergyTerms.wrap(uint256(beginOf[agreement].terms) << 80);
     }
 
     /// @dev The price of a band that holds at a time. Prices are in order, so the last one counts.
-    function _priceAt(bytes32 agreement, Terms memory terms, uint8 band, uint32 time)
+    function _priceAt(bytes32 agreement, EnergyTerms terms, uint8 band, uint32 time)
         private view returns (bool known, uint256 price_)
     {
-        if (terms.prices == 1) return (band == terms.band, terms.price);
+        if (terms.prices() == 1) return (band == terms.band(), terms.price());
         uint72[] storage prices = pricesOf[agreement];
-        for (uint256 i; i < terms.prices; ++i) {
+        for (uint256 i; i < terms.prices(); ++i) {
             uint72 entry = prices[i];
             if (uint8(entry >> 64) == band && uint32(entry >> 32) <= time) {
                 (known, price_) = (true, uint32(entry));

@@ -6,6 +6,7 @@ import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessMana
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {Quote, Quotes, Reply} from "../libraries/Quotes.sol";
 import {Traits} from "../libraries/Traits.sol";
 
 /// Versions of this contract from the first one on know which digests a claim brought.
@@ -214,7 +215,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
     function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
         external
         onlyRail
-        returns (uint32)
+        returns (uint32, uint256, uint80)
     {
         // check
         if (!_fits(terms, TERMS_BITS) || start > type(uint32).max) revert TermsMalformed(terms);
@@ -230,15 +231,22 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         if (registry.adoptedAt(device) != 0) {
             _used[_enrolment(registry.predecessor(), device, owner)] = true;
         }
-        return GRACE;
+        return (GRACE, 0, 0);
     }
 
     /// @inheritdoc IProduct
-    function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
-        prices = new Price[](quotes.length);
-        for (uint256 i; i < quotes.length; ++i) {
-            (int48 amount, Answer answer) = _price(quotes[i]);
-            prices[i] = Price(amount, uint8(answer), address(0));
+    function price(uint256[] calldata, uint256 count, bytes calldata quotes)
+        external
+        onlyRail
+        returns (Reply[] memory replies)
+    {
+        replies = new Reply[](count);
+        Quote quote = Quotes.first(quotes);
+        for (uint256 i; i < count; ++i) {
+            (int48 amount, Answer answer) = _price(quote);
+            bool priced = answer == Answer.Priced;
+            replies[i] = priced ? Quotes.priced(amount, 0) : Quotes.refused(uint8(answer));
+            quote = quote.next();
         }
     }
 
@@ -249,35 +257,36 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
 
     /// @inheritdoc IProduct
     /// @dev Nothing changes: a delivery record that was passed over neither stands nor is charged.
-    function skipped(bytes32) external view onlyRail {}
+    function skipped(bytes32, uint80) external view onlyRail returns (uint80) {}
 
-    function _price(Quote calldata quote) private returns (int48, Answer) {
+    function _price(Quote quote) private returns (int48, Answer) {
         // resolve
-        (bool sound, Facts memory facts) = _facts(quote.facts);
+        bytes32 agreement = quote.agreement();
+        (bool sound, Facts memory facts) = _facts(quote.facts());
         if (!sound) return (0, Answer.FactsMalformed);
-        Deal memory deal = dealOf[quote.agreement];
-        State memory state = stateOf[quote.agreement];
+        Deal memory deal = dealOf[agreement];
+        State memory state = stateOf[agreement];
         // check
         if (facts.signedAt < state.start) return (0, Answer.TimeBackwards);
-        if (facts.signedAt > quote.until) return (0, Answer.TimeAhead);
-        Answer answer = _judge(quote.device, deal, facts);
+        if (facts.signedAt > quote.until()) return (0, Answer.TimeAhead);
+        Answer answer = _judge(quote.device(), deal, facts);
         if (answer != Answer.Priced) return (0, answer);
-        bool changes = stands[quote.agreement][facts.statement] == facts.withdrawn;
+        bool changes = stands[agreement][facts.statement] == facts.withdrawn;
         if (changes) _move(state, deal, facts);
         int256 amount = int256(_owed(deal, state)) - int256(uint256(state.charged));
         uint256 cut;
         if (facts.signedAt > deal.deadline && amount > 0) (cut, amount) = (uint256(amount), 0);
-        if (amount > int256(uint256(quote.limit))) return (0, Answer.OverLimit);
+        if (amount > int256(uint256(quote.limit()))) return (0, Answer.OverLimit);
         // effect
         _used[facts.digest] = true;
-        if (changes) stands[quote.agreement][facts.statement] = !facts.withdrawn;
+        if (changes) stands[agreement][facts.statement] = !facts.withdrawn;
         state.charged = uint48(uint256(int256(uint256(state.charged)) + amount));
         uint48 offset = amount < 0 ? uint48(_within(-amount, state.refunded)) : 0;
         (state.refunded, amount) = (state.refunded - offset, amount + int256(uint256(offset)));
-        stateOf[quote.agreement] = state;
+        stateOf[agreement] = state;
         // event
-        if (cut != 0) emit MilestoneCut(quote.agreement, cut);
-        if (offset != 0) emit RefundOffset(quote.agreement, offset);
+        if (cut != 0) emit MilestoneCut(agreement, cut);
+        if (offset != 0) emit RefundOffset(agreement, offset);
         return (int48(amount), Answer.Priced);
     }
 

@@ -6,6 +6,7 @@ import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessMana
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {Quote, Quotes, Reply} from "../libraries/Quotes.sol";
 import {Traits} from "../libraries/Traits.sol";
 import {IWearableVoucher} from "./voucher/IWearableVoucher.sol";
 import {Spending} from "./voucher/Spending.sol";
@@ -141,7 +142,7 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
     function open(bytes32 agreement, bytes32 wearable, uint40 start, bytes calldata terms)
         external
         onlyRail
-        returns (uint32 grace)
+        returns (uint32, uint256, uint80)
     {
         // resolve
         (bool sound, Vouchers.Terms memory agreed) = Vouchers.readTerms(terms, start);
@@ -151,7 +152,7 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         // effect
         termsOf[agreement] = agreed;
         _carryOver(wearable, start, terms);
-        return agreed.maxAge;
+        return (agreed.maxAge, 0, 0);
     }
 
     /// @inheritdoc IProduct
@@ -160,13 +161,19 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
 
     /// @inheritdoc IProduct
     /// @dev Nothing changes: each voucher stands for all before it, and is paid by its difference.
-    function skipped(bytes32) external view onlyRail {}
+    function skipped(bytes32, uint80) external view onlyRail returns (uint80) {}
 
     /// @inheritdoc IProduct
-    function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
-        prices = new Price[](quotes.length);
-        for (uint256 i; i < quotes.length; ++i) {
-            prices[i] = _price(quotes[i]);
+    function price(uint256[] calldata, uint256 count, bytes calldata quotes)
+        external
+        onlyRail
+        returns (Reply[] memory replies)
+    {
+        replies = new Reply[](count);
+        Quote quote = Quotes.first(quotes);
+        for (uint256 i; i < count; ++i) {
+            replies[i] = _price(quote);
+            quote = quote.next();
         }
     }
 
@@ -192,33 +199,33 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
         emit DoubleSpendProven(a.wearable, a.counter, digestA, digestB);
     }
 
-    function _price(Quote calldata quote) private returns (Price memory) {
+    function _price(Quote quote) private returns (Reply) {
         // resolve
         (bool sound, Vouchers.Voucher memory voucher) =
-            Vouchers.readFacts(quote.device, quote.facts);
+            Vouchers.readFacts(quote.device(), quote.facts());
         // what the rail owes itself nobody could withdraw
-        if (!sound || voucher.payee == rail) return _refused(Answer.FactsMalformed);
-        Vouchers.Terms memory terms = termsOf[quote.agreement];
+        if (!sound || voucher.payee == rail) return Quotes.refused(uint8(Answer.FactsMalformed));
+        Vouchers.Terms memory terms = termsOf[quote.agreement()];
         // check
         if (!Vouchers.classAgreed(terms.classes, voucher.merchantClass)) {
-            return _refused(Answer.ClassNotAgreed);
+            return Quotes.refused(uint8(Answer.ClassNotAgreed));
         }
         if (voucher.total > uint256(terms.perTap) * voucher.taps) {
-            return _refused(Answer.TapTooLarge);
+            return Quotes.refused(uint8(Answer.TapTooLarge));
         }
         VoucherRun memory run;
-        Answer answer = _signed(run, terms.domain, voucher, quote.facts);
-        if (answer != Answer.Priced) return _refused(answer);
-        _payable(run, terms, voucher, quote.until);
-        if (run.amount > quote.limit) return _refused(Answer.OverLimit);
+        Answer answer = _signed(run, terms.domain, voucher, quote.facts());
+        if (answer != Answer.Priced) return Quotes.refused(uint8(answer));
+        _payable(run, terms, voucher, quote.until());
+        if (run.amount > quote.limit()) return Quotes.refused(uint8(Answer.OverLimit));
         // effect
         if (run.amount != 0) _book(run, terms, voucher);
         // event
         if (run.cut != Cut.None) {
             uint48 unpaid = uint48(run.owed - run.amount);
-            emit VoucherCut(quote.agreement, voucher.payee, voucher.counter, unpaid, run.cut);
+            emit VoucherCut(quote.agreement(), voucher.payee, voucher.counter, unpaid, run.cut);
         }
-        return Price(int48(uint48(run.amount)), 0, voucher.payee);
+        return Quotes.pricedFor(int256(run.amount), voucher.payee);
     }
 
     /// @dev Whether the wearable signed, whether it might at that time, and whether it is lost by now.
@@ -371,9 +378,5 @@ contract WearableVoucher is IWearableVoucher, AccessManaged {
 
     function _less(uint256 a, uint256 b) private pure returns (uint256) {
         return a > b ? a - b : 0;
-    }
-
-    function _refused(Answer answer) private pure returns (Price memory) {
-        return Price(0, uint8(answer), address(0));
     }
 }

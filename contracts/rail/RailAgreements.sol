@@ -6,8 +6,11 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 
 import {Consents} from "../Consents.sol";
 import {IConsents} from "../interfaces/IConsents.sol";
+import {IDeviceWatcher} from "../interfaces/IDeviceWatcher.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {Claims} from "../libraries/Claims.sol";
+import {Row, Rows} from "../libraries/Rows.sol";
 import {Traits} from "../libraries/Traits.sol";
 import {RailPayouts} from "./RailPayouts.sol";
 
@@ -18,12 +21,14 @@ abstract contract RailAgreements is RailPayouts {
 
     /// @notice The least time from an agreement's end to the return of its escrow, in seconds.
     uint32 public constant MIN_GRACE = 1 days;
+    /// @notice The most that funding may bring an escrow to, token minor units.
+    uint48 public constant MAX_ESCROW = uint48(Rows.MOST_MONEY / 2);
 
     /// @inheritdoc IPaymentRail
     address public immutable consents;
 
     constructor() {
-        consents = address(new Consents(address(this), registry));
+        consents = address(new Consents(address(this), address(token), registry));
     }
 
     /// @inheritdoc IPaymentRail
@@ -37,21 +42,28 @@ abstract contract RailAgreements is RailPayouts {
         bool shared = product.traits & Traits.SHARED != 0;
         // check
         if (paused()) revert Paused();
-        _checkParties(mandate, product);
+        if (!product.allowed) revert ProductNotAllowed(mandate.product);
         uint32 start;
         (agreement, start) =
-            IConsents(consents).requireAgreed(mandate, signature, consent, msg.sender, shared);
-        if (_agreements[agreement].live.status != Status.None) revert AgreementExists(agreement);
+            IConsents(consents).requireAgreed(
+                mandate, signature, consent, msg.sender, product.traits
+            );
+        if (_agreements[agreement].group != 0) revert AgreementExists(agreement);
         if (!shared) _checkAlone(mandate.device, start);
-        // effect
-        if (!shared) agreementOf[mandate.device] = agreement;
-        Agreement storage agreement_ = _store(agreement, mandate, product.index);
-        // interaction: a listed product, under the lock; its answer belongs to the event
-        uint32 grace =
+        // interaction: a listed product, under the lock; its answer belongs to what is stored
+        (uint32 grace, uint256 terms, uint80 note) =
             IProduct(mandate.product).open(agreement, mandate.device, start, mandate.terms);
-        // effect, event
+        // effect
         grace = _grace(grace, mandate.window);
-        agreement_.grace = uint24(grace);
+        bool steady = product.traits & Traits.STEADY != 0 && !shared
+            && registry.steadySince(mandate.device) <= start;
+        if (!shared) _succeed(mandate.device, agreement);
+        _store(agreement, mandate, product.index, grace);
+        _agreements[agreement].group = _group(mandate, terms);
+        uint256 period = _periodNow(mandate.periodDays);
+        uint256 lastDay = mandate.expiry / 1 days;
+        _storeRow(agreement, Rows.fresh(mandate.firstCounter, period, lastDay, steady, note));
+        // event
         emit AgreementOpened(agreement, mandate.payer, mandate.payee, start, grace, mandate);
     }
 
@@ -59,16 +71,19 @@ abstract contract RailAgreements is RailPayouts {
     function close(bytes32 agreement) external nonReentrant {
         // resolve
         Agreement storage agreement_ = _existing(agreement);
-        Live storage live = agreement_.live;
+        Row row = _row(agreement);
         // check
-        if (live.status != Status.Live) revert AgreementIsNotLive(agreement);
+        if (!row.isLive()) revert AgreementIsNotLive(agreement);
         if (msg.sender != agreement_.payer && msg.sender != registry.ownerOf(agreement_.device)) {
             revert NotParty(msg.sender);
         }
         // effect
-        if (block.timestamp < live.expiry) live.expiry = uint32(block.timestamp);
+        if (block.timestamp < agreement_.expiry) {
+            agreement_.expiry = uint32(block.timestamp);
+            _storeRow(agreement, row.withExpiryDay(block.timestamp / 1 days));
+        }
         // event
-        emit AgreementClosed(agreement, live.expiry);
+        emit AgreementClosed(agreement, agreement_.expiry);
     }
 
     /// @inheritdoc IPaymentRail
@@ -81,13 +96,16 @@ abstract contract RailAgreements is RailPayouts {
     ) external nonReentrant {
         // resolve
         Agreement storage agreement_ = _existing(agreement);
-        Live storage live = agreement_.live;
-        address payee = agreement_.terms.payee;
+        Row row = _row(agreement);
+        address payee = agreement_.payee;
         if (payee == address(0)) payee = registry.ownerOf(agreement_.device);
-        bool passes = lastCounter > live.lastCounter; // without counters no record is passed over
+        bool passes = lastCounter > row.counter(); // without counters no record is passed over
         // check
-        if (live.status != Status.Live) revert AgreementIsNotLive(agreement);
-        if (sequence != uint256(live.sequence) + 1 || lastCounter < live.lastCounter) {
+        if (!row.isLive()) revert AgreementIsNotLive(agreement);
+        if (sequence != row.sequence() + 1 || lastCounter < row.counter()) {
+            revert SkipInvalid(agreement, sequence);
+        }
+        if (sequence > Rows.MOST_SEQUENCE || lastCounter > Rows.MOST_COUNTER) {
             revert SkipInvalid(agreement, sequence);
         }
         IConsents(consents).requireSkipSigned(
@@ -99,12 +117,26 @@ abstract contract RailAgreements is RailPayouts {
             payerSignature,
             payeeSignature
         );
-        // effect
-        (live.sequence, live.lastCounter) = (sequence, lastCounter);
         // interaction: a product that fails must not keep the agreement from going on
-        if (passes) try IProduct(_productOf(agreement_)).skipped(agreement) {} catch {}
+        if (passes) {
+            try IProduct(_productOf(agreement_)).skipped(agreement, row.note()) returns (uint80 n) {
+                row = row.withNote(n);
+            } catch {}
+        }
+        // effect
+        _storeRow(agreement, row.withSequence(sequence).withCounter(lastCounter));
         // event: last, since its gas is what a relayer who starves the product would lack
         emit ClaimSkipped(agreement, sequence, lastCounter);
+    }
+
+    /// @inheritdoc IDeviceWatcher
+    function deviceChanged(bytes32 device) external {
+        // resolve
+        bytes32 agreement = agreementOf[device];
+        // check
+        if (msg.sender != address(registry)) revert NotRegistry(msg.sender);
+        // effect
+        if (agreement != 0) _storeRow(agreement, _row(agreement).unsteady());
     }
 
     /// @inheritdoc IPaymentRail
@@ -112,16 +144,16 @@ abstract contract RailAgreements is RailPayouts {
         // resolve
         Agreement storage agreement_ = _existing(agreement);
         address payer = agreement_.payer;
-        uint48 amount = agreement_.live.escrow;
+        Row row = _row(agreement);
+        uint256 amount = row.escrow();
         uint256 endsAt = _endsAt(agreement_);
         // check
         if (block.timestamp <= endsAt) revert NotYetDue(uint32(endsAt));
-        if (agreement_.live.status == Status.Closed && amount == 0) revert NothingDue(payer);
+        if (!row.isLive() && amount == 0) revert NothingDue(payer);
         // effect
-        agreement_.live.status = Status.Closed;
-        agreement_.live.escrow = 0;
-        agreement_.cameIn -= amount;
-        _totals.escrow -= amount;
+        _storeRow(agreement, row.closed().withEscrow(0));
+        agreement_.cameIn -= uint64(amount);
+        _totals.escrow -= uint64(amount);
         if (agreementOf[agreement_.device] == agreement) delete agreementOf[agreement_.device];
         // event
         emit EscrowReclaimed(agreement, payer, amount);
@@ -135,82 +167,84 @@ abstract contract RailAgreements is RailPayouts {
         Agreement storage agreement_ = _existing(agreement);
         uint256 before = token.balanceOf(address(this));
         // check
-        bool live = agreement_.live.status == Status.Live && block.timestamp <= _endsAt(agreement_);
+        Row row = _row(agreement);
+        bool live = row.isLive() && block.timestamp <= _endsAt(agreement_);
         if (!live) revert AgreementIsNotLive(agreement);
-        if (amount == 0 || amount > type(uint48).max) revert AmountTooLarge(amount);
+        _checkRoom(row, amount);
         // interaction: first, since only what really arrived is booked
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 arrived = token.balanceOf(address(this)) - before;
         if (arrived != amount) revert BalanceShort(arrived, amount);
         // effect
-        _addEscrow(agreement_, amount);
+        _addEscrow(agreement, amount);
         // event
         emit EscrowFunded(agreement, amount);
     }
 
     /// @inheritdoc IPaymentRail
     function onMint(bytes32 agreement, uint256 amount) external nonReentrant {
-        // resolve
-        Agreement storage agreement_ = _existing(agreement);
         // check
+        _existing(agreement);
         if (msg.sender != address(token)) revert NotToken(msg.sender);
+        _checkRoom(_row(agreement), amount);
         // effect
-        _addEscrow(agreement_, amount);
+        _addEscrow(agreement, amount);
         // event
         emit EscrowFunded(agreement, amount);
-    }
-
-    function _checkParties(Mandate calldata mandate, Product memory product) private view {
-        address payee = mandate.payee;
-        if (!product.allowed) revert ProductNotAllowed(mandate.product);
-        if (product.traits & Traits.ANY_PAYEE != 0) {
-            if (payee != address(0)) revert PayeeUnexpected(payee);
-        } else if (payee == address(0)) {
-            revert PayeeMissing();
-        }
-        if (payee == address(this) || payee == disputes || payee == address(token)) {
-            revert PayeeInvalid(payee);
-        }
-        if (!registry.isActive(mandate.device)) revert DeviceNotActive(mandate.device);
     }
 
     /// @dev Of a device that serves one agreement at a time, facts belong to one agreement.
     function _checkAlone(bytes32 device, uint32 start) private view {
         bytes32 current = agreementOf[device];
         if (current == 0) return;
-        uint32 expiry = _agreements[current].live.expiry;
+        uint32 expiry = _agreements[current].expiry;
         if (block.timestamp <= expiry) revert DeviceHasAgreement(device, current);
         if (start <= expiry) revert StartOutOfRange(start);
     }
 
-    function _store(bytes32 agreement, Mandate calldata mandate, uint8 product)
+    /// @dev The device's former agreement, which may still take claims, hears of no change any more.
+    function _succeed(bytes32 device, bytes32 agreement) private {
+        bytes32 former = agreementOf[device];
+        if (former != 0) _storeRow(former, _row(former).unsteady());
+        agreementOf[device] = agreement;
+    }
+
+    function _store(bytes32 agreement, Mandate calldata mandate, uint8 product, uint32 grace)
         private
-        returns (Agreement storage agreement_)
     {
-        agreement_ = _agreements[agreement];
+        Agreement storage agreement_ = _agreements[agreement];
         agreement_.payer = mandate.payer;
         agreement_.firstCounter = mandate.firstCounter;
         agreement_.pausedBefore = _totals.pausedTotal;
+        agreement_.grace = uint24(grace);
         agreement_.device = mandate.device;
+        agreement_.payee = mandate.payee;
+        agreement_.cap = mandate.cap;
+        agreement_.window = mandate.window;
+        agreement_.periodDays = mandate.periodDays;
         agreement_.bond = mandate.bond;
-        agreement_.terms = Terms({
+        agreement_.expiry = mandate.expiry;
+        agreement_.product = product;
+        agreement_.requiredDomain = mandate.requiredDomain;
+    }
+
+    function _group(Mandate calldata mandate, uint256 shared) private pure returns (bytes32) {
+        Group memory group = Group({
             payee: mandate.payee,
             cap: mandate.cap,
+            periodDays: mandate.periodDays,
             window: mandate.window,
-            periodDays: mandate.periodDays
-        });
-        Live memory live = Live({
-            sequence: 0,
-            lastCounter: mandate.firstCounter,
-            escrow: 0,
-            spent: 0,
-            periodStart: uint32(block.timestamp),
-            expiry: mandate.expiry,
-            product: product,
             requiredDomain: mandate.requiredDomain,
-            status: Status.Live
+            shared: shared
         });
-        _storeLive(agreement_.live, live);
+        return Claims.group(mandate.product, group);
+    }
+
+    /// @dev Half of what a row can hold: the other half is for what comes back of charges.
+    function _checkRoom(Row row, uint256 amount) private pure {
+        uint256 escrow = row.escrow();
+        bool fits = escrow < MAX_ESCROW && amount <= MAX_ESCROW - escrow;
+        if (amount == 0 || !fits) revert AmountTooLarge(amount);
     }
 
     /// @dev The longest of what rail, window and product want.

@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
+import {Row} from "../libraries/Rows.sol";
 import {RailState} from "./RailState.sol";
 
 /// @title What payees owe to agreements: one debt per payee and agreement, the oldest first.
@@ -95,11 +96,11 @@ abstract contract RailDebts is RailState {
 
     /// @dev Money that is back in the escrow can be charged again, so it counts as spent no more.
     function _payBack(address payee, bytes32 agreement, uint256 left, uint256 part) private {
-        Agreement storage agreement_ = _agreements[agreement];
-        uint256 spent = agreement_.live.spent;
+        Row row = _row(agreement);
+        uint256 spent = row.spent();
         owedTo[payee][agreement] = left;
-        agreement_.live.spent = spent > part ? uint48(spent - part) : 0;
-        _addEscrow(agreement_, part);
+        _storeRow(agreement, row.withSpent(spent > part ? spent - part : 0));
+        _addEscrow(agreement, part);
         emit DebtPaid(agreement, payee, part);
     }
 }

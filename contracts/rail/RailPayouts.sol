@@ -138,12 +138,13 @@ abstract contract RailPayouts is RailDebts {
     /// corrected before: an open debt for it no longer stands, a paid one is the payee's again.
     function _refund(Frozen memory frozen_) private returns (uint256 kept) {
         Agreement storage agreement_ = _agreements[frozen_.agreement];
-        uint256 back = _charged(agreement_) - agreement_.givenBack;
+        uint256 charged = agreement_.cameIn - _row(frozen_.agreement).escrow();
+        uint256 back = charged - agreement_.givenBack;
         if (back > frozen_.amount) back = frozen_.amount;
         kept = frozen_.amount - back;
         kept -= _cancelDebt(frozen_.payee, frozen_.agreement, kept);
         agreement_.givenBack += uint64(back);
-        _addEscrow(agreement_, frozen_.amount - kept);
+        _addEscrow(frozen_.agreement, frozen_.amount - kept);
         // interaction: a product that fails must not keep the payer's money
         try IProduct(_productOf(agreement_)).refunded(frozen_.agreement, uint48(back)) {} catch {}
     }

@@ -13,6 +13,7 @@ import {IOracleCommittee} from "../interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Roles} from "../libraries/Roles.sol";
+import {Row, Rows} from "../libraries/Rows.sol";
 
 /// @title What the rail stores: agreements, running sums, frozen payments, products and the pause.
 /// @notice Holds the storage that every part of the rail shares, the functions that read it, and
@@ -21,38 +22,24 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
-    /// One slot: all that a settlement changes in an agreement while it is live.
-    struct Live {
-        uint32 sequence;
-        uint40 lastCounter;
-        uint48 escrow;
-        uint48 spent; // charges of the current period, less debts that were paid in it
-        uint32 periodStart;
-        uint32 expiry; // the last second of facts
-        uint8 product; // index in the list of products
-        uint8 requiredDomain;
-        Status status;
-    }
-
-    /// One slot: all else that a settlement reads.
-    struct Terms {
-        address payee; // zero: each claim's payee is the product's answer
-        uint48 cap;
-        uint32 window;
-        uint16 periodDays;
-    }
-
+    /// All of an agreement that a settlement in its daily run neither reads nor changes.
     struct Agreement {
-        Live live;
-        Terms terms;
+        bytes32 group; // key of its row: what it has in common with others
         address payer; // one slot with the next three: what late claims and ends look at
         uint40 firstCounter;
         uint32 pausedBefore; // length of all pauses before the opening
         uint24 grace; // seconds
         bytes32 device;
+        address payee; // one slot with the next three
+        uint48 cap;
+        uint32 window;
+        uint16 periodDays;
         uint64 cameIn; // funded, refunded or paid back, less reclaimed: the rest was charged
         uint64 givenBack; // refunds and corrections
         uint48 bond;
+        uint32 expiry; // the last second of facts
+        uint8 product; // index in the list of products
+        uint8 requiredDomain;
     }
 
     /// One slot, so that a settlement pays for its number, its sums and the pause at once.
@@ -106,6 +93,7 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
     address[] internal _productList;
     mapping(address product => Product) internal _products;
     mapping(bytes32 agreement => Agreement) internal _agreements;
+    mapping(bytes32 group => mapping(bytes32 agreement => Row)) internal _rows;
     /// @inheritdoc IPaymentRail
     mapping(bytes32 device => bytes32 agreement) public agreementOf;
     /// @inheritdoc IPaymentRail
@@ -205,13 +193,19 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
             uint8 status
         )
     {
-        Live memory live = _agreements[agreement].live;
-        sequence = live.sequence;
-        lastCounter = live.lastCounter;
-        escrow = live.escrow;
-        spent = live.spent;
-        expiry = live.expiry;
-        status = uint8(live.status);
+        Row row = _row(agreement);
+        sequence = uint32(row.sequence());
+        lastCounter = uint40(row.counter());
+        escrow = uint48(row.escrow());
+        spent = uint48(row.spent());
+        expiry = _agreements[agreement].expiry;
+        status = uint8(row.status());
+    }
+
+    /// @inheritdoc IPaymentRail
+    function noteOf(bytes32 agreement) external view returns (uint80 note, bool steady) {
+        Row row = _row(agreement);
+        return (row.note(), row.steady());
     }
 
     /// @inheritdoc IPaymentRail
@@ -230,15 +224,14 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
         )
     {
         Agreement storage agreement_ = _existing(agreement);
-        Terms memory terms = agreement_.terms;
         payer = agreement_.payer;
-        payee = terms.payee;
+        payee = agreement_.payee;
         device = agreement_.device;
         product = _productOf(agreement_);
-        cap = terms.cap;
-        periodDays = terms.periodDays;
-        window = terms.window;
-        requiredDomain = agreement_.live.requiredDomain;
+        cap = agreement_.cap;
+        periodDays = agreement_.periodDays;
+        window = agreement_.window;
+        requiredDomain = agreement_.requiredDomain;
     }
 
     /// @inheritdoc IPaymentRail
@@ -251,7 +244,7 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
         endsAt = _endsAt(agreement_);
         grace = agreement_.grace;
         bond = agreement_.bond;
-        charged = _charged(agreement_);
+        charged = agreement_.cameIn - _row(agreement).escrow();
         givenBack = agreement_.givenBack;
     }
 
@@ -293,43 +286,39 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
 
     function _existing(bytes32 agreement) internal view returns (Agreement storage agreement_) {
         agreement_ = _agreements[agreement];
-        if (agreement_.live.status == Status.None) revert UnknownAgreement(agreement);
+        if (agreement_.group == 0) revert UnknownAgreement(agreement);
     }
 
     function _productOf(Agreement storage agreement_) internal view returns (address) {
-        return _productList[agreement_.live.product - 1];
+        return _productList[agreement_.product - 1];
+    }
+
+    function _row(bytes32 agreement) internal view returns (Row) {
+        return _rows[_agreements[agreement].group][agreement];
+    }
+
+    function _storeRow(bytes32 agreement, Row row) internal {
+        _rows[_agreements[agreement].group][agreement] = row;
     }
 
     /// @dev The last second in which claims are taken: what was signed before the expiry has the
     /// grace to settle, and each pause since the opening gives its length back.
     function _endsAt(Agreement storage agreement_) internal view returns (uint256) {
         uint256 paused_ = _totals.pausedTotal - agreement_.pausedBefore;
-        return uint256(agreement_.live.expiry) + agreement_.grace + paused_;
+        return uint256(agreement_.expiry) + agreement_.grace + paused_;
     }
 
-    /// @dev All that was ever charged: what came in and is not in the escrow.
-    function _charged(Agreement storage agreement_) internal view returns (uint256) {
-        return agreement_.cameIn - agreement_.live.escrow;
+    /// @dev Number of the present period: periods are whole days, counted from 1970.
+    function _periodNow(uint256 periodDays) internal view returns (uint256) {
+        return periodDays == 0 ? 0 : block.timestamp / 1 days / periodDays;
     }
 
-    /// @dev Writes the slot at once; member by member it would be written five times.
-    function _storeLive(Live storage slot, Live memory live) internal {
-        uint256 word = uint256(live.sequence) | uint256(live.lastCounter) << 32
-            | uint256(live.escrow) << 72 | uint256(live.spent) << 120
-            | uint256(live.periodStart) << 168 | uint256(live.expiry) << 200
-            | uint256(live.product) << 232 | uint256(live.requiredDomain) << 240
-            | uint256(uint8(live.status)) << 248;
-        assembly ("memory-safe") {
-            sstore(slot.slot, word)
-        }
-    }
-
-    /// @dev Puts tokens that the rail already holds into an agreement's escrow.
-    function _addEscrow(Agreement storage agreement_, uint256 amount) internal {
-        uint256 escrow = agreement_.live.escrow + amount;
-        if (escrow > type(uint48).max) revert AmountTooLarge(amount);
-        agreement_.live.escrow = uint48(escrow);
-        agreement_.cameIn += uint64(amount);
+    /// @dev Puts tokens that the rail already holds into an agreement's escrow. What is charged was
+    /// funded, so what comes back always fits beside the most that can be funded.
+    function _addEscrow(bytes32 agreement, uint256 amount) internal {
+        Row row = _row(agreement);
+        _storeRow(agreement, row.withEscrow(row.escrow() + amount));
+        _agreements[agreement].cameIn += uint64(amount);
         _totals.escrow += uint64(amount);
     }
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 import {IDeviceAdoption} from "../interfaces/IDeviceAdoption.sol";
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
+import {IDeviceWatcher} from "../interfaces/IDeviceWatcher.sol";
 import {Assignments} from "../libraries/Assignments.sol";
 import {DeviceKeys} from "../libraries/DeviceKeys.sol";
 
 /// @title What the registry stores, and what was true of a device at a time.
 /// @notice Holds the storage and all that reads it; DeviceRegistry changes it.
-abstract contract RegistryState is IDeviceRegistry {
+abstract contract RegistryState is IDeviceRegistry, AccessManaged {
     using Assignments for Assignments.Assignment[];
     using Checkpoints for Checkpoints.Trace208;
 
@@ -48,8 +50,8 @@ abstract contract RegistryState is IDeviceRegistry {
     uint40 private constant ROTATION_PAUSE = 1 hours;
     uint256 private constant ROTATIONS_A_DAY = 4;
 
-    /// @inheritdoc IDeviceRegistry
-    address public immutable authority;
+    uint256 private constant MOST_WATCHERS = 8; // each of them costs every change
+
     /// @inheritdoc IDeviceRegistry
     address public immutable committee;
     /// @inheritdoc IDeviceRegistry
@@ -58,12 +60,32 @@ abstract contract RegistryState is IDeviceRegistry {
     address public immutable predecessor;
     mapping(bytes32 device => Device) internal _devices;
     mapping(bytes32 keyHash => bool) internal _keyTaken;
+    /// @inheritdoc IDeviceRegistry
+    address[] public watchers;
+    mapping(address watcher => bool) private _watches;
 
-    constructor(address access, address committee_, address predecessor_) {
-        authority = access;
+    constructor(address access, address committee_, address predecessor_) AccessManaged(access) {
         committee = committee_;
         predecessor = predecessor_;
         hasPrecompile = DeviceKeys.precompileAnswers();
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function watch(address watcher) external restricted {
+        // check
+        bool room = watchers.length < MOST_WATCHERS;
+        if (!room || _watches[watcher] || watcher.code.length == 0) revert WatcherInvalid(watcher);
+        // effect
+        _watches[watcher] = true;
+        watchers.push(watcher);
+        // event
+        emit WatcherAdded(watcher);
+    }
+
+    /// @inheritdoc IDeviceRegistry
+    function steadySince(bytes32 device) external view returns (uint40 since) {
+        bool told = _watches[msg.sender];
+        return told && _isSteady(device) ? _devices[device].latest.since : type(uint40).max;
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -177,6 +199,20 @@ abstract contract RegistryState is IDeviceRegistry {
         _keyTaken[keyHash] = true;
         device_.keys.push(key);
         device_.latest.expiresAt = key.expiresAt;
+    }
+
+    /// @dev Tells the watchers where the device is no longer active for good.
+    function _tell(bytes32 device) internal {
+        if (_isSteady(device)) return;
+        uint256 count = watchers.length;
+        for (uint256 i; i < count; ++i) IDeviceWatcher(watchers[i]).deviceChanged(device);
+    }
+
+    /// @dev Whether it is active until something is said of it, whatever its gateway does.
+    function _isSteady(bytes32 device) private view returns (bool) {
+        Latest storage latest = _devices[device].latest;
+        return latest.status == Status.Active && !latest.keyless && latest.expiresAt == 0
+            && latest.compromisedSince == 0;
     }
 
     function _change(Device storage device_, Status status) internal {

@@ -51,7 +51,7 @@ def close(
         "grace_s": row.grace_s,
     }
     if not dry_run:
-        _send(home, view, row, keystore_of(home, party), [close_call(home.chain, row)])
+        _send(home, view, keystore_of(home, party), [close_call(home.chain, row)])
     output.show(view, as_json, lambda console: _print_closed(console, view))
 
 
@@ -96,7 +96,7 @@ def fund(
     view = _view(home, row, party.address, calls, dry_run)
     view["amount"] = {"amount": str(micro), "asset": "tEUR/6"}
     if not dry_run:
-        _send(home, view, row, keystore_of(home, party), calls)
+        _send(home, view, keystore_of(home, party), calls)
     output.show(view, as_json, lambda console: print_calls(console, view["calls"], view["sent"]))
 
 
@@ -142,7 +142,7 @@ def skip(
     view = _view(home, row, account.address, calls, dry_run)
     view |= {"sequence": skipped.sequence, "last_counter": skipped.last_counter}
     if not dry_run:
-        _send(home, view, row, account, calls)
+        _send(home, view, account, calls)
     output.show(view, as_json, lambda console: _print_skipped(console, view))
 
 
@@ -192,13 +192,10 @@ def _view(
 def _send(
     home: Home,
     view: dict[str, Any],
-    row: AgreementRow,
     account: LocalAccount,
     calls: Sequence[Call],
 ) -> None:
-    from orchestrator.operations.agreement_calls import send
+    from orchestrator.edges.chain.sender import Sender, send_in_turn
 
-    now = int(time.time())
-    view["transactions"] = send(
-        home.store, home.chain, account, row.agreement_id, calls, now, patience()
-    )
+    sender = Sender(home.store, home.chain, account)
+    view["transactions"] = send_in_turn(sender, calls, int(time.time()), patience())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -248,26 +247,16 @@ def officer_address(home: Home, name: str) -> str:
 def _key(home: Home, name: str) -> bytes:
     from orchestrator.edges.chain import keystore
 
-    address, folder = officer_address(home, name), officer_folder(home)
-    if officer_file(name) not in keystore.names(folder):
+    address, folder = officer_address(home, name), home.settings.officer_keys
+    if keystore.file_of(name) not in keystore.names(folder):
         raise Halt(
             f"{name}'s key is not in {folder}. Let {name} sign the output of `proofrail "
             "approval show --typed-data`, and pass the result with --signature."
         )
-    account: LocalAccount = home.checked(keystore.load(folder, officer_file(name)))
+    account: LocalAccount = home.checked(keystore.load(folder, keystore.file_of(name)))
     if account.address != address:
         raise Halt(
             f"The keystore of {name} holds {account.address}, but the officer {name} is "
             f"{address}. Nothing was signed. Use the keystore of {address}."
         )
     return bytes(account.key)
-
-
-def officer_folder(home: Home) -> Path:
-    """Return the folder of the officers' keystores."""
-    return home.settings.keys / "officers"
-
-
-def officer_file(name: str) -> str:
-    """Return the name of an officer's keystore."""
-    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-") or "officer"

@@ -12,16 +12,13 @@ from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, short, table, when
 from orchestrator.commands.role_calls import (
     CallOptions,
-    DryRun,
-    Keystore,
-    PasswordFile,
-    Yes,
     call_text,
     caller_of,
     calls_of,
     finish,
     make_call,
     rail_of,
+    role_command,
 )
 from orchestrator.errors import Halt
 
@@ -38,39 +35,31 @@ _Operation = Annotated[str, typer.Argument(metavar="ID", help="The call's id, or
 
 
 @app.command()
+@role_command
 def pause(
     context: typer.Context,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
+    options: CallOptions,
 ) -> None:
     """Stop openings and settlements at once, for 7 days at most. The guardian's call."""
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     is_done = home.chain.view("PaymentRail", "paused")
     make_call(home, Call("PaymentRail", "pause", ()), Role.GUARDIAN, options, is_done=is_done)
 
 
 @app.command()
+@role_command
 def unpause(
     context: typer.Context,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
+    options: CallOptions,
 ) -> None:
     """End a pause before its time. The steward's call: it waits for the delay."""
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     is_done = not home.chain.view("PaymentRail", "paused")
     make_call(home, Call("PaymentRail", "unpause", ()), Role.STEWARD, options, is_done=is_done)
 
@@ -99,20 +88,16 @@ def scheduled(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+@role_command
 def execute(
     context: typer.Context,
+    options: CallOptions,
     operation: _Operation,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Make a scheduled call whose time has come. The steward's call."""
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     item = calls_of(home).one_scheduled(operation)
     if item.call is None:
         raise Halt(
@@ -124,20 +109,16 @@ def execute(
 
 
 @app.command()
+@role_command
 def cancel(
     context: typer.Context,
+    options: CallOptions,
     operation: _Operation,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Cancel a scheduled call at once. The guardian's call."""
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     calls = calls_of(home)
     item = calls.one_scheduled(operation)
     finish(home, calls, calls.to_cancel(item, caller_of(home, Role.GUARDIAN, options)), options)

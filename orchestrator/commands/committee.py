@@ -11,12 +11,9 @@ from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table
 from orchestrator.commands.role_calls import (
     CallOptions,
-    DryRun,
-    Keystore,
-    PasswordFile,
-    Yes,
     make_call,
     rail_of,
+    role_command,
 )
 from orchestrator.errors import Halt
 
@@ -78,18 +75,15 @@ def _state(seated: bool, barred: bool, silenced: bool) -> str:
 
 
 @app.command()
+@role_command
 def seat(
     context: typer.Context,
+    options: CallOptions,
     oracle: _Oracle,
     domain: Annotated[
         int | None,
         typer.Option(min=1, max=255, help="Trust domain. Default: the configured oracle's."),
     ] = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Give an oracle a seat, or end its silence. The steward's call: it waits for the delay."""
     from orchestrator.edges.chain.calls import Call
@@ -103,7 +97,6 @@ def seat(
             f"{oracle} is no configured oracle, so its trust domain is not known. Nothing was "
             "sent. Give --domain."
         )
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     has, seated, _, silenced, _ = home.chain.view("OracleCommittee", "memberOf", address)
     if seated and not silenced and has != domain:
         raise Halt(
@@ -115,21 +108,17 @@ def seat(
 
 
 @app.command()
+@role_command
 def unseat(
     context: typer.Context,
+    options: CallOptions,
     oracle: _Oracle,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Take an oracle's seat away. The steward's call: it waits for the delay."""
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address, _ = _found(home, oracle)
     seated = home.chain.view("OracleCommittee", "memberOf", address)[1]
     call = Call("OracleCommittee", "unseat", (address,))
@@ -137,21 +126,17 @@ def unseat(
 
 
 @app.command()
+@role_command
 def silence(
     context: typer.Context,
+    options: CallOptions,
     oracle: _Oracle,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Make an oracle's signatures worth nothing, at once. The guardian's call."""
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address, _ = _found(home, oracle)
     _, seated, barred, silenced, _ = home.chain.view("OracleCommittee", "memberOf", address)
     is_done = seated and (barred or silenced)

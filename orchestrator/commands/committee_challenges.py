@@ -7,15 +7,11 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands.committee import address_of
-from orchestrator.commands.output import Json
 from orchestrator.commands.role_calls import (
     CallOptions,
-    DryRun,
-    Keystore,
-    PasswordFile,
-    Yes,
     make_call,
     rail_of,
+    role_command,
 )
 
 app = typer.Typer(
@@ -28,17 +24,14 @@ _NONE = "0x" + "00" * 20
 
 
 @app.command()
+@role_command
 def challenges(
     context: typer.Context,
+    options: CallOptions,
     contract: Annotated[
         str | None,
         typer.Argument(help="Address of a Challenges; left out: the one of this deployment."),
     ] = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Name the contract for challenges of this rail. The steward's call, after the delay.
 
@@ -56,18 +49,14 @@ def challenges(
     rail = home.deployment.addresses["PaymentRail"]
     is_done = home.chain.view("OracleCommittee", "challengesOf", rail) == wanted
     call = Call("OracleCommittee", "setChallenges", (rail, wanted))
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     make_call(home, call, Role.STEWARD, options, is_done=is_done)
 
 
 @app.command("stop-challenges")
+@role_command
 def stop_challenges(
     context: typer.Context,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
+    options: CallOptions,
 ) -> None:
     """End challenges of this rail's payments, at once. The guardian's call."""
     from orchestrator.edges.chain.calls import Call
@@ -77,5 +66,4 @@ def stop_challenges(
     rail = home.deployment.addresses["PaymentRail"]
     is_done = home.chain.view("OracleCommittee", "challengesOf", rail) == _NONE
     call = Call("OracleCommittee", "stopChallenges", (rail,))
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     make_call(home, call, Role.GUARDIAN, options, is_done=is_done)

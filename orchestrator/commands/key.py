@@ -23,6 +23,7 @@ from orchestrator.commands.role_calls import (
     make_call,
     print_call,
     rail_of,
+    role_command,
 )
 from orchestrator.errors import Halt
 
@@ -111,19 +112,14 @@ def rotate(
 
 
 @app.command()
+@role_command
 def revoke(
     context: typer.Context,
+    options: CallOptions,
     role: Annotated[str, typer.Argument(help="minter, registrar or warden.")],
     address: Annotated[
         str | None, typer.Option(help="Who loses it. Default: the address of the home's key.")
     ] = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the call, send nothing.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Take a role of a stolen key away at once. The guardian's call; the steward gives it again."""
     from orchestrator.edges.chain import keystore as keystores
@@ -139,7 +135,6 @@ def revoke(
     _require_known_to_the_token(home, role)
     known = "Give the address that loses the role with --address."
     loser = address_of(address or keystores.address(home.settings.keys, role) or "", known)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     number = int(Role[role.upper()])
     holds, _ = home.chain.view("RailAccess", "hasRole", number, loser)
     call = Call("RailAccess", "revokeRole", (number, loser))

@@ -7,18 +7,15 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.approval import officer_address, officer_file, officer_folder
+from orchestrator.commands.approval import officer_address
 from orchestrator.commands.committee import address_of
 from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table
 from orchestrator.commands.role_calls import (
     CallOptions,
-    DryRun,
-    Keystore,
-    PasswordFile,
-    Yes,
     make_call,
     rail_of,
+    role_command,
 )
 from orchestrator.errors import Halt
 
@@ -56,18 +53,15 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+@role_command
 def seat(
     context: typer.Context,
+    options: CallOptions,
     name: Annotated[str, typer.Argument(help="The name that this rail shows.")],
     address: Annotated[
         str | None,
         typer.Option(help="Address of a key held elsewhere; default: a keystore in the home."),
     ] = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Give an officer a seat, also one that left. The steward's call: it waits for the delay.
 
@@ -79,10 +73,9 @@ def seat(
     from orchestrator.edges.store import approvals
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     seated = read_officers(home.chain)  # first, so that no key is made without a rail
-    officer = _own_address(home, name, address, dry_run)
-    if not dry_run:
+    officer = _own_address(home, name, address, options.dry_run)
+    if not options.dry_run:
         with home.store.write() as session:
             approvals.name_officer(session, officer, name)
     call = Call("OfficerRegistry", "seat", (officer,))
@@ -90,14 +83,11 @@ def seat(
 
 
 @app.command()
+@role_command
 def unseat(
     context: typer.Context,
+    options: CallOptions,
     name: _Name,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Take an officer's seat away. The steward's call: it waits for the delay."""
     from orchestrator.assembly import read_officers
@@ -105,7 +95,6 @@ def unseat(
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     officer = _found(home, name)
     is_done = officer not in read_officers(home.chain)
     call = Call("OfficerRegistry", "unseat", (officer,))
@@ -113,14 +102,11 @@ def unseat(
 
 
 @app.command()
+@role_command
 def silence(
     context: typer.Context,
+    options: CallOptions,
     name: _Name,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Take an officer's seat away, at once. The guardian's call."""
     from orchestrator.assembly import read_officers
@@ -128,7 +114,6 @@ def silence(
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     officer = _found(home, name)
     is_done = officer not in read_officers(home.chain)
     call = Call("OfficerRegistry", "silence", (officer,))
@@ -140,7 +125,7 @@ def _own_address(home: Home, name: str, address: str | None, dry_run: bool) -> s
 
     if address is not None:
         return address_of(address, "Give the address of the officer's key.")
-    folder, file = officer_folder(home), officer_file(name)
+    folder, file = home.settings.officer_keys, keystore.file_of(name)
     if dry_run and file not in keystore.names(folder):
         raise Halt(
             f"There is no keystore of {name} in {folder}, and a dry run makes none. Nothing was "

@@ -154,7 +154,7 @@ def _send(
 ) -> None:
     """Try the first call at the node, then show all calls, or send them and show what they did."""
     from orchestrator.edges.chain.call_text import call_view
-    from orchestrator.operations.payee_money import send
+    from orchestrator.edges.chain.sender import Sender, send_in_turn
 
     home.chain.quote(party.address, calls[0])  # it says by name why it would revert
     view: dict[str, Any] = {
@@ -164,9 +164,8 @@ def _send(
         "before": _money_view(payee_money),
     }
     if not dry_run:
-        account = keystore_of(home, party)
-        now = int(time.time())
-        view["transactions"] = send(home.store, home.chain, account, calls, now, patience())
+        sender = Sender(home.store, home.chain, keystore_of(home, party))
+        view["transactions"] = send_in_turn(sender, calls, int(time.time()), patience())
         view["after"] = _money_view(_money(home, party))
     output.show(view, as_json, lambda console: _print_sent(console, view))
 

@@ -65,12 +65,12 @@ def challenge(
 
     Exit code 0: a fault is proved (or sent). 1: none can be proved.
     """
+    from orchestrator.edges.chain.sender import Sender, send_in_turn
     from orchestrator.operations.challenges import (
         challenge_calls,
         challenge_cost,
         findings,
         require_challenges,
-        send_challenge,
     )
 
     home = home_of(context)
@@ -88,10 +88,8 @@ def challenge(
     calls = challenge_calls(home.chain, best, cost, caller)
     gas, hashes = _gas(home, caller, best), None
     if not dry_run:
-        account, now = keystore_of(home, party_of(home, caller)), int(time.time())
-        hashes = send_challenge(
-            home.store, home.chain, account, proven.payment, calls, now, patience()
-        )
+        sender = Sender(home.store, home.chain, keystore_of(home, party_of(home, caller)))
+        hashes = send_in_turn(sender, calls, int(time.time()), patience())
     _show(home, proven, answers, cost, caller, as_json, best, calls, hashes, gas)
 
 

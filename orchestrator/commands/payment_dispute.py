@@ -181,13 +181,13 @@ def _act(
     extra: dict[str, Any] | None = None,
 ) -> None:
     """Try the first call at the node, then show all calls, or send them with an account."""
-    from orchestrator.operations.payee_money import send
+    from orchestrator.edges.chain.sender import Sender, send_in_turn
 
     home.chain.quote(caller, calls[0])  # it says by name why it would revert
     hashes = None
     if account is not None:
-        now = int(time.time())
-        hashes = send(home.store, home.chain, account, calls, now, patience())
+        sender = Sender(home.store, home.chain, account)
+        hashes = send_in_turn(sender, calls, int(time.time()), patience())
     _show(home, subject, calls, caller, as_json, hashes=hashes, cost=cost, extra=extra)
 
 

@@ -15,10 +15,6 @@ from orchestrator.commands.home import Home
 from orchestrator.commands.output import Json, table, when
 from orchestrator.commands.role_calls import (
     CallOptions,
-    DryRun,
-    Keystore,
-    PasswordFile,
-    Yes,
     account_of,
     call_view,
     caller_of,
@@ -26,6 +22,7 @@ from orchestrator.commands.role_calls import (
     make_call,
     print_call,
     rail_of,
+    role_command,
 )
 
 if TYPE_CHECKING:
@@ -75,14 +72,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+@role_command
 def add(
     context: typer.Context,
+    options: CallOptions,
     product: _Product,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Allow a product for new agreements. The steward's call: it waits for the delay.
 
@@ -91,7 +85,6 @@ def add(
     from orchestrator.edges.chain.calls import Call
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address = _found(home, product)
     is_done = _allowed(home).get(address, False)
     call = Call("PaymentRail", "allowProduct", (address,))
@@ -99,21 +92,17 @@ def add(
 
 
 @app.command()
+@role_command
 def remove(
     context: typer.Context,
+    options: CallOptions,
     product: _Product,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Refuse a product for new agreements, at once. Open ones settle on. The guardian's call."""
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    options = CallOptions(keystore, password_file, dry_run, yes, as_json)
     address = _found(home, product)
     is_done = not _allowed(home).get(address, True)
     call = Call("PaymentRail", "disallowProduct", (address,))

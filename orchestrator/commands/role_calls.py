@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +13,7 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.home import Home, home_of, patience, read_secret
-from orchestrator.commands.output import plain, when
+from orchestrator.commands.output import Json, plain, when
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -42,13 +44,31 @@ _NEXT = {
 
 @dataclass(frozen=True)
 class CallOptions:
-    """How a role's call is made."""
+    """How a role's call is made: the options that all commands of roles have."""
 
-    keystore: Path | None
-    password_file: str | None
-    dry_run: bool
-    yes: bool
-    as_json: bool
+    keystore: Keystore = None
+    password_file: PasswordFile = None
+    dry_run: DryRun = False
+    yes: Yes = False
+    as_json: Json = False
+
+
+def role_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a role's call, which it takes as `options`."""
+    own = inspect.signature(command, eval_str=True)
+    shared = inspect.signature(CallOptions, eval_str=True).parameters
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [item for name, item in own.parameters.items() if name != "options"]
+    parameters = [item.replace(kind=keyword) for item in (*parameters, *shared.values())]
+
+    def with_options(**given: Any) -> None:
+        options = CallOptions(**{name: given.pop(name) for name in shared})
+        command(**given, options=options)
+
+    with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
+    with_options.__annotations__ = {item.name: item.annotation for item in parameters}
+    with_options.__signature__ = own.replace(parameters=parameters)
+    return with_options
 
 
 def rail_of(context: typer.Context) -> Home:

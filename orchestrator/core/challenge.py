@@ -16,8 +16,10 @@ from typing import Any
 from device_adapters.types import Rejected
 from oracles.merkle import evidence_root, keccak, path
 from oracles.types import Claim
+from orchestrator.core.party_call import ChallengeReason
 
 _NUMBER = re.compile(rb'"RV"[ \t\r\n]*:[ \t\r\n]*(-?[0-9])')  # of a reading, or of what looks so
+_PAGE = re.compile(rb'"PG"[ \t\r\n]*:[ \t\r\n]*"([TF])([0-9]{1,15})"')  # stream and counter
 _NO_HASH = bytes(32)
 _NOBODY = "0x" + "00" * 20
 _NO_PROOF = (
@@ -74,16 +76,9 @@ REFUSALS: dict[str, str] = {
     "RecordUnreadable": "the contract does not read this record: dispute the payment",
     "RecordTooLarge": "the records are larger than one transaction can hold: dispute the payment",
     "WindowOver": "the dispute window is over",
-    "NotChallengeable": "nothing was paid, or a dispute about it has ended",
+    "NotChallengeable": "nothing was paid, or a fault of it was proved before",
     "OutcomeInvalid": "the settlement does not hold this outcome",
 }
-
-
-class ChallengeReason(StrEnum):
-    """Why there is no challenge. Stable codes."""
-
-    RECORDS_INCOMPLETE = "records_incomplete"
-    RECORD_UNKNOWN = "record_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +198,20 @@ def _counters(
     proven: ProvenClaim, index: int, other: ProvenClaim | None
 ) -> Iterator[ChallengeCase]:
     """Pair a record with the later ones of its claim, and with those of another payment."""
-    for second in range(index + 1, len(proven.records)):
-        yield _case(RecordFault.COUNTER, index, proven.proof(index), proven.proof(second))
-    for second in range(len(other.records) if other else 0):
-        yield _case(RecordFault.COUNTER, index, proven.proof(index), other.proof(second))
+    places = [(proven, second) for second in range(index + 1, len(proven.records))]
+    places += [(other, second) for second in range(len(other.records))] if other else []
+    for claim, second in places:
+        if _may_share_counter(proven.records[index], claim.records[second]):
+            yield _case(RecordFault.COUNTER, index, proven.proof(index), claim.proof(second))
+
+
+def _may_share_counter(record: bytes, second: bytes) -> bool:
+    """Return False where both show counters and none is the same: the contract need not say it."""
+    counters, others = (
+        {(stream, int(digits)) for stream, digits in _PAGE.findall(body)}
+        for body in (record, second)
+    )
+    return not counters or not others or not counters.isdisjoint(others)
 
 
 def _registers(proven: ProvenClaim, index: int, _: ProvenClaim | None) -> Iterator[ChallengeCase]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from eth_abi import encode
 
@@ -80,9 +81,24 @@ def pack(outcome: ClaimOutcome) -> bytes:
     return outcome.amount_micro.to_bytes(6, "big", signed=True) + bytes([outcome.refusal])
 
 
-def release_time(outcome: ClaimOutcome, settled_at: int, window_s: int) -> int:
+class Window(NamedTuple):
+    """An agreement's dispute window.
+
+    mandate_version: rails of version 1 release at its very end; later ones at a multiple of a
+    quarter of it, so that settlements of some hours share a release (RailSettlement.sol).
+    """
+
+    seconds: int
+    mandate_version: int = 2
+
+
+def release_time(outcome: ClaimOutcome, settled_at: int, window: Window) -> int:
     """Return when the money may be released; 0 if there is none: a refusal, or a debt."""
-    return 0 if outcome.refusal or outcome.amount_micro < 0 else settled_at + window_s
+    if outcome.refusal or outcome.amount_micro < 0:
+        return 0
+    end = settled_at + window.seconds
+    quarter = 1 if window.mandate_version == 1 else max(window.seconds // 4, 1)
+    return -(-end // quarter) * quarter
 
 
 def outcome_leaf(
@@ -105,7 +121,7 @@ def leaf_of(
     payment: bytes,
     claim: bytes,
     outcome: ClaimOutcome,
-    party: tuple[str, int] | None,
+    party: tuple[str, Window] | None,
     settled_at: int,
 ) -> bytes:
     """Return the leaf of a claim as the rail made it.
@@ -114,20 +130,20 @@ def leaf_of(
         payment: The payment's id, 32 bytes.
         claim: The claim's EIP-712 hash, 32 bytes.
         outcome: What the contract did with the claim.
-        party: (payee, window in seconds) of an applied claim; not used for a refused one.
+        party: (payee, window) of an applied claim; not used for a refused one.
         settled_at: The time in the log, in Unix seconds.
     """
     if outcome.refusal or party is None:
         return outcome_leaf(payment, claim, NOBODY, ClaimOutcome(0, outcome.refusal), 0)
-    payee, window_s = party
-    at = release_time(outcome, settled_at, window_s)
+    payee, window = party
+    at = release_time(outcome, settled_at, window)
     return outcome_leaf(payment, claim, payee.lower(), outcome, at)
 
 
 def leaves_of(
     claims: Sequence[Claim],
     outcomes: Sequence[ClaimOutcome],
-    parties: Mapping[bytes, tuple[str, int]],
+    parties: Mapping[bytes, tuple[str, Window]],
     settled_at: int,
 ) -> list[bytes]:
     """Return all leaves of a settlement, in its order.
@@ -135,7 +151,7 @@ def leaves_of(
     Args:
         claims: The claims of the batch, each of another agreement.
         outcomes: What the contract did with each.
-        parties: Agreement -> (payee, window in seconds).
+        parties: Agreement -> (payee, window).
         settled_at: The time in the log, in Unix seconds.
     """
     return [

@@ -18,6 +18,20 @@ class DisputeReason(StrEnum):
     RULING_SHORT = "ruling_short"
 
 
+class ChallengeReason(StrEnum):
+    """About challenges of a payment; what they share with disputes has a code of those."""
+
+    NO_CONTRACT = "no_contract_for_challenges"
+    NOT_SETTLED = "not_settled"
+    NOT_PROVEN = "fault_not_proven"
+    ALREADY_CHALLENGED = "already_challenged"
+    DISPUTE_ENDED = "dispute_ended"
+    RECORDS_INCOMPLETE = "records_incomplete"
+    RECORD_UNKNOWN = "record_unknown"
+    RECORD_NEEDED = "record_needed"
+    OTHER_CHAIN = "bundle_of_another_chain"
+
+
 class PayeeMoneyReason(StrEnum):
     """About a payee's money in the rail."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from device_adapters.types import Rejected
@@ -10,9 +10,8 @@ from oracles.types import SkippedClaim
 from orchestrator.core.claim_skip import skip_document
 from orchestrator.core.party_call import SkipReason
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.ethereum import LocalAccount, signer_of
+from orchestrator.edges.chain.ethereum import signer_of
 from orchestrator.edges.chain.rails import rail_of
-from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store, agreements, evidence
 from orchestrator.operations.agreements import NOBODY
 
@@ -131,31 +130,6 @@ def require_signed(chain: Chain, skipped: SkippedClaim, signer: str, signature: 
             "Next: sign the document of `proofrail agreement skip --document` with that party's "
             "key",
         )
-
-
-def send(
-    store: Store,
-    chain: Chain,
-    account: LocalAccount,
-    agreement: str,
-    calls: Sequence[Call],
-    now: int,
-    wait: Callable[[], None],
-) -> list[str]:
-    """Send calls one after the other; return their hashes.
-
-    Safe to repeat after an interruption: the nonce is part of each reference.
-
-    Raises:
-        Retry: A call would revert, or no block takes it in time.
-        Halt: A call failed on chain.
-    """
-    sender, hashes = Sender(store, chain, account), []
-    for call in calls:
-        ref = f"{agreement}:{account.address}:{chain.nonce(account.address)}"
-        chain_call = ChainCall(f"agreement {call.function}", ref, call)
-        hashes += send_and_wait(sender, [chain_call], now, wait)
-    return hashes
 
 
 def _raw(text: str) -> bytes:

@@ -14,7 +14,7 @@ from oracles.types import ClaimReason
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount, sign_document, signer_of
-from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait, send_in_turn
 from orchestrator.edges.store import Store, agreements, moves
 from orchestrator.errors import Halt
 from orchestrator.operations import agreement_calls
@@ -248,12 +248,8 @@ class Mover:
         else:
             calls = self.calls(move, options)
             account = self._key(calls[0][0])
-            following = move.following.agreement_id if move.following else ""
-            only = [call for _, call in calls]
-            now = self.planner.now()
-            agreement_calls.send(
-                self._store, self._chain, account, following, only, now, self._wait
-            )
+            sender = Sender(self._store, self._chain, account)
+            send_in_turn(sender, [call for _, call in calls], self.planner.now(), self._wait)
 
     def _open(self, move: AgreementMove, options: MoveOptions) -> None:
         ops, row = self.planner.ops, move.row

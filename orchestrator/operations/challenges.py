@@ -5,9 +5,8 @@ What proves a claim comes from the store, or from an audit bundle that somebody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from device_adapters.types import Rejected
@@ -26,27 +25,16 @@ from orchestrator.core.challenge import (
 )
 from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
+from orchestrator.core.party_call import ChallengeReason, DisputeReason
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.ethereum import LocalAccount
-from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
-from orchestrator.edges.store import Session, Store, agreements, citations, evidence, payments
+from orchestrator.edges.chain.rails import RAIL, rail_of
+from orchestrator.edges.store import Session, agreements, citations, evidence, payments
 from orchestrator.errors import Retry
 from orchestrator.operations.payee_money import euro
 from orchestrator.products import product
 from orchestrator.steps.dispute import dispute_call
 
 CONTRACT = "Challenges"
-
-
-class ProverReason(StrEnum):
-    """Why a payment cannot be challenged. The codes are stable."""
-
-    NO_CONTRACT = "no_contract_for_challenges"
-    NOT_SETTLED = "not_settled"
-    UNREADABLE = "settlement_unreadable"
-    OTHER_CHAIN = "bundle_of_another_chain"
-    BOND_SHORT = "bond_not_covered"
-    NOT_PROVEN = "fault_not_proven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +52,11 @@ class ChallengeFinding:
     barred: int = 0
 
     @property
+    def place(self) -> tuple[RecordFault, int, bool]:
+        """Return what it is about: fault, record, and which end of the claim."""
+        return self.case.fault, self.case.record, self.case.at_end
+
+    @property
     def is_proven(self) -> bool:
         """Return whether the challenge would be won."""
         return self.answer == ChallengeVerdict.PROVEN
@@ -79,11 +72,11 @@ def has_challenges(chain: Chain) -> bool:
     return CONTRACT in chain.deployment.addresses
 
 
-def require_challenges(chain: Chain) -> None:
-    """Raise Rejected (NO_CONTRACT) where this deployment has no contract for challenges."""
-    if not has_challenges(chain):
+def require_challenges(chain: Chain, rail: str = RAIL) -> None:
+    """Raise Rejected (NO_CONTRACT) where no contract takes challenges of a rail's payments."""
+    if not has_challenges(chain) or rail != RAIL:
         raise Rejected(
-            ProverReason.NO_CONTRACT,
+            ChallengeReason.NO_CONTRACT,
             "this rail's contracts are of an earlier release, where no fault of a record can be "
             "proved on chain; nothing was sent. Next: dispute the payment",
         )
@@ -93,20 +86,22 @@ def proven_from_store(session: Session, chain: Chain, payment: str) -> ProvenCla
     """Return a stored payment's claim with its proofs.
 
     Raises:
-        Rejected: It is not settled, its settlement cannot be read, or its records are others.
+        Rejected: It is on an earlier rail, it is not settled, its settlement cannot be read, or
+            its records are others.
     """
     [row] = payments.by_ids(session, [payment])
     agreement = agreements.get(session, row.agreement_id)
+    require_challenges(chain, rail_of(chain.deployment, agreement.product_address))
     if not row.settlement_tx or row.amount_micro <= 0:
         raise Rejected(
-            ProverReason.NOT_SETTLED,
+            ChallengeReason.NOT_SETTLED,
             f"payment {payment} is {row.stage}: only money that a settlement moved can be "
             "challenged; nothing was sent",
         )
     call = dispute_call(session, chain, row, agreement)
     if call is None:
         raise Rejected(
-            ProverReason.UNREADABLE,
+            DisputeReason.UNREADABLE,
             f"the outcomes of settlement {row.settlement_tx} cannot be read, so there is no proof "
             "of this payment; nothing was sent. Next: try again at another node",
         )
@@ -142,7 +137,7 @@ def proven_from_bundle(chain: Chain, bundle: dict[str, Any]) -> ProvenClaim:
     own_rail = (chain.deployment.chain_id, addresses["PaymentRail"].lower())
     if (bundle["chain"]["id"], rail.lower()) != own_rail:
         raise Rejected(
-            ProverReason.OTHER_CHAIN,
+            ChallengeReason.OTHER_CHAIN,
             f"the bundle is of rail {rail} on chain {bundle['chain']['id']}, and this home is of "
             f"rail {own_rail[1]} on chain {own_rail[0]}; nothing was sent. Next: use a home of "
             "that rail",
@@ -187,20 +182,59 @@ def findings(
     Raises:
         Retry: The node does not answer.
     """
-    answers: dict[tuple[Any, ...], ChallengeFinding] = {}
-    for case in challenge_cases(proven, faults, record, other):
-        place = (case.fault, case.record, case.at_end)
-        earlier = answers.get(place)
-        if earlier is not None and earlier.answer not in _NEXT_PLACE:
+    cases = challenge_cases(proven, faults, record, other)
+    return list({finding.place: finding for finding in _asked(chain, cases)}.values())
+
+
+def proven_fault(
+    chain: Chain,
+    proven: ProvenClaim,
+    faults: Sequence[RecordFault],
+    record: int | None,
+    other: ProvenClaim | None,
+) -> ChallengeFinding:
+    """Return the first fault that the contract takes.
+
+    Raises:
+        Rejected: None is proved, or no challenge of the payment can be.
+        Retry: The node does not answer.
+    """
+    reasons = []
+    for finding in _asked(chain, challenge_cases(proven, faults, record, other)):
+        if finding.is_proven:
+            return finding
+        if finding.answer in _OF_THE_PAYMENT:
+            raise Rejected(
+                _OF_THE_PAYMENT[finding.answer],
+                f"no fault of payment {proven.payment} can be proved any more: {finding.text}",
+            )
+        reasons.append(f"{finding.case.fault} of record {finding.case.record}: {finding.text}")
+    raise Rejected(
+        ChallengeReason.NOT_PROVEN,
+        f"no fault of payment {proven.payment} can be proved on chain ({'; '.join(reasons)})",
+    )
+
+
+def _asked(chain: Chain, cases: Iterable[ChallengeCase]) -> Iterator[ChallengeFinding]:
+    """Yield what the contract says, until it has decided about each record and fault."""
+    decided = set()
+    for case in cases:
+        if (case.fault, case.record, case.at_end) in decided:
             continue
-        answers[place] = judged(chain, case)
-    return list(answers.values())
+        finding = judged(chain, case)
+        if finding.answer not in _NEXT_PLACE:
+            decided.add(finding.place)
+        yield finding
 
 
 _NEXT_PLACE = (
     ChallengeVerdict.NOT_THAT_NUMBER,
     ChallengeVerdict.COUNTER_USED_ONCE,
 )  # another place may hold
+_OF_THE_PAYMENT = {  # what the contract says of every challenge of the payment
+    "WindowOver": DisputeReason.WINDOW_OVER,
+    "NotChallengeable": ChallengeReason.DISPUTE_ENDED,
+}
 
 
 def judged(chain: Chain, case: ChallengeCase) -> ChallengeFinding:
@@ -248,13 +282,13 @@ def challenge_calls(
     """
     if not finding.is_proven:
         raise Rejected(
-            ProverReason.NOT_PROVEN,
+            ChallengeReason.NOT_PROVEN,
             f"the challenge would fail: {finding.text}. It costs {euro(cost.bond_micro)}; nothing "
             "was sent",
         )
     if cost.balance_micro < cost.bond_micro:
         raise Rejected(
-            ProverReason.BOND_SHORT,
+            DisputeReason.BOND_SHORT,
             f"{challenger} holds {euro(cost.balance_micro)} and the bond is "
             f"{euro(cost.bond_micro)}, which comes back at once; nothing was sent. Next: move "
             "tokens to it within the dispute window",
@@ -264,29 +298,6 @@ def challenge_calls(
         return [call]
     contract = chain.deployment.addresses[CONTRACT]
     return [Call("EuroToken", "approve", (contract, cost.bond_micro)), call]
-
-
-def send_challenge(
-    store: Store,
-    chain: Chain,
-    account: LocalAccount,
-    payment: str,
-    calls: Sequence[Call],
-    now: int,
-    wait: Callable[[], None],
-) -> list[str]:
-    """Send the calls one after the other; return their hashes.
-
-    Raises:
-        Retry: A call would revert, or no block takes it in time.
-        Halt: A call failed on chain.
-    """
-    sender, hashes = Sender(store, chain, account), []
-    for call in calls:
-        ref = f"{account.address}:{chain.nonce(account.address)}:{payment}"
-        call_of = ChainCall(f"party {call.function}", ref, call)
-        hashes += send_and_wait(sender, [call_of], now, wait)
-    return hashes
 
 
 def _payee_of(chain: Chain, product_name: str, claim: Claim) -> str:

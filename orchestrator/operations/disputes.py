@@ -1,7 +1,7 @@
 """Disputes by people: what each party may call, and what the call needs. Amounts are micro-euro.
 
 Each function returns the calls that the party signs, after it has checked with store and chain that
-they can succeed; `payee_money.send` sends them, once each.
+they can succeed; `send_in_turn` sends them, once each.
 """
 
 from __future__ import annotations

@@ -10,15 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from device_adapters.types import Rejected
+from orchestrator.core.challenge import ProvenClaim, RecordFault
+from orchestrator.core.party_call import ChallengeReason
 from orchestrator.core.registration import RegistrationReason, read_address, read_hex
 from orchestrator.edges.chain.call_text import call_view
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.store import Store, agreements
+from orchestrator.edges.store import Session, Store, agreements
+from orchestrator.edges.store import disputes as stored_disputes
 from orchestrator.errors import Retry
-from orchestrator.operations import agreement_calls, disputes, payee_money
+from orchestrator.operations import agreement_calls, challenges, disputes, payee_money
 
 _REVERT = "would revert: "
 _SIGNATURE_BYTES = 65
+_MOST_RECORDS = 100  # that one request asks the node about
 
 
 class PartyCalls:
@@ -79,6 +83,41 @@ class PartyCalls:
             sender = subject.state.challenger
         return self._view(sender, disputes.end_calls(subject, function, now))
 
+    def challenge(
+        self,
+        payment: str,
+        fault: RecordFault | None,
+        record: int | None,
+        other: str | None,
+        by: str | None,
+    ) -> dict[str, Any]:
+        """Return the calls that prove a fault of a payment's record, and what they prove.
+
+        Args:
+            payment: Its id, 0x-hex.
+            fault: The only one to look for; None: every one.
+            record: The only record to look at, from 1; None: all.
+            other: Another payment that was paid for the same counter.
+            by: Who challenges; None: the payer.
+        """
+        store, chain = self._store, self._chain
+        challenges.require_challenges(chain)
+        with store.read() as session:
+            _require_unchallenged(session, payment)
+            sender = _sender(by, agreements.of_payment(session, payment).payer)
+            proven, *others = (
+                challenges.proven_from_store(session, chain, identity)
+                for identity in (payment, other)
+                if identity is not None
+            )
+        _require_few(proven, record)
+        faults = [fault] if fault else tuple(RecordFault)
+        finding = challenges.proven_fault(chain, proven, faults, record, *others or [None])
+        cost = challenges.challenge_cost(chain, proven, sender)
+        calls = challenges.challenge_calls(chain, finding, cost, sender)
+        proved = {"fault": finding.case.fault, "record": finding.case.record}
+        return self._view(sender, calls) | proved | {"barred": finding.barred}
+
     def release(self, payee: str) -> dict[str, Any]:
         """Return the payee's own release of what has matured."""
         money = self._money(payee)
@@ -122,6 +161,23 @@ class PartyCalls:
 
 def _sender(by: str | None, payer: str) -> str:
     return payer if by is None else read_address(by)
+
+
+def _require_unchallenged(session: Session, payment: str) -> None:
+    if any(item.reason == 0 for item in stored_disputes.challenges_of(session, payment)):
+        raise Rejected(
+            ChallengeReason.ALREADY_CHALLENGED,
+            f"a fault of payment {payment} is proved already, and its payer is refunded",
+        )
+
+
+def _require_few(proven: ProvenClaim, record: int | None) -> None:
+    if record is None and len(proven.records) > _MOST_RECORDS:
+        raise Rejected(
+            ChallengeReason.RECORD_NEEDED,
+            f"payment {proven.payment} rests on {len(proven.records)} records, and one request "
+            f"looks at {_MOST_RECORDS} at most",
+        )
 
 
 def _signature(text: str) -> bytes:

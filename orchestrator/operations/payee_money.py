@@ -7,7 +7,7 @@ Amounts are micro-euro.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from device_adapters.types import Rejected
@@ -16,9 +16,7 @@ from orchestrator.core.ledger import MICRO_PER_CENT
 from orchestrator.core.party_call import PayeeMoneyReason
 from orchestrator.core.release import PayeeOnChain
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.rails import products_of, rails
-from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store, releases
 from orchestrator.steps.release import payee_on_chain
 
@@ -220,35 +218,7 @@ def payout_account_calls(chain: Chain, iban: str | None, minimum_micro: int) -> 
     ]
 
 
-def send(
-    store: Store,
-    chain: Chain,
-    account: LocalAccount,
-    calls: Sequence[Call],
-    now: int,
-    wait: Callable[[], None],
-) -> list[str]:
-    """Send a payee's calls one after the other; return their hashes.
-
-    Safe to repeat after an interruption: the nonce is part of each reference.
-
-    Raises:
-        Retry: A call would revert, or no block takes it in time.
-        Halt: A call failed on chain.
-    """
-    sender, hashes = Sender(store, chain, account), []
-    for call in calls:
-        ref = f"{account.address}:{chain.nonce(account.address)}:{_words(call)}"
-        purpose = f"party {call.function}"
-        hashes += send_and_wait(sender, [ChainCall(purpose, ref, call)], now, wait)
-    return hashes
-
-
 def euro(micro: int) -> str:
     """Return micro-euro exactly as people read them, such as "12.500000 EUR"."""
     whole, rest = divmod(micro, 10**6)
     return f"{whole:,}.{rest:06} EUR"
-
-
-def _words(call: Call) -> str:
-    return ":".join("0x" + a.hex() if isinstance(a, bytes) else str(a) for a in call.args)

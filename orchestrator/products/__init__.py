@@ -23,7 +23,8 @@ class Product(ProductRules, Protocol):
     Amounts are token minor units (6 decimals); facts and terms are ABI-encoded bytes on the wire
     and immutable records in memory. Malformed bytes raise `Rejected` (ClaimReason.FACTS_MALFORMED).
     A product whose prices change also has `format_price(terms, facts)`: the price that a claim
-    counts at, as text.
+    counts at, as text. One whose contract answers shared terms at an opening (IProduct.open) also
+    has `shared_terms(terms)`, which returns the same number.
     """
 
     NAME: str  # the name of the folder, also in the API
@@ -85,7 +86,12 @@ def products() -> MappingProxyType[str, Product]:
     return MappingProxyType({folder: product(folder) for folder in folders})
 
 
-@cache
+def shared_terms(name: str, terms: bytes) -> int:
+    """Return what the product's contract answers as shared terms at an opening (uint256)."""
+    answer = getattr(product(name), "shared_terms", None)
+    return answer(terms) if answer else 0
+
+
 def product(name: str) -> Product:
     """Return the product of that name, which is its folder's, and import no other."""
     module = import_module(f"{__name__}.{name}.product")

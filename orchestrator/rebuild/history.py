@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from oracles.merkle import root
 from oracles.types import Claim, SkippedClaim
-from orchestrator.core.outcome import ClaimOutcome, leaves_of, unpack
+from orchestrator.core.batch_bytes import called_claims
+from orchestrator.core.outcome import ClaimOutcome, Window, leaves_of, unpack
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.settlements import skipped_claim
 from orchestrator.edges.store import Session, all_rows, batches, blocks
@@ -22,7 +23,6 @@ from orchestrator.rebuild.findings import Differences
 
 _BLOCKS_AT_ONCE = 100
 Place = tuple[str, int]  # of a log: transaction hash, index in its block
-_CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 
 
 def place(log: DecodedLog) -> Place:
@@ -106,7 +106,7 @@ def read_history(chain: Chain, session: Session, final: int, findings: Differenc
 def _claims(chain: Chain, session: Session, log: DecodedLog) -> list[Claim]:
     function, arguments = chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
-        return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
+        return called_claims(arguments)
     return _proven(session, log)
 
 
@@ -129,7 +129,10 @@ def _proven(session: Session, log: DecodedLog) -> list[Claim]:
             )
             for p, _ in batch
         ]
-        parties = {_raw(a.agreement_id): (p.payee or a.payee, a.window_s) for p, a in batch}
+        parties = {
+            _raw(a.agreement_id): (p.payee or a.payee, Window(a.window_s, a.mandate_version))
+            for p, a in batch
+        }
         if root(leaves_of(claims, outcomes, parties, log.args["settledAt"])) == wanted:
             return claims
     return []

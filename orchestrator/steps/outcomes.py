@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from oracles.merkle import root
 from oracles.types import Claim
+from orchestrator.core.batch_bytes import called_claims
 from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import (
     ClaimOutcome,
+    Window,
     leaf_of,
     leaves_of,
     refusal_name,
@@ -23,7 +25,6 @@ from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.store import Session, Store, agreements, batches, blocks, payments
 
-_CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
 _ATTEST_AGAIN_S = 15
 _NEVER = 1 << 40
@@ -99,7 +100,7 @@ def settled_facts(
             session, [outcome.payment_id for outcome in outcomes], log.block_hash
         )
         windows = {
-            agreement: row.window_s
+            agreement: Window(row.window_s, row.mandate_version)
             for agreement, row in agreements.by_ids(
                 session, {outcome.agreement_id for outcome in outcomes}
             ).items()
@@ -109,7 +110,7 @@ def settled_facts(
             log,
             outcome,
             payments.sighting(log.block_hash, times.get(outcome.payment_id, 0)),
-            windows.get(outcome.agreement_id, 0),
+            windows.get(outcome.agreement_id, Window(0)),
             now,
         )
         for outcome in outcomes
@@ -121,7 +122,7 @@ def claims_of(context: OutcomesContext, log: DecodedLog) -> list[Claim]:
     """Return a Settled log's claims, in its order; [] where none of our payments moved."""
     function, arguments = context.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
-        return _called(arguments)
+        return called_claims(arguments)
     with context.store.read() as session:
         batch = _batch_of(session, log.args)
     if batch is None:
@@ -140,10 +141,6 @@ def claims_of(context: OutcomesContext, log: DecodedLog) -> list[Claim]:
     ]
 
 
-def _called(arguments: dict) -> list[Claim]:
-    return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
-
-
 def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLogRow) -> list[bytes]:
     """Return the leaves under a stored Settled log's root, in order.
 
@@ -154,7 +151,7 @@ def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLogRow) -
     if function != "settle":
         batch = _batch_of(session, args)
         return _leaves(batch, args) if batch else []
-    claims = _called(arguments)
+    claims = called_claims(arguments)
     ids = ["0x" + payment_id(claim.agreement, claim.sequence).hex() for claim in claims]
     rows = payments.by_ids(session, ids)
     windows = agreements.by_ids(session, {row.agreement_id for row in rows})
@@ -197,8 +194,9 @@ def _leaves(batch: _Batch, args: dict) -> list[bytes]:
     ]
 
 
-def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tuple[str, int]:
-    return payments.payee_of(row, agreement), agreement.window_s
+def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tuple[str, Window]:
+    window = Window(agreement.window_s, agreement.mandate_version)
+    return payments.payee_of(row, agreement), window
 
 
 def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome]) -> set[str]:
@@ -223,14 +221,14 @@ def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome])
 
 
 def _fact(
-    log: DecodedLog, outcome: PaymentOutcome, key: str, window_s: int, now: int
+    log: DecodedLog, outcome: PaymentOutcome, key: str, window: Window, now: int
 ) -> payments.NewFact:
     if outcome.refusal == "none":
         applied = ClaimOutcome(outcome.amount_micro, 0)
         sets = {
             "amount_micro": outcome.amount_micro,
             "settlement_tx": log.tx_hash,
-            "release_at": release_time(applied, log.args["settledAt"], window_s),
+            "release_at": release_time(applied, log.args["settledAt"], window),
             "reason": None,
         }
         detail = f"{outcome.amount_micro} micro-euro in {log.tx_hash}"

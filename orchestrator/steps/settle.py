@@ -6,19 +6,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from orchestrator.core.batch_bytes import Group, batch_argument, claim_fields
 from orchestrator.core.batch_size import after_fit, after_overflow
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.rails import rail_of
+from orchestrator.edges.chain.rails import attests, rail_of
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, payments, sends
+from orchestrator.edges.store.tables.agreements import AgreementRow
 from orchestrator.errors import Retry
+from orchestrator.products import shared_terms
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.anchoring import quote_with_anchor
+from orchestrator.steps.attest import claim_of_row
 from orchestrator.steps.lost_quorum import note_lost_quorum
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
@@ -146,21 +150,30 @@ def later(now: int, row: payments.PaymentRow) -> int:
 
 def settle_call(
     deployment: Deployment,
-    batch: list[tuple[payments.PaymentRow, object]],
+    batch: list[tuple[payments.PaymentRow, AgreementRow]],
     signatures: list[payments.AttestationRow],
 ) -> Call:
-    """Return settle of the batch's own rail, claims in ascending order of agreements."""
-    claims = [
-        (
-            row.agreement_id,
-            row.sequence,
-            row.first_counter,
-            row.last_counter,
-            row.evidence_root,
-            row.facts,
-        )
-        for row, _ in batch
-    ]
+    """Return settle of the batch's own rail, claims in ascending order of agreements.
+
+    The signatures are one element, which costs least; a former rail takes each as its own, and
+    claims as structs.
+    """
     product = batch[0][1].product_address
-    rail = rail_of(deployment, product)
-    return Call(rail, "settle", ((product, claims), [s.signature for s in signatures]))
+    claims = [claim_of_row(row) for row, _ in batch]
+    elements = [row.signature for row in signatures]
+    argument: tuple[Any, ...] = (product, [claim_fields(claim) for claim in claims])
+    if attests(deployment, product):
+        argument = batch_argument(product, claims, [_group_of(agreement) for _, agreement in batch])
+        elements = ["0x" + "".join(signature[2:] for signature in elements)]
+    return Call(rail_of(deployment, product), "settle", (argument, elements))
+
+
+def _group_of(agreement: AgreementRow) -> Group:
+    return Group(
+        payee=agreement.payee,
+        cap=agreement.cap_micro,
+        period_days=agreement.period_days,
+        window=agreement.window_s,
+        required_domain=agreement.required_domain,
+        shared=shared_terms(agreement.product, bytes.fromhex(agreement.terms[2:])),
+    )

@@ -13,6 +13,7 @@ from device_adapters.types import Rejected, device_id
 from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.committee import BARRED
 from orchestrator.core.ledger import Entry
+from orchestrator.core.outcome import Window
 from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.edges.store import (
     Session,
@@ -244,13 +245,13 @@ def _anchor_record(session: Session, row: payments.PaymentRow) -> evidence.Recor
     return evidence.at_counter(session, row.agreement_id, last)
 
 
-def _parties(session: Session, row: payments.PaymentRow) -> dict[bytes, tuple[str, int]]:
+def _parties(session: Session, row: payments.PaymentRow) -> dict[bytes, tuple[str, Window]]:
     batch = payments.of_settlement(session, row.settlement_tx)
     rows = agreements.by_ids(session, {payment.agreement_id for payment in batch})
     return {
         _raw(payment.agreement_id): (
             payments.payee_of(payment, rows[payment.agreement_id]),
-            rows[payment.agreement_id].window_s,
+            Window(rows[payment.agreement_id].window_s, rows[payment.agreement_id].mandate_version),
         )
         for payment in batch
     }

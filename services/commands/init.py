@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.node_plan import NodePlan
 
 _PROFILES = ("dev", "server")
+_OF_OTHERS = ("steward", "guardian")  # roles whose holders are not who runs the rail
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _ORACLE = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9-]*):(?P<domain>[0-9]{1,3}):(?P<address>0x[0-9a-fA-F]{40}):"
@@ -279,5 +280,22 @@ def _next_step(settings: Settings) -> str:
     return (
         f"Next: give each oracle's operator the files in {settings.keys}/for-oracles/NAME over a "
         "safe channel and delete them here; put the roots that may vouch for devices into "
-        f"{settings.trust}; send gas to the keys in {settings.keys}; then proofrail up{home}"
+        f"{settings.trust}; send gas to the keys in {settings.keys};{_leaving(settings)} then "
+        f"proofrail up{home}"
+    )
+
+
+def _leaving(settings: Settings) -> str:
+    """Return which keystores should leave this machine; "" where they have left it."""
+    from orchestrator.edges.chain import keystore
+
+    folders = [
+        str(settings.keys / role) for role in _OF_OTHERS if keystore.address(settings.keys, role)
+    ]
+    if not folders:
+        return ""
+    return (
+        f" move {' and '.join(folders)} (keystore and password) to machines of their holders and "
+        "delete them here, because no process of the rail needs them and whoever takes over this "
+        "machine could change every role with them;"
     )

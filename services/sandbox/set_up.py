@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from orchestrator.assembly import open_chain
 from orchestrator.core.identity import enrolment_digest
@@ -28,7 +28,7 @@ from orchestrator.operations.trust import DevelopmentCa, check_endorsement, save
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.settings import Settings
-from services.equipment import create_broker_password
+from services.equipment import create_broker_password, create_officers
 from services.sandbox.journal import SetUpJournal, begin
 from services.sandbox.meter import METER, open_meter
 from services.sandbox.parties import PAYEE, PAYER, SAVINGS_CENTS, SandboxParty
@@ -59,6 +59,8 @@ def set_up_sandbox(settings: Settings, say: Callable[[str], None] = lambda line:
             f'on chain {deployment.chain_id}. Nothing was sent. Set profile = "server".'
         )
     journal = begin(settings, deployment.genesis)
+    with closing(Store(settings.database)) as store:
+        create_officers(settings, store)
     if journal.done:
         return
     chain = open_chain(settings.rpc_url, deployment)

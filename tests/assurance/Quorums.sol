@@ -106,10 +106,19 @@ abstract contract Quorums is VoucherFacts {
         assembly ("memory-safe") {
             mstore(signatures, made_)
         }
+        if (noise != 3 && _once(2)) made.signatures = _joined(signatures); // whole ones alone
         made.enough = made.count >= most && _bits(made.domains) >= MIN_DOMAINS;
         if (made.count >= most && !made.enough) _hit("state:quorum of one trust domain");
         if (made.count + 1 == most) _hit("state:one signature below the quorum");
         if (noise == 1) _hit("state:signatures that do not count");
+    }
+
+    /// @dev The same signatures in one element.
+    function _joined(bytes[] memory signatures) private pure returns (bytes[] memory elements) {
+        elements = new bytes[](1);
+        for (uint256 i; i < signatures.length; ++i) {
+            elements[0] = bytes.concat(elements[0], signatures[i]);
+        }
     }
 
     function _claimHash(IPaymentRail.Claim memory claim) internal pure returns (bytes32) {

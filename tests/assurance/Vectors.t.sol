@@ -122,7 +122,7 @@ contract VectorsTest {
         pure
         returns (bytes32)
     {
-        return Claims.attestation(rail, product, hashes);
+        return Claims.attestation(rail, product, keccak256(abi.encodePacked(hashes)));
     }
 
     /// @dev Each line is a story: agreements, then claims one after the other.

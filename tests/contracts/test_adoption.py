@@ -5,7 +5,8 @@ adopt
 ├── given an ended or stolen one: it stays so, and cannot be enrolled here either
 ├── given a suspended, unknown or known one: it should revert; adoptMany passes over known ones
 ├── given one without a key: its gateway and the assignment's end are taken over
-└── afterwards: what happens at the predecessor counts no more, but an older theft counts for before
+├── afterwards: what happens at the predecessor counts no more, but an older theft counts for before
+└── given a gateway that was adopted within the day: a challenge of what it signed needs a ruling
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from web3 import Web3
 from orchestrator.core.assignment import GatewayAssignment
 from orchestrator.edges.chain import ethereum
 from services.testnet import CHAIN_ID
-from tests.support.contracts.contract_rail import DAY, HOUR, NONE
+from tests.support.contracts.challenged import (
+    ChallengedClaim,
+    ChallengeFault,
+    judged,
+    moved_rail,
+    payload,
+    reading,
+    signed,
+)
+from tests.support.contracts.contract_rail import DAY, DEVICE, HOUR, KWH, NONE, facts
 from tests.support.contracts.device_keys import DeviceSigner, rotation
 from tests.support.contracts.settled import NOBODY
 from tests.support.former_contracts import former_artifacts
@@ -285,3 +295,24 @@ def test_adopt__registry_that_was_adopted_from_itself__is_a_predecessor_like_any
     for time in (two.alone.now - DAY, two.alone.now, end):
         assert two.status(WATCH, time) == two.status(WATCH, time, second)
     assert third.predecessor() == second.address != NOBODY
+
+
+@pytest.mark.parametrize(
+    ("after", "answer"), [(HOUR, "NeedsRuling"), (26 * HOUR, "SignatureValid")]
+)
+def test_challenge__of_a_gateway_that_was_adopted_within_the_day__needs_a_ruling(
+    contracts, after, answer
+):
+    """Attack: a key that oracles saw replaced comes back with the next registry, and what it signs
+    is called forged, or genuine: two registries know no common history of keys."""
+    gateway = bytes([7]) * 32
+    contracts.enrol(gateway, GATEWAY_KEY)
+    contracts.registry.assign(DEVICE, contracts.owner, gateway, 0, 0, b"", sender=contracts.owner)
+    moved = moved_rail(contracts)
+    moved.wait(30 * HOUR)  # the device's own adoption is long ago
+    moved.registry.adopt(gateway, sender=moved.stranger)
+    moved.wait(after)
+    readings = reading(100, moved.now - HOUR // 2, "B"), reading(110, moved.now, "E")
+    sessions = facts(100 * KWH, 110 * KWH, moved.now - HOUR // 2, moved.now)
+    claim = ChallengedClaim(moved, [signed(payload(11, *readings), GATEWAY_KEY)], facts=sessions)
+    assert judged(moved, claim.case(ChallengeFault.SIGNATURE)) == answer

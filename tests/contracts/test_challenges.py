@@ -13,7 +13,6 @@ challenge
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -27,6 +26,7 @@ from tests.support.contracts.challenged import (
     assert_won,
     challenge,
     judged,
+    moved_rail,
     pay_bond,
     payload,
     reading,
@@ -202,25 +202,6 @@ def test_key__revoked_before_the_record__bars_only_who_could_know(contracts, ahe
     )
     contracts.registry.revoke(DEVICE, sender=contracts.owner)
     assert_won(contracts, claim, claim.case(ChallengeFault.KEY), barred=barred)
-
-
-def moved_rail(contracts):
-    """Return the same parties on a new rail whose registry takes the devices over."""
-    moved = copy(contracts)
-    before = contracts.registry
-    moved.registry = contracts.deploy(
-        "DeviceRegistry", contracts.access, contracts.committee, before
-    )
-    moved.rail = moved.deploy_rail(moved.committee, moved.registry)
-    moved.disputes = moved.at("Disputes", moved.rail.disputes())
-    moved.product = moved.add_product("MeteredEnergy")
-    parts = (moved.rail, moved.token, moved.committee, moved.registry)
-    moved.challenges = moved.deploy("Challenges", *parts)
-    moved.committee.setChallenges(moved.rail, moved.challenges, sender=moved.steward)
-    moved.registry.adopt(DEVICE, sender=moved.stranger)
-    moved.agreement = moved.open(moved.mandate(start=moved.now + 1))
-    moved.mint(20 * EURO, moved.agreement)
-    return moved
 
 
 @pytest.mark.parametrize(

@@ -21,39 +21,19 @@ from oracles.quorum import quorum
 from oracles.types import Claim
 from tests.support.contracts.contract_rail import DAY, DEVICE, DOMAINS, ORACLE_KEYS, _address
 from tests.support.contracts.powers_alone import PAYMENT
-
-HASHES = [Web3.keccak(text="a claim"), Web3.keccak(text="another")]
-ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-STRANGER_KEY = ORACLE_KEYS[6]
-
-
-def checked(powers, signatures, committee=None, hashes=HASHES):
-    """(error, its arguments) of a quorum check by the account that stands for the rail."""
-    method = (committee or powers.committee).requireQuorum
-    return powers.refusal_args(method, powers.payer, hashes, signatures, sender=powers.rail)
-
-
-def answered(powers, signatures, committee=None):
-    method = (committee or powers.committee).requireQuorum
-    return method(powers.payer, HASHES, signatures, sender=powers.rail)
+from tests.support.contracts.quorum_checks import (
+    HASHES,
+    STRANGER_KEY,
+    answered,
+    bits,
+    checked,
+    junk,
+)
 
 
 def keys_of(powers, *domains):
     """Member keys of these trust domains."""
     return [key for key, domain in zip(powers.oracles, DOMAINS, strict=True) if domain in domains]
-
-
-def bits(powers, *keys, committee=None):
-    members = committee or powers.committee
-    return sum(1 << members.memberOf(_address(key)).index for key in keys)
-
-
-def junk(good: bytes) -> list[bytes]:
-    """Malformed forms of a signature, none of which counts."""
-    s = int.from_bytes(good[32:64], "big")
-    high = good[:32] + (ORDER - s).to_bytes(32, "big") + bytes([55 - good[64]])
-    low_v = good[:64] + bytes([good[64] - 27])
-    return [high, low_v, good[:64], good + b"\0", b"", bytes(65), b"\xff" * 65]
 
 
 def test_quorum__three_of_four_from_two_domains__answers_domains_and_signers(powers):

@@ -5,8 +5,10 @@ settle
 │   └── it should stay below 16,777,216 gas (EIP-7825); half of it where all are first claims
 ├── given 128 debts of distinct payees
 │   └── it should stay below it too
-└── given growing batches
-    └── it should cost less per claim
+├── given growing batches
+│   └── it should cost less per claim
+└── given one signature more
+    └── it should cost 4,700 gas at most: no slot is read for a signer
 release: 32 debts at once should stay far below it
 
 A chain of its own: other tests would begin from its many agreements.
@@ -31,10 +33,11 @@ from services.testnet import CHAIN_ID, TX_GAS_LIMIT, Testnet
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
-from tests.support.contracts.settled import arguments, plain_facts
+from tests.support.contracts.settled import arguments, known, plain_facts
 
 LIMITS = {1: 171_000, 10: 60_000, 100: 49_000}  # gas per claim: measured plus slack
 DEBTS = 128
+SIGNATURE = 4_700  # gas: 65 bytes of calldata are 1,040, ecrecover is 3,100
 
 
 class GasRail(Fork):
@@ -53,6 +56,9 @@ class GasRail(Fork):
         self.sequence: dict[bytes, int] = {}
         self.agreements = sorted(self.add(index, self.payee.address) for index in range(count))
         self.lone = sorted(self.add(count + index, stranger(index)) for index in range(lone))
+        while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
+            time.sleep(0.05)
+        self.start = self.clock = self.now
 
     def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
         """Send and do not wait; `settle` waits for the last, so all are mined by then."""
@@ -75,7 +81,7 @@ class GasRail(Fork):
             cap=50 * EURO,
             period_days=30,
             window=DAY,
-            start=self.start,
+            start=0,  # the opening: the device was active ever since
             expiry=self.start + 90 * DAY,
             first_counter=0,
             required_domain=0,
@@ -83,6 +89,7 @@ class GasRail(Fork):
             salt=device,
             terms=terms() if product == "MeteredEnergy" else b"",
         )
+        known(mandate)
         rail = self.at["PaymentRail"].address
         document = mandate.typed_data(CHAIN_ID, rail)
         signed = Account.sign_typed_data(self.payer.key, full_message=document).signature
@@ -105,11 +112,24 @@ class GasRail(Fork):
 
         With `amount` (token minor units) the plain product prices it.
         """
+        return self.settled(agreements, amount)["gasUsed"]
+
+    def gas_beyond_bytes(self, signers: int) -> int:
+        """Return the gas of a batch of one claim but for its calldata, whose zeros cost less."""
+        receipt = self.settled(self.agreements[:1], signers=signers)
+        data = self.web3.eth.get_transaction(receipt["transactionHash"])["input"]
+        return receipt["gasUsed"] - sum(16 if byte else 4 for byte in data)
+
+    def settled(self, agreements: list[bytes], amount: int | None = None, signers: int = 3) -> Any:
+        """Settle one batch, every claim of which must be taken; return its receipt.
+
+        The oracles' signatures stand in one element, in ascending order of the signers.
+        """
         name = "MeteredEnergy" if amount is None else "PlainProduct"
         claims = tuple(self.claim(agreement, amount) for agreement in agreements)
         batch = Batch(self.at["PaymentRail"].address, self.at[name].address, claims)
         digest = batch_digest(batch, CHAIN_ID, self.at["OracleCommittee"].address)
-        signatures = [sign(digest, key) for key in self.keys[:3]]
+        signatures = [b"".join(sign(digest, key) for key in self.keys[:signers])]
         while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
             time.sleep(0.05)
         self.clock += HOUR  # each batch its own release time: its first write of it costs more
@@ -119,7 +139,7 @@ class GasRail(Fork):
         )
         (log,) = self.at["PaymentRail"].events.Settled().process_receipt(receipt, errors=DISCARD)
         assert {refusal for _, refusal in outcomes(log)} == {0}, "a claim was refused"
-        return receipt["gasUsed"]
+        return receipt
 
     def claim(self, agreement: bytes, amount: int | None) -> Claim:
         self.sequence[agreement] += 1
@@ -149,6 +169,13 @@ def test_settle__batches_of_1_to_100_claims__cost_less_per_claim(rail):
     print("\ngas per claim:", measured)
     for size, limit in LIMITS.items():
         assert measured[size] <= limit, measured
+
+
+def test_settle__one_signature_more__costs_its_bytes_and_its_recovery(rail):
+    rail.settle(rail.agreements[:1])  # the first claim
+    more = 65 * 16 + rail.gas_beyond_bytes(4) - rail.gas_beyond_bytes(3)
+    print("\ngas of one signature more:", more)
+    assert more <= SIGNATURE
 
 
 def test_settle__every_claim_of_another_payee__a_full_batch_still_fits(rail):

@@ -8,6 +8,7 @@ from typing import Any
 
 from device_adapters.types import STREAM_BIT
 from orchestrator.core import ledger
+from orchestrator.core.batch_bytes import called_claims
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import blocks, evidence
@@ -52,7 +53,7 @@ def applied_claims(rail: WholeRail) -> dict[str, list[dict[str, Any]]]:
     applied: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for log in chain_logs(rail, "PaymentRail", "Settled"):
         _, arguments = rail.stack.chain.call_input(log.tx_hash, "PaymentRail")
-        claims = arguments["batch"]["claims"]
+        claims = called_claims(arguments)
         for claim, outcome in zip(claims, read_outcomes(claims, log.args["outcomes"]), strict=True):
             if outcome.refusal == "none":
                 applied[outcome.payment_id].append(claim | {"amount": outcome.amount_micro})

@@ -37,7 +37,7 @@ def employ(home: Path, store: Store, *names: str, keys: tuple[bytes, ...] = ()) 
 
 def seated_keys() -> tuple[bytes, ...]:
     """Return the keys of the officers that every development chain seats."""
-    return tuple(bytes(keystore.development_account(index).key) for index in OFFICERS)
+    return tuple(bytes(keystore.development_account(index).key) for index in OFFICERS.values())
 
 
 def seat_for_commands(monkeypatch: Any, *addresses: str) -> None:

@@ -37,6 +37,11 @@ struct Facts {
     uint256 steps;
 }
 
+/// Facts with one step, but for its energy: they are one word. Zero: they are not.
+type OneStep is uint256;
+
+using EnergyBytes for OneStep global;
+
 /// @title The bytes of metered energy's terms and facts, version 3, and how they are read.
 /// @notice Big-endian numbers without padding. Registers and energy are mWh, times Unix seconds,
 /// prices token minor units per kWh. A band is the tariff register that is charged: group E of its
@@ -96,6 +101,45 @@ library EnergyBytes {
         read.kind = Kind(uint8(raw[1]));
         (read.from, read.to) = (uint32(bytes4(raw[2:])), uint32(bytes4(raw[6:])));
         return (true, read);
+    }
+
+    /// @dev The facts as one word; zero where they have several steps.
+    function oneStep(bytes calldata raw) internal pure returns (OneStep step_) {
+        if (raw.length != FACTS_HEAD + STEP_BYTES || uint8(raw[0]) != VERSION) return step_;
+        assembly ("memory-safe") {
+            step_ := calldataload(raw.offset)
+        }
+    }
+
+    /// @dev The energy that belongs to `oneStep`, as it is written.
+    function oneEnergy(bytes calldata raw) internal pure returns (uint256 energy) {
+        assembly ("memory-safe") {
+            energy := shr(192, calldataload(add(raw.offset, 32)))
+        }
+    }
+
+    function isActual(OneStep step_) internal pure returns (bool) {
+        return OneStep.unwrap(step_) >> 240 == uint256(VERSION) << 8 | uint8(Kind.Actual);
+    }
+
+    function fromTime(OneStep step_) internal pure returns (uint256) {
+        return uint32(OneStep.unwrap(step_) >> 208);
+    }
+
+    function toTime(OneStep step_) internal pure returns (uint256) {
+        return uint32(OneStep.unwrap(step_) >> 176);
+    }
+
+    function register(OneStep step_) internal pure returns (uint48) {
+        return uint48(OneStep.unwrap(step_) >> 128);
+    }
+
+    function from(OneStep step_) internal pure returns (uint256) {
+        return uint64(OneStep.unwrap(step_) >> 64);
+    }
+
+    function to(OneStep step_) internal pure returns (uint256) {
+        return uint64(OneStep.unwrap(step_));
     }
 
     /// @dev The `index`-th step of the facts.

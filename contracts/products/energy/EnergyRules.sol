@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Facts, Kind, Step} from "./EnergyBytes.sol";
+import {Facts, Kind, OneStep, Step} from "./EnergyBytes.sol";
+import {EnergyTerms} from "./EnergyTerms.sol";
 
 /// Of a band; Open keeps its slot non-zero: the first claim costs what the next ones do.
 enum Stage {
@@ -13,26 +14,10 @@ enum Stage {
 /// How far one band is charged: one slot.
 struct State {
     uint64 register; // the last actual reading that a claim ended with
-    uint64 total; // mWh charged so far
     int64 ahead; // mWh charged beyond the register (estimates), or below zero: passed uncharged
     uint32 time; // of that reading
     uint24 remainder; // what is charged once a minor unit is whole: millionths of one
     Stage stage;
-}
-
-/// Terms as they are kept: one slot.
-struct Terms {
-    uint64 rolloverAt;
-    uint32 fuseWatts;
-    uint32 start; // facts before it are refused
-    uint32 startedAt;
-    uint32 price; // where the agreement has one only
-    uint8 band; // of that price
-    uint8 bands;
-    uint8 prices;
-    uint8 assurance;
-    bool continuous;
-    bool export_;
 }
 
 /// What a claim does to one band, or the reason of a refusal.
@@ -75,13 +60,11 @@ library EnergyRules {
 
     /// @dev Nothing before the start counts, but for the energy since the start register was read,
     /// and nothing that has not happened yet.
-    function times(Terms memory terms, Facts memory facts, uint40 until)
-        internal pure returns (Answer)
+    function began(EnergyTerms terms, Facts memory facts, uint32 start, uint32 startedAt)
+        internal pure returns (bool)
     {
-        bool began = facts.from >= terms.start
-            || (terms.continuous && facts.from == terms.startedAt && facts.to >= terms.start);
-        if (facts.to < facts.from || !began) return Answer.TimeBackwards;
-        return facts.to > until ? Answer.TimeAhead : Answer.Priced;
+        return facts.from >= start
+            || (terms.continuous() && facts.from == startedAt && facts.to >= start);
     }
 
     /// @dev Moves a band on, and says what it owes: rounded down, and what is left of a minor unit
@@ -93,14 +76,14 @@ library EnergyRules {
         Charge memory charge,
         uint256 price_
     ) internal pure returns (bool fits, int256 owed) {
-        int256 total = int256(uint256(state.total)) + charge.energy;
-        fits = total >= 0 && total <= int256(uint256(type(uint64).max))
-            && charge.ahead == int64(charge.ahead);
-        int256 exact = int256(uint256(state.remainder)) + charge.energy * int256(price_);
+        fits = charge.ahead == int64(charge.ahead);
+        bool anew = state.stage == Stage.Open && facts.kind != Kind.Late
+            && !_ofOneSession(step.register);
+        uint256 left = anew ? restOf(step.from, price_) : state.remainder;
+        int256 exact = int256(left) + charge.energy * int256(price_);
         owed = exact / MWH_PER_KWH;
         if (exact < owed * MWH_PER_KWH) --owed;
         state.remainder = uint24(uint256(exact - owed * MWH_PER_KWH));
-        state.total = uint64(uint256(total));
         state.ahead = int64(charge.ahead);
         if (facts.kind == Kind.Late) return (fits, owed);
         bool estimated = facts.kind == Kind.Estimated;
@@ -109,17 +92,59 @@ library EnergyRules {
         (state.register, state.stage) = (estimated ? step.from : step.to, Stage.Anchored);
     }
 
+    /// @dev What a register's energy leaves over of a minor unit: where a band begins, what is charged
+    /// and the register agree to the millionth.
+    function restOf(uint64 register, uint256 price_) internal pure returns (uint24) {
+        return uint24(uint256(register) * price_ % uint256(MWH_PER_KWH));
+    }
+
+    /// @dev Whether a step rises by what it charges, through the fuse, and can be noted.
+    function isDaily(EnergyTerms terms, OneStep step, uint256 energy) internal pure returns (bool) {
+        (uint256 from, uint256 to) = (step.from(), step.to());
+        uint256 end = terms.rolloverAt();
+        if (to < from || energy != to - from || to >> 48 != 0 || (end != 0 && to >= end)) return false;
+        uint48 register = step.register();
+        if (uint8(register >> 8) != terms.band() || _ofOneSession(register)) return false;
+        (uint256 begun, uint256 ended) = (step.fromTime(), step.toTime());
+        return ended >= begun && isAgreed(terms, register)
+            && passes(terms, int256(energy), uint32(begun), uint32(ended));
+    }
+
+    /// @dev What a daily step owes: to the millionth, what was charged follows the register.
+    function charge(OneStep step, uint256 price_) internal pure returns (int256) {
+        unchecked { // a register of 48 bits, and a price of 32
+            uint256 before = step.from() * price_ / uint256(MWH_PER_KWH);
+            return int256(step.to() * price_ / uint256(MWH_PER_KWH) - before);
+        }
+    }
+
+    /// @dev The note that stands for a band: 48 bits register, 32 bits time. 0: none does, since the
+    /// agreement has several prices, or something is charged ahead of the register or passed it by.
+    function noteOf(EnergyTerms terms, State memory state) internal pure returns (uint80) {
+        bool plain = terms.prices() == 1 && state.stage == Stage.Anchored && state.ahead == 0
+            && state.register >> 48 == 0
+            && state.remainder == restOf(state.register, terms.price());
+        return plain ? uint80(state.register) << 32 | state.time : 0;
+    }
+
+    /// @dev The band that a note stands for.
+    function stateOf(EnergyTerms terms, uint80 note) internal pure returns (State memory) {
+        uint64 register = uint64(note >> 32);
+        uint24 remainder = restOf(register, terms.price());
+        return State(register, 0, uint32(note), remainder, Stage.Anchored);
+    }
+
     function judge(
-        Terms memory terms,
+        EnergyTerms terms,
         State memory state,
         Facts memory facts,
         Step memory step
     ) internal pure returns (Charge memory) {
-        uint256 end = terms.rolloverAt;
+        uint256 end = terms.rolloverAt();
         if (end != 0 && (step.from >= end || step.to >= end)) return _no(Answer.FactsMalformed);
         if (_ofOneSession(step.register)) return _judgeOneSession(state, facts, step);
         if (facts.kind == Kind.Late) return _judgeLate(terms, state, facts, step);
-        if (terms.continuous) return _judgeContinuous(terms, state, facts, step);
+        if (terms.continuous()) return _judgeContinuous(terms, state, facts, step);
         if (facts.kind == Kind.Estimated) return _no(Answer.KindUnexpected);
         return _judgeSessions(terms, state, facts, step);
     }
@@ -127,7 +152,7 @@ library EnergyRules {
     /// @dev Every step of the register is charged, so the claim begins where the last one ended. A
     /// correction also begins when its estimates did: it counts at their price.
     function _judgeContinuous(
-        Terms memory terms,
+        EnergyTerms terms,
         State memory state,
         Facts memory facts,
         Step memory step
@@ -152,7 +177,7 @@ library EnergyRules {
 
     /// @dev Only what lies between a begin and an end is charged; the rest passes by uncharged.
     function _judgeSessions(
-        Terms memory terms,
+        EnergyTerms terms,
         State memory state,
         Facts memory facts,
         Step memory step
@@ -189,7 +214,7 @@ library EnergyRules {
     /// @dev Charged as far as the register rose by without a charge: the claims that followed may
     /// have used that up, which no oracle can know beforehand, so it cuts and does not refuse.
     function _judgeLate(
-        Terms memory terms,
+        EnergyTerms terms,
         State memory state,
         Facts memory facts,
         Step memory step
@@ -214,12 +239,12 @@ library EnergyRules {
 
     /// @dev Whether it is a register of active energy in the direction of the terms, and one that
     /// runs on where they are continuous. OCMF, table 25; 98 and 9E are vendors' registers.
-    function isAgreed(Terms memory terms, uint48 register) internal pure returns (bool) {
+    function isAgreed(EnergyTerms terms, uint48 register) internal pure returns (bool) {
         uint48 last = register & 0xff; // group F: the present value, not a historical one
         if (register >> 40 != 1 || (register >> 16) & 0xff != ACTIVE_ENERGY) return false;
         if (last != 0xff && last != 0) return false;
-        uint256 agreed = terms.export_ ? EXPORTS : IMPORTS;
-        if (terms.continuous) agreed &= ~OF_ONE_SESSION;
+        uint256 agreed = terms.export_() ? EXPORTS : IMPORTS;
+        if (terms.continuous()) agreed &= ~OF_ONE_SESSION;
         return (agreed >> _counts(register)) & 1 == 1;
     }
 
@@ -234,24 +259,24 @@ library EnergyRules {
     }
 
     /// @dev What the register rose by between two readings, also where it passed its rollover.
-    function _counted(Terms memory terms, uint64 from, uint64 to)
+    function _counted(EnergyTerms terms, uint64 from, uint64 to)
         private pure returns (bool forwards, int256)
     {
         unchecked { // 64 bits each
             int256 rise = int256(uint256(to)) - int256(uint256(from));
-            if (rise < 0) rise += int256(uint256(terms.rolloverAt));
+            if (rise < 0) rise += int256(uint256(terms.rolloverAt()));
             return (rise >= 0, rise);
         }
     }
 
     /// @dev Whether the fuse lets that much through. One mWh is 3.6 watt-seconds; `flow` is not
     /// below zero.
-    function passes(Terms memory terms, int256 flow, uint32 from, uint32 to)
+    function passes(EnergyTerms terms, int256 flow, uint32 from, uint32 to)
         internal pure returns (bool)
     {
         unchecked { // `to` is not before `from`, and no factor has more than 81 bits
             uint256 duration = uint256(to) - from + GRACE_SECONDS;
-            return uint256(flow) * 36 <= uint256(terms.fuseWatts) * duration * 10;
+            return uint256(flow) * 36 <= uint256(terms.fuseWatts()) * duration * 10;
         }
     }
 }

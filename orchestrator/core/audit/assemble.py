@@ -11,7 +11,7 @@ from typing import Any
 from oracles.merkle import path
 from oracles.types import Claim
 from orchestrator.core.ledger import Entry
-from orchestrator.core.outcome import leaves_of, release_time, unpack
+from orchestrator.core.outcome import Window, leaves_of, release_time, unpack
 
 from .blocks import Header, proven, receipt_logs, unproven
 from .bundle import MANDATES, VERSION, sealed
@@ -37,7 +37,7 @@ class Parts:
         mandate: The struct's fields by their names in the contract (bytes as bytes or 0x-hex).
         opened: The proof of the transaction that opened the agreement.
         settlement: The proof of the settlement's transaction.
-        parties: Agreement -> (payee, window in seconds), for each claim of the settlement's batch.
+        parties: Agreement -> (payee, window), for each claim of the settlement's batch.
         ledger: (entry, hash before it, its hash), in journal order: the payment's `settled` or
             `debt_recorded` and its payout's `released`, `redeemed`, `payout_booked`.
         payout: The proof of the release.
@@ -64,7 +64,7 @@ class Parts:
     settlement: Proof
     agreement: bytes
     sequence: int
-    parties: Mapping[bytes, tuple[str, int]]
+    parties: Mapping[bytes, tuple[str, Window]]
     ledger: Sequence[tuple[Entry, str, str]] | None = None
     token: str = ""
     order: bytes = b""
@@ -142,7 +142,7 @@ def _settlement(parts: Parts, claims: Sequence[Claim], position: int) -> dict[st
     outcomes = unpack(packed)
     leaves = leaves_of(claims, outcomes, parts.parties, at)
     own = outcomes[position]
-    window = 0 if own.refusal else parts.parties[parts.agreement][1]
+    window = Window(0) if own.refusal else parts.parties[parts.agreement][1]
     return {
         **_receipt(parts.settlement),
         "transaction": list(parts.settlement["transaction"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from oracles.merkle import climbs
 from oracles.types import Claim
 from orchestrator.core import debt_entries
 from orchestrator.core import ledger as books
+from orchestrator.core.batch_bytes import unpack_claims
 from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, ClaimOutcome, outcome_leaf, pack
 from orchestrator.errors import Halt
 
@@ -22,10 +24,15 @@ from .logs import events
 from .reading import signed, unhex, whole
 
 _CLAIM = "(bytes32,uint32,uint40,uint40,bytes32,bytes)"
-_SETTLE = (f"(address,{_CLAIM}[])", "bytes[]")
-SETTLE_SELECTOR = keccak(f"settle({','.join(_SETTLE)})".encode())[:4]
+_GROUP = "(address,uint48,uint16,uint32,uint8,uint256)"
+_SETTLE = (f"(address,{_GROUP}[],bytes)", "bytes[]")
+_SETTLE_BEFORE = (f"(address,{_CLAIM}[])", "bytes[]")  # rails of 0.5.0 and before
+_TYPES = {
+    keccak(f"settle({','.join(types)})".encode())[:4]: types for types in (_SETTLE, _SETTLE_BEFORE)
+}
 # in the order of the journal
 _KINDS = ("settled", "debt_recorded", "released", "redeemed", "payout_booked")
+_SIGNATURE_BYTES = 65
 _PAYS_DEBTS = ("Released", "Repaid", "Withdrawn")
 
 
@@ -92,15 +99,31 @@ def payout_entry(case: Case) -> None:
 
 
 def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list[bytes]]:
-    """Return (product, claims, signatures) of a `settle` call on `rail`, or raise Rejected."""
+    """Return (product, claims, single signatures) of a `settle` call on `rail`.
+
+    Raises:
+        Rejected: It is another call, or cannot be decoded.
+    """
     called, data = transaction_call(transaction)
-    if called != rail or data[:4] != SETTLE_SELECTOR:
+    types = _TYPES.get(data[:4])
+    if called != rail or types is None:
         raise unproven("the transaction is not a settlement on the rail")
     try:
-        (product, claims), signatures = decode(_SETTLE, data[4:])
-    except (DecodingError, OverflowError) as error:
+        (product, *_, claims), elements = decode(types, data[4:])
+        if types is _SETTLE:
+            return product, unpack_claims(claims), _single(elements)
+    except (DecodingError, OverflowError, Halt) as error:
         raise unproven("the settlement's call cannot be decoded") from error
-    return product, [Claim(*claim) for claim in claims], list(signatures)
+    return product, [Claim(*claim) for claim in claims], _single(elements)
+
+
+def _single(elements: Sequence[bytes]) -> list[bytes]:
+    """Return each signature by itself: an element holds one or several, one after the other."""
+    return [
+        element[start : start + _SIGNATURE_BYTES]
+        for element in elements
+        for start in range(0, len(element), _SIGNATURE_BYTES)
+    ]
 
 
 def _outcome(part: dict[str, Any]) -> ClaimOutcome:

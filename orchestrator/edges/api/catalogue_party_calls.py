@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from orchestrator.core.party_call import DisputeReason, PayeeMoneyReason, SkipReason
+from orchestrator.core.party_call import (
+    ChallengeReason,
+    DisputeReason,
+    PayeeMoneyReason,
+    SkipReason,
+)
 
 _LOOK = "Read the payment with GET /v1/payments/{payment_id}; its trace has its dispute."
 
@@ -22,8 +27,8 @@ PARTY_CALLS: dict[StrEnum, tuple[int, str, str]] = {
     ),
     DisputeReason.BOND_SHORT: (
         409,
-        "The payer's wallet does not cover the bond",
-        "Move tokens to the payer's wallet within the dispute window.",
+        "The wallet does not cover the bond",
+        "Move tokens to the wallet that sends, within the dispute window.",
     ),
     DisputeReason.UNREADABLE: (
         409,
@@ -40,6 +45,39 @@ PARTY_CALLS: dict[StrEnum, tuple[int, str, str]] = {
         409,
         "No ruling has enough signatures",
         "Ask the oracles that are missing to sign theirs.",
+    ),
+    ChallengeReason.NO_CONTRACT: (
+        409,
+        "The contracts of this payment take no challenges",
+        "Dispute the payment.",
+    ),
+    ChallengeReason.NOT_SETTLED: (409, "No money moved that could be refunded", _LOOK),
+    ChallengeReason.NOT_PROVEN: (
+        409,
+        "No fault of its records can be proved on chain",
+        "Dispute the payment: then the oracles rule.",
+    ),
+    ChallengeReason.ALREADY_CHALLENGED: (409, "A fault of it is proved already", _LOOK),
+    ChallengeReason.DISPUTE_ENDED: (409, "A dispute about it has ended", _LOOK),
+    ChallengeReason.RECORDS_INCOMPLETE: (
+        409,
+        "The stored records are not those of the claim",
+        "Get the audit bundle of who settled it, and challenge by command.",
+    ),
+    ChallengeReason.RECORD_UNKNOWN: (
+        422,
+        "The payment has no record at this position",
+        "Send the position of a record; the payment's trace shows its records in order.",
+    ),
+    ChallengeReason.RECORD_NEEDED: (
+        422,
+        "The payment has too many records to look at all of them",
+        "Send `record`, the position of the bad one; the payment's trace shows them in order.",
+    ),
+    ChallengeReason.OTHER_CHAIN: (
+        409,
+        "The bundle is of another chain or rail",
+        "Use a home of that rail.",
     ),
     PayeeMoneyReason.NOTHING: (
         409,

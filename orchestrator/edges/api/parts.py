@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from device_adapters.types import Message
+from orchestrator.core.challenge import RecordFault
 from orchestrator.core.health import HealthProblem
 from orchestrator.core.receipt import Answered, Receipts
 from orchestrator.edges.store import Session, Store
@@ -49,6 +50,14 @@ class MakesCalls(Protocol):
         self, agreement: str, last_counter: int | None, signatures: Mapping[str, str | None]
     ) -> Mapping[str, Any]: ...
     def of_payment(self, payment: str, function: str) -> Mapping[str, Any]: ...
+    def challenge(
+        self,
+        payment: str,
+        fault: RecordFault | None,
+        record: int | None,
+        other: str | None,
+        by: str | None,
+    ) -> Mapping[str, Any]: ...
     def release(self, payee: str) -> Mapping[str, Any]: ...
     def withdraw(self, payee: str, amount_micro: int, to: str) -> Mapping[str, Any]: ...
     def repay(self, payee: str, amount_micro: int | None) -> Mapping[str, Any]: ...

@@ -7,13 +7,20 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 
 from device_adapters.types import Rejected
-from orchestrator.core.party_call import DisputeReason, PayeeMoneyReason, SkipReason
+from orchestrator.core.party_call import (
+    ChallengeReason,
+    DisputeReason,
+    PayeeMoneyReason,
+    SkipReason,
+)
 from orchestrator.core.registration import RegistrationReason
-from orchestrator.edges.api.access import Caller, Submitter
+from orchestrator.edges.api.access import Anyone, Caller, Submitter
 from orchestrator.edges.api.catalogue import ProblemCode
 from orchestrator.edges.api.parts import ApiParts, Parts
 from orchestrator.edges.api.party_calls_wire import (
     CallsView,
+    ChallengeCallsView,
+    ChallengeRequest,
     CloseRequest,
     FundRequest,
     RepayRequest,
@@ -33,6 +40,13 @@ _FAILS = (
 )
 _AGREEMENT = problems_of(*_FAILS, RegistrationReason.HEX_MALFORMED, *SkipReason)
 _PAYMENT = problems_of(*_FAILS, *DisputeReason)
+_CHALLENGE = problems_of(
+    *_FAILS,
+    DisputeReason.WINDOW_OVER,
+    DisputeReason.BOND_SHORT,
+    DisputeReason.UNREADABLE,
+    *ChallengeReason,
+)
 _PAYEE = problems_of(*_FAILS, *PayeeMoneyReason)
 
 Payee = Annotated[str, Path(max_length=42, description="0x and 40 hex digits")]
@@ -63,6 +77,25 @@ def skip(parts: Parts, caller: Submitter, agreement_id: Id, body: SkipRequest) -
 
 
 @router.post(
+    "/v1/payments/{payment_id}/calls/challenge",
+    responses=_CHALLENGE,
+    summary="Prove a fault of a payment's record",
+)
+def challenge(
+    parts: Parts, caller: Anyone, payment_id: Id, body: ChallengeRequest
+) -> ChallengeCallsView:
+    """Return the calls that prove on chain that a payment rests on a bad record.
+
+    They are those of the first fault that the contract takes. A proved fault refunds the payer,
+    returns the bond and bars the oracles that attested it.
+    """
+    for payment in filter(None, (payment_id, body.other)):
+        _visible_payment(parts, caller, payment)
+    answer = parts.party_calls.challenge(payment_id, body.fault, body.record, body.other, body.by)
+    return ChallengeCallsView(**answer)
+
+
+@router.post(
     "/v1/payments/{payment_id}/calls/{function}", responses=_PAYMENT, summary="Dispute a payment"
 )
 def of_payment(
@@ -72,9 +105,7 @@ def of_payment(
     function: Literal["dispute", "concede", "retract", "expire"],
 ) -> CallsView:
     """Return the calls that begin a dispute, with its bond, or that end one."""
-    with parts.store.read() as session:
-        row = agreements.of_payment(session, payment_id)
-    _visible(caller, row, "payment", payment_id)
+    _visible_payment(parts, caller, payment_id)
     return CallsView(**parts.party_calls.of_payment(payment_id, function))
 
 
@@ -103,6 +134,12 @@ def _own(parts: ApiParts, caller: Caller, agreement: str) -> None:
     with parts.store.read() as session:
         row = agreements.get(session, agreement)
     _visible(caller, row, "agreement", agreement)
+
+
+def _visible_payment(parts: ApiParts, caller: Caller, payment: str) -> None:
+    with parts.store.read() as session:
+        row = agreements.of_payment(session, payment)
+    _visible(caller, row, "payment", payment)
 
 
 def _visible(caller: Caller, row: agreements.AgreementRow | None, what: str, identity: str) -> None:

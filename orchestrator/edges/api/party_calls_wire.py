@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from orchestrator.core.challenge import RecordFault
 from orchestrator.edges.api.registration_wire import Address
 from orchestrator.edges.api.wire import SOME_ID, example
+from orchestrator.edges.api.wire import Id as PaymentId
 
 _ADDRESS = "0x" + "3b" * 20
 Micro = Annotated[int, Field(gt=0, lt=2**48, description="micro-euro")]
@@ -47,6 +49,20 @@ class CallsView(BaseModel):
     signers: dict[str, str] | None = Field(None, description="who signs the document")
 
 
+class ChallengeCallsView(CallsView):
+    """The calls of a challenge, and what they prove."""
+
+    model_config = example(
+        **CallsView.model_config["json_schema_extra"]["examples"][0],
+        fault=RecordFault.SIGNATURE,
+        record=1,
+        barred=3,
+    )
+    fault: RecordFault
+    record: int = Field(description="its position in the payment, from 1")
+    barred: int = Field(description="how many oracles lose their seat for ever")
+
+
 class CloseRequest(BaseModel):
     """Who closes: the payer, or the device's owner."""
 
@@ -69,6 +85,16 @@ class SkipRequest(BaseModel):
     last_counter: int | None = Field(None, ge=0, lt=2**40, description="null: the payment's")
     payer_signature: str | None = Field(None, max_length=132)
     payee_signature: str | None = Field(None, max_length=132)
+
+
+class ChallengeRequest(BaseModel):
+    """What may be wrong with the payment's records, and who proves it."""
+
+    model_config = example(fault=None, record=None, other=None, by=None)
+    fault: RecordFault | None = Field(None, description="null: every fault is looked for")
+    record: int | None = Field(None, ge=1, lt=2**31, description="its position; null: all")
+    other: PaymentId | None = Field(None, description="another payment for the same counter")
+    by: Address | None = Field(None, description="whose tokens are the bond; null: the payer's")
 
 
 class WithdrawRequest(BaseModel):

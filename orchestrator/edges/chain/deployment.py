@@ -203,6 +203,8 @@ def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Deployme
     token = plan.token or at["EuroToken"]
     parts = (token, at["OracleCommittee"], at["DeviceRegistry"])
     yield creation(deployer, "PaymentRail", access, *parts)
+    rail = (at["PaymentRail"],)  # hears of devices, so that settlements need not ask
+    yield DeploymentStep("watch devices", deployer, "DeviceRegistry", "watch", rail)
     yield creation(deployer, "Challenges", at["PaymentRail"], *parts)
     named = (at["PaymentRail"], at["Challenges"])
     yield DeploymentStep("name challenges", deployer, "OracleCommittee", "setChallenges", named)

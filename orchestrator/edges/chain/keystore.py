@@ -49,6 +49,11 @@ def password(folder: Path) -> str:
     return path.read_text()
 
 
+def file_of(person: str) -> str:
+    """Return the name of a person's keystore."""
+    return "".join(c if c.isalnum() else "-" for c in person.lower()).strip("-") or "person"
+
+
 def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
     """Return the account of a keystore; create it (from `key`, or at random) if it is missing.
 

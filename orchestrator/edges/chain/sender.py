@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from orchestrator.edges.chain.client import Call, Chain, Quote
 from orchestrator.edges.chain.ethereum import LocalAccount
@@ -188,6 +189,33 @@ def send_and_wait(
         if len(ended) == len(set(hashes)):
             return hashes
         wait()
+
+
+def send_in_turn(
+    sender: Sender, calls: Sequence[Call], now: int, wait: Callable[[], None]
+) -> list[str]:
+    """Send a party's calls one after the other; return their hashes.
+
+    Safe to repeat after an interruption: a call's reference holds the nonce that comes next on
+    chain, so the same call is sent once until a block has it, and another call is never taken for
+    it.
+
+    Args:
+        sender: The party's key.
+        calls: What to send, in order: each may depend on the one before.
+        now: Unix seconds.
+        wait: As `send_and_wait` takes it.
+
+    Raises:
+        Retry: A call would revert, or no block takes it in time.
+        Halt: A call failed on chain.
+    """
+    address, hashes = sender.account.address, []
+    for call in calls:
+        _, data = sender.chain.calls.encode(call)
+        ref = f"{address}:{sender.chain.nonce(address)}:{sha256(data).hexdigest()[:16]}"
+        hashes += send_and_wait(sender, [ChainCall(f"party {call.function}", ref, call)], now, wait)
+    return hashes
 
 
 def patience(seconds: int = PATIENCE_S) -> Callable[[], None]:

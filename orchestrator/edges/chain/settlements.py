@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oracles.types import Claim, SkippedClaim
+from orchestrator.core.batch_bytes import called_claims
 from orchestrator.core.outcome import unpack
 from orchestrator.edges.chain.client import Chain, DecodedLog
 
@@ -72,15 +73,5 @@ def _applied(chain: Chain, tx_hash: str, packed: str) -> list[Claim]:
     if function != "settle":
         return []
     outcomes = unpack(bytes.fromhex(packed[2:]))
-    return [
-        Claim(
-            fields["agreement"],
-            fields["sequence"],
-            fields["firstCounter"],
-            fields["lastCounter"],
-            fields["evidence"],
-            fields["facts"],
-        )
-        for fields, outcome in zip(arguments["batch"]["claims"], outcomes, strict=True)
-        if not outcome.refusal
-    ]
+    claims = called_claims(arguments)
+    return [claim for claim, outcome in zip(claims, outcomes, strict=True) if not outcome.refusal]

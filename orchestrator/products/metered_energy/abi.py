@@ -213,6 +213,26 @@ def decode_terms(raw: bytes) -> EnergyTerms:
     return terms
 
 
+def shared_terms(raw: bytes) -> int:
+    """Return what the contract answers to `open`: the word in EnergyTerms.sol."""
+    terms = decode_terms(raw)
+    bands = terms.by_band()
+    prices = sum(len(band.prices) for band in bands)
+    one = prices == 1
+    fields = (
+        (terms.rollover_at, 192),
+        (terms.fuse_watts, 160),
+        (terms.price_per_kwh if one else 0, 128),
+        (terms.band if one else 0, 120),
+        (len(bands), 112),
+        (prices, 104),
+        (terms.assurance, 96),
+        (int(terms.continuous), 88),
+        (int(terms.export), 80),
+    )
+    return sum(value << shift for value, shift in fields)
+
+
 def encode_facts(facts: EnergyFacts) -> bytes:
     """Return the encoding of facts in their version.
 

@@ -95,8 +95,15 @@ def open(terms: bytes, start: int = 0) -> EnergyState:
     """
     energy_terms = decode_terms(terms)
     began = energy_terms.started_at or start
+    several = energy_terms.later_prices or energy_terms.more_bands
+    one_price = energy_terms.version > 2 and not several
     bands = (
-        BandState(band.start_register, time=began, claimed=band.start_register != 0)
+        BandState(
+            band.start_register,
+            time=began,
+            claimed=band.start_register != 0,
+            remainder=band.start_register * band.price_per_kwh % MWH_PER_KWH if one_price else 0,
+        )
         for band in energy_terms.by_band()
     )
     return EnergyState(start, tuple(bands))
@@ -181,7 +188,8 @@ def _judged(
         charge = _charge(band_terms, band, _of_step(facts, step), late)
         if charge.refusal:
             return _Judged(charge.refusal)
-        exact = band.remainder + charge.energy * band_terms.price_at(facts.from_time)
+        price = band_terms.price_at(facts.from_time)
+        exact = _remainder(terms, band, step, facts, price) + charge.energy * price
         total = band.total + charge.energy
         most = _AHEAD[terms.version]
         if not 0 <= total < 1 << 64 or not -most <= charge.ahead < most:
@@ -193,6 +201,16 @@ def _judged(
         return _Judged(_ABOVE_FUSE)
     payable = -_INT48 <= amount < _INT48 and amount <= limit
     return _Judged(0, amount, tuple(bands)) if payable else _Judged(_OVER_LIMIT)
+
+
+def _remainder(
+    terms: EnergyTerms, band: BandState, step: BandStep, facts: EnergyFacts, price: int
+) -> int:
+    """Return what is not charged yet, millionths: a band that begins anew takes its register's."""
+    per_session = registers.of_number(step.register).per_session
+    if terms.version < 3 or band.claimed or per_session or facts.kind == ReadingKind.LATE:
+        return band.remainder
+    return step.from_register * price % MWH_PER_KWH
 
 
 def _times_refusal(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts, until: int) -> int:

@@ -24,6 +24,7 @@ from orchestrator.products.metered_energy.abi import (
     decode_terms,
     encode_facts,
     encode_terms,
+    shared_terms,
 )
 from orchestrator.products.metered_energy.gaps import open_gaps
 from orchestrator.products.metered_energy.pricing import (
@@ -78,6 +79,7 @@ __all__ = [
     "proof_of_conflict",
     "refund",
     "reopened",
+    "shared_terms",
     "skip",
     "subject",
 ]

@@ -7,6 +7,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IPaymentRail} from "../../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../../contracts/interfaces/IProduct.sol";
 import {Merkle} from "../../../contracts/libraries/Merkle.sol";
+import {Quote, Quotes, Reply} from "../../../contracts/libraries/Quotes.sol";
 
 /// A wallet contract whose owner signs for it (ERC-1271).
 contract Wallet {
@@ -64,17 +65,23 @@ contract RogueProduct is IProduct {
         return 0;
     }
 
-    function open(bytes32, bytes32, uint40, bytes calldata) external returns (uint32) {}
+    function open(bytes32, bytes32, uint40, bytes calldata)
+        external
+        returns (uint32, uint256, uint80)
+    {}
 
     function refunded(bytes32, uint48) external pure {
         revert("a product that fails");
     }
 
-    function skipped(bytes32) external pure {
+    function skipped(bytes32, uint80) external pure returns (uint80) {
         revert("a product that fails");
     }
 
-    function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
+    function price(uint256[] calldata, uint256 count, bytes calldata)
+        external
+        returns (Reply[] memory replies)
+    {
         if (target != address(0)) {
             (bool done, bytes memory answer) = target.call(payload);
             if (!done) {
@@ -83,9 +90,9 @@ contract RogueProduct is IProduct {
                 }
             }
         }
-        prices = new Price[](short ? quotes.length - 1 : quotes.length);
-        for (uint256 i; i < prices.length; ++i) {
-            prices[i].amount = amount;
+        replies = new Reply[](short ? count - 1 : count);
+        for (uint256 i; i < replies.length; ++i) {
+            replies[i] = Quotes.priced(amount, 0);
         }
     }
 }
@@ -126,35 +133,40 @@ contract PlainProduct is IProduct {
     /// The terms are the grace that the product wants; none: none.
     function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
         external
-        returns (uint32)
+        returns (uint32, uint256, uint80)
     {
         emit Opened(agreement, device, start);
-        return terms.length == 32 ? abi.decode(terms, (uint32)) : 0;
+        return (terms.length == 32 ? abi.decode(terms, (uint32)) : 0, 0, 0);
     }
 
     function refunded(bytes32 agreement, uint48 amount) external {
         emit RefundHeard(agreement, amount);
     }
 
-    function skipped(bytes32 agreement) external {
+    function skipped(bytes32 agreement, uint80 note) external returns (uint80) {
         emit SkipHeard(agreement);
+        return note;
     }
 
-    function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
-        prices = new Price[](quotes.length);
-        for (uint256 i; i < quotes.length; ++i) {
-            Quote calldata quote = quotes[i];
-            (int48 amount, address payee) = abi.decode(quote.facts, (int48, address));
-            bool over = amount > int256(uint256(quote.limit));
-            prices[i] = over ? Price(0, 1, address(0)) : Price(amount, 0, payee);
+    function price(uint256[] calldata, uint256 count, bytes calldata quotes)
+        external
+        returns (Reply[] memory replies)
+    {
+        replies = new Reply[](count);
+        Quote quote = Quotes.first(quotes);
+        for (uint256 i; i < count; ++i) {
+            (int48 amount, address payee) = abi.decode(quote.facts(), (int48, address));
+            bool over = amount > int256(uint256(quote.limit()));
+            replies[i] = over ? Quotes.refused(1) : Quotes.pricedFor(amount, payee);
             emit Quoted(
-                quote.agreement,
-                quote.device,
-                quote.limit,
-                quote.late,
-                quote.until,
-                quote.claimedTo
+                quote.agreement(),
+                quote.device(),
+                quote.limit(),
+                quote.late(),
+                quote.until(),
+                quote.claimedTo()
             );
+            quote = quote.next();
         }
     }
 }
@@ -179,18 +191,25 @@ contract ShiftyProduct is IProduct {
         return "";
     }
 
-    function open(bytes32, bytes32, uint40, bytes calldata) external returns (uint32) {}
+    function open(bytes32, bytes32, uint40, bytes calldata)
+        external
+        returns (uint32, uint256, uint80)
+    {}
 
     function refunded(bytes32, uint48) external pure {
         revert("a product that fails");
     }
 
-    function skipped(bytes32) external pure {
+    function skipped(bytes32, uint80) external pure returns (uint80) {
         revert("a product that fails");
     }
 
-    function price(Quote[] calldata quotes) external pure returns (Price[] memory) {
-        return new Price[](quotes.length);
+    function price(uint256[] calldata, uint256 count, bytes calldata)
+        external
+        pure
+        returns (Reply[] memory)
+    {
+        return new Reply[](count);
     }
 }
 
@@ -198,5 +217,92 @@ contract ShiftyProduct is IProduct {
 contract Trees {
     function root(bytes32[] memory leaves) external pure returns (bytes32) {
         return Merkle.root(leaves);
+    }
+}
+
+/// A rail for a product alone: it keeps the notes, and asks about one claim after the other.
+contract NotingRail {
+    struct Claimed {
+        bytes32 agreement;
+        bytes32 device;
+        uint48 limit;
+        bool late;
+        uint40 until;
+        uint40 claimedTo;
+        uint40 firstCounter;
+        uint40 lastCounter;
+        bytes facts;
+    }
+
+    struct Answered {
+        int48 amount;
+        uint8 refusal;
+        address payee;
+    }
+
+    mapping(bytes32 agreement => uint256) private _shared;
+    mapping(bytes32 agreement => uint80) private _notes;
+    bool private immutable names;
+
+    constructor(bool names_) {
+        names = names_;
+    }
+
+    function open(
+        IProduct product,
+        bytes32 agreement,
+        bytes32 device,
+        uint40 start,
+        bytes calldata terms
+    ) external returns (uint32 grace) {
+        (grace, _shared[agreement], _notes[agreement]) =
+            product.open(agreement, device, start, terms);
+    }
+
+    function price(IProduct product, Claimed[] calldata claims)
+        external
+        returns (Answered[] memory answers)
+    {
+        answers = new Answered[](claims.length);
+        for (uint256 i; i < claims.length; ++i) answers[i] = _priced(product, claims[i]);
+    }
+
+    function refunded(IProduct product, bytes32 agreement, uint48 amount) external {
+        product.refunded(agreement, amount);
+    }
+
+    function skipped(IProduct product, bytes32 agreement) external {
+        _notes[agreement] = product.skipped(agreement, _notes[agreement]);
+    }
+
+    function noteOf(bytes32 agreement) external view returns (uint80, bool) {
+        return (_notes[agreement], false);
+    }
+
+    function _priced(IProduct product, Claimed calldata claim)
+        private
+        returns (Answered memory answer)
+    {
+        uint256[] memory shared = new uint256[](1);
+        shared[0] = _shared[claim.agreement];
+        Quotes.Asked memory asked = Quotes.Asked({
+            agreement: claim.agreement,
+            device: claim.device,
+            group: 0,
+            note: _notes[claim.agreement],
+            limit: claim.limit,
+            claimedTo: claim.claimedTo,
+            counters: uint256(claim.firstCounter) << 40 | claim.lastCounter,
+            late: claim.late,
+            until: claim.until
+        });
+        bytes memory quotes = Quotes.room(1, claim.facts.length);
+        Quotes.cut(quotes, Quotes.put(quotes, 0, asked, claim.facts));
+        Reply reply = product.price(shared, 1, quotes)[0];
+        answer.refusal = reply.refusal();
+        answer.amount = int48(reply.amount());
+        if (answer.refusal != 0) return answer;
+        if (names) answer.payee = reply.payee();
+        else _notes[claim.agreement] = reply.newNote();
     }
 }

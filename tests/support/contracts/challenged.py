@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import copy
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
@@ -13,6 +14,7 @@ from device_adapters.types import Curve, DeviceKey
 from oracles import merkle
 from oracles.types import Claim
 from tests.support.contracts.contract_rail import (
+    DEVICE,
     EURO,
     HOUR,
     KWH,
@@ -219,3 +221,22 @@ def assert_lost(contracts: ContractRail, claim: ChallengedClaim, case: tuple, re
     assert token.balanceOf(contracts.stranger) == 0
     assert token.balanceOf(contracts.challenges) == 0
     assert able(contracts) == 3
+
+
+def moved_rail(contracts: ContractRail) -> ContractRail:
+    """Return the same parties on a new rail whose registry takes the devices over."""
+    moved = copy(contracts)
+    before = contracts.registry
+    moved.registry = contracts.deploy(
+        "DeviceRegistry", contracts.access, contracts.committee, before
+    )
+    moved.rail = moved.deploy_rail(moved.committee, moved.registry)
+    moved.disputes = moved.at("Disputes", moved.rail.disputes())
+    moved.product = moved.add_product("MeteredEnergy")
+    parts = (moved.rail, moved.token, moved.committee, moved.registry)
+    moved.challenges = moved.deploy("Challenges", *parts)
+    moved.committee.setChallenges(moved.rail, moved.challenges, sender=moved.steward)
+    moved.registry.adopt(DEVICE, sender=moved.stranger)
+    moved.agreement = moved.open(moved.mandate(start=moved.now + 1))
+    moved.mint(20 * EURO, moved.agreement)
+    return moved

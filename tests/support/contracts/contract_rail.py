@@ -20,7 +20,7 @@ from orchestrator.edges.chain.plan import Role
 from services.testnet import CHAIN_ID, TX_GAS_LIMIT
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Account, Node, OnChain, creation, errors_of, events_of
-from tests.support.contracts.settled import SettlementResult, arguments, plain_payee
+from tests.support.contracts.settled import SettlementResult, arguments, known, plain_payee
 
 EURO = 1_000_000  # token minor units
 CENT = 10_000
@@ -70,6 +70,7 @@ class ContractRail:
         self.registry = self.deploy("DeviceRegistry", self.access, self.committee, NO_REGISTRY)
         self.token = self.deploy("EuroToken", self.access)
         self.rail = self.deploy_rail(self.committee, self.registry)
+        self.registry.watch(self.rail, sender=self.steward)
         self.disputes = self.at("Disputes", self.rail.disputes())
         self.consents = self.at("Consents", self.rail.consents())
         parts = (self.rail, self.token, self.committee, self.registry)
@@ -193,7 +194,7 @@ class ContractRail:
             salt=next(self._numbers).to_bytes(32, "big"),
             terms=terms(),
         )
-        return replace(plain, **changes)
+        return known(replace(plain, **changes))
 
     def signed(
         self, mandate: Mandate, account: Any = None, rail: Any = None, chain_id: int | None = None

@@ -10,6 +10,10 @@ from web3 import Web3
 from oracles import merkle
 from oracles.attest import claim_hash
 from oracles.types import Batch, Claim
+from orchestrator.core.batch_bytes import Group, batch_argument
+from orchestrator.core.mandate import Mandate
+from orchestrator.core.outcome import ClaimOutcome, Window, release_time
+from orchestrator.products.metered_energy.abi import shared_terms
 
 if TYPE_CHECKING:
     from tests.support.contracts.contract_rail import ContractRail
@@ -59,7 +63,8 @@ class SettlementResult:
             return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
         _, payee, _, _, _, _, window, _ = contracts.rail.agreementTerms(claim.agreement)
         payee = contracts.payee_of(claim) if payee == NOBODY else payee
-        return (payment, claim_hash(claim), payee, amount, 0, at + window if amount >= 0 else 0)
+        release_at = release_time(ClaimOutcome(amount, 0), at, Window(window))
+        return (payment, claim_hash(claim), payee, amount, 0, release_at)
 
     @property
     def named(self) -> list[str]:
@@ -81,13 +86,28 @@ class SettlementResult:
         ]
 
 
+_GROUPS: dict[bytes, Group] = {}  # of each agreement that a test has a mandate of
+_NONE = Group(NOBODY, 0, 0, 0, 0, 0)
+
+
+def known(mandate: Mandate) -> Mandate:
+    """Remember what a mandate has in common with others, for `arguments`."""
+    energy_terms = len(mandate.terms) % 32 and mandate.terms[0] == 3  # version 3 is not padded
+    _GROUPS[mandate.agreement_id()] = Group(
+        mandate.payee,
+        mandate.cap,
+        mandate.period_days,
+        mandate.window,
+        mandate.required_domain,
+        shared_terms(mandate.terms) if energy_terms else 0,
+    )
+    return mandate
+
+
 def arguments(batch: Batch) -> tuple[Any, ...]:
     """Return a batch as the contract takes it."""
-    rows = [
-        (c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
-        for c in batch.claims
-    ]
-    return (batch.product, rows)
+    groups = [_GROUPS.get(claim.agreement, _NONE) for claim in batch.claims]
+    return batch_argument(batch.product, batch.claims, groups)
 
 
 def payment_id(agreement: bytes, sequence: int) -> bytes:

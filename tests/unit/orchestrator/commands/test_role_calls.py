@@ -280,7 +280,7 @@ def test_committee__list__shows_everyone_with_domain_and_state(rail):
 
 def test_officer__list__shows_seats_of_the_chain_and_names_of_the_home(rail):
     rows = {row["address"]: row for row in rail.listed("officer", "list")}
-    for index in OFFICERS:
+    for index in OFFICERS.values():
         assert rows[keystore.development_account(index).address]["seated"]
     assert (rows[NEW]["name"], rows[NEW]["seated"]) == ("Cleo", False)
 
@@ -297,7 +297,8 @@ def test_call__with_a_key_without_the_role__is_refused_before_anything_is_sent(r
 
 def test_call__with_a_given_keystore__needs_its_own_password(rail, tmp_path):
     given = rail.home / "keys" / "guardian" / "guardian.json"
-    words = ("officer", "silence", keystore.development_account(OFFICERS[0]).address, "--yes")
+    officer = keystore.development_account(OFFICERS["Ines Roth"]).address
+    words = ("officer", "silence", officer, "--yes")
     without = rail.run(*words, "--keystore", given)
     assert without.exit_code == 2 and "--password-file" in without.stderr
     wrong = rail.run(*words, "--keystore", given, "--password-file", rail.home / "keys/password")

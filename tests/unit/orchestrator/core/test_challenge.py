@@ -79,6 +79,24 @@ def test_cases__of_counters__are_pairs_of_one_claim_and_of_two():
     assert {case.arguments[2][1][0] for case in with_other} == {b"\7" * 32}
 
 
+def test_cases__of_counters_that_the_records_show__leave_out_pairs_that_differ():
+    """A claim of 2,000 records has two million pairs, and the node is asked about each."""
+    pages = ("T7", "T8", "T07", "F7")
+    records = tuple(b'OCMF|{"PG" : "%s"}|{"SD":""}' % page.encode() for page in pages)
+    unread = b"no OCMF"
+    hashes = [sha256(record).digest() for record in (*records, unread)]
+    claim = replace(CLAIM, evidence=evidence_root(hashes))
+    proven = replace(PROVEN, claim=claim, records=(*records, unread))
+    pairs = [
+        (case.arguments[1][4], case.arguments[2][4])
+        for case in challenge_cases(proven, [RecordFault.COUNTER])
+    ]
+    assert pairs[0] == (records[0], records[2])  # the same number, written otherwise
+    assert pairs[1:] == [(record, unread) for record in records]
+    other = list(challenge_cases(proven, [RecordFault.COUNTER], record=2, other=proven))
+    assert [case.arguments[2][4] for case in other] == [unread, records[1], unread]
+
+
 def test_cases__of_registers__point_at_numbers_of_the_last_and_the_first_record():
     cases = [pointed(case) for case in challenge_cases(PROVEN, [RecordFault.REGISTER])]
     assert cases == [

@@ -15,6 +15,7 @@ from orchestrator.core.outcome import (
     NOBODY,
     REFUSALS,
     ClaimOutcome,
+    Window,
     leaf_of,
     outcome_leaf,
     pack,
@@ -49,15 +50,28 @@ def test_leaf__of_a_credit__has_its_payee_and_no_release_time():
         ["bytes32", "bytes32", "address", "int48", "uint8", "uint32"],
         [b"\1" * 32, b"\2" * 32, PAYEE, -900_000, 0, 0],
     )
-    assert leaf_of(b"\1" * 32, b"\2" * 32, debt, (PAYEE, 60), 1_000) == keccak(keccak(wanted))
-    assert (release_time(debt, 1_000, 60), release_time(ClaimOutcome(0, 0), 1_000, 60)) == (
-        0,
-        1_060,
+    assert leaf_of(b"\1" * 32, b"\2" * 32, debt, (PAYEE, Window(60)), 1_000) == keccak(
+        keccak(wanted)
     )
+    assert release_time(debt, 1_000, Window(60)) == 0
+
+
+@pytest.mark.parametrize(
+    ("window", "wanted"),
+    [
+        (Window(60, 1), 1_061),  # a rail of 0.5.0: the very end
+        (Window(60), 1_065),  # a multiple of a quarter of the window
+        (Window(59), 1_064),  # quarters of 14 seconds
+        (Window(3), 1_004),
+        (Window(0), 1_001),
+    ],
+)
+def test_release__of_a_charge__is_due_at_the_end_of_its_quarter(window, wanted):
+    assert release_time(ClaimOutcome(0, 0), 1_001, window) == wanted
 
 
 def test_leaf__of_a_refused_claim__has_no_payee_and_no_amount():
-    own = leaf_of(b"\1" * 32, b"\2" * 32, ClaimOutcome(0, 10), (PAYEE, 60), 1_000)
+    own = leaf_of(b"\1" * 32, b"\2" * 32, ClaimOutcome(0, 10), (PAYEE, Window(60)), 1_000)
     assert own == outcome_leaf(b"\1" * 32, b"\2" * 32, NOBODY, ClaimOutcome(0, 10), 0)
 
 

@@ -9,7 +9,12 @@ import pytest
 from eth_account.messages import encode_typed_data
 
 from device_adapters.types import Rejected
-from orchestrator.core.party_call import DisputeReason, PayeeMoneyReason, SkipReason
+from orchestrator.core.party_call import (
+    ChallengeReason,
+    DisputeReason,
+    PayeeMoneyReason,
+    SkipReason,
+)
 from orchestrator.core.registration import RegistrationReason
 from orchestrator.edges.chain import keystore
 from orchestrator.operations.party_calls import PartyCalls
@@ -100,7 +105,8 @@ def test_payee__without_money_or_debts__is_refused_by_name(calls):
 
 
 def test_codes__of_parties__do_not_change():
-    codes = {code.value for kind in (DisputeReason, PayeeMoneyReason, SkipReason) for code in kind}
+    kinds = (ChallengeReason, DisputeReason, PayeeMoneyReason, SkipReason)
+    codes = {code.value for kind in kinds for code in kind}
     assert codes == {
         "no_contract_for_disputes",
         "not_disputable",
@@ -115,4 +121,13 @@ def test_codes__of_parties__do_not_change():
         "no_claim_to_skip",
         "counter_unknown",
         "skip_unsigned",
+        "no_contract_for_challenges",
+        "not_settled",
+        "fault_not_proven",
+        "already_challenged",
+        "dispute_ended",
+        "records_incomplete",
+        "record_unknown",
+        "record_needed",
+        "bundle_of_another_chain",
     }

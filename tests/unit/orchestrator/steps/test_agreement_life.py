@@ -13,6 +13,7 @@ from oracles.types import SkippedClaim
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.ethereum import sign_document
+from orchestrator.edges.chain.sender import Sender, send_in_turn
 from orchestrator.edges.store import agreements, payments
 from orchestrator.errors import Retry
 from orchestrator.operations import agreement_calls
@@ -81,8 +82,7 @@ def signed(rail: SmallRail, skipped: SkippedClaim) -> dict[str, bytes]:
 
 def send(rail: SmallRail, call: Call, account=None) -> None:
     account = account or rail.rail.sender.account
-    row = rail.agreements["cp-0001"]
-    agreement_calls.send(rail.store, rail.chain, account, row, [call], rail.clock, rail.mine)
+    send_in_turn(Sender(rail.store, rail.chain, account), [call], rail.clock, rail.mine)
 
 
 def test_attack__one_refused_claim__ends_no_agreement_any_more(rail, tmp_path):

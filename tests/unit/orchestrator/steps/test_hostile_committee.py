@@ -52,11 +52,13 @@ class SenderStandIn:
 
     def quote(self, call: Any, _suffix: bytes = b"") -> Any:
         self.before_quote()
-        (product, claims), signatures = call.args
+        (product, claims), (joined,) = call.args
+        row = bytes.fromhex(joined[2:])
+        signatures = [row[start : start + 65] for start in range(0, len(row), 65)]
         batch = Batch(RAIL, product, tuple(_claim(claim) for claim in claims))
         digest = batch_digest(batch, CHAIN_ID, COMMITTEE)
         names = {o.address: o.name for o in self.bare.oracles}
-        signers = [names[recover(digest, bytes.fromhex(s[2:]))] for s in signatures]
+        signers = [names[recover(digest, s)] for s in signatures]
         if len(set(signers) - self.gone) < quorum(len(names)):
             raise Retry("PaymentRail.settle would revert: QuorumMissing")
         self.sent.append(signers)

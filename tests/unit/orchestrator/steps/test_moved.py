@@ -249,6 +249,16 @@ def test_audit__bundle_of_each_rail__verifies_and_names_its_rail(moved, word):
     assert bundle["chain"]["rail"] == deployment.addresses[rail].lower()
 
 
+def test_settlement__of_each_rail__has_the_signatures_in_the_form_that_its_committee_takes(moved):
+    for word, shape in (("attested", [65, 65, 65]), ("moved on", [3 * 65])):
+        tx_hash = moved.payment(moved.former[word]).settlement_tx
+        _, arguments = moved.rail.chain.call_input(tx_hash, RAIL)
+        assert [len(element) for element in arguments["signatures"]] == shape, word
+        with moved.rail.store.read() as session:
+            bundle = export(session, moved.former[word], moved.rail.chain.deployment).bundle
+        assert {len(signature) for signature in bundle["batch"]["signatures"]} == {2 + 2 * 65}
+
+
 def test_chain__function_that_former_contracts_lack__is_refused_by_name(moved):
     with pytest.raises(Retry, match=r"earlier release, which has no payoutLimits"):
         moved.rail.chain.view(FORMER_RAIL, "payoutLimits", moved.rail.payee.address)

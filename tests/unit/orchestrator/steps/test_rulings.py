@@ -4,102 +4,47 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 from oracles.wire import ruling_to_json
-from orchestrator import cli
 from orchestrator.commands import payment_dispute
-from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.disputes import dispute_of
 from orchestrator.edges.chain.keystore import development_account
-from orchestrator.edges.store import agreements, blocks, disputes, equivocations, payments
+from orchestrator.edges.store import blocks, disputes, equivocations
 from orchestrator.steps import rulings
-from orchestrator.steps.refund import refund
 from orchestrator.steps.rulings import expire_disputes, keep_rulings, rule_disputes
-from orchestrator.views.payment import life
-from services.simulated_devices.device import DeviceKind
-from tests.support.open_rail import OpenRail
+from tests.support.purse_rail import BOND, DAY_S, WINDOW_S, PurseRail
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-PAYER, PAYEE, STRANGER = 10, 11, 15
-BOND, DAY_S = 300_000, 86_400
-WINDOW_S = 14 * DAY_S
-CLI = CliRunner()
 
 
 @pytest.fixture(scope="module")
 def purse(tmp_path_factory):
-    """A rail whose payer has tokens in its wallet: those of an agreement that ended.
-
-    It is of these tests alone: they let months pass, and an oracle is barred for ever.
-    """
-    rail = OpenRail(tmp_path_factory.mktemp("rulings") / "home").start()
-    rail.with_oracles_down()
-    rail.join("purse", 5_000)
-    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["purse"],)))
-    rail.work(2)
-    with rail.store.read() as session:
-        ends_at = agreements.get(session, rail.agreements["purse"]).ends_at
-    rail.mine(ends_at - rail.clock)
-    refund(rail.rail)
-    rail.work(3)
+    """A rail of these tests alone: they let months pass, and an oracle is barred for ever."""
+    rail = PurseRail(tmp_path_factory.mktemp("rulings") / "home").start()
     yield rail
     rail.stop()
 
 
 @pytest.fixture
 def rail(purse, monkeypatch):
-    """After each test nothing is halted and the ledger is the chain, to the last unit."""
-    purse.with_oracles_down()
     for oracle in purse.rail.oracles:
         oracle.decided.clear()
-    monkeypatch.setattr(payment_dispute, "time", SimpleNamespace(time=lambda: purse.clock))
-    monkeypatch.setattr(payment_dispute, "patience", lambda: purse.mine)
-    yield purse
-    assert purse.worker.halted == {}
-    purse.agree_with_the_chain()
+    with purse.by_command(monkeypatch, payment_dispute):
+        yield purse
 
 
-def paid(rail: OpenRail, name: str, **agreed) -> str:
-    """Return a new payment of 0.60 EUR, its dispute window still open."""
-    terms = {"window_s": WINDOW_S, "bond_micro": BOND} | agreed
-    rail.join(name, 5_000, DeviceKind.CHARGE_POINT, **terms)
-    rail.mine(4_000)
-    device = rail.fleet[name]
-    device.now = max(device.now, rail.clock - 1_000)
-    assert rail.take(*device.session("2", seconds=600)) == ["accepted"]
-    rail.until(name, "posted")
-    return rail.payment(name).payment_id
-
-
-def proofrail(rail: OpenRail, *words: str) -> dict:
-    result = CLI.invoke(cli.app, ["payment", *words, "--json", "--home", str(rail.home)])
-    return {"code": result.exit_code, **json.loads(result.output)}
-
-
-def disputed(rail: OpenRail, name: str, **agreed) -> str:
-    payment = paid(rail, name, **agreed)
-    assert proofrail(rail, "dispute", payment)["sent"]
+def disputed(rail: PurseRail, name: str, **agreed) -> str:
+    payment = rail.paid(name, **agreed)
+    assert rail.proofrail("payment", "dispute", payment)["sent"]
     rail.work(3)  # not `until`: it lets the days of the dispute window go by
     assert rail.payment(name).stage == "disputed"
     return payment
 
 
-def wallet(rail: OpenRail, holder: str) -> int:
-    return rail.chain.view("EuroToken", "balanceOf", holder)
-
-
-def dispute(rail: OpenRail, payment: str) -> dict:
-    with rail.store.read() as session:
-        [row] = payments.by_ids(session, [payment])
-        return life(session, row, agreements.get(session, row.agreement_id))["dispute"]
-
-
-def decide(rail: OpenRail, payment: str, refund: bool, *names: str) -> None:
+def decide(rail: PurseRail, payment: str, refund: bool, *names: str) -> None:
     for oracle in rail.rail.oracles:
         if oracle.name in names:
             oracle.decided.append((payment, refund))
@@ -107,22 +52,22 @@ def decide(rail: OpenRail, payment: str, refund: bool, *names: str) -> None:
 
 def test_dispute__by_a_payer__costs_a_bond_that_the_dry_run_shows_and_is_sent_once(rail):
     """On 0.3.0 a payer froze every payment without cost, evidence or end."""
-    payment, before = paid(rail, "frozen"), wallet(rail, rail.payer.address)
-    plan = proofrail(rail, "dispute", payment, "--dry-run")
+    payment, before = rail.paid("frozen"), rail.tokens(rail.payer.address)
+    plan = rail.proofrail("payment", "dispute", payment, "--dry-run")
     assert (plan["code"], plan["sent"], plan["transactions"]) == (0, False, [])
     assert (plan["bond"]["amount"], plan["balance"]["amount"]) == (str(BOND), str(before))
     assert plan["deadline"] == rail.clock + 30 * DAY_S and plan["allowance"]["amount"] == "0"
     assert [call["function"] for call in plan["calls"]] == ["approve", "dispute"]
     assert plan["calls"][0]["arguments"]["value"] == BOND
     assert plan["calls"][1]["arguments"]["agreement"] == rail.agreements["frozen"]
-    assert wallet(rail, rail.payer.address) == before
-    sent = proofrail(rail, "dispute", payment)
+    assert rail.tokens(rail.payer.address) == before
+    sent = rail.proofrail("payment", "dispute", payment)
     assert sent["code"] == 0 and len(sent["transactions"]) == 2
-    assert wallet(rail, rail.payer.address) == before - BOND
-    again = proofrail(rail, "dispute", payment)
+    assert rail.tokens(rail.payer.address) == before - BOND
+    again = rail.proofrail("payment", "dispute", payment)
     assert (again["already"], again["sent"], again["code"]) == (True, False, 0)
     rail.work(3)
-    view = dispute(rail, payment)
+    view = rail.life(payment)["dispute"]
     assert (view["challenger"]["address"], view["bond"]["amount"]) == (
         rail.payer.address,
         str(BOND),
@@ -133,49 +78,52 @@ def test_dispute__by_a_payer__costs_a_bond_that_the_dry_run_shows_and_is_sent_on
         "payment rule",
         "payment expire",
     ]
-    assert proofrail(rail, "retract", payment)["sent"]
+    assert rail.proofrail("payment", "retract", payment)["sent"]
 
 
 def test_dispute__that_nobody_rules_on__ends_by_itself_and_the_bond_is_the_payee_s(rail):
     """On 0.3.0 a disputed payment was still frozen ten years later."""
     payment = disputed(rail, "forgotten")
-    early = proofrail(rail, "expire", payment)
+    early = rail.proofrail("payment", "expire", payment)
     assert early["code"] == 2 and early["error"]["code"] == "deadline_not_over"
-    before = wallet(rail, rail.payee.address)
+    before = rail.tokens(rail.payee.address)
     assert expire_disputes(rail.rail) == 0
     rail.mine(30 * DAY_S)
     rail.work(4)
     assert rail.payment("forgotten").stage in ("posted", "paid_out")
-    assert wallet(rail, rail.payee.address) == before + BOND
-    view = dispute(rail, payment)
+    assert rail.tokens(rail.payee.address) == before + BOND
+    view = rail.life(payment)["dispute"]
     assert (view["refunded"], view["bond_returned"], view["next"]) == (False, False, [])
-    assert proofrail(rail, "expire", payment)["already"]
+    assert rail.proofrail("payment", "expire", payment)["already"]
 
 
 def test_concede__by_the_payee__returns_payment_and_bond(rail):
     payment = disputed(rail, "conceded")
-    before = wallet(rail, rail.payer.address)
-    assert [c["function"] for c in proofrail(rail, "concede", payment, "--dry-run")["calls"]] == [
-        "concede"
-    ]
-    assert proofrail(rail, "concede", payment)["sent"]
-    assert proofrail(rail, "concede", payment)["code"] in (0, 2)  # perhaps its block is not read
+    before = rail.tokens(rail.payer.address)
+    assert [
+        c["function"] for c in rail.proofrail("payment", "concede", payment, "--dry-run")["calls"]
+    ] == ["concede"]
+    assert rail.proofrail("payment", "concede", payment)["sent"]
+    assert rail.proofrail("payment", "concede", payment)["code"] in (
+        0,
+        2,
+    )  # perhaps its block is not read
     rail.until("conceded", "refunded")
-    assert wallet(rail, rail.payer.address) == before + BOND
-    view = dispute(rail, payment)
+    assert rail.tokens(rail.payer.address) == before + BOND
+    view = rail.life(payment)["dispute"]
     assert (view["refunded"], view["bond_returned"]) == (True, True)
-    again = proofrail(rail, "concede", payment)
+    again = rail.proofrail("payment", "concede", payment)
     assert (again["already"], again["refunded"], again["code"]) == (True, True, 0)
 
 
 def test_retract__within_the_window__returns_the_bond_and_the_payment_stands(rail):
     payment = disputed(rail, "retracted")
-    before = wallet(rail, rail.payer.address)
-    assert proofrail(rail, "retract", payment)["sent"]
+    before = rail.tokens(rail.payer.address)
+    assert rail.proofrail("payment", "retract", payment)["sent"]
     rail.until("retracted", "posted")
-    assert wallet(rail, rail.payer.address) == before + BOND
-    assert dispute(rail, payment)["bond_returned"] is True
-    other = proofrail(rail, "concede", payment)  # too late, and of the other side
+    assert rail.tokens(rail.payer.address) == before + BOND
+    assert rail.life(payment)["dispute"]["bond_returned"] is True
+    other = rail.proofrail("payment", "concede", payment)  # too late, and of the other side
     assert (other["code"], other["error"]["code"]) == (2, "not_disputed")
 
 
@@ -184,23 +132,23 @@ def test_ruling__of_enough_oracles__is_collected_and_sent_by_the_rail_itself(rai
     decide(rail, payment, True, "utility-a", "bank")
     rail.rail.memory.rulings_asked_at = 0
     assert rule_disputes(rail.rail) == 0 and len(stored(rail, payment)) == 2
-    plan = proofrail(rail, "rule", payment, "--dry-run")
+    plan = rail.proofrail("payment", "rule", payment, "--dry-run")
     assert plan["code"] == 0 and plan["calls"] == []
     count = next(item for item in plan["rulings"] if item["answer"] == "refund")
     assert (len(count["counting"]), count["need"], count["missing"]) == (2, 3, "lacks 1 signatures")
     assert len(count["missing_from"]) == 2 and not count["enough"]
-    short = proofrail(rail, "rule", payment)
+    short = rail.proofrail("payment", "rule", payment)
     assert (short["code"], short["error"]["code"]) == (2, "ruling_short")
     decide(rail, payment, True, "auditor")
     rail.work(1, rulings.ASK_EVERY_S)
     rail.until("ruled", "refunded")
-    view = dispute(rail, payment)
+    view = rail.life(payment)["dispute"]
     assert (view["refunded"], view["bond_returned"]) == (True, True)
     assert {item["decided_by"] for item in view["rulings"]} == {"Mia Vogt"}
-    assert proofrail(rail, "rule", payment)["already"]
+    assert rail.proofrail("payment", "rule", payment)["already"]
 
 
-def stored(rail: OpenRail, payment: str) -> list:
+def stored(rail: PurseRail, payment: str) -> list:
     with rail.store.read() as session:
         return list(disputes.rulings_of(session, payment))
 
@@ -216,16 +164,16 @@ def test_ruling__from_files__ends_a_dispute_by_command_and_a_forged_one_does_not
         oracle.decided.clear()  # their servers show nothing
     forged = tmp_path / "forged.json"
     forged.write_text(json.dumps(ruling_to_json(replace(signed, oracle=rail.payer.address))))
-    refusal = proofrail(rail, "rule", payment, "--ruling", str(forged))
+    refusal = rail.proofrail("payment", "rule", payment, "--ruling", str(forged))
     assert refusal["code"] == 2 and "is no ruling of this rail" in refusal["error"]["message"]
     words = [w for n in ("utility-a", "utility-b", "bank") for w in ("--ruling", str(files[n]))]
-    plan = proofrail(rail, "rule", payment, *words, "--dry-run")
+    plan = rail.proofrail("payment", "rule", payment, *words, "--dry-run")
     count = next(item for item in plan["rulings"] if item["answer"] == "stand")
     assert (len(count["counting"]), count["missing"]) == (3, "lacks trust domain 3")
-    sent = proofrail(rail, "rule", payment, "--ruling", str(files["auditor"]))
+    sent = rail.proofrail("payment", "rule", payment, "--ruling", str(files["auditor"]))
     assert sent["code"] == 0 and sent["calls"][0]["arguments"]["refund"] is False
     rail.until("by-file", "posted")
-    view = dispute(rail, payment)
+    view = rail.life(payment)["dispute"]
     assert (view["refunded"], view["bond_returned"]) == (False, False)
 
 
@@ -272,7 +220,7 @@ def test_rulings__signed_by_keys_without_a_seat__are_not_kept(rail):
 
 @pytest.mark.parametrize("kind", ["bond", "window"])
 def test_dispute__without_the_bond_or_after_the_window__is_refused_by_name(rail, kind, monkeypatch):
-    payment = paid(rail, f"late-{kind}")
+    payment = rail.paid(f"late-{kind}")
     if kind == "bond":
         view = rail.chain.view
         poor = lambda contract, name, *args, **at: (  # noqa: E731
@@ -281,11 +229,11 @@ def test_dispute__without_the_bond_or_after_the_window__is_refused_by_name(rail,
         monkeypatch.setattr("orchestrator.edges.chain.client.Chain.view", lambda _, *a: poor(*a))
     else:
         rail.clock += WINDOW_S
-    answer = proofrail(rail, "dispute", payment)
+    answer = rail.proofrail("payment", "dispute", payment)
     codes = {"bond": "bond_not_covered", "window": "dispute_window_over"}
     assert (answer["code"], answer["error"]["code"]) == (2, codes[kind])
 
 
 def test_dispute__of_what_is_no_payment__names_the_next_step(rail):
-    answer = proofrail(rail, "dispute", rail.agreements["purse"])
+    answer = rail.proofrail("payment", "dispute", rail.agreements["purse"])
     assert answer["code"] == 2 and "is the id of another thing" in answer["error"]["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.settings import read_settings
 from services import anvil
+from services.commands import init
 
 FLAGS = (
     *("--oracle", f"north:1:0x{1:040x}:http://127.0.0.1:1", "--iban", "DE89370400440532013000"),
@@ -93,6 +95,18 @@ def test_init__server_profile__asks_for_everything_that_no_flag_gives(tmp_path):
     settings = read_settings(tmp_path / "home")
     assert settings.safeguarding.town == "Berlin" and settings.oracles[0].name == "north"
     assert not settings.chain_embedded and not settings.bank_simulated
+
+
+def test_init__server_profile__says_which_keys_must_leave_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(init, "_contracts", lambda *_: {})  # it needs a node
+    home = tmp_path / "home"
+    next_step = json.loads(run(home, *SERVER, *FLAGS, "--json"))["next"]
+    folders = [home / "keys" / role for role in ("steward", "guardian")]
+    assert f"move {folders[0]} and {folders[1]} (keystore and password) to machines" in next_step
+    for folder in folders:
+        assert {path.name for path in folder.iterdir()} == {f"{folder.name}.json", "password"}
+        shutil.rmtree(folder)
+    assert "move" not in json.loads(run(home, "--yes", "--json"))["next"]
 
 
 def test_init__anvil_cannot_be_had__says_so_before_anything_is_written(tmp_path, monkeypatch):

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from orchestrator import cli
+from orchestrator.commands import approval
+from orchestrator.commands.home import Home
+from orchestrator.core.approval import Approval
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.store import Store, agreements
+from orchestrator.edges.chain.keystore import development_account
+from orchestrator.edges.store import Store, agreements, approvals
 from orchestrator.errors import Halt
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.settings import Settings
 from services import new_home
+from services.development import OFFICERS
+from services.equipment import create_officers
 from services.new_home import FreePorts, development_home
 from services.sandbox import set_up as job
 from services.sandbox.journal import read_journal
@@ -93,6 +101,38 @@ def test_set_up__once_more__sends_nothing(settings, chain):
     before = chain.rpc("eth_blockNumber")
     set_up_sandbox(settings)
     assert chain.rpc("eth_blockNumber") == before
+
+
+def proofrail(settings, *words):
+    result = CliRunner().invoke(cli.app, [*words, "--json", "--home", str(settings.home)])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_set_up__the_officers_of_the_chain__can_sign_approvals_by_command(settings):
+    seated = {row["name"] for row in proofrail(settings, "officer", "list") if row["seated"]}
+    assert seated == set(OFFICERS) and len(OFFICERS) == 2
+    first, second = OFFICERS
+    proposal = Approval("release_payout", "0x" + "ab" * 32, {"cents": 5}, int(job.time.time()))
+    identity = approval.propose(Home(settings.home), proposal, first)
+    assert proofrail(settings, "approval", "approve", identity, "--as", second)["approved"]
+    [row] = proofrail(settings, "approval", "list", "--all")
+    assert (row["stage"], row["proposed_by"], row["approved_by"]) == ("approved", first, second)
+
+
+def test_set_up__names_that_the_operator_gave__stay(settings, tmp_path):
+    store = Store(tmp_path / "rail.sqlite3")
+    home = Settings(home=tmp_path)
+    first, second = (development_account(index).address for index in OFFICERS.values())
+    with store.write() as session:
+        approvals.name_officer(session, first, "Mia")
+        approvals.name_officer(session, "0x" + "5" * 40, list(OFFICERS)[1])
+    create_officers(home, store)
+    create_officers(home, store)
+    with store.read() as session:
+        names = approvals.officer_names(session)
+    assert names[first] == "Mia" and second not in names
+    store.close()
 
 
 def test_set_up__contracts_elsewhere__are_refused(settings, tmp_path):

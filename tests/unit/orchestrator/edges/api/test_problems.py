@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from device_adapters.types import Reason
 from oracles.types import ClaimReason
 from orchestrator.core.endorsement import EndorsementReason
-from orchestrator.core.party_call import DisputeReason, PayeeMoneyReason, SkipReason
+from orchestrator.core.party_call import (
+    ChallengeReason,
+    DisputeReason,
+    PayeeMoneyReason,
+    SkipReason,
+)
 from orchestrator.core.registration import RegistrationReason
 from orchestrator.edges.api.catalogue import CATALOGUE, ProblemCode, entry_of
 from orchestrator.edges.api.limits import BodyLimit
@@ -26,7 +31,7 @@ from tests.support.api_rail import RAW, ApiRail
 MEDIA = "application/problem+json"
 FAMILIES = (
     *(Reason, ClaimReason, ProblemCode, EndorsementReason, RegistrationReason),
-    *(DisputeReason, PayeeMoneyReason, SkipReason),
+    *(ChallengeReason, DisputeReason, PayeeMoneyReason, SkipReason),
 )
 
 

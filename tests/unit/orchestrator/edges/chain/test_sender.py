@@ -12,7 +12,14 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import ChainCall, displaced, send_and_wait, settle_up
+from orchestrator.edges.chain.sender import (
+    ChainCall,
+    displaced,
+    patience,
+    send_and_wait,
+    send_in_turn,
+    settle_up,
+)
 from orchestrator.edges.store import Store, blocks, sends
 from orchestrator.errors import Halt, Retry
 from tests.support.real_chain import FaultyNode, account_call, effects, has_anvil, real_chain
@@ -113,6 +120,25 @@ def test_send_and_wait__the_same_call_again__sends_nothing_new(chain, store):
     once = send_and_wait(sender, calls([1, 2]), 0, lambda: None)
     assert send_and_wait(sender, calls([2, 1]), 0, lambda: None) == once[::-1]
     assert effects(chain, sender.account.address) == [1, 2]
+
+
+def test_send_in_turn__interrupted__sends_the_same_call_once_and_another_one_too(
+    chain, store, monkeypatch
+):
+    """A second payment into an escrow was taken for the first, while no block held that one."""
+    sender = chain.sender(store, 28)
+    with monkeypatch.context() as interrupted, pytest.raises(Retry):
+        interrupted.setattr(type(sender), "broadcast", lambda _: 0)
+        send_in_turn(sender, [account_call(1)], 0, patience(-1))
+    assert effects(chain, sender.account.address) == []
+    with monkeypatch.context() as interrupted, pytest.raises(Retry):
+        interrupted.setattr(type(sender), "broadcast", lambda _: 0)
+        send_in_turn(sender, [account_call(2)], 0, patience(-1))
+    [again] = send_in_turn(sender, [account_call(1)], 0, lambda: None)
+    assert effects(chain, sender.account.address) == [1, 2]
+    assert sent(store, again).nonce == 0
+    [later] = send_in_turn(sender, [account_call(1)], 0, lambda: None)
+    assert later != again and effects(chain, sender.account.address) == [1, 2, 1]
 
 
 def test_send_and_wait__call_that_would_revert__sends_nothing_and_says_why(chain, store):
