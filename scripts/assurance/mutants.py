@@ -1,21 +1,25 @@
 """Mutants of the contracts: slither-mutate writes them, and a fixed choice of them is judged.
 
+One kind is our own: an edge, where `<` becomes `<=` or the other way round. It is what a test
+misses most easily, so each file's first mutant is one.
+
 slither-mutate wants to compile each mutant and to run tests on it. Here it only writes them: its
 compiler repeats one answer, and its test command is `true`. What does not compile is found later.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import random
+import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from itertools import zip_longest
 from pathlib import Path
 
 from scripts.assurance.programs import tool
@@ -27,12 +31,34 @@ CORE = (
     "contracts/Consents.sol",
     "contracts/DeviceRegistry.sol",
     "contracts/Disputes.sol",
+    "contracts/EuroToken.sol",
+    "contracts/OfficerRegistry.sol",
     "contracts/OracleCommittee.sol",
+    "contracts/RailAccess.sol",
     "contracts/challenge/EnergyClaim.sol",
+    "contracts/challenge/JsonText.sol",
     "contracts/challenge/OcmfFields.sol",
     "contracts/challenge/OcmfRecord.sol",
     "contracts/challenge/OcmfSignature.sol",
+    "contracts/challenge/SealedRecord.sol",
+    "contracts/libraries/Assignments.sol",
+    "contracts/libraries/ClaimBytes.sol",
     "contracts/libraries/Claims.sol",
+    "contracts/libraries/CounterGaps.sol",
+    "contracts/libraries/DeviceKeys.sol",
+    "contracts/libraries/Merkle.sol",
+    "contracts/libraries/Quotes.sol",
+    "contracts/libraries/Rows.sol",
+    "contracts/libraries/Schedules.sol",
+    "contracts/libraries/SignerList.sol",
+    "contracts/products/MeteredEnergy.sol",
+    "contracts/products/ProofOfDelivery.sol",
+    "contracts/products/WearableVoucher.sol",
+    "contracts/products/energy/EnergyBytes.sol",
+    "contracts/products/energy/EnergyRules.sol",
+    "contracts/products/energy/EnergyTerms.sol",
+    "contracts/products/voucher/Spending.sol",
+    "contracts/products/voucher/Vouchers.sol",
     "contracts/rail/RailAgreements.sol",
     "contracts/rail/RailDebts.sol",
     "contracts/rail/RailPayouts.sol",
@@ -44,6 +70,21 @@ CORE = (
 # left out: RR (a revert in place of a line, which any call of the line finds), SBR (sizes of types)
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
+EDGE = "EDGE"
+_COMPARISON = re.compile(r"(?<= )[<>]=?(?= )")
+_LOOP = re.compile(r"\s*for \(")
+_CASTS = re.compile(r"(?:u?int\d+\(|[() ])+")
+_CHOICE = re.compile(
+    r" (\S+) [<>]=? (\S+) (\1 = \2|\2 = \1) ?;"
+    r"|(?:=|return) (.+) [<>]=? (\S+) \? (\4 : \5|\5 : \4|\4 - \5 : 0) ?;"
+)
+_COMMENT = re.compile(r"//.*")
+_STEP = re.compile(r"(?:(?<=^)|(?<=; ))(\+\+|--)(\w+)(?=;|\) )")
+_BROKEN = re.compile(
+    r"[=&|?(] *(return|if|for|while|bool [a-z]\w* =)|return +return"  # a statement in itself
+    r"|\w-[);]"  # half an operator
+    r"|\(\w+ \w+ ?= |^\((\w+ \w+, )+\w+ \w+\);$"  # several declarations as if they were one
+)
 _FIRST_ANSWER_ONLY = """\
 #!/bin/sh
 case "$*" in
@@ -81,26 +122,27 @@ class Mutant:
 
 def make_mutants(root: Path, folder: Path, sources: Sequence[str] = CORE) -> list[Mutant]:
     """Return every mutant of the sources, without duplicates, in the order of the sources."""
-    with ThreadPoolExecutor(2) as pool:
-        made = pool.map(lambda source: _mutants_of(root, folder, source), sources)
-        mutants = [mutant for mutants_of_one in made for mutant in mutants_of_one]
+    mutants = [mutant for source in sources for mutant in _mutants_of(root, folder, source)]
     return list({mutant.key: mutant for mutant in mutants}.values())
 
 
-def choose(mutants: Iterable[Mutant], count: int, seed: int) -> list[Mutant]:
-    """Return at most `count` mutants, the same for a seed, of every file and operator in turn."""
-    groups: dict[tuple[str, str], list[Mutant]] = defaultdict(list)
-    for mutant in mutants:
-        groups[mutant.source, mutant.operator].append(mutant)
-    shuffle = random.Random(seed)
-    for group in groups.values():
-        shuffle.shuffle(group)
-    order = list(groups.values())
-    shuffle.shuffle(order)
-    chosen: list[Mutant] = []
-    while len(chosen) < count and any(order):
-        chosen += [group.pop() for group in order if group]
-    return chosen[:count]
+def in_turn(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
+    """Return the mutants of one file in the order in which they are judged.
+
+    Kinds of change take turns, edges first. The order follows from the seed and from the mutants'
+    own lines, so a change of one line moves no other mutant, and what was judged once is judged
+    again.
+    """
+    kinds: dict[str, list[Mutant]] = defaultdict(list)
+    for mutant in sorted(mutants, key=lambda mutant: _rank(seed, *mutant.key)):
+        kinds[mutant.operator].append(mutant)
+    order = sorted(kinds, key=lambda kind: (kind != EDGE, _rank(seed, kind, kinds[kind][0].source)))
+    rounds = zip_longest(*(kinds[kind] for kind in order))
+    return [mutant for chosen in rounds for mutant in chosen if mutant]
+
+
+def _rank(seed: int, *texts: str) -> bytes:
+    return hashlib.sha256("\0".join([str(seed), *texts]).encode()).digest()
 
 
 def mutant_of(source: str, operator: str, original: str, text: str) -> Mutant:
@@ -131,9 +173,44 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
     made = sorted((home / "out").rglob("*_*_*.sol"))
     if not made:
         raise RuntimeError(f"slither-mutate made no mutant of {source}; see {home}/log")
-    return [
+    mutants = [
         mutant_of(source, path.stem.split("_")[-2], original, path.read_text()) for path in made
     ]
+    edges = [mutant_of(source, EDGE, original, text) for text in moved_edges(original)]
+    return [mutant for mutant in [*edges, *mutants] if may_compile(mutant)]
+
+
+def moved_edges(text: str) -> Iterator[str]:
+    """Yield a source text with each of its comparisons moved by one, one after the other.
+
+    Loops are left out, since an index that is too high reverts in any test, and so is the choice of
+    the smaller or larger of two: what is equal is chosen either way.
+    """
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        code = line.partition("//")[0]
+        if _LOOP.match(code) or _CHOICE.search(_CASTS.sub(" ", code)):
+            continue
+        for sign in _COMPARISON.finditer(code):
+            moved = sign[0][0] if sign[0].endswith("=") else f"{sign[0]}="
+            changed = line[: sign.start()] + moved + line[sign.end() :]
+            yield "".join([*lines[:number], changed, *lines[number + 1 :]])
+
+
+def may_compile(mutant: Mutant) -> bool:
+    """Return whether the changed lines may be code, and other code than the lines before.
+
+    slither-mutate comments out parts of statements, and writes statements and operators in part.
+    A step by itself, such as `++i`, is the same code either way.
+    """
+    before, after = (_COMMENT.sub("", text) for text in (mutant.before, mutant.after))
+    if _STEP.sub(r"\2\1", before) == after:
+        return False
+    even = all(before.count(sign) == after.count(sign) for sign in "{}") and all(
+        before.count(a) - before.count(b) == after.count(a) - after.count(b)
+        for a, b in ("()", "[]")
+    )
+    return even and not _BROKEN.search(after)
 
 
 def _compiler(root: Path, source: str, home: Path) -> Path:

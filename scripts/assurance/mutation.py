@@ -1,9 +1,12 @@
-"""Judges mutants of the contracts: a test must fail, or a reason must say why none can.
+"""Judges mutants of the contracts: a test or an invariant must fail, or a reason says why not.
 
-    python -m scripts.assurance.mutation --count 40 --seed 1
+    python -m scripts.assurance.mutation --count 6 --seed 1
+    python -m scripts.assurance.mutation --source contracts/Disputes.sol --count 20 --seed 2
 
-Each mutant is compiled in a copy of the project, and the contract tests run on it, those of its
-file first. Tests of gas are left out: they fail on any change.
+A mutant is compiled in a copy of the project, and the tests that touch its contract run on it until
+one fails. Tests of gas are left out: they fail on any change. What the tests leave alive goes
+through the campaign of invariants, unless a reason says that nothing can kill it. Verdicts are kept
+in .build/mutants, so a run that was cut goes on.
 """
 
 from __future__ import annotations
@@ -15,130 +18,283 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from orchestrator.edges.chain.artifacts import SHIPPED
+from orchestrator.errors import Halt
+from scripts.assurance.invariants import measure_campaign
 from scripts.assurance.line import AssuranceLine, AssuranceTask
-from scripts.assurance.mutants import CORE, Mutant, choose, make_mutants
-from scripts.solidity.sources import CONTRACTS, ROOT
+from scripts.assurance.mutants import CORE, Mutant, in_turn, make_mutants
+from scripts.assurance.verdicts import (
+    CAUGHT,
+    INVALID,
+    KILLED,
+    SAME,
+    SURVIVED,
+    TESTS,
+    KeptVerdicts,
+    MutantVerdict,
+    listed,
+    summarise,
+)
+from scripts.solidity.compiler import build_file
+from scripts.solidity.shipped import refresh
+from scripts.solidity.sources import CONTRACTS, ROOT, deployable_files, reached_sources
 
-COUNT, SEED = 120, 1
+PER_FILE, SEED = 5, 1
 LEAST = 100
 REASONS = ROOT / CONTRACTS / "mutants.toml"
-TESTS = "tests/contracts"
-TIMEOUT = 1_800  # seconds; a mutant that never ends is killed, too
-KILLED, SURVIVED, INVALID = "killed", "survived", "does not compile"
-_LEFT_OUT = ("test_gas.py", "test_voucher_gas.py", "test_wycheproof.py")
-_FIRST = {
-    "Challenges": ("challenges", "challenge_pointing", "disputes"),
-    "EnergyClaim": ("challenges", "challenge_pointing"),
-    "OcmfFields": ("challenge_pointing", "challenges"),
-    "OcmfRecord": ("challenge_pointing", "challenges"),
-    "OcmfSignature": ("challenges", "challenge_pointing"),
-    "RegistryAdoption": ("adoption", "registry"),
-    "Consents": ("consents", "agreements"),
-    "DeviceRegistry": ("registry", "device_life", "gateways", "precompile"),
-    "Disputes": ("disputes",),
-    "OracleCommittee": ("committee", "signers", "stolen_keys", "disputes"),
-    "Claims": ("settle", "agreements", "disputes"),
-    "RailAgreements": ("agreements", "consents", "settle", "conservation"),
-    "RailDebts": ("debts", "conservation"),
-    "RailPayouts": ("payouts", "disputes", "debts", "conservation"),
-    "RailSettlement": ("settle", "stolen_keys", "conservation", "debts"),
-    "RailState": ("access", "settle", "payouts", "agreements", "traits"),
-    "RegistryState": ("registry", "device_life", "gateways", "traits"),
+VERDICTS = ".build/mutants/verdicts.jsonl"
+TIMEOUT = 900  # seconds; a mutant that never ends is killed, too
+CALLS = 5_000  # of the campaign, for what the tests leave alive
+_ALWAYS = ("rarely_taken", "roles", "traits")
+_ENERGY = ("energy_cases", "energy_attacks", "settle", "conservation")
+_VOUCHER = ("voucher_taps", "voucher_limits", "voucher_cases", "voucher_attacks")
+_EVIDENCE = (
+    "challenge_pointing",
+    "challenge_register",
+    "challenge_sealed",
+    "challenges",
+)
+_DELIVERY = ("delivery_cases", "delivery_rail", "delivery_attacks")
+# libraries that a small contract of the tests calls by itself: that contract, and its test
+_FIELDS = ("tests/contracts/sources/FieldReader.sol", "mutants_fields")
+_LISTS = ("tests/contracts/sources/ListKeeper.sol", "mutants_lists")
+_ALONE = {
+    "Assignments": _LISTS,
+    "CounterGaps": _LISTS,
+    "JsonText": _FIELDS,
+    "OcmfFields": _FIELDS,
+    "Schedules": _LISTS,
 }
-
-
-@dataclass(frozen=True)
-class MutantVerdict:
-    """What became of a mutant, and the test that failed first."""
-
-    mutant: Mutant
-    outcome: str
-    by: str = ""
+# the tests that touch the contract of a file
+_TOUCHING = {
+    "ClaimBytes": ("settle", "agreements", "conservation"),
+    "Quotes": ("settle", "energy_cases", "conservation"),
+    "Rows": ("settle", "agreements", "conservation"),
+    "SignerList": ("signers", "committee", "stolen_keys"),
+    "EnergyTerms": _ENERGY,
+    "Assignments": ("gateways", "registry", "adoption", "device_life"),
+    "Challenges": (
+        "challenges",
+        "challenge_pointing",
+        "challenge_register",
+        "challenge_sealed",
+        "disputes",
+    ),
+    "Claims": ("settle", "agreements", "disputes", "debts", "payouts", "challenges", "committee"),
+    "Consents": ("mutants_edges", "consents", "agreements", "settle"),
+    "CounterGaps": ("energy_cases", "energy_attacks", "settle", "conservation"),
+    "DeviceKeys": ("mutants_keys", "registry", "precompile", "challenges", "wycheproof"),
+    "DeviceRegistry": (
+        "mutants_edges",
+        "registry",
+        "device_life",
+        "gateways",
+        "adoption",
+        "precompile",
+        "access",
+        "delivery_attacks",
+    ),
+    "Disputes": (
+        "mutants_edges",
+        "disputes",
+        "debts",
+        "device_life",
+        "payouts",
+        "challenges",
+        "conservation",
+    ),
+    "EnergyBytes": _ENERGY,
+    "EnergyClaim": _EVIDENCE,
+    "EnergyRules": _ENERGY,
+    "EuroToken": ("token", "access", "conservation"),
+    "JsonText": _EVIDENCE,
+    "Merkle": ("disputes", "payouts", "challenges"),
+    "MeteredEnergy": _ENERGY,
+    "OcmfFields": _EVIDENCE,
+    "OcmfRecord": _EVIDENCE,
+    "OcmfSignature": _EVIDENCE,
+    "OfficerRegistry": ("access", "token"),
+    "OracleCommittee": ("committee", "signers", "stolen_keys", "disputes", "access"),
+    "ProofOfDelivery": _DELIVERY,
+    "RailAccess": ("access",),
+    "RailAgreements": ("agreements", "consents", "settle", "debts", "conservation", "access"),
+    "RailDebts": ("debts", "payouts", "disputes", "conservation"),
+    "RailPayouts": ("payouts", "disputes", "debts", "conservation", "device_life"),
+    "RailSettlement": (
+        "settle",
+        "stolen_keys",
+        "conservation",
+        "debts",
+        "agreements",
+        "consents",
+        "energy_cases",
+        "payouts",
+    ),
+    "RailState": ("settle", "payouts", "agreements", "access", "debts", "disputes", "conservation"),
+    "RegistryAdoption": ("adoption", "registry"),
+    "RegistryState": ("mutants_edges", "registry", "device_life", "gateways", "adoption"),
+    "Schedules": ("consents", "agreements", "settle"),
+    "SealedRecord": _EVIDENCE,
+    "Spending": _VOUCHER,
+    "Vouchers": _VOUCHER,
+    "WearableVoucher": _VOUCHER,
+}
 
 
 def measure(task: AssuranceTask) -> list[AssuranceLine]:
     """Judge mutants of the core and return the line about them."""
-    task.say("writing mutants")
-    mutants = make_mutants(task.root, task.folder)
-    chosen = choose(mutants, COUNT, SEED)
-    task.say(f"{len(mutants)} mutants, of which {len(chosen)} are judged")
-    verdicts = judge_all(task.root, task.folder, chosen, task.say)
-    return [summarise(verdicts, REASONS.read_text(), LEAST)]
+    judge = MutantJudge(task.root, task.folder, task.say)
+    return [summarise(judge.judge_all(CORE, PER_FILE, SEED), REASONS.read_text(), LEAST)]
 
 
-def judge_all(
-    root: Path, folder: Path, mutants: Sequence[Mutant], say: Callable[[str], None]
-) -> list[MutantVerdict]:
-    """Judge mutants one after the other and keep each verdict in folder/verdicts.jsonl."""
-    home = copy_project(root, folder / "project")
-    verdicts = []
-    with (folder / "verdicts.jsonl").open("a") as kept:
-        for number, mutant in enumerate(mutants, 1):
-            verdicts.append(judge(home, mutant, folder))
-            row = asdict(verdicts[-1])
-            row["mutant"].pop("text")
-            kept.write(json.dumps(row) + "\n")
-            kept.flush()
-            verdict = verdicts[-1]
-            say(f"{number} of {len(mutants)}: {mutant.source} {mutant.operator} {verdict.outcome}")
-    return verdicts
+class MutantJudge:
+    """Judges mutants one after the other, in one copy of the project.
 
+    Args:
+        root: The project's folder.
+        folder: An empty folder for the copy and for logs.
+        say: Shows one sentence of progress.
+    """
 
-def judge(home: Path, mutant: Mutant, folder: Path) -> MutantVerdict:
-    """Compile a mutant in the copy of the project and run the tests on it."""
-    path = home / mutant.source
-    original = path.read_text()
-    path.write_text(mutant.text)
-    environment = {**os.environ, "PYTHONPATH": str(home)}
-    try:
-        compiled = subprocess.run(
-            [sys.executable, "-m", "scripts.compile_contracts"],
-            **{"cwd": home, "env": environment, "capture_output": True, "check": False},
-        )
-        if compiled.returncode:
+    def __init__(self, root: Path, folder: Path, say: Callable[[str], None]) -> None:
+        self._root, self._folder, self._say = root, folder, say
+        self._home = copy_project(root, folder / "project")
+        self._shipped = self._home / SHIPPED.relative_to(ROOT)
+        refresh(self._home, self._shipped)
+        self._unchanged = {path: path.read_text() for path in self._shipped.glob("*.json")}
+        self._kept = KeptVerdicts(self._home, root / VERDICTS)
+
+    def judge_all(self, sources: Sequence[str], per_file: int, seed: int) -> list[MutantVerdict]:
+        """Judge so many mutants of each file that compile to other code, if it has so many."""
+        self.check_unchanged()
+        verdicts = []
+        for source in sources:
+            judged = 0
+            queue = in_turn(make_mutants(self._root, self._folder, [source]), seed)
+            while queue and judged < per_file:
+                verdicts.append(self.judge(queue.pop(0)))
+                judged += verdicts[-1].counts
+        return verdicts
+
+    def check_unchanged(self) -> None:
+        """Raise RuntimeError unless the tests and the campaign pass on contracts as they are."""
+        unchanged, files = Mutant("", "", "", "", ""), deployable_files(self._home)
+        if self._kept.recall(unchanged, files):
+            return
+        self._say("the unchanged contracts: every test and the campaign must pass")
+        names = [name for touching in _TOUCHING.values() for name in touching]
+        failed = self._run_tests(_files(names))
+        campaign, *_ = measure_campaign(CALLS, SEED)
+        if failed or not campaign.ok:
+            raise RuntimeError(f"the unchanged contracts fail: {failed or campaign.note}")
+        self._kept.keep(MutantVerdict(unchanged, SURVIVED), files)
+
+    def judge(self, mutant: Mutant) -> MutantVerdict:
+        """Return the verdict on a mutant, the one that is kept if it still holds."""
+        files = [
+            name
+            for name in deployable_files(self._home)
+            if mutant.source in reached_sources(self._home, name)
+        ]
+        alone = _ALONE.get(Path(mutant.source).stem)
+        kept = self._kept.recall(mutant, files)
+        if alone and not kept:
+            kept = self._kept.recall(mutant, alone[:1])
+        if kept:
+            return kept
+        begun = time.monotonic()
+        failed = self._fails_alone(mutant, *alone) if alone else ""
+        verdict = MutantVerdict(mutant, KILLED, failed) if failed else self._judge(mutant, files)
+        self._kept.keep(verdict, alone[:1] if failed else files)
+        seconds = time.monotonic() - begun
+        change = f"{mutant.source} {mutant.operator}: {mutant.before!r} => {mutant.after!r}"
+        self._say(f"{verdict.outcome} in {seconds:.0f} s, {change} {verdict.by}")
+        return verdict
+
+    def _judge(self, mutant: Mutant, files: Sequence[str]) -> MutantVerdict:
+        shipped = [json.loads(text) for text in self._unchanged.values()]
+        original = {record["name"]: record["bytecode"] for record in shipped}
+        path = self._home / mutant.source
+        text = path.read_text()
+        path.write_text(mutant.text)
+        try:
+            changed = self._codes(files)
+            if all(original[name] == code for name, code in changed.items()):
+                return MutantVerdict(mutant, SAME)
+            refresh(self._home, self._shipped)
+            failed = self._run_tests(self._tests_of(mutant.source))
+        except Halt:
             return MutantVerdict(mutant, INVALID)
+        except subprocess.TimeoutExpired:
+            return MutantVerdict(mutant, KILLED, "the tests did not end")
+        finally:
+            path.write_text(text)
+            self._restore()
+        if failed:
+            return MutantVerdict(mutant, KILLED, failed)
+        if mutant.key in listed(REASONS.read_text()):
+            return MutantVerdict(mutant, SURVIVED)
+        campaign, *_ = measure_campaign(CALLS, SEED, changed)
+        if campaign.ok:
+            return MutantVerdict(mutant, SURVIVED)
+        return MutantVerdict(mutant, CAUGHT, campaign.note.splitlines()[0])
+
+    def _fails_alone(self, mutant: Mutant, caller: str, name: str) -> str:
+        """Return the first test that fails on a library by itself, "" if there is none."""
+        path = self._home / mutant.source
+        text = path.read_text()
+        path.write_text(mutant.text)
+        try:
+            self._codes([caller])  # what does not compile is not killed by a test
+            return self._run_tests([f"{TESTS}/test_{name}.py"])
+        except Halt:
+            return ""
+        finally:
+            path.write_text(text)
+
+    def _restore(self) -> None:
+        """Write the artifacts of the unchanged contracts, so that nothing is compiled again."""
+        for path, text in self._unchanged.items():
+            if path.read_text() != text:
+                path.write_text(text)
+
+    def _tests_of(self, source: str) -> list[str]:
+        """Return the files of tests that touch a source, first those that killed its mutants."""
+        files = _files(_TOUCHING[Path(source).stem])
+        return list(dict.fromkeys([*self._kept.killers(source), *files]))
+
+    def _codes(self, files: Sequence[str]) -> dict[str, str]:
+        """Return the bytecode of the contracts of these files, as they are in the copy."""
+        cache = self._home / ".build" / CONTRACTS
+        built = [artifact for name in files for artifact in build_file(self._home, cache, name)]
+        return {artifact.name: artifact.bytecode for artifact in built}
+
+    def _run_tests(self, files: Sequence[str]) -> str:
+        """Run tests in the copy, and return the first that fails, "" if all pass."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += ["-m", "not extended", "--timeout", "600", *_tests(home, mutant.source)]
-        with (folder / "pytest.log").open("w+") as log:
-            outputs = {"stdout": log, "stderr": subprocess.STDOUT}
+        command += ["-m", "not extended", "--timeout", "600", *files]
+        environment = {**os.environ, "PYTHONPATH": str(self._home)}
+        with (self._folder / "pytest.log").open("w+") as log:
             run = subprocess.run(
-                command, cwd=home, env=environment, timeout=TIMEOUT, check=False, **outputs
+                command,
+                cwd=self._home,
+                env=environment,
+                timeout=TIMEOUT,
+                check=False,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
             log.seek(0)
             failed = [line for line in log if line.startswith(("FAILED", "ERROR"))]
-    except subprocess.TimeoutExpired:
-        return MutantVerdict(mutant, KILLED, "the tests did not end")
-    finally:
-        path.write_text(original)
-    if run.returncode == 0:
-        return MutantVerdict(mutant, SURVIVED)
-    if not failed:
-        raise RuntimeError(f"the tests did not run on a mutant; see {folder}/pytest.log")
-    return MutantVerdict(mutant, KILLED, failed[0].split()[1])
-
-
-def summarise(verdicts: Sequence[MutantVerdict], reasons: str, least: int) -> AssuranceLine:
-    """Return the line: survivors without a reason fail it, and so do too few mutants."""
-    known = {
-        (row["source"], row["before"], row["after"]): row["reason"]
-        for row in tomllib.loads(reasons)["survivor"]
-    }
-    judged = [verdict for verdict in verdicts if verdict.outcome != INVALID]
-    survivors = [verdict.mutant for verdict in judged if verdict.outcome == SURVIVED]
-    still_open = [mutant for mutant in survivors if not known.get(mutant.key)]
-    value = (
-        f"{len(judged) - len(survivors)} of {len(judged)} killed, "
-        f"{len(survivors) - len(still_open)} survive with a reason, {len(still_open)} without"
-    )
-    notes = [f"{m.source}: {m.before!r} became {m.after!r}" for m in still_open]
-    if len(judged) < least:
-        notes.append(f"fewer than {least} mutants")
-    return AssuranceLine("mutants of the contracts", value, not notes, "\n".join(notes))
+        if run.returncode == 0:
+            return ""
+        if not failed:
+            raise RuntimeError(f"the tests did not run; see {self._folder}/pytest.log")
+        return failed[0].split()[1]
 
 
 def copy_project(root: Path, home: Path) -> Path:
@@ -158,25 +314,22 @@ def copy_project(root: Path, home: Path) -> Path:
     return home
 
 
-def _tests(home: Path, source: str) -> list[str]:
-    """Return the files of tests, those of the source first."""
-    first = [f"{TESTS}/test_{name}.py" for name in _FIRST[Path(source).stem]]
-    files = sorted(path.relative_to(home).as_posix() for path in (home / TESTS).glob("test_*.py"))
-    rest = [name for name in files if name not in first and Path(name).name not in _LEFT_OUT]
-    return first + rest
+def _files(names: Sequence[str]) -> list[str]:
+    """Return the files of tests of these names, and of those that touch every contract."""
+    return list(dict.fromkeys(f"{TESTS}/test_{name}.py" for name in [*names, *_ALWAYS]))
 
 
 def main() -> int:
-    """Judge a sample and print the line."""
+    """Judge mutants and print the line."""
     parser = argparse.ArgumentParser(prog="python -m scripts.assurance.mutation")
-    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--count", type=int, default=PER_FILE, help="mutants of each file")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--source", action="append", help="mutants of this file alone")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="proofrail-mutants-"))
-    print(f"verdicts: {folder}/verdicts.jsonl", flush=True)
-    chosen = choose(make_mutants(ROOT, folder, options.source or CORE), options.count, options.seed)
-    verdicts = judge_all(ROOT, folder, chosen, lambda text: print(text, flush=True))
+    print(f"verdicts: {ROOT / VERDICTS}, logs: {folder}", flush=True)
+    judge = MutantJudge(ROOT, folder, lambda text: print(text, flush=True))
+    verdicts = judge.judge_all(options.source or CORE, options.count, options.seed)
     line = summarise(verdicts, REASONS.read_text(), 1)
     print(f"{line.value}\n{line.note}")
     return 0 if line.ok else 1
