@@ -6,9 +6,9 @@ gas.json
 ├── "most": what a figure may never exceed, from the goals of the project
 └── no settlement is above what a transaction may use (EIP-7825)
 
-The daily run: every agreement has settled before, 20 payees, 3 of 4 signatures, each batch within the
-quarter of the window of the one before. A record costs nothing by itself: a claim is about all records
-of its device, so "a record" is the batch's gas by the records in it.
+The daily run: every agreement has settled before, 20 payees, 3 of 4 signatures, each batch within
+the quarter of the window of the one before. A record costs nothing by itself: a claim is about all
+records of its device, so "a record" is the batch's gas by the records in it.
 """
 
 from __future__ import annotations
@@ -39,13 +39,22 @@ class ScenarioRail(GasRail):
 
     def __init__(self, chain: Testnet, artifacts: dict[str, Any], journal: Path) -> None:
         super().__init__(chain, artifacts, journal, 0, 0)
+        chain.rpc("evm_setAutomine", False)
         self.common = [self.add(index, stranger(index % PAYEES)) for index in range(DEVICES)]
         self.own = sorted(
             self.add(DEVICES + index, stranger(index % PAYEES), cap=50 * EURO + index)
             for index in range(OWN_TERMS)
         )
+        while int(chain.rpc("txpool_status")["pending"], 16):
+            chain.rpc("anvil_mine")
+        chain.rpc("evm_setAutomine", True)
         self.begin()
         self.clock += QUARTER - self.clock % QUARTER  # all batches share one release time
+
+    def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
+        """Send; twenty share a block, since a block of its own for each would fill the memory."""
+        call = self._call(contract, function, args, sender)
+        self.last = self.node.rpc("eth_sendTransaction", {**call, "gas": hex(1_500_000)})
 
     def spread(self, count: int) -> list[bytes]:
         """Return `count` agreements of as many payees as there are, sorted as batches want them."""
