@@ -89,6 +89,7 @@ def test_challenge__of_a_wrong_claim__refunds_the_payer_and_bars_the_quorum(
     assert answers(plan)["register end"] == "proven" and plan["barred"] >= 3
     assert [call["function"] for call in plan["calls"]] == ["approve", "challenge"]
     assert plan["bond"]["amount"] == str(BOND) and 100_000 < plan["gas"] < 2_000_000
+    assert plan["refunds"]
     sent = rail.proofrail("payment", "challenge", payment)
     assert (sent["code"], sent["sent"], len(sent["transactions"])) == (0, True, 2)
     rail.until("wronged", "refunded")
