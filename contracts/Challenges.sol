@@ -244,7 +244,8 @@ contract Challenges is IChallenges, ReentrancyGuardTransient {
     }
 
     /// @dev A payer that owns the device could declare its key stolen after it used the energy: then
-    /// people rule. A compromise is declared for days that are over, so no oracle is to blame.
+    /// people rule. A compromise is declared for days that are over, so no oracle is to blame, however
+    /// late it is proved: nothing else in the registry changes what it says of a time that is over.
     function _keyFault(Proof calldata proof, OcmfRecord.Record memory record, uint216 signers)
         private
         view

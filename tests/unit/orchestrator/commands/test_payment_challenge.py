@@ -10,9 +10,11 @@ import pytest
 from orchestrator import cli
 from orchestrator.commands import payment_challenge
 from orchestrator.edges.chain.client import Call
+from orchestrator.edges.store import agreements
 from orchestrator.products.metered_energy import product as metered_energy
+from orchestrator.steps.dispute import dispute_call
 from tests.support.lying_quorum import attest_more_than_the_meter_showed
-from tests.support.purse_rail import BOND, CLI, PurseRail
+from tests.support.purse_rail import BOND, CLI, PAYEE, PAYER, PurseRail
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -81,7 +83,13 @@ def test_challenge__of_a_wrong_claim__refunds_the_payer_and_bars_the_quorum(
     the payment's bundle proves it."""
     with monkeypatch.context() as hostile:
         attest_more_than_the_meter_showed(hostile, metered_energy)
-        payment = rail.paid("wronged")
+        ended, payment = rail.paid("spared"), rail.paid("wronged")
+    concede(rail, "spared", ended)
+    spared = rail.proofrail("payment", "challenge", ended, "--dry-run")
+    assert (spared["code"], spared["proven"], spared["refunds"]) == (0, "register", False)
+    words = ["payment", "challenge", ended, "--dry-run", "--home", str(rail.home)]
+    text = " ".join(CLI.invoke(cli.app, words).output.split())
+    assert f"refunds nothing, a dispute has ended; it bars {spared['barred']} oracles" in text
     bundle, before = tmp_path / "bundle.json", rail.tokens(rail.payer.address)
     assert rail.proofrail("audit", "export", payment, "--output", str(bundle))["code"] == 1
     plan = rail.proofrail("payment", "challenge", "--bundle", str(bundle), "--dry-run")
@@ -89,6 +97,7 @@ def test_challenge__of_a_wrong_claim__refunds_the_payer_and_bars_the_quorum(
     assert answers(plan)["register end"] == "proven" and plan["barred"] >= 3
     assert [call["function"] for call in plan["calls"]] == ["approve", "challenge"]
     assert plan["bond"]["amount"] == str(BOND) and 100_000 < plan["gas"] < 2_000_000
+    assert plan["refunds"]
     sent = rail.proofrail("payment", "challenge", payment)
     assert (sent["code"], sent["sent"], len(sent["transactions"])) == (0, True, 2)
     rail.until("wronged", "refunded")
@@ -111,6 +120,17 @@ def test_challenge__of_a_wrong_claim__refunds_the_payer_and_bars_the_quorum(
     assert len(barred) == plan["barred"]
     seat_others(rail, barred)
     rail.paid("afterwards")  # the rail settles again
+
+
+def concede(rail: PurseRail, name: str, payment: str) -> None:
+    """Have the payer dispute a payment and the payee concede."""
+    disputes = rail.chain.deployment.addresses["Disputes"]
+    with rail.store.read() as session:
+        agreement = agreements.get(session, rail.agreements[name])
+        call = dispute_call(session, rail.chain, rail.payment(name), agreement)
+    rail.send(PAYER, Call("EuroToken", "approve", (disputes, BOND)))
+    rail.send(PAYER, call)
+    rail.send(PAYEE, Call("Disputes", "concede", (bytes.fromhex(payment[2:]),)))
 
 
 def seat_others(rail: PurseRail, barred: list) -> None:
