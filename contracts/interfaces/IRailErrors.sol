@@ -118,7 +118,7 @@ interface IRailErrors {
     /// @param sequence of the claim
     error SkipInvalid(bytes32 agreement, uint32 sequence);
 
-    /// @notice Device counters have at most 36 bits, beside the one that names the fiscal stream.
+    /// @notice Device counters have at most 36 bits, and the one that names the fiscal stream.
     /// @param counter the first counter of the mandate
     error CounterTooLarge(uint40 counter);
 
