@@ -218,12 +218,12 @@ def shared_terms(raw: bytes) -> int:
     terms = decode_terms(raw)
     bands = terms.by_band()
     prices = sum(len(band.prices) for band in bands)
-    one = prices == 1
+    has_one_price = prices == 1
     fields = (
         (terms.rollover_at, 192),
         (terms.fuse_watts, 160),
-        (terms.price_per_kwh if one else 0, 128),
-        (terms.band if one else 0, 120),
+        (terms.price_per_kwh if has_one_price else 0, 128),
+        (terms.band if has_one_price else 0, 120),
         (len(bands), 112),
         (prices, 104),
         (terms.assurance, 96),
