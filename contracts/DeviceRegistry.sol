@@ -79,7 +79,7 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         // event
         emit KeyRotated(device, uint8(curve), x, y, expiresAt, _now());
         // interaction
-        _tell(device);
+        _report(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -134,7 +134,7 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         // event
         emit DeviceSuspended(device, _now());
         // interaction
-        _tell(device);
+        _report(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -164,7 +164,7 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         // event
         emit DeviceRevoked(device, _now());
         // interaction
-        _tell(device);
+        _report(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -184,7 +184,7 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         // event
         emit CompromiseDeclared(device, since, _now());
         // interaction
-        _tell(device);
+        _report(device);
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -203,7 +203,7 @@ contract DeviceRegistry is RegistryAdoption, EIP712 {
         // event
         emit CompromiseRuled(device, since, number, _now());
         // interaction
-        _tell(device);
+        _report(device);
     }
 
     function _rotation(

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IDeviceAdoption} from "./IDeviceAdoption.sol";
+import {IDeviceWatching} from "./IDeviceWatching.sol";
 
 /// @title Key history, owner and status of each device; it answers which key was valid when.
 /// @notice A device signs SHA-256 digests, as secure elements do:
@@ -27,7 +28,7 @@ import {IDeviceAdoption} from "./IDeviceAdoption.sol";
 /// decided stands until its next ruling.
 /// Warning: the registrar and the device's owner can stop a device at will, and date a compromise
 /// up to seven days back. A warden can suspend, nothing else.
-interface IDeviceRegistry is IDeviceAdoption {
+interface IDeviceRegistry is IDeviceAdoption, IDeviceWatching {
     enum Curve {
         P256,
         K1
@@ -61,14 +62,6 @@ interface IDeviceRegistry is IDeviceAdoption {
         uint40 expiresAt,
         uint40 at
     );
-
-    /// @notice A contract hears from now on when a device is no longer active for good.
-    /// @param watcher its address
-    event WatcherAdded(address watcher);
-
-    /// @notice It has no code, watches already, or there are as many as there may be.
-    /// @param watcher what was to watch
-    error WatcherInvalid(address watcher);
 
     /// @notice A device got its next key.
     /// @param device keccak256 of the device's name
@@ -377,22 +370,6 @@ interface IDeviceRegistry is IDeviceAdoption {
     /// @return oracles its address
     function committee() external view returns (address oracles);
 
-    /// @notice Names a contract that hears at once when a device is no longer active for good, and
-    /// that therefore need not ask about it. Only through the access manager, after its delay.
-    /// Nobody is ever taken off: what such a contract believes would no longer hold.
-    /// @param watcher an IDeviceWatcher
-    function watch(address watcher) external;
-
-    /// @notice Names one of the watchers.
-    /// @param index from 0
-    /// @return watcher its address
-    function watchers(uint256 index) external view returns (address watcher);
-
-    /// @notice Says since when a device is active for all that is known: a key of its own that does not
-    /// end, no suspension since, no theft. The caller, if a watcher, hears when that changes.
-    /// @param device keccak256 of the device's name
-    /// @return since Unix seconds; the highest number: it is not, or the caller is no watcher
-    function steadySince(bytes32 device) external view returns (uint40 since);
 
     /// @notice Says whether the known-answer test saw the EIP-7951 precompile when the registry was
     /// deployed.

@@ -17,7 +17,7 @@ using Quotes for Reply global;
 /// refusal, 40 unused, 160 payee or note.
 /// Warning: reads are not checked; the rail writes the quotes.
 library Quotes {
-    /// What the rail says of a claim, beside its facts.
+    /// What the rail says of a claim, without its facts.
     struct Asked {
         bytes32 agreement;
         bytes32 device; // zero: steady, and the product has Traits.STEADY
@@ -37,7 +37,7 @@ library Quotes {
     // --- for the rail
 
     /// @dev Memory that the quotes of so many claims fit into.
-    function room(uint256 count, uint256 claimBytes) internal pure returns (bytes memory) {
+    function allocate(uint256 count, uint256 claimBytes) internal pure returns (bytes memory) {
         return new bytes(count * (HEAD + 32) + claimBytes + 32); // the last word is written whole
     }
 

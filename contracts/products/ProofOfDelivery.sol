@@ -8,6 +8,7 @@ import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Quote, Quotes, Reply} from "../libraries/Quotes.sol";
 import {Traits} from "../libraries/Traits.sol";
+import {State} from "./delivery/DeliveryState.sol";
 
 /// Versions of this contract from the first one on know which digests a claim brought.
 interface IUsedDigests {
@@ -83,22 +84,6 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         bytes32 digest; // what the recipient signed
         bytes32 r;
         bytes32 s;
-    }
-
-    /// Sums over the statements that stand, and what was charged for them: two slots.
-    struct State {
-        int56 received;
-        int56 accepted;
-        int64 lateness; // units x basis points
-        uint48 charged;
-        uint32 start; // what was signed before it is refused
-        int32 pickups;
-        int32 thermometers; // statements with a temperature
-        int32 accelerometers; // statements with a shock reading
-        int32 cold;
-        int32 hot;
-        int32 shocks;
-        uint48 refunded; // by disputes, and not given back by a withdrawal since
     }
 
     /// 1 is IProduct's OVER_LIMIT; the order is what `refusalName` and the rail's 100 + n speak of.

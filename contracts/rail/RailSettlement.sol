@@ -126,7 +126,7 @@ abstract contract RailSettlement is RailDebts {
     function _screen(bytes calldata claims, BatchRun memory run) private view {
         uint256 count = run.hashes.length;
         Row[] memory rows = new Row[](count);
-        bytes memory quotes = Quotes.room(count, claims.length);
+        bytes memory quotes = Quotes.allocate(count, claims.length);
         Quotes.Asked memory asked;
         (uint256 used, bytes32 previous) = (0, 0);
         ClaimAt claim = ClaimBytes.first(claims);

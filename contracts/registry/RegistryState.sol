@@ -7,6 +7,7 @@ import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol
 import {IDeviceAdoption} from "../interfaces/IDeviceAdoption.sol";
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IDeviceWatcher} from "../interfaces/IDeviceWatcher.sol";
+import {IDeviceWatching} from "../interfaces/IDeviceWatching.sol";
 import {Assignments} from "../libraries/Assignments.sol";
 import {DeviceKeys} from "../libraries/DeviceKeys.sol";
 
@@ -60,7 +61,7 @@ abstract contract RegistryState is IDeviceRegistry, AccessManaged {
     address public immutable predecessor;
     mapping(bytes32 device => Device) internal _devices;
     mapping(bytes32 keyHash => bool) internal _keyTaken;
-    /// @inheritdoc IDeviceRegistry
+    /// @inheritdoc IDeviceWatching
     address[] public watchers;
     mapping(address watcher => bool) private _watches;
 
@@ -70,11 +71,11 @@ abstract contract RegistryState is IDeviceRegistry, AccessManaged {
         hasPrecompile = DeviceKeys.precompileAnswers();
     }
 
-    /// @inheritdoc IDeviceRegistry
+    /// @inheritdoc IDeviceWatching
     function watch(address watcher) external restricted {
         // check
-        bool room = watchers.length < MOST_WATCHERS;
-        if (!room || _watches[watcher] || watcher.code.length == 0) revert WatcherInvalid(watcher);
+        bool fits = watchers.length < MOST_WATCHERS;
+        if (!fits || _watches[watcher] || watcher.code.length == 0) revert WatcherInvalid(watcher);
         // effect
         _watches[watcher] = true;
         watchers.push(watcher);
@@ -82,10 +83,10 @@ abstract contract RegistryState is IDeviceRegistry, AccessManaged {
         emit WatcherAdded(watcher);
     }
 
-    /// @inheritdoc IDeviceRegistry
+    /// @inheritdoc IDeviceWatching
     function steadySince(bytes32 device) external view returns (uint40 since) {
-        bool told = _watches[msg.sender];
-        return told && _isSteady(device) ? _devices[device].latest.since : type(uint40).max;
+        bool hears = _watches[msg.sender];
+        return hears && _isSteady(device) ? _devices[device].latest.since : type(uint40).max;
     }
 
     /// @inheritdoc IDeviceRegistry
@@ -201,14 +202,14 @@ abstract contract RegistryState is IDeviceRegistry, AccessManaged {
         device_.latest.expiresAt = key.expiresAt;
     }
 
-    /// @dev Tells the watchers where the device is no longer active for good.
-    function _tell(bytes32 device) internal {
+    /// @dev Reports to the watchers where the device is no longer active for good.
+    function _report(bytes32 device) internal {
         if (_isSteady(device)) return;
         uint256 count = watchers.length;
         for (uint256 i; i < count; ++i) IDeviceWatcher(watchers[i]).deviceChanged(device);
     }
 
-    /// @dev Whether it is active until something is said of it, whatever its gateway does.
+    /// @dev Whether it is active until something is said of it, independent of any gateway.
     function _isSteady(bytes32 device) private view returns (bool) {
         Latest storage latest = _devices[device].latest;
         return latest.status == Status.Active && !latest.keyless && latest.expiresAt == 0

@@ -41,6 +41,10 @@ _SettleAfter = Annotated[
 _RequiredDomain = Annotated[
     int, typer.Option(min=0, max=255, help="A trust domain that must sign; 0: any.")
 ]
+_Period = Annotated[
+    int,
+    typer.Option(min=1, max=65_535, help="Days in a period of the cap, counted from 1970-01-01."),
+]
 _Window = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in seconds.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the result, send nothing.")]
 
@@ -61,12 +65,7 @@ def open_(
             help="The payee: name or address. Leave it out if each claim names its payee."
         ),
     ] = None,
-    period: Annotated[
-        int,
-        typer.Option(
-            min=1, max=65_535, help="Days in a period of the cap, counted from 1970-01-01."
-        ),
-    ] = 30,
+    period: _Period = 30,
     window: _Window = _DAY_S,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until it ends.")] = 365,
     fiscal: Annotated[

@@ -6,7 +6,7 @@ challenge
 │   ├── it should pay the bond to the payee where it is lost
 │   └── it should revert by name from 30 days after the window on
 ├── given a fault that was proved before
-│   ├── it should bar whom that one spared, and move no money
+│   ├── it should bar those that it spared, and move no money
 │   └── it should revert by name where it bars nobody else
 └── given what changed since the oracles looked: it should bar nobody
 """

@@ -1,8 +1,8 @@
-"""The registry of a deployment tells the rail, and no other contract, of changed devices.
+"""The registry of a deployment reports changed devices to the rail, and to no other contract.
 
 check
-├── given a registry that does not tell the rail: it should be refused
-└── given one that tells another contract too: it should be refused when it is deployed
+├── given a registry that does not report to the rail: it should be refused
+└── given one that reports to another contract too: it should be refused when it is deployed
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def chain():
         yield running
 
 
-def test_check__registry_that_does_not_tell_the_rail__is_refused(chain, artifacts, tmp_path):
+def test_check__registry_that_does_not_report_to_the_rail__is_refused(chain, artifacts, tmp_path):
     """The rail would go on believing that a device is active which ended long ago."""
     deployment = deploy(chain.url, artifacts, development_plan(), tmp_path / "deployment.json")
     addresses = dict(deployment.addresses)
@@ -35,7 +35,7 @@ def test_check__registry_that_does_not_tell_the_rail__is_refused(chain, artifact
     data = creation(registry, [addresses["RailAccess"], addresses["OracleCommittee"], NO_ADDRESS])
     made = Node(chain.url).mined({"from": development_plan().deployer.address, "data": data})
     at = Web3.to_checksum_address(made["contractAddress"])
-    problem = r"the registry tells \[\] of changed devices, not PaymentRail"
+    problem = r"the registry reports changed devices to \[\], not PaymentRail"
     with pytest.raises(Halt, match=problem):
         check_contracts(chain.url, artifacts, addresses | {"DeviceRegistry": at})
 
@@ -54,5 +54,5 @@ def test_attack__another_watcher_in_the_set_up__is_refused(chain, artifacts, tmp
         registry = OnChain(Node(chain.url), "DeviceRegistry", at["DeviceRegistry"], abi, {})
         registry.watch(at["OracleCommittee"], sender=plan.deployer.address)
 
-    with pytest.raises(Halt, match=r"the registry also tells \['0x.*'\] of changed devices"):
+    with pytest.raises(Halt, match=r"the registry also reports changed devices to \['0x.*'\]"):
         deploy(chain.url, artifacts, plan, journal, watch)

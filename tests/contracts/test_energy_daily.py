@@ -10,7 +10,7 @@ open
 ├── given terms
 │   └── it should answer the shared terms that the Python mirror makes of them
 └── given terms with one price
-    └── it should answer the same word whatever start register they have
+    └── it should answer the same word with any start register
 """
 
 from __future__ import annotations

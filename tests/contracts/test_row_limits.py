@@ -1,7 +1,7 @@
-"""What a row cannot hold: caps by period, escrow beside what may come back, last values.
+"""What a row cannot hold: caps by period, escrow next to what may come back, last values.
 
 caps: periods are whole days from 1970; given a rest of 256 periods: less may be charged, never more
-escrow: what comes back of charges should fit beside the most that can be funded
+escrow: what comes back of charges should fit next to the most that can be funded
 last values: sequences and counters that a row cannot hold are refused by name
 """
 
@@ -110,7 +110,7 @@ def test_escrow__full__still_takes_paid_debts(contracts):
     contracts.assert_conserved()
 
 
-def test_attack__all_that_was_charged_comes_back__fits_whatever_was_funded(contracts):
+def test_attack__all_that_was_charged_comes_back__fits_after_any_funding(contracts):
     """Attack: a refund that does not fit would stop its dispute, or all releases of a payee."""
     product, mine, most, first = rich(contracts)
     row = contracts.claim(mine, 2, facts=plain_facts(most))
@@ -128,7 +128,7 @@ def test_attack__all_that_was_charged_comes_back__fits_whatever_was_funded(contr
         contracts.disputes.concede(payment, sender=contracts.payee)
     assert contracts.rail.agreementState(mine)[2] == LAST_MONEY
     row = contracts.claim(mine, 3, facts=plain_facts(LAST_MONEY - most), last_counter=50)
-    contracts.node.mine_at(contracts.now + 30 * DAY)  # the cap leaves room again
+    contracts.node.mine_at(contracts.now + 30 * DAY)  # the cap is free again
     assert contracts.settle(row, product=product).amounts == [LAST_MONEY - most]
     assert [refusal(amount) for amount in (1, most)] == ["AmountTooLarge"] * 2
     contracts.assert_conserved()

@@ -112,7 +112,7 @@ def test_device__suspended_and_resumed__is_steady_in_its_next_agreement_alone(co
     contracts.rail.close(other, sender=contracts.payer)
     contracts.wait(HOUR)
     backdated = contracts.registry.steadySince
-    assert backdated(device) == (1 << 40) - 1  # whoever does not watch is told nothing
+    assert backdated(device) == (1 << 40) - 1  # whoever does not watch hears nothing
     following = contracts.open(contracts.mandate(device=device, start=0))
     assert steady(contracts, following)
 
@@ -127,7 +127,7 @@ def test_agreement__that_begins_before_its_device_resumed__is_not_steady(contrac
 
 @pytest.mark.parametrize(("stolen", "answer"), [(True, NOT_ACTIVE), (False, "")])
 def test_attack__stolen_device__former_agreement_hears_of_it_too(contracts, stolen, answer):
-    """Attack: the thief has the old agreement's grace to claim in, since the rail only tells the
+    """Attack: the thief has the old agreement's grace to claim in, since the rail only informs the
     device's present agreement."""
     former = contracts.agreement
     contracts.wait(10 * DAY)

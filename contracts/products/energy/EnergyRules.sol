@@ -77,9 +77,9 @@ library EnergyRules {
         uint256 price_
     ) internal pure returns (bool fits, int256 owed) {
         fits = charge.ahead == int64(charge.ahead);
-        bool anew = state.stage == Stage.Open && facts.kind != Kind.Late
+        bool begins = state.stage == Stage.Open && facts.kind != Kind.Late
             && !_ofOneSession(step.register);
-        uint256 left = anew ? restOf(step.from, price_) : state.remainder;
+        uint256 left = begins ? restOf(step.from, price_) : state.remainder;
         int256 exact = int256(left) + charge.energy * int256(price_);
         owed = exact / MWH_PER_KWH;
         if (exact < owed * MWH_PER_KWH) --owed;

@@ -26,7 +26,7 @@ _TOO_MUCH = (BreakKind.DUPLICATE, BreakKind.AMOUNT)  # more was booked than orde
 
 
 @dataclass
-class Group:
+class PayoutGroup:
     """Payouts that the bank booked together, with their lines.
 
     Attributes:
@@ -50,7 +50,7 @@ class Group:
         return sum(payout.amount_cents for payout in self.payouts)
 
 
-Groups = dict[str, Group]
+Groups = dict[str, PayoutGroup]
 
 
 def match_payouts(
@@ -69,7 +69,7 @@ def match_payouts(
     ordered = sorted(payouts, key=lambda payout: payout.payout_id)
     groups: Groups = {}
     for payout in ordered:
-        group = Group([payout])
+        group = PayoutGroup([payout])
         groups |= dict.fromkeys((*payout.earlier, payout.end_to_end_id), group)
     rest = _by_end_to_end_id(groups, lines)
     rest = _by_batch(groups, rest, rejected)
@@ -99,7 +99,7 @@ def _open(groups: Groups, rejected: Mapping[str, str]) -> dict[str, list[LedgerP
 
 
 def _gather(groups: Groups, payouts: list[LedgerPayout], lines: list[Booked], rule: str) -> None:
-    group = Group(payouts, lines, rule)
+    group = PayoutGroup(payouts, lines, rule)
     for payout in payouts:
         groups |= dict.fromkeys((*payout.earlier, payout.end_to_end_id), group)
 
@@ -121,7 +121,7 @@ def _by_batch(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) 
 
 def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
     """Match a line to a payout where account and amount name only these two."""
-    wanted: dict[tuple[str, int], list[Group]] = defaultdict(list)
+    wanted: dict[tuple[str, int], list[PayoutGroup]] = defaultdict(list)
     for group in {id(group): group for group in groups.values()}.values():
         if not group.lines and group.payouts[0].due_on is not None:
             wanted[(account_number(group.payouts[0].iban), -group.cents)].append(group)
@@ -161,7 +161,7 @@ def _by_sum(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) ->
 
 def _report(
     findings: BreakFindings,
-    group: Group,
+    group: PayoutGroup,
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
 ) -> None:

@@ -210,7 +210,7 @@ def _watched(deployed: DeployedContracts) -> Iterator[str]:
     """Yield what is wrong where the rail would not hear that a device is no longer active."""
     rail, watchers = deployed.addresses["PaymentRail"], _watchers(deployed)
     if rail not in watchers:
-        yield f"the registry tells {watchers} of changed devices, not PaymentRail {rail}"
+        yield f"the registry reports changed devices to {watchers}, not PaymentRail {rail}"
 
 
 def _no_other_watcher(deployed: DeployedContracts) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _no_other_watcher(deployed: DeployedContracts) -> Iterator[str]:
     rail = deployed.addresses["PaymentRail"]
     others = [watcher for watcher in _watchers(deployed) if watcher != rail]
     if others:
-        yield f"the registry also tells {others} of changed devices"
+        yield f"the registry also reports changed devices to {others}"
 
 
 def _watchers(deployed: DeployedContracts) -> list[str]:

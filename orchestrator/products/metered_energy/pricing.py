@@ -207,7 +207,7 @@ def _judged(
 def _remainder(
     terms: EnergyTerms, band: BandState, step: BandStep, facts: EnergyFacts, price: int
 ) -> int:
-    """Return what is not charged yet, millionths: a band that begins anew takes its register's."""
+    """Return what is not charged yet, millionths; at a band's first reading, its register's."""
     per_session = registers.of_number(step.register).per_session
     if terms.version < 3 or band.claimed or per_session or facts.kind == ReadingKind.LATE:
         return band.remainder

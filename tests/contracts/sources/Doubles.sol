@@ -298,7 +298,7 @@ contract NotingRail {
             late: claim.late,
             until: claim.until
         });
-        bytes memory quotes = Quotes.room(1, claim.facts.length);
+        bytes memory quotes = Quotes.allocate(1, claim.facts.length);
         Quotes.cut(quotes, Quotes.put(quotes, 0, asked, claim.facts));
         Reply reply = product.price(shared, 1, quotes)[0];
         answer.refusal = reply.refusal();

@@ -1,7 +1,7 @@
 """The bytes of a batch: packed as contracts/libraries/ClaimBytes.sol reads them, and read again.
 
 pack, unpack
-├── given any claims: they should come back, whatever their groups
+├── given any claims: they should come back, under any group
 ├── given the sample of the released form: both should agree with it to the byte
 └── given bytes that end early: they should be refused
 call

@@ -176,7 +176,7 @@ def test_settlement__that_takes_too_much_gas__is_split_until_each_part_fits(rail
         rail.join(name, 5_000)
     for name in names:
         rail.charge(name, "2")
-    monkeypatch.setattr(client, "GAS_LIMIT", 260_000)
+    monkeypatch.setattr(client, "GAS_LIMIT", 200_000)
     for _ in range(20):
         rail.work(1)
     sent = {rail.payment(name).settlement_tx for name in names}
