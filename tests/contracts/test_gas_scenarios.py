@@ -39,6 +39,7 @@ class ScenarioRail(GasRail):
 
     def __init__(self, chain: Testnet, artifacts: dict[str, Any], journal: Path) -> None:
         super().__init__(chain, artifacts, journal, 0, 0)
+        self.posted = 0
         chain.rpc("evm_setAutomine", False)
         self.common = [self.add(index, stranger(index % PAYEES)) for index in range(DEVICES)]
         self.own = sorted(
@@ -55,6 +56,9 @@ class ScenarioRail(GasRail):
         """Send; twenty share a block, since a block of its own for each would fill the memory."""
         call = self._call(contract, function, args, sender)
         self.last = self.node.rpc("eth_sendTransaction", {**call, "gas": hex(1_500_000)})
+        self.posted += 1
+        if self.posted % 18 == 0:  # as many as a block takes
+            self.chain.rpc("anvil_mine")
 
     def spread(self, count: int) -> list[bytes]:
         """Return `count` agreements of as many payees as there are, sorted as batches want them."""

@@ -25,7 +25,7 @@ SOURCES = ["tests/contracts/sources/FieldReader.sol"]
 STREAM = 1 << 39  # the bit of the fiscal stream in a counter
 
 
-class FieldReader:
+class FieldsOnChain:
     """The libraries on a chain; each text stands among others, which must not be read."""
 
     def __init__(self, node: Node) -> None:
@@ -52,7 +52,7 @@ class FieldReader:
 @pytest.fixture(scope="module")
 def reader():
     with Testnet() as chain:
-        yield FieldReader(Node(chain.url))
+        yield FieldsOnChain(Node(chain.url))
 
 
 # --- time
