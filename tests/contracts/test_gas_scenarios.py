@@ -49,6 +49,8 @@ class ScenarioRail(GasRail):
         while int(chain.rpc("txpool_status")["pending"], 16):
             chain.rpc("anvil_mine")
         chain.rpc("evm_setAutomine", True)
+        purse = b"purse".ljust(32), self.payer.address, 100 * EURO
+        self.send("EuroToken", "mint", *purse, sender=self.plan.minter)
         self.begin()
         self.clock += QUARTER - self.clock % QUARTER  # all batches share one release time
 
