@@ -8,7 +8,7 @@ import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Quote, Quotes, Reply} from "../libraries/Quotes.sol";
 import {Traits} from "../libraries/Traits.sol";
-import {State} from "./delivery/DeliveryState.sol";
+import {DeliveryState} from "./delivery/DeliveryState.sol";
 
 /// Versions of this contract from the first one on know which digests a claim brought.
 interface IUsedDigests {
@@ -134,7 +134,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
     /// @notice The pricing terms of each agreement.
     mapping(bytes32 agreement => Deal) public dealOf;
     /// @notice The sums over the statements that stand, of each agreement.
-    mapping(bytes32 agreement => State) public stateOf;
+    mapping(bytes32 agreement => DeliveryState.State) public stateOf;
     /// @notice Whether a statement stands.
     mapping(bytes32 agreement => mapping(bytes32 statement => bool)) public stands;
     /// @dev Digests that no claim may bring, in every agreement.
@@ -250,7 +250,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         (bool sound, Facts memory facts) = _facts(quote.facts());
         if (!sound) return (0, Answer.FactsMalformed);
         Deal memory deal = dealOf[agreement];
-        State memory state = stateOf[agreement];
+        DeliveryState.State memory state = stateOf[agreement];
         // check
         if (facts.signedAt < state.start) return (0, Answer.TimeBackwards);
         if (facts.signedAt > quote.until()) return (0, Answer.TimeAhead);
@@ -290,7 +290,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
     }
 
     /// @dev Adds a statement to the sums, or takes a withdrawn one out of them again.
-    function _move(State memory state, Deal memory deal, Facts memory facts) private pure {
+    function _move(DeliveryState.State memory state, Deal memory deal, Facts memory facts) private pure {
         int32 sign = facts.withdrawn ? -1 : int32(1);
         state.received += int56(sign) * int56(uint56(facts.received));
         state.accepted += int56(sign) * int56(uint56(facts.accepted));
@@ -309,7 +309,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
     }
 
     /// @dev What the standing statements are worth. Nothing is accepted that was not received.
-    function _owed(Deal memory deal, State memory state) private pure returns (uint256) {
+    function _owed(Deal memory deal, DeliveryState.State memory state) private pure returns (uint256) {
         uint256 quantity = deal.quantity;
         uint256 received = _within(state.received, quantity);
         uint256 earned = received * deal.deliveredBps + _within(state.accepted, received) * deal.acceptedBps;
@@ -328,7 +328,7 @@ contract ProofOfDelivery is IProduct, IUsedDigests, AccessManaged {
         return bps < deal.lateMaxBps ? bps : deal.lateMaxBps;
     }
 
-    function _breachBps(Deal memory deal, State memory state) private pure returns (uint256) {
+    function _breachBps(Deal memory deal, DeliveryState.State memory state) private pure returns (uint256) {
         uint256 bps;
         if (state.thermometers <= 0) bps += deal.breachBps;
         if (state.cold > 0) bps += deal.breachBps;

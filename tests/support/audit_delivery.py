@@ -14,6 +14,7 @@ from oracles.types import Agreement
 from orchestrator.core import ledger as books
 from orchestrator.core.audit import Parts
 from orchestrator.core.identity import payment_id
+from orchestrator.core.outcome import Window
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products import products
 from services.simulated_devices.consignment import (
@@ -144,6 +145,6 @@ def _build(
         settlement=proof_by_transaction[settled],
         agreement=deal.id,
         sequence=1,
-        parties={deal.id: (rail.payee, WINDOW)},
+        parties={deal.id: (rail.payee, Window(WINDOW))},
         ledger=chained([entry]),
     ), stray

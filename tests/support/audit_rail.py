@@ -21,6 +21,7 @@ from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.batch_bytes import Group, batch_argument
 from orchestrator.core.identity import payout_account
 from orchestrator.core.mandate import FIELDS, VERSION, mandate_hash
+from orchestrator.core.outcome import ClaimOutcome, Window, release_time
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.products.metered_energy import product as energy
 from tests.support.audit_node import AuditNode
@@ -267,6 +268,10 @@ class AuditRail:
         kinds = "(address,(address,uint48,uint16,uint32,uint8,uint256)[],bytes)"
         values = [batch_argument(product, claims, groups), [sign(digest, key) for key in signers]]
         return self.send(self.rail, f"settle({kinds},bytes[])", values)
+
+    def release_at(self, tx: str) -> int:
+        """When the money of a settlement may be released."""
+        return release_time(ClaimOutcome(1, 0), self.settled_at(tx), Window(WINDOW))
 
     def settled_at(self, tx: str) -> int:
         receipt = self.node.call("eth_getTransactionReceipt", tx)

@@ -10,6 +10,7 @@ from orchestrator.core import ledger as books
 from orchestrator.core.audit import Anchors, AuditStage, Parts, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.identity import payment_id
+from orchestrator.core.outcome import Window
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products.metered_energy import product as energy
 from tests.support.audit_files import LINE, booked_by, chained, order_file, statement
@@ -157,7 +158,7 @@ class _Chapter:
             committee=self.rail.committee,
             committee_proofs=[self.proven[tx] for tx in self.seats],
             product="metered_energy",
-            parties={deal.id: (self.rail.payee, WINDOW) for deal in self.deals},
+            parties={deal.id: (self.rail.payee, Window(WINDOW)) for deal in self.deals},
             devices=[(device, [self.proven[tx] for tx in self.of_device[device]])],
             supporting=[],
             evidence=[("ocmf", record) for record in deal.records[skip:upto]],
@@ -218,7 +219,7 @@ def _settle_three(rail: AuditRail, deals: list[AuditAgreement], early: str) -> t
     ]
     settled = rail.settle(claims, ORACLES[1:])
     rail.mine(START + 40_000)
-    due = [rail.settled_at(tx) + WINDOW for tx in (early, settled)]
+    due = [rail.release_at(tx) for tx in (early, settled)]
     released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
     rail.mine(START + 50_000)
     return settled, released
@@ -232,7 +233,7 @@ def _settle_later(rail: AuditRail, first: AuditAgreement) -> tuple[str, str]:
     rail.mine(START + 52_000)
     good = rail.settle([claim], ORACLES)
     rail.mine(START + 53_000)
-    due = [rail.settled_at(good) + WINDOW]
+    due = [rail.release_at(good)]
     released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
     rail.mine(START + 60_000)
     return unwanted, released
@@ -246,7 +247,7 @@ def _settle_below_a_cent(rail: AuditRail, first: AuditAgreement) -> tuple[str, s
         claim = claim_of(first, sequence, first.records[-2], first.records[-1:])
         sent.append(rail.settle([claim], ORACLES[1:]))
         rail.mine(START + at + 1_000)
-        due = [rail.settled_at(sent[-1]) + WINDOW]
+        due = [rail.release_at(sent[-1])]
         sent.append(
             rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
         )
@@ -267,7 +268,7 @@ def _settle_a_debt(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str
         sent.append(rail.settle([claim_of(deal, number, anchor, deal.records[-1:])], ORACLES[1:]))
         rail.mine(START + at + 1_000)
     rail.mine(START + 140_000)
-    due = [rail.settled_at(sent[n]) + WINDOW for n in (1, 3)]
+    due = [rail.release_at(sent[n]) for n in (1, 3)]
     released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due], rail.payee)
     rail.mine(START + 150_000)
     return sent[2], sent[3], released
