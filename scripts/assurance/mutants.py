@@ -56,7 +56,6 @@ CORE = (
     "contracts/products/WearableVoucher.sol",
     "contracts/products/energy/EnergyBytes.sol",
     "contracts/products/energy/EnergyRules.sol",
-    "contracts/products/energy/EnergyTerms.sol",
     "contracts/products/voucher/Spending.sol",
     "contracts/products/voucher/Vouchers.sol",
     "contracts/rail/RailAgreements.sol",

@@ -75,7 +75,6 @@ _TOUCHING = {
     "Quotes": ("settle", "energy_cases", "conservation"),
     "Rows": ("settle", "agreements", "conservation"),
     "SignerList": ("signers", "committee", "stolen_keys"),
-    "EnergyTerms": _ENERGY,
     "Assignments": ("gateways", "registry", "adoption", "device_life"),
     "Challenges": (
         "challenges",
