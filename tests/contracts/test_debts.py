@@ -18,7 +18,7 @@ from __future__ import annotations
 import pytest
 
 from oracles import merkle
-from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, SHARED
+from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, RELEASED, SHARED
 from tests.support.contracts.settled import arguments, plain_facts
 
 PERIOD = 30 * DAY
@@ -48,7 +48,7 @@ def settle(contracts, *amounts: int):
 
 
 def release(contracts, *settlements):
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     times = [settlement.release_at for settlement in settlements]
     return contracts.rail.release(contracts.payee, times, sender=contracts.stranger)
 
@@ -177,7 +177,7 @@ def test_release__money_of_another_payee__pays_no_debt_of_this_one(plain):
     )
     plain.mint(5 * EURO, other)
     settlement = plain.settle(plain.claim(other, facts=plain_facts(EURO)), product=plain.plain)
-    plain.wait(DAY)
+    plain.wait(RELEASED)
     plain.rail.release(plain.owner, [settlement.release_at], sender=plain.stranger)
     assert plain.rail.withdrawable(plain.owner) == EURO
     assert plain.rail.owed(plain.payee) == EURO and plain.rail.owed(plain.owner) == 0

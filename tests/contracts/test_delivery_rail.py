@@ -20,7 +20,7 @@ from oracles.types import Claim
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.products.proof_of_delivery.abi import DeliveryTerms
-from tests.support.contracts.contract_rail import DAY, EURO, HOUR, ORACLE_KEYS
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR, ORACLE_KEYS, RELEASED
 from tests.support.contracts.delivery_contract import NOTHING
 from tests.support.contracts.device_keys import DeviceSigner
 
@@ -159,13 +159,13 @@ def test_dispute__inside_the_window__freezes_the_milestone(carriage):
 def test_withdrawal__after_the_money_left__is_a_debt_that_the_next_delivery_pays(carriage):
     contracts, rail = carriage.contracts, carriage.contracts.rail
     first = carriage.settle(carriage.claim(carriage.first, 1, received=100))
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     rail.release(contracts.payee, [first.release_at], sender=contracts.stranger)
     back = carriage.settle(carriage.claim(carriage.first, 2, received=100, withdrawn=True))
     assert back.amounts == [-20 * EURO] and rail.owed(contracts.payee) == 20 * EURO
     assert carriage.escrow(carriage.first) == 20 * EURO
     second = carriage.settle(carriage.claim(carriage.second, 1, received=100, event_hash="two"))
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     rail.release(contracts.payee, [second.release_at], sender=contracts.stranger)
     assert rail.owed(contracts.payee) == 0 and carriage.escrow(carriage.first) == 40 * EURO
     contracts.assert_conserved()

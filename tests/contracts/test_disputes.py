@@ -101,7 +101,7 @@ def test_dispute__window_over__reverts_and_the_last_second_still_counts(contract
     settlement = settled(contracts)
     contracts.mint(EURO)
     contracts.token.approve(contracts.disputes, EURO, sender=contracts.payer)
-    contracts.wait(DAY - 3)
+    contracts.wait(settlement.release_at - contracts.now - 3)
     assert (
         contracts.refusal(contracts.disputes.dispute, *settlement.dispute(), sender=contracts.payer)
         == ""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import pytest
 from web3.logs import DISCARD
 
+from orchestrator.core.outcome import ClaimOutcome, Window, release_time
 from services.testnet import TX_GAS_LIMIT, Testnet
 from tests.support.contracts.contract_rail import DAY, EURO
 from tests.support.contracts.gas_rail import GasRail, stranger
@@ -81,7 +82,7 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
         rail.add(2_000 + index, rail.payee.address, "PlainProduct") for index in range(40)
     )
     rail.settle(agreements, EURO)
-    due = rail.clock + DAY
+    due = release_time(ClaimOutcome(EURO, 0), rail.clock, Window(DAY))
     rail.settle(agreements[1:], -1)
     rail.chain.rpc("evm_setNextBlockTimestamp", due)
     rail.clock = due

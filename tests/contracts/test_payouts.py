@@ -16,7 +16,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, HOUR, NONE, PRICE
+from tests.support.contracts.contract_rail import (
+    ACCOUNT,
+    CENT,
+    DAY,
+    EURO,
+    HOUR,
+    NONE,
+    PRICE,
+    RELEASED,
+)
 
 
 def settled(contracts, kwh=10):
@@ -24,7 +33,7 @@ def settled(contracts, kwh=10):
 
 
 def released(contracts, settlement):
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     contracts.rail.release(contracts.payee, [settlement.release_at], sender=contracts.stranger)
     return contracts
 
@@ -62,7 +71,7 @@ def test_release__no_payout_account__becomes_withdrawable_once(contracts):
 
 def test_release__same_time_named_twice__pays_once(contracts):
     settlement = settled(contracts)
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     times = [settlement.release_at, settlement.release_at]
     contracts.rail.release(contracts.payee, times, sender=contracts.stranger)
     assert contracts.rail.withdrawable(contracts.payee) == 10 * PRICE
@@ -74,7 +83,7 @@ def test_release__payout_account__redeems_whole_cents_and_keeps_the_rest(contrac
     row = contracts.claim(kwh=10).facts
     settlement = contracts.settle(contracts.claim(facts=_energy(row, 10_041_234)))  # 3.012370 euro
     assert settlement.amounts == [3_012_370]
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     before = contracts.token.totalSupply()
     receipt = contracts.rail.release(
         contracts.payee, [settlement.release_at], sender=contracts.stranger
@@ -122,7 +131,7 @@ def test_pause__stops_open_and_settle_and_nothing_else(contracts):
     )
     third = settled(contracts)
     fresh = contracts.mandate(device=b"\5" * 32)
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     contracts.rail.pause(sender=contracts.guardian)
 
     batch = contracts.batch(contracts.claim(sequence=2))
@@ -159,7 +168,7 @@ def test_attack__guardian_pauses_for_ever__a_pause_ends_by_itself_and_cools_down
     assert settled(contracts).named == ["None"]
     contracts.wait(13 * DAY)
     assert contracts.refusal(rail.pause, sender=guardian) == "PausedLately"
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     assert contracts.refusal(rail.pause, sender=guardian) == ""
     for other in (contracts.steward, contracts.payer, contracts.stranger):
         assert contracts.refusal(rail.pause, sender=other) == "NotInRole"
@@ -175,7 +184,7 @@ def test_attack__pause_close_and_reclaim__attested_money_settles_first(contracts
     early = contracts.refusal(contracts.rail.reclaim, mine, sender=contracts.payer)
     assert early == "NotYetDue"
     assert contracts.settle(contracts.claim(mine)).named == ["None"]
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     contracts.rail.reclaim(mine, sender=contracts.stranger)
     assert contracts.token.balanceOf(contracts.payer) == 10 * EURO - 10 * PRICE
 
@@ -184,7 +193,7 @@ def test_unpause__early__gives_only_the_pause_s_length(contracts):
     ends_at = contracts.rail.agreementEnd(contracts.agreement)[0]
     contracts.rail.pause(sender=contracts.guardian)
     begun = contracts.now
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     contracts.rail.unpause(sender=contracts.steward)
     paused = contracts.now - begun
     assert contracts.rail.agreementEnd(contracts.agreement)[0] == ends_at + paused
@@ -201,7 +210,7 @@ def test_attack__stranger_turns_cents_into_orders__one_a_day_and_none_below_the_
     for sequence in range(1, 5):
         releases.append(contracts.settle(contracts.claim(sequence=sequence, kwh=1)).release_at)
         contracts.wait(HOUR)
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
 
     def orders(times, sender):
         receipt = rail.release(payee, times, sender=sender)
@@ -211,15 +220,19 @@ def test_attack__stranger_turns_cents_into_orders__one_a_day_and_none_below_the_
     assert orders(releases[:3], stranger) == []  # 0.90 euro: below the payee's minimum
     assert orders(releases[3:], stranger) == [120]
     releases = [contracts.settle(contracts.claim(sequence=5, kwh=10)).release_at]
-    contracts.wait(DAY)
+    contracts.wait(RELEASED)
     assert orders(releases, stranger) == [300]
 
 
 def test_payee__releases_as_often_and_as_little_as_it_likes(contracts):
     rail, payee = contracts.rail, contracts.payee
     rail.setPayoutAccount(ACCOUNT, 99 * EURO, sender=payee)
-    releases = [contracts.settle(contracts.claim(sequence=n, kwh=1)).release_at for n in (1, 2)]
-    contracts.wait(DAY)
+    releases = []
+    for sequence in (1, 2):
+        settlement = contracts.settle(contracts.claim(sequence=sequence, kwh=1))
+        releases.append(settlement.release_at)
+        contracts.wait(DAY // 4)  # within it they would share a release
+    contracts.wait(RELEASED)
     for release in releases:
         receipt = rail.release(payee, [release], sender=payee)
         assert "Redeemed" in [log.event_name for log in receipt.events]

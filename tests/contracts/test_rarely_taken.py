@@ -154,7 +154,7 @@ def test_correction__smaller_than_the_refund_before__leaves_the_rest_of_it(contr
         return charge
 
     assert amount(1, 0, 3 * KWH, 3 * KWH, 0, HOUR, kind=ReadingKind.ESTIMATED) == 3 * PRICE
-    meter.product.refunded(agreement, 2 * PRICE, sender=meter.rail)
+    meter.rail.refunded(meter.product, agreement, 2 * PRICE, sender=contracts.stranger)
     assert amount(2, 0, 2 * KWH, -KWH, 0, 2 * HOUR) == 0
     assert meter.product.refundedOf(agreement) == PRICE
 
@@ -206,7 +206,7 @@ def test_enrolment__at_the_registry_before__is_no_statement_of_a_delivery(fork):
     former = delivery.registry.address
     following = fork.create("DeviceRegistry", access, committee, former)
     fork.send(following, "adopt", recipient.device, sender=delivery.owner)
-    contract = fork.create("ProofOfDelivery", delivery.rail, following.address)
+    contract = fork.create("ProofOfDelivery", delivery.rail.address, following.address)
     consignment = recipient.open(contract=contract)
     due = {"received": 100, "delivered_at": recipient.due, "signed_at": recipient.due}
     for registry in (former, following.address):

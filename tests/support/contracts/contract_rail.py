@@ -26,6 +26,7 @@ EURO = 1_000_000  # token minor units
 CENT = 10_000
 KWH = 1_000_000  # mWh
 HOUR, DAY = 3_600, 86_400
+RELEASED = DAY + DAY // 4  # the most that a window of a day keeps money
 PRICE = 300_000  # 0.30 euro per kWh
 FUSE = 22_000  # watts
 DOMAINS = (1, 1, 2, 3)
