@@ -176,7 +176,7 @@ abstract contract RailAgreements is RailPayouts {
         uint256 arrived = token.balanceOf(address(this)) - before;
         if (arrived != amount) revert BalanceShort(arrived, amount);
         // effect
-        _addEscrow(agreement, amount);
+        _addEscrow(agreement, _row(agreement), amount);
         // event
         emit EscrowFunded(agreement, amount);
     }
@@ -189,7 +189,7 @@ abstract contract RailAgreements is RailPayouts {
         if (msg.sender != address(token)) revert NotToken(msg.sender);
         _checkRoom(agreement_, _row(agreement), amount);
         // effect
-        _addEscrow(agreement, amount);
+        _addEscrow(agreement, _row(agreement), amount);
         // event
         emit EscrowFunded(agreement, amount);
     }

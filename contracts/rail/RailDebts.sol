@@ -99,8 +99,7 @@ abstract contract RailDebts is RailState {
         Row row = _row(agreement);
         uint256 spent = row.spent();
         owedTo[payee][agreement] = left;
-        _storeRow(agreement, row.withSpent(spent > part ? spent - part : 0));
-        _addEscrow(agreement, part);
+        _addEscrow(agreement, row.withSpent(spent > part ? spent - part : 0), part);
         emit DebtPaid(agreement, payee, part);
     }
 }

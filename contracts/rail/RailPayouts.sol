@@ -144,7 +144,7 @@ abstract contract RailPayouts is RailDebts {
         kept = frozen_.amount - back;
         kept -= _cancelDebt(frozen_.payee, frozen_.agreement, kept);
         agreement_.givenBack += uint64(back);
-        _addEscrow(frozen_.agreement, frozen_.amount - kept);
+        _addEscrow(frozen_.agreement, _row(frozen_.agreement), frozen_.amount - kept);
         // interaction: a product that fails must not keep the payer's money
         try IProduct(_productOf(agreement_)).refunded(frozen_.agreement, uint48(back)) {} catch {}
     }

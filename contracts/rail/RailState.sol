@@ -315,8 +315,7 @@ abstract contract RailState is IPaymentRail, AccessManaged, ReentrancyGuardTrans
 
     /// @dev Puts tokens that the rail already holds into an agreement's escrow. What is charged was
     /// funded, so what comes back always fits next to the most that can be funded.
-    function _addEscrow(bytes32 agreement, uint256 amount) internal {
-        Row row = _row(agreement);
+    function _addEscrow(bytes32 agreement, Row row, uint256 amount) internal {
         _storeRow(agreement, row.withEscrow(row.escrow() + amount));
         _agreements[agreement].cameIn += uint64(amount);
         _totals.escrow += uint64(amount);
