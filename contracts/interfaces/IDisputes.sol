@@ -79,7 +79,7 @@ interface IDisputes {
     /// payment do not count as long as the others could be a quorum.
     /// @param payment id of the payment
     /// @param refund true: back to the agreement's escrow; false: to the payee
-    /// @param signatures of oracles over the ruling, in ascending signer order
+    /// @param signatures of oracles over the ruling, in any order, one or several to an element
     function rule(bytes32 payment, bool refund, bytes[] calldata signatures) external;
 
     /// @notice Ends a dispute whose deadline is over in the payee's favour. Anyone may call.

@@ -153,7 +153,8 @@ interface IPaymentRail is IRailEvents, IRailErrors, IDeviceWatcher {
     /// name, and neither blocks its neighbours nor uses up its sequence. A batch of refused claims
     /// alone is reported with settlement number 0 and stored nowhere.
     /// @param batch the claims, of one product
-    /// @param signatures of oracles over the batch, in ascending signer order
+    /// @param signatures of oracles over the batch, in any order; ascending signers cost least. An
+    /// element holds one signature, or several one after the other
     /// @return root root of the outcomes' Merkle tree
     function settle(Batch calldata batch, bytes[] calldata signatures)
         external
