@@ -18,6 +18,7 @@ from web3 import Web3
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.core.outcome import ClaimOutcome, Window, release_time
 from orchestrator.edges.chain.artifacts import Artifact, load_artifacts
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
@@ -101,7 +102,8 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     receipt = rail.settle(arguments(batch), signatures, sender=owner)
     (log,) = [log for log in receipt.events if log.event_name == "Settled"]
     assert bytes(log.outcomes) == (10 * PRICE).to_bytes(6, "big") + b"\0"
-    assert rail.pending(payee, log.settledAt + DAY) == 10 * PRICE
+    due = release_time(ClaimOutcome(10 * PRICE, 0), log.settledAt, Window(DAY))
+    assert rail.pending(payee, due) == 10 * PRICE
 
 
 def test_console__of_ape__imports_the_project_on_our_chain():

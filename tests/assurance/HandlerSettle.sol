@@ -209,7 +209,7 @@ abstract contract HandlerSettle is Batches {
             if (plan.lastCounter > pact.lastCounter) pact.lastCounter = plan.lastCounter;
             bool debt = _move(batch, plan, amount);
             (outcome.payee, outcome.amount) = (plan.payee, int48(amount));
-            outcome.releaseAt = debt ? 0 : uint32(clock + pact.window);
+            outcome.releaseAt = debt ? 0 : uint32(_windowEnd(pact.window));
             if (amount > 0) _keepPaid(batch, i, uint256(amount), outcome.releaseAt);
         } else {
             _hit(string.concat("state:refused with ", vm.toString(uint256(refusal))));
@@ -278,6 +278,12 @@ abstract contract HandlerSettle is Batches {
         pact.givenBack += debt;
         _addDebt(plan.payee, plan.pact, debt);
         return true;
+    }
+
+    /// @dev The first multiple of a quarter of the window that is not before its end.
+    function _windowEnd(uint256 window) private view returns (uint256 end) {
+        end = clock + window;
+        if (window >= 8 && end % (window / 4) != 0) end += window / 4 - end % (window / 4);
     }
 
     function _closeBatch(Batch memory batch) private {

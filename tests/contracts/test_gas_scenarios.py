@@ -1,7 +1,7 @@
 """What settlements cost, written down in gas.json, so that a change of any figure shows in a diff.
 
 gas.json
-├── every figure is measured again: none rises by more than a hundredth, none falls by more than a
+├── every figure is measured again: none rises by more than three hundredths, none falls by more than a
 │   twentieth unnoticed (write the new one down: `python -m tests.support.contracts.gas_scenarios`)
 ├── "most": what a figure may never exceed, from the goals of the project
 └── no settlement is above what a transaction may use (EIP-7825)
@@ -35,7 +35,7 @@ def test_gas__of_every_scenario__is_what_is_written_down(figures):
     assert figures.keys() == written.keys()
     for name, gas in figures.items():
         row = written[name]
-        assert 0.95 * row["gas"] <= gas <= 1.01 * row["gas"], (name, gas)
+        assert 0.95 * row["gas"] <= gas <= 1.03 * row["gas"], (name, gas)
         assert gas <= row.get("most", gas), (name, gas)
 
 

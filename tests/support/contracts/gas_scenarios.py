@@ -11,11 +11,10 @@ from typing import Any
 from scripts.solidity.shipped import current_artifacts
 from scripts.solidity.sources import ROOT, deployable_files
 from services.testnet import Testnet
-from tests.support.contracts.contract_rail import DAY, EURO
+from tests.support.contracts.contract_rail import EURO
 from tests.support.contracts.gas_rail import GasRail, stranger
 
 FILE = ROOT / "tests" / "contracts" / "gas.json"
-QUARTER = DAY // 4  # of the window
 DEVICES, PAYEES, OWN_TERMS, RECORDS = 1_000, 20, 100, 1_000
 
 
@@ -39,7 +38,6 @@ class ScenarioRail(GasRail):
         purse = b"purse".ljust(32), self.payer.address, 100 * EURO
         self.send("EuroToken", "mint", *purse, sender=self.plan.minter)
         self.begin()
-        self.clock += QUARTER - self.clock % QUARTER  # all batches share one release time
 
     def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
         """Send; twenty share a block, since a block of its own for each would fill the memory."""

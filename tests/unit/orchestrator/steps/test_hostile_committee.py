@@ -15,8 +15,9 @@ import pytest
 
 from oracles.attest import batch_digest, recover
 from oracles.quorum import quorum
-from oracles.types import Batch, Claim, ClaimReason
+from oracles.types import Batch, ClaimReason
 from oracles.wire import OracleAnswer, Request
+from orchestrator.core.batch_bytes import unpack_claims
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Quote
@@ -52,10 +53,10 @@ class SenderStandIn:
 
     def quote(self, call: Any, _suffix: bytes = b"") -> Any:
         self.before_quote()
-        (product, claims), (joined,) = call.args
+        (product, _, packed), (joined,) = call.args
         row = bytes.fromhex(joined[2:])
         signatures = [row[start : start + 65] for start in range(0, len(row), 65)]
-        batch = Batch(RAIL, product, tuple(_claim(claim) for claim in claims))
+        batch = Batch(RAIL, product, tuple(unpack_claims(packed)))
         digest = batch_digest(batch, CHAIN_ID, COMMITTEE)
         names = {o.address: o.name for o in self.bare.oracles}
         signers = [names[recover(digest, s)] for s in signatures]
@@ -69,13 +70,6 @@ class SenderStandIn:
 
     def broadcast(self) -> None:
         """Nothing to do: what is prepared counts as sent."""
-
-
-def _claim(raw: tuple[Any, ...]) -> Claim:
-    agreement, sequence, first, last, evidence, facts = raw
-    plain = (bytes.fromhex(text[2:]) for text in (agreement, evidence, facts))
-    agreement, evidence, facts = plain
-    return Claim(agreement, sequence, first, last, evidence, facts)
 
 
 class UnderAttack:

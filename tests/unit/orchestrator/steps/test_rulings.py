@@ -228,7 +228,7 @@ def test_dispute__without_the_bond_or_after_the_window__is_refused_by_name(rail,
         )
         monkeypatch.setattr("orchestrator.edges.chain.client.Chain.view", lambda _, *a: poor(*a))
     else:
-        rail.clock += WINDOW_S
+        rail.clock += WINDOW_S + WINDOW_S // 4  # it ends with a quarter of its length
     answer = rail.proofrail("payment", "dispute", payment)
     codes = {"bond": "bond_not_covered", "window": "dispute_window_over"}
     assert (answer["code"], answer["error"]["code"]) == (2, codes[kind])
