@@ -1,7 +1,7 @@
 """What settlements cost, written down in gas.json, so that a change of any figure shows in a diff.
 
 gas.json
-├── every figure is measured again: none rises by more than three hundredths, none falls by more than a
+├── every figure is measured again: none rises by more than 3 hundredths, none falls by more than a
 │   twentieth unnoticed (write the new one down: `python -m tests.support.contracts.gas_scenarios`)
 ├── "most": what a figure may never exceed, from the goals of the project
 └── no settlement is above what a transaction may use (EIP-7825)
