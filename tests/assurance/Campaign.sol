@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
+import {IDeviceWatching} from "../../contracts/interfaces/IDeviceWatching.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
 import {IEuroToken} from "../../contracts/interfaces/IEuroToken.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
@@ -14,7 +14,7 @@ contract Campaign is Rules {
     constructor() {
         _deployAll();
         _seatFirst();
-        bytes memory data = abi.encodeCall(IDeviceRegistry.watch, (address(rail)));
+        bytes memory data = abi.encodeCall(IDeviceWatching.watch, (address(rail)));
         _call("DeviceRegistry.watch", address(this), address(registry), data, true);
         for (uint256 i; i < KINDS; ++i) {
             rail.allowProduct(_productOf(Kind(i)));

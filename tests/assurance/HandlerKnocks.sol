@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 
-import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {IDeviceWatcher} from "../../contracts/interfaces/IDeviceWatcher.sol";
+import {IDeviceWatching} from "../../contracts/interfaces/IDeviceWatching.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
@@ -104,7 +104,7 @@ abstract contract HandlerKnocks is HandlerMeters {
             "DeviceRegistry.watch",
             caller,
             address(registry),
-            abi.encodeCall(IDeviceRegistry.watch, (address(token)))
+            abi.encodeCall(IDeviceWatching.watch, (address(token)))
         );
         _at(
             "Disputes.uphold",
