@@ -52,7 +52,8 @@ contract OpenRegistry {
 }
 
 /// @title The products and the hashes answer as Python does, on vectors that Python wrote.
-/// @notice Each file has one ABI-encoded vector a line, in hex.
+/// @notice Each file has one ABI-encoded vector a line, in hex. All lines take the same memory: forge
+/// allows a test 128 MiB.
 contract VectorsTest {
     /// An agreement of a story.
     struct Opening {
@@ -86,6 +87,7 @@ contract VectorsTest {
     }
 
     function testClaimHashes() external {
+        uint256 mark = Scratch.mark();
         string memory line = vm.readLine(_file("claims"));
         while (bytes(line).length != 0) {
             (
@@ -102,17 +104,20 @@ contract VectorsTest {
             require(hashes[0] == hash, "a claim's hash differs");
             require(this.hashOfBytes(_bytesOf(claim)) == hash, "a hash of claim bytes differs");
             require(this.attestationOf(rail, product, hashes) == all, "an attestation differs");
+            Scratch.free(mark);
             line = vm.readLine(_file("claims"));
         }
     }
 
     function testVoucherDigests() external {
         IWearableVoucher product = IWearableVoucher(address(_product("WearableVoucher", true)));
+        uint256 mark = Scratch.mark();
         string memory line = vm.readLine(_file("digests"));
         while (bytes(line).length != 0) {
             (address domain, Vouchers.Voucher memory voucher, bytes32 digest) =
                 abi.decode(vm.parseBytes(line), (address, Vouchers.Voucher, bytes32));
             require(product.digestOf(domain, voucher) == digest, "a voucher's digest differs");
+            Scratch.free(mark);
             line = vm.readLine(_file("digests"));
         }
     }
@@ -135,8 +140,7 @@ contract VectorsTest {
         return Claims.attestation(rail, product, keccak256(abi.encodePacked(hashes)));
     }
 
-    /// @dev Each line is a story: agreements, then claims one after the other. All take the same
-    /// memory: forge allows a test 128 MiB.
+    /// @dev Each line is a story: agreements, then claims one after the other.
     function _follow(string memory name, IProduct product) private {
         uint256 mark = Scratch.mark();
         while (_followNext(name, product)) Scratch.free(mark);
