@@ -155,7 +155,7 @@ contract MeteredEnergy is IProduct {
         for (uint256 i; i < count; ++i) {
             EnergyTerms terms = EnergyTerms.wrap(shared[quote.group()]);
             (bool daily, int256 amount, uint80 note) = _daily(quote, terms);
-            Answer answer;
+            Answer answer = Answer.Priced;
             if (!daily) (answer, amount, note) = _price(quote, terms);
             Scratch.free(mark);
             bool priced = answer == Answer.Priced;
@@ -233,7 +233,7 @@ contract MeteredEnergy is IProduct {
         if (!follows || !EnergyRules.isDaily(terms, step, EnergyBytes.oneEnergy(raw))) {
             return (false, 0, 0);
         }
-        amount = EnergyRules.charge(step, terms.price());
+        amount = EnergyRules.dailyCharge(step, terms.price());
         daily = amount <= int256(uint256(quote.limit()));
         note = uint80(step.to()) << 32 | uint80(step.toTime());
     }

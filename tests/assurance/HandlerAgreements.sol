@@ -58,7 +58,7 @@ abstract contract HandlerAgreements is Products {
     }
 
     function reclaim(uint256 seed) external step(seed) {
-        Pact storage pact = pacts[_random(pacts.length)];
+        Pact storage pact = pacts[_once(2) ? _endedWithEscrow() : _random(pacts.length)];
         if (_once(6)) _jump(_endOf(pact), 10 days);
         bool over = clock > _endOf(pact);
         if (!over && clock > pact.expiry) _hit("state:reclaim asked within the grace");
@@ -75,6 +75,14 @@ abstract contract HandlerAgreements is Products {
         if (aloneOf[device] != 0 && pacts[aloneOf[device] - 1].id == pact.id) {
             delete aloneOf[device];
         }
+    }
+
+    /// @dev The first agreement to which money came back after its end; else any.
+    function _endedWithEscrow() private returns (uint256 index) {
+        for (; index < pacts.length; ++index) {
+            if (pacts[index].ended && pacts[index].escrow != 0) return index;
+        }
+        return _random(pacts.length);
     }
 
     function skip(uint256 seed) external step(seed) {

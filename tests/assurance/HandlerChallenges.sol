@@ -14,6 +14,7 @@ abstract contract HandlerChallenges is HandlerDisputes {
 
     uint256 private constant AHEAD = 25 hours; // within it a key that changed needs a ruling
     uint256 private constant SPARE = 9; // oracles that must be left before a record is forged
+    uint256 private constant BARRING_TIME = 30 days; // after the window, where a dispute has ended
 
     /// A record that a claim rests on.
     struct Evidence {
@@ -55,6 +56,7 @@ abstract contract HandlerChallenges is HandlerDisputes {
         for (uint256 i; i < 12 && _claimOf[index].agreement == 0; ++i) {
             index = _random(paids.length);
         }
+        if (_once(2)) index = _forgedAndDisputed(index);
         Paid storage paid = paids[index];
         Pact storage pact = pacts[paid.pact];
         if (_claimOf[index].agreement == 0 || assignments[pact.device] != 0) return;
@@ -62,7 +64,7 @@ abstract contract HandlerChallenges is HandlerDisputes {
         uint256 bond = _least(pact.bond, paid.amount);
         Person memory payer = payers[pact.payer];
         uint256 case_ = _caseOf(index);
-        bool inTime = case_ != 0 || (!paid.disputed && clock < paid.releaseAt);
+        bool inTime = _mayChallenge(paid, case_);
         bool certain = _isCertain(devices[pact.device], evidence.time);
         if (!certain) _hit("state:challenge of a key that changed that day");
         bool allowed = inTime && certain && _balance(payer.account) >= bond
@@ -85,17 +87,41 @@ abstract contract HandlerChallenges is HandlerDisputes {
         _uphold(index, case_, payer.account);
     }
 
-    /// @dev The payment is refunded as by a dispute that ends at once, and its signers are barred.
+    /// @dev The last payment that was disputed and whose fault nobody has proven; else `index`.
+    function _forgedAndDisputed(uint256 index) private view returns (uint256) {
+        for (uint256 i = paids.length; i > 0; --i) {
+            Paid storage paid = paids[i - 1];
+            if (!paid.disputed || paid.proven) continue;
+            if (_evidenceOf[_claimOf[i - 1].evidence].forged) return i - 1;
+        }
+        return index;
+    }
+
+    /// @dev Whether money is still there, or who attested can still be barred.
+    function _mayChallenge(Paid storage paid, uint256 case_) private returns (bool) {
+        if (paid.proven) _hit("state:challenge of a payment whose fault is proven");
+        if (case_ != 0 || !paid.disputed) return case_ != 0 || clock < paid.releaseAt;
+        uint256 end = paid.releaseAt + BARRING_TIME;
+        if (_once(6)) _jump(end, 40 days);
+        bool inTime = clock < end;
+        _hit(inTime ? "state:challenge after a dispute" : "state:challenge long after a dispute");
+        return inTime && !paid.proven;
+    }
+
+    /// @dev The payment is refunded as by a dispute that ends at once, where none ended before; its
+    /// signers are barred.
     function _uphold(uint256 index, uint256 case_, address challenger) private {
         Paid storage paid = paids[index];
-        _hit(case_ == 0 ? "state:fault proven" : "state:fault of a disputed payment proven");
-        if (case_ == 0) {
+        paid.proven = true;
+        if (case_ != 0) _hit("state:fault of a disputed payment proven");
+        else _hit(paid.disputed ? "state:fault proven after a dispute" : "state:fault proven");
+        if (!paid.disputed) {
             paid.disputed = true;
             pendingOf[paid.payee][paid.releaseAt] -= paid.amount;
             cases.push(Case(index, challenger, 0, clock));
             case_ = cases.length;
         }
-        _end(case_ - 1, Ending(true, true));
+        if (case_ != 0) _end(case_ - 1, Ending(true, true));
         for (uint256 i; i < oracles.length; ++i) {
             Seat storage seat_ = seatOf[i];
             if (seat_.known && (paid.signers >> seat_.index) & 1 == 1) seat_.barred = true;

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 
-import {IDeviceWatching} from "../../contracts/interfaces/IDeviceWatching.sol";
 import {IDeviceWatcher} from "../../contracts/interfaces/IDeviceWatcher.sol";
+import {IDeviceWatching} from "../../contracts/interfaces/IDeviceWatching.sol";
 import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";

@@ -209,12 +209,19 @@ abstract contract HandlerSettle is Batches {
             if (plan.lastCounter > pact.lastCounter) pact.lastCounter = plan.lastCounter;
             bool debt = _move(batch, plan, amount);
             (outcome.payee, outcome.amount) = (plan.payee, int48(amount));
-            outcome.releaseAt = debt ? 0 : uint32(_windowEnd(pact.window));
+            outcome.releaseAt = debt ? 0 : uint32(_releaseOf(pact));
             if (amount > 0) _keepPaid(batch, i, uint256(amount), outcome.releaseAt);
         } else {
             _hit(string.concat("state:refused with ", vm.toString(uint256(refusal))));
         }
         batch.leaves[i] = keccak256(bytes.concat(keccak256(abi.encode(outcome))));
+    }
+
+    /// @dev When a payment of now is due: the end of the quarter in which its window ends.
+    function _releaseOf(Pact storage pact) private view returns (uint256 time) {
+        uint256 quarter = pact.window / 4;
+        time = clock + pact.window;
+        if (quarter != 0 && time % quarter != 0) time += quarter - time % quarter;
     }
 
     function _keepPaid(Batch memory batch, uint256 i, uint256 amount, uint256 releaseAt) private {
@@ -278,12 +285,6 @@ abstract contract HandlerSettle is Batches {
         pact.givenBack += debt;
         _addDebt(plan.payee, plan.pact, debt);
         return true;
-    }
-
-    /// @dev The first multiple of a quarter of the window that is not before its end.
-    function _windowEnd(uint256 window) private view returns (uint256 end) {
-        end = clock + window;
-        if (window >= 8 && end % (window / 4) != 0) end += window / 4 - end % (window / 4);
     }
 
     function _closeBatch(Batch memory batch) private {

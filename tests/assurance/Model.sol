@@ -57,6 +57,7 @@ abstract contract Model is World {
         bytes32 claim;
         uint216 signers;
         bool disputed; // ever
+        bool proven; // a fault of its record
         bool released; // its release time was released
     }
 

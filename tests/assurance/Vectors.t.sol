@@ -6,6 +6,7 @@ import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {ClaimBytes} from "../../contracts/libraries/ClaimBytes.sol";
 import {Claims} from "../../contracts/libraries/Claims.sol";
+import {Scratch} from "../../contracts/libraries/Scratch.sol";
 import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
 import {Vouchers} from "../../contracts/products/voucher/Vouchers.sol";
 import {NotingRail} from "../contracts/sources/Doubles.sol";
@@ -51,7 +52,8 @@ contract OpenRegistry {
 }
 
 /// @title The products and the hashes answer as Python does, on vectors that Python wrote.
-/// @notice Each file has one ABI-encoded vector a line, in hex.
+/// @notice Each file has one ABI-encoded vector a line, in hex. All lines take the same memory: forge
+/// allows a test 128 MiB.
 contract VectorsTest {
     /// An agreement of a story.
     struct Opening {
@@ -85,6 +87,7 @@ contract VectorsTest {
     }
 
     function testClaimHashes() external {
+        uint256 mark = Scratch.mark();
         string memory line = vm.readLine(_file("claims"));
         while (bytes(line).length != 0) {
             (
@@ -101,17 +104,20 @@ contract VectorsTest {
             require(hashes[0] == hash, "a claim's hash differs");
             require(this.hashOfBytes(_bytesOf(claim)) == hash, "a hash of claim bytes differs");
             require(this.attestationOf(rail, product, hashes) == all, "an attestation differs");
+            Scratch.free(mark);
             line = vm.readLine(_file("claims"));
         }
     }
 
     function testVoucherDigests() external {
         IWearableVoucher product = IWearableVoucher(address(_product("WearableVoucher", true)));
+        uint256 mark = Scratch.mark();
         string memory line = vm.readLine(_file("digests"));
         while (bytes(line).length != 0) {
             (address domain, Vouchers.Voucher memory voucher, bytes32 digest) =
                 abi.decode(vm.parseBytes(line), (address, Vouchers.Voucher, bytes32));
             require(product.digestOf(domain, voucher) == digest, "a voucher's digest differs");
+            Scratch.free(mark);
             line = vm.readLine(_file("digests"));
         }
     }
@@ -136,25 +142,28 @@ contract VectorsTest {
 
     /// @dev Each line is a story: agreements, then claims one after the other.
     function _follow(string memory name, IProduct product) private {
+        uint256 mark = Scratch.mark();
+        while (_followNext(name, product)) Scratch.free(mark);
+    }
+
+    /// @dev Whether there was one more line.
+    function _followNext(string memory name, IProduct product) private returns (bool) {
         string memory line = vm.readLine(_file(name));
-        while (bytes(line).length != 0) {
-            (Opening[] memory openings, Step[] memory steps) =
-                abi.decode(vm.parseBytes(line), (Opening[], Step[]));
-            vm.warp(steps[0].time);
-            for (uint256 i; i < openings.length; ++i) {
-                Opening memory opening = openings[i];
-                if (_is(name, "vouchers")) _nameContract(opening.terms, address(product));
-                _rail.open(
-                    product, opening.agreement, opening.device, opening.start, opening.terms
-                );
-            }
-            for (uint256 i; i < steps.length; ++i) {
-                // every other reading is of a device that nobody need ask for
-                if (_is(name, "energy") && i % 2 == 1) steps[i].claim.device = 0;
-                _price(product, steps[i]);
-            }
-            line = vm.readLine(_file(name));
+        if (bytes(line).length == 0) return false;
+        (Opening[] memory openings, Step[] memory steps) =
+            abi.decode(vm.parseBytes(line), (Opening[], Step[]));
+        vm.warp(steps[0].time);
+        for (uint256 i; i < openings.length; ++i) {
+            Opening memory opening = openings[i];
+            if (_is(name, "vouchers")) _nameContract(opening.terms, address(product));
+            _rail.open(product, opening.agreement, opening.device, opening.start, opening.terms);
         }
+        for (uint256 i; i < steps.length; ++i) {
+            // every other reading is of a device that nobody need ask for
+            if (_is(name, "energy") && i % 2 == 1) steps[i].claim.device = 0;
+            _price(product, steps[i]);
+        }
+        return true;
     }
 
     function _price(IProduct product, Step memory step) private {

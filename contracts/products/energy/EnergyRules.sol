@@ -111,7 +111,7 @@ library EnergyRules {
     }
 
     /// @dev What a daily step owes: to the millionth, what was charged follows the register.
-    function charge(OneStep step, uint256 price_) internal pure returns (int256) {
+    function dailyCharge(OneStep step, uint256 price_) internal pure returns (int256) {
         unchecked { // a register of 48 bits, and a price of 32
             uint256 before = step.from() * price_ / uint256(MWH_PER_KWH);
             return int256(step.to() * price_ / uint256(MWH_PER_KWH) - before);
