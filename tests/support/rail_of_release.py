@@ -29,6 +29,7 @@ class RailOfRelease(ContractRail):
         self.stranger, self.payer = world.account(20), world.account(PAYER)
         self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
         self.names, self._products = names, {}
+        self.mandate_version = 1 if names["PaymentRail"].endswith("@0.5.0") else 2
 
     def connect(self) -> None:
         """Read the contracts at their addresses."""

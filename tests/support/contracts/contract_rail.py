@@ -55,6 +55,8 @@ def facts(start, end, begin, finish, energy=None, kind=0) -> bytes:
 class ContractRail:
     """One rail with its roles. Money in minor units, registers in mWh, times in seconds."""
 
+    mandate_version = 2
+
     def __init__(self, artifacts: dict[str, Any], node: Node) -> None:
         self.artifacts, self.node = artifacts, node
         self._numbers = count(1)  # credits and salts, never the same twice

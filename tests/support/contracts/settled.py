@@ -67,7 +67,9 @@ class SettlementResult:
             return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
         _, payee, _, _, _, _, window, _ = contracts.rail.agreementTerms(claim.agreement)
         payee = contracts.payee_of(claim) if payee == NOBODY else payee
-        release_at = release_time(ClaimOutcome(amount, 0), at, Window(window))
+        release_at = release_time(
+            ClaimOutcome(amount, 0), at, Window(window, contracts.mandate_version)
+        )
         return (payment, claim_hash(claim), payee, amount, 0, release_at)
 
     @property

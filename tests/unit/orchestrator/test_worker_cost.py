@@ -61,7 +61,7 @@ def _costs(connections: Connections, home, rows: int) -> Costs:
             rail.fund(name, 20_000)
         rail.work(4)
         _charge(rail)  # so that agreement, journal and chain have a past of their own
-        rail.work(12, 10)
+        rail.work(18, 10)
         assert rail.stages() == {"booked": 2}
         rail.close_day()  # the bank books the next payout on its own next day
         sender = rail.rail.sender.account.address
@@ -75,7 +75,7 @@ def _costs(connections: Connections, home, rows: int) -> Costs:
             # a file of the bank makes it compare the whole history: see test_breaks
             steps = tuple(step for step in worker.STEPS if step is not register_breaks)
             patch.setattr(worker, "STEPS", steps)
-            rail.work(12, 10)
+            rail.work(18, 10)
         assert rail.stages() == {"booked": 2, "reconciled": rows + 2}
         rail.rail.memory.files_taken = rail.rail.memory.break_causes[0]  # no file since
         rail.worker.turn()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_adapters.protocols import csv
@@ -89,6 +89,7 @@ def test_line__with_a_value_in_quotes__gives_it_to_every_row(quoted):
     assert (first.device, second.device, first.unit) == (expected, expected, "kWh")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a loaded machine
 @given(
     st.lists(
         st.tuples(
