@@ -1,7 +1,7 @@
 """Gas of settlements: within the block rule always, and per claim within what was measured.
 
 settle
-├── given 224 claims of distinct agreements (the most a batch may hold)
+├── given 224 claims of distinct agreements and payees
 │   └── it should stay below 16,777,216 gas (EIP-7825); half of it where all are first claims
 ├── given 128 debts of distinct payees
 │   └── it should stay below it too
