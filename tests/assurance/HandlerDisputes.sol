@@ -107,13 +107,22 @@ abstract contract HandlerDisputes is HandlerSettle {
     function expire(uint256 seed) external step(seed) {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
-        if (_once(7)) _jump(_deadlineOf(cases[index]), 40 days);
+        for (uint256 i; i < 4 && !_isMoved(cases[index]); ++i) {
+            index = _random(cases.length);
+        }
+        bool moved = _isMoved(cases[index]);
+        if (_once(moved ? 2 : 7)) _jump(_deadlineOf(cases[index]), 40 days);
         bool over = clock > _deadlineOf(cases[index]);
-        if (!over && clock > cases[index].openedAt + 30 days) {
+        if (moved && !over && clock > cases[index].openedAt + 30 days) {
             _hit("state:deadline moved by a pause");
         }
         bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[index].paid)));
         _endCall("Disputes.expire", stranger, data, over, index, Ending(false, false));
+    }
+
+    /// @dev Whether a pause moved the deadline of a dispute.
+    function _isMoved(Case storage case_) private view returns (bool) {
+        return _deadlineOf(case_) > case_.openedAt + 30 days;
     }
 
     function _ruleOn() private {
