@@ -38,6 +38,8 @@ abstract contract HandlerDisputes is HandlerSettle {
         if (_once(4)) {
             index = _disputedBefore(index);
         } else if (_once(3)) {
+            index = _forgedAndOpen(index);
+        } else if (_once(3)) {
             index = _correctedBefore(index);
         } else if (_once(2)) {
             index = _endsNext(index);
@@ -128,7 +130,9 @@ abstract contract HandlerDisputes is HandlerSettle {
     function _ruleOn() private {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
-        if (pacts[paids[cases[index].paid].pact].domain == 0) index = _random(cases.length);
+        for (uint256 i; i < 4 && pacts[paids[cases[index].paid].pact].domain == 0; ++i) {
+            index = _random(cases.length);
+        }
         Case storage case_ = cases[index];
         bytes32 payment = _paymentOf(case_.paid);
         bool refund = _once(2);
@@ -231,6 +235,9 @@ abstract contract HandlerDisputes is HandlerSettle {
         }
         return index;
     }
+
+    /// @dev A payment that can be disputed and rests on a forged record; else `index`.
+    function _forgedAndOpen(uint256 index) internal view virtual returns (uint256);
 
     /// @dev A payment of an agreement that has given back some of its charges; else `index`.
     function _correctedBefore(uint256 index) private view returns (uint256) {
