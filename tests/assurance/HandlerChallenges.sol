@@ -87,6 +87,15 @@ abstract contract HandlerChallenges is HandlerDisputes {
         _uphold(index, case_, payer.account);
     }
 
+    function _forgedAndOpen(uint256 index) internal view override returns (uint256) {
+        for (uint256 i = paids.length; i > 0; --i) {
+            Paid storage paid = paids[i - 1];
+            if (paid.disputed || clock >= paid.releaseAt) continue;
+            if (_evidenceOf[_claimOf[i - 1].evidence].forged) return i - 1;
+        }
+        return index;
+    }
+
     /// @dev The last payment that was disputed and whose fault nobody has proven; else `index`.
     function _forgedAndDisputed(uint256 index) private view returns (uint256) {
         for (uint256 i = paids.length; i > 0; --i) {

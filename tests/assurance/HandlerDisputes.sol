@@ -38,6 +38,8 @@ abstract contract HandlerDisputes is HandlerSettle {
         if (_once(4)) {
             index = _disputedBefore(index);
         } else if (_once(3)) {
+            index = _forgedAndOpen(index);
+        } else if (_once(3)) {
             index = _correctedBefore(index);
         } else if (_once(2)) {
             index = _endsNext(index);
@@ -107,19 +109,30 @@ abstract contract HandlerDisputes is HandlerSettle {
     function expire(uint256 seed) external step(seed) {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
-        if (_once(7)) _jump(_deadlineOf(cases[index]), 40 days);
+        for (uint256 i; i < 4 && !_isMoved(cases[index]); ++i) {
+            index = _random(cases.length);
+        }
+        bool moved = _isMoved(cases[index]);
+        if (_once(moved ? 2 : 7)) _jump(_deadlineOf(cases[index]), 40 days);
         bool over = clock > _deadlineOf(cases[index]);
-        if (!over && clock > cases[index].openedAt + 30 days) {
+        if (moved && !over && clock > cases[index].openedAt + 30 days) {
             _hit("state:deadline moved by a pause");
         }
         bytes memory data = abi.encodeCall(IDisputes.expire, (_paymentOf(cases[index].paid)));
         _endCall("Disputes.expire", stranger, data, over, index, Ending(false, false));
     }
 
+    /// @dev Whether a pause moved the deadline of a dispute.
+    function _isMoved(Case storage case_) private view returns (bool) {
+        return _deadlineOf(case_) > case_.openedAt + 30 days;
+    }
+
     function _ruleOn() private {
         if (cases.length == 0) return;
         uint256 index = _random(cases.length);
-        if (pacts[paids[cases[index].paid].pact].domain == 0) index = _random(cases.length);
+        for (uint256 i; i < 4 && pacts[paids[cases[index].paid].pact].domain == 0; ++i) {
+            index = _random(cases.length);
+        }
         Case storage case_ = cases[index];
         bytes32 payment = _paymentOf(case_.paid);
         bool refund = _once(2);
@@ -222,6 +235,9 @@ abstract contract HandlerDisputes is HandlerSettle {
         }
         return index;
     }
+
+    /// @dev A payment that can be disputed and rests on a forged record; else `index`.
+    function _forgedAndOpen(uint256 index) internal view virtual returns (uint256);
 
     /// @dev A payment of an agreement that has given back some of its charges; else `index`.
     function _correctedBefore(uint256 index) private view returns (uint256) {

@@ -11,6 +11,8 @@ allowProduct, disallowProduct
 concede
 ├── given a debt that is larger than what the refund leaves: the rest of the debt should stay
 └── given a debt that it cancels: the next debt should be paid in its place
+stateOf
+└── given a note in the rail, and a band that the agreement lacks: it should be empty
 price
 ├── given a refund that is larger than the correction: the rest of it should cover the next one
 ├── given a wearable that the version before knows to have spent twice: it should pay nothing
@@ -214,3 +216,10 @@ def test_enrolment__at_the_registry_before__is_no_statement_of_a_delivery(fork):
         copied = consignment.facts(due, signed=(digest, *recipient.key.sign(digest)))
         assert consignment.state(copied) == (0, "SignatureUsed")
     assert consignment.state(consignment.facts(due))[1] == ""
+
+
+def test_state__of_a_band_that_the_agreement_lacks__is_empty(contracts):
+    assert contracts.settle(contracts.claim()).named == ["None"]
+    assert contracts.rail.noteOf(contracts.agreement)[0] != 0
+    assert contracts.product.stateOf(contracts.agreement, 0).register == 10 * KWH
+    assert tuple(contracts.product.stateOf(contracts.agreement, 1)) == (0, 0, 0, 0, 0)

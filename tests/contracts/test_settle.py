@@ -105,6 +105,16 @@ def test_settle__after_the_expiry__refuses_expired(contracts):
     assert contracts.settle(contracts.claim(sequence=2)).named == ["Expired"]
 
 
+def test_settle__on_the_day_of_the_expiry__takes_facts_until_now_and_none_from_later(contracts):
+    """The row knows the day alone; the second is read, and what lies between has not happened."""
+    midnight = contracts.now - contracts.now % DAY + 3 * DAY
+    (mine,) = contracts.agreements(1, expiry=midnight + DAY // 2)
+    contracts.wait(midnight + HOUR - contracts.now)
+    for end, name in ((2 * HOUR, "product 12"), (0, "None")):  # TimeAhead
+        row = facts(0, 10 * KWH, contracts.now - 5 * HOUR, contracts.now + end)
+        assert contracts.settle(contracts.claim(mine, facts=row)).named == [name]
+
+
 def test_settle__after_the_reclaim__refuses_not_live(contracts):
     contracts.wait(92 * DAY)
     contracts.rail.reclaim(contracts.agreement, sender=contracts.payer)

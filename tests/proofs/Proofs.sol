@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {OracleCommittee} from "../../contracts/OracleCommittee.sol";
 import {CounterGaps} from "../../contracts/libraries/CounterGaps.sol";
+import {Row, Rows} from "../../contracts/libraries/Rows.sol";
 
 /// A committee that answers for any count of seats.
 contract CountedCommittee is OracleCommittee {
@@ -44,5 +45,45 @@ contract Proofs {
         (bool found, uint256 left) = CounterGaps.without(word, first, after_ - 1);
         assert(found);
         assert(left == 0);
+    }
+
+    /// A claim writes its sequence, its counter and the note into a row, and nothing else moves.
+    function check_row_claimed(Row row, uint24 sequence, uint40 counter, uint80 note)
+        external
+        pure
+    {
+        if (!Rows.isCounter(counter)) return;
+        Row after_ = row.claimed(sequence, counter, note);
+        assert(after_.sequence() == sequence);
+        assert(after_.counter() == (counter < row.counter() ? row.counter() : counter));
+        assert(after_.note() == note);
+        assert(after_.escrow() == row.escrow() && after_.spent() == row.spent());
+        assert(_rest(after_) == _rest(row));
+    }
+
+    /// A charge moves an amount from the escrow to what the period has spent, and nothing else.
+    function check_row_charged(Row row, uint48 amount) external pure {
+        if (amount > row.escrow() || amount > Rows.MOST_MONEY - row.spent()) return;
+        Row after_ = row.charged(amount);
+        assert(after_.escrow() == row.escrow() - amount);
+        assert(after_.spent() == row.spent() + amount);
+        assert(after_.sequence() == row.sequence() && after_.counter() == row.counter());
+        assert(after_.note() == row.note() && _rest(after_) == _rest(row));
+    }
+
+    /// A new period has spent nothing; the same one keeps what it spent.
+    function check_row_in_period(Row row, uint8 period, uint8 next) external pure {
+        Row before = row.inPeriod(period);
+        Row after_ = before.inPeriod(next);
+        assert(after_.spent() == (next == period ? before.spent() : 0));
+        assert(after_.escrow() == row.escrow() && after_.sequence() == row.sequence());
+        assert(after_.counter() == row.counter() && after_.note() == row.note());
+        assert(after_.status() == row.status() && after_.steady() == row.steady());
+        assert(after_.expiryDay() == row.expiryDay());
+    }
+
+    /// @dev Status and steadiness, period and expiry day.
+    function _rest(Row row) private pure returns (uint256) {
+        return Row.unwrap(row) >> 253 << 24 | uint24(Row.unwrap(row));
     }
 }
