@@ -49,7 +49,7 @@ def test_settle__one_signature_more__costs_its_bytes_and_its_recovery(rail):
     quarter = DAY // 4  # of the window: what settles within it shares a slot of pending money
     rail.clock += quarter - rail.clock % quarter
     rail.settle(rail.agreements[:1])  # the first claim of that slot
-    more = 65 * 16 + rail.gas_beyond_bytes(4) - rail.gas_beyond_bytes(3)
+    more = rail.signature_more(rail.agreements[:1])
     print("\ngas of one signature more:", more)
     assert 65 * 16 + 3_000 < more <= SIGNATURE
 

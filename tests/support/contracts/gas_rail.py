@@ -109,9 +109,13 @@ class GasRail(Fork):
         """
         return self.settled(agreements, amount)["gasUsed"]
 
-    def gas_beyond_bytes(self, signers: int) -> int:
-        """Return the gas of a batch of one claim but for its calldata, whose zeros cost less."""
-        receipt = self.settled(self.agreements[:1], signers=signers)
+    def signature_more(self, agreements: list[bytes]) -> int:
+        """Return what a fourth signature costs; its bytes as if none were 0, which cost less."""
+        three, four = (self._beyond_bytes(agreements, signers) for signers in (3, 4))
+        return 65 * 16 + four - three
+
+    def _beyond_bytes(self, agreements: list[bytes], signers: int) -> int:
+        receipt = self.settled(agreements, signers=signers)
         data = self.web3.eth.get_transaction(receipt["transactionHash"])["input"]
         return receipt["gasUsed"] - sum(16 if byte else 4 for byte in data)
 

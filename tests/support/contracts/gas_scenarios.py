@@ -76,7 +76,6 @@ def measured(rail: ScenarioRail) -> dict[str, float]:
     again = rail.settle(rail.spread(100))
     one_payee = rail.settle(sorted(rail.common[::PAYEES][:20]))
     many_payees = rail.settle(rail.spread(20))
-    four = rail.settled(rail.spread(100), signers=4)["gasUsed"]
     own = rail.settle(rail.own)
     return {
         "a claim alone": gas[1],
@@ -86,7 +85,7 @@ def measured(rail: ScenarioRail) -> dict[str, float]:
         "a record, 1000 records of 100 devices": again / RECORDS,
         "a record, 1000 records of 100 devices with terms of their own": own / RECORDS,
         "a record, 1000 records of 1000 devices": gas[1_000] / RECORDS,
-        "a signature more": four - again,
+        "a signature more": rail.signature_more(rail.spread(100)),
         "a payee more": (many_payees - one_payee) / (PAYEES - 1),
         "for comparison: an ERC-20 transfer": rail.transfer(),
         "for comparison: a disperse to 100, for each": rail.disperse(100) / 100,

@@ -73,9 +73,9 @@ def test_any_request__without_the_token__is_unauthorised_and_changes_nothing(
         (b"{", {}, 400, "truncated"),
         (b'{"product": 1}', {}, 400, "malformed"),
         (b"\xff", {}, 400, "not_utf8"),
-        (b"x", {"Content-Length": str(MAX_BODY_BYTES + 1)}, 413, "too_large"),
-        (b"x", {"Content-Length": "9" * 19}, 413, "too_large"),
-        ([b"x"], {"Transfer-Encoding": "chunked"}, 411, "malformed"),
+        (None, {"Content-Length": str(MAX_BODY_BYTES + 1)}, 413, "too_large"),
+        (None, {"Content-Length": "9" * 19}, 413, "too_large"),
+        (None, {"Transfer-Encoding": "chunked"}, 411, "malformed"),
     ],
 )
 def test_attest__a_body_that_is_none__is_refused_by_name(served, body, headers, status, reason):
@@ -88,7 +88,8 @@ def test_attest__a_body_that_is_none__is_refused_by_name(served, body, headers, 
 @pytest.mark.parametrize("length", ["many", "9" * 400, "-1"])
 def test_attest__a_length_that_is_none__is_refused_and_harms_nobody(served, length):
     _, server = served
-    status, _ = _call(server, "POST", "/attest", b"x", **{"Content-Length": length})
+    # no body: what a server leaves unread when it hangs up can cost the sender the answer
+    status, _ = _call(server, "POST", "/attest", **{"Content-Length": length})
     assert status in (400, 413)
     assert _call(server, "GET", "/health")[0] == 200
 
