@@ -44,6 +44,11 @@ class ClaimReason(StrEnum):
     ABOVE_TAP_LIMIT = "above_tap_limit"
     UNITS_UNCOUNTABLE = "units_uncountable"  # a delivery whose units are no number
     ASSURANCE_TOO_LOW = "assurance_too_low"  # the terms ask that somebody else stands for it
+    METRIC_MISSING = "metric_missing"  # a number that the terms price is not in the report
+    METRIC_OUTSIDE = "metric_outside"  # a number that the terms do not believe
+    PERIOD_UNEXPECTED = "period_unexpected"  # of another length, or it overlaps the one before
+    COVERAGE_SHORT = "coverage_short"  # too little of the period was observed
+    SOURCES_SHORT = "sources_short"  # too few sources stand behind the numbers
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim
     EVIDENCE_MISSING = "evidence_missing"

@@ -1,7 +1,7 @@
 """The payment products: one folder here, one contract of the same name on chain.
 
-A product module implements `Product` below with plain functions. No file lists the products:
-a folder with a `product.py` is a product, so a new one changes no other file.
+A product module implements `Product` below with plain functions, or has it as `PRODUCT`. No file
+lists the products: a folder with a `product.py` is a product, so a new one changes no other file.
 """
 
 from __future__ import annotations
@@ -96,8 +96,9 @@ def shared_terms(name: str, terms: bytes) -> int:
 def product(name: str) -> Product:
     """Return the product of that name, which is its folder's, and import no other."""
     module = import_module(f"{__name__}.{name}.product")
-    assert name == module.NAME, f"the folder of product {module.NAME} is called {name}"
-    return module
+    rules = getattr(module, "PRODUCT", module)
+    assert name == rules.NAME, f"the folder of product {rules.NAME} is called {name}"
+    return rules
 
 
 def deployed(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:

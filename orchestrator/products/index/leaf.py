@@ -1,0 +1,103 @@
+"""An Index product: names, and the rules by which its records become facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import sha3
+
+from device_adapters.types import Assurance, Curve, Event, Signed, subject_id
+from orchestrator.products.index import pricing, reports, text
+from orchestrator.products.index.tariff import (
+    IndexFacts,
+    IndexTerms,
+    decode_facts,
+    decode_terms,
+    encode_facts,
+    encode_terms,
+    tariff_of,
+)
+
+_KEEP = bytes.fromhex("600b5981380380925939f3")  # init code that keeps what follows it
+
+
+@dataclass(frozen=True)
+class IndexProduct:
+    """A product whose contract is a leaf of `Index.sol`; see `orchestrator.products.Product`.
+
+    Attributes:
+        NAME: Name of the folder.
+        CONTRACT: Name of the contract.
+        rules: Module with `admit`, `complete` and `derive` (oracles.types.ProductRules).
+    """
+
+    NAME: str
+    CONTRACT: str
+    rules: ModuleType = reports
+    GAPLESS = False  # a device's other counters may be about something else
+    LATE = False
+    REFUSALS = pricing.REFUSALS
+    TERMS = text.TERMS
+
+    encode_terms = staticmethod(encode_terms)
+    decode_terms = staticmethod(decode_terms)
+    encode_facts = staticmethod(encode_facts)
+    decode_facts = staticmethod(decode_facts)
+    parse_terms = staticmethod(text.parse_terms)
+    format_terms = staticmethod(text.format_terms)
+    format_facts = staticmethod(text.format_facts)
+    open = staticmethod(pricing.open)
+    price = staticmethod(pricing.price)
+    advance = staticmethod(pricing.advance)
+    refund = staticmethod(pricing.refund)
+    skip = staticmethod(pricing.skip)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("admit", "complete", "derive"):
+            return getattr(self.rules, name)
+        raise AttributeError(name)
+
+    def subject(self, terms: bytes) -> bytes:
+        """Return the id of what the agreement is about (32 bytes)."""
+        return subject_id(decode_terms(terms).about)
+
+    def shared_terms(self, terms: bytes) -> int:
+        """Return the key under which the contract keeps the tariff (contracts/libraries/Code.sol)."""
+        return int.from_bytes(sha3.keccak_256(_KEEP + tariff_of(terms)).digest(), "big")
+
+    def payee(self, facts: bytes) -> str | None:
+        """Return None: the payee is always the mandate's."""
+        return None
+
+    def proof_of_conflict(self, agreement: bytes, first: Event, second: Event) -> None:
+        """Return None: the contract takes no such proof."""
+        return None
+
+    def case_event(self, record: Mapping[str, Any]) -> Event:
+        """Return a report of cases.json as an event with a made-up signature.
+
+        Args:
+            record: counter, and what differs from a report of a whole period.
+        """
+        evidence = json.dumps(record, sort_keys=True).encode()
+        period = {"ordinal": record["counter"], "coverage": 10_000, "sources": 1}
+        facts = period | {name: record[name] for name in record if name != "counter"}
+        return Event(
+            device=record.get("device", "D-1"),
+            counter=record["counter"],
+            observed_at_ms=facts["to"] * 1000,
+            kind=record.get("kind", reports.KIND),
+            facts=facts,
+            evidence=evidence,
+            signed=Signed(evidence, b"", Curve.SECP256R1),
+            protocol="sealed",
+            subject=record.get("subject", "policy:1"),
+            assurance=Assurance(record.get("assurance", Assurance.DEVICE)),
+        )
+
+
+__all__ = ["IndexFacts", "IndexProduct", "IndexTerms"]

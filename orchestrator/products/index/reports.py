@@ -1,0 +1,85 @@
+"""From reports to claims: one report is one period, and one claim.
+
+A report that the terms do not price is dropped by name before it is part of a claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from device_adapters.types import Event
+from oracles.types import ClaimReason
+from orchestrator.products.index.pricing import NUMBERS, refusal_of
+from orchestrator.products.index.tariff import IndexFacts, IndexTerms, decode_terms, encode_facts
+
+KIND = "report"
+_MOST_SOURCES = (1 << 16) - 1
+_MOST_SECONDS = (1 << 32) - 1
+_REASONS = {
+    NUMBERS["PeriodUnexpected"]: (ClaimReason.PERIOD_UNEXPECTED, "the period has another length"),
+    NUMBERS["MetricOutside"]: (ClaimReason.METRIC_OUTSIDE, "a metric is outside its range"),
+    NUMBERS["CoverageShort"]: (ClaimReason.COVERAGE_SHORT, "too little of it was observed"),
+    NUMBERS["SourcesShort"]: (ClaimReason.SOURCES_SHORT, "too few sources"),
+}
+
+
+def admit(
+    terms: bytes, previous: Event | None, event: Event, earlier: Sequence[Event] = ()
+) -> tuple[ClaimReason, str] | None:
+    """Return why a report is not priced, or None. previous: the last one that was."""
+    if event.kind != KIND:
+        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} is not a report"
+    agreed, report = decode_terms(terms), event.facts
+    if not event.assurance.is_at_least(agreed.least_assurance):
+        detail = f"{event.assurance} stands for it, and the terms ask for {agreed.least_assurance}"
+        return ClaimReason.ASSURANCE_TOO_LOW, detail
+    for metric in agreed.metrics:
+        if metric.name not in report["metrics"]:
+            return ClaimReason.METRIC_MISSING, f"the report has no {metric.name}"
+    if report["to"] > _MOST_SECONDS:
+        return ClaimReason.PERIOD_UNEXPECTED, "it ends after the year 2106"
+    if refusal := refusal_of(agreed, facts_of(agreed, event)):
+        return _REASONS[refusal]
+    return _out_of_order(previous, event) if previous else None
+
+
+def complete(terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
+    """Return how many events make a claim: one."""
+    return min(len(events), 1)
+
+
+def derive(
+    terms: bytes,
+    anchor: Event | None,
+    events: Sequence[Event],
+    cited: Mapping[str, Event],
+    late: bool = False,
+) -> bytes:
+    """Return the facts of a report."""
+    return encode_facts(facts_of(decode_terms(terms), events[-1]))
+
+
+def facts_of(terms: IndexTerms, event: Event) -> IndexFacts:
+    """Return the numbers of a report that the terms price, in their order."""
+    report = event.facts
+    return IndexFacts(
+        report["from"],
+        report["to"],
+        report["coverage"],
+        min(report["sources"], _MOST_SOURCES),
+        tuple(report["metrics"][metric.name] for metric in terms.metrics),
+    )
+
+
+def _out_of_order(previous: Event, event: Event) -> tuple[ClaimReason, str] | None:
+    """Check that a report follows the one before, or states its period again."""
+    before, report = previous.facts, event.facts
+    if report["ordinal"] == before["ordinal"]:
+        same = (report["from"], report["to"]) == (before["from"], before["to"])
+        detail = f"period {report['ordinal']} has other times than before"
+        return None if same else (ClaimReason.PERIOD_UNEXPECTED, detail)
+    if report["ordinal"] < before["ordinal"]:
+        return ClaimReason.TOO_LATE, f"period {before['ordinal']} was stated before it"
+    if report["from"] < before["to"]:
+        return ClaimReason.PERIOD_UNEXPECTED, "it overlaps the period before"
+    return None
