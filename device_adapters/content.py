@@ -64,12 +64,14 @@ class Content:
     """Everything that the bytes of an unsigned protocol say.
 
     readings: in the order of the content. cautions: what an auditor should know. shown: members
-    that are shown only and take part in no decision, JSON-ready.
+    that are shown only and take part in no decision, JSON-ready. subject: what the content is
+    about, if not the device itself.
     """
 
     readings: tuple[Reading, ...]
     cautions: tuple[Finding, ...] = ()
     shown: dict[str, Any] = field(default_factory=dict)
+    subject: str = ""
 
 
 def _iso(at_ms: int) -> str:

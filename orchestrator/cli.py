@@ -92,8 +92,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
         "agreement": (
             "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
-            "agreement_move:app",
-            "Open, close, fund, skip, move, list and refund agreements.",
+            "agreement_move:app agreement_preview:app",
+            "Preview, open, close, fund, skip, move and list agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },

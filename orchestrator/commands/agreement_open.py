@@ -93,7 +93,7 @@ def open_(
     payer_party, payee_party = party_of(home, payer), party_of(home, payee) if payee else None
     account = keystore_of(home, payer_party)
     agreements = home.agreement_ops()
-    terms = product_rules.parse_terms(_term_values(term or []))
+    terms = product_rules.parse_terms(term_values(term or []))
     _require_payee(agreements, product_rules, payee_party)
     _require_active(home, device)
     mandate = agreements.mandate(
@@ -119,7 +119,7 @@ def open_(
     output.show(view, as_json, lambda console: _print_opened(console, view))
 
 
-def _term_values(terms: list[str]) -> dict[str, str]:
+def term_values(terms: list[str]) -> dict[str, str]:
     """Return {name: value} of the --term options; each name may occur once."""
     values: dict[str, str] = {}
     for text in terms:

@@ -15,9 +15,9 @@ import {Curve, IndexTerms, Tariff} from "./IndexTerms.sol";
 /// rounded down, in token minor units; a curve is piecewise linear in one metric. One claim is one
 /// period. The last one may be stated again, as the period with the same end: it costs the difference.
 /// Terms: uint8 version (1), uint16 length of the tariff, the tariff (IndexTerms.sol), then uint8 the
-/// least assurance, which oracles check (0 device, 1 gateway, 2 file), and what the agreement is about
-/// as text (uint8 length, text). Agreements with one tariff share it: its code is stored once, and a
-/// batch reads it once.
+/// least assurance (0 device, 1 gateway, 2 file), what the agreement is about as text (uint8 length,
+/// text), and how records become metrics; what follows the tariff is for oracles. Agreements with one
+/// tariff share it: its code is stored once, and a batch reads it once.
 /// A leaf of this contract is a name. Refusals are named, and nothing of a quote can revert.
 /// Warning: it bounds what a report may say; that the report is true is the oracles' word.
 abstract contract Index is IProduct {
@@ -238,7 +238,7 @@ abstract contract Index is IProduct {
         uint256 end = HEAD + uint16(bytes2(terms[1:HEAD]));
         if (terms.length < end + 2 || uint8(terms[end]) > LEAST_ASSURANCE) return (false, raw);
         uint256 about = uint8(terms[end + 1]);
-        if (about == 0 || terms.length != end + 2 + about) return (false, raw);
+        if (about == 0 || terms.length < end + 2 + about) return (false, raw);
         raw = terms[HEAD:end];
         return (IndexTerms.isSound(raw), raw);
     }

@@ -12,6 +12,7 @@ import sha3
 
 from device_adapters.types import Assurance, Curve, Event, Signed, subject_id
 from orchestrator.products.index import pricing, reports, text
+from orchestrator.products.index.preview import preview
 from orchestrator.products.index.tariff import (
     IndexFacts,
     IndexTerms,
@@ -33,21 +34,23 @@ class IndexProduct:
         NAME: Name of the folder.
         CONTRACT: Name of the contract.
         rules: Module with `admit`, `complete` and `derive` (oracles.types.ProductRules).
+        ways: (name, help) of the terms that say how records become metrics.
+        known: Names of the metrics that the rules derive; empty: any that reports bear.
     """
 
     NAME: str
     CONTRACT: str
     rules: ModuleType = reports
-    GAPLESS = False  # a device's other counters may be about something else
+    ways: tuple[tuple[str, str], ...] = ()
+    known: tuple[str, ...] = ()
+    GAPLESS = False  # a device's other records may be about something else
     LATE = False
     REFUSALS = pricing.REFUSALS
-    TERMS = text.TERMS
 
     encode_terms = staticmethod(encode_terms)
     decode_terms = staticmethod(decode_terms)
     encode_facts = staticmethod(encode_facts)
     decode_facts = staticmethod(decode_facts)
-    parse_terms = staticmethod(text.parse_terms)
     format_terms = staticmethod(text.format_terms)
     format_facts = staticmethod(text.format_facts)
     open = staticmethod(pricing.open)
@@ -55,18 +58,31 @@ class IndexProduct:
     advance = staticmethod(pricing.advance)
     refund = staticmethod(pricing.refund)
     skip = staticmethod(pricing.skip)
+    preview = staticmethod(preview)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("admit", "complete", "derive"):
             return getattr(self.rules, name)
         raise AttributeError(name)
 
+    @property
+    def TERMS(self) -> tuple[tuple[str, str], ...]:
+        """Return (name, help) of each term."""
+        return (*text.TERMS, *self.ways)
+
+    def parse_terms(self, words: Mapping[str, str]) -> bytes:
+        """Return the encoded terms for what a person typed; Rejected names what is wrong."""
+        terms = text.parse_terms(words, self.ways, self.known)
+        if check := getattr(self.rules, "ways_of", None):
+            check(decode_terms(terms))
+        return terms
+
     def subject(self, terms: bytes) -> bytes:
         """Return the id of what the agreement is about (32 bytes)."""
         return subject_id(decode_terms(terms).about)
 
     def shared_terms(self, terms: bytes) -> int:
-        """Return the key under which the contract keeps the tariff (contracts/libraries/Code.sol)."""
+        """Return the key under which the contract keeps the tariff (libraries/Code.sol)."""
         return int.from_bytes(sha3.keccak_256(_KEEP + tariff_of(terms)).digest(), "big")
 
     def payee(self, facts: bytes) -> str | None:
@@ -78,19 +94,22 @@ class IndexProduct:
         return None
 
     def case_event(self, record: Mapping[str, Any]) -> Event:
-        """Return a report of cases.json as an event with a made-up signature.
+        """Return a record of cases.json as an event with a made-up signature.
 
         Args:
-            record: counter, and what differs from a report of a whole period.
+            record: counter, and the members of a report; or with `readings` {register: value} and
+                `to` (Unix seconds) those of a sensor.
         """
         evidence = json.dumps(record, sort_keys=True).encode()
-        period = {"ordinal": record["counter"], "coverage": 10_000, "sources": 1}
-        facts = period | {name: record[name] for name in record if name != "counter"}
+        facts = {"ordinal": record["counter"], "coverage": 10_000, "sources": 1} | dict(record)
+        if values := record.get("readings"):
+            readings = [{"register": name, "value": str(value)} for name, value in values.items()]
+            facts = {"readings": readings}
         return Event(
             device=record.get("device", "D-1"),
             counter=record["counter"],
-            observed_at_ms=facts["to"] * 1000,
-            kind=record.get("kind", reports.KIND),
+            observed_at_ms=record["to"] * 1000,
+            kind=record.get("kind", "sensor.reading" if values else reports.KIND),
             facts=facts,
             evidence=evidence,
             signed=Signed(evidence, b"", Curve.SECP256R1),

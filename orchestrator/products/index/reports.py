@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from device_adapters.types import Event
 from oracles.types import ClaimReason
+from orchestrator.products.index.periods import Period, facts_of
 from orchestrator.products.index.pricing import NUMBERS, refusal_of
-from orchestrator.products.index.tariff import IndexFacts, IndexTerms, decode_terms, encode_facts
+from orchestrator.products.index.tariff import decode_terms, encode_facts
 
 KIND = "report"
-_MOST_SOURCES = (1 << 16) - 1
 _MOST_SECONDS = (1 << 32) - 1
 _REASONS = {
     NUMBERS["PeriodUnexpected"]: (ClaimReason.PERIOD_UNEXPECTED, "the period has another length"),
@@ -38,7 +38,7 @@ def admit(
             return ClaimReason.METRIC_MISSING, f"the report has no {metric.name}"
     if report["to"] > _MOST_SECONDS:
         return ClaimReason.PERIOD_UNEXPECTED, "it ends after the year 2106"
-    if refusal := refusal_of(agreed, facts_of(agreed, event)):
+    if refusal := refusal_of(agreed, facts_of(agreed, period_of(event))):
         return _REASONS[refusal]
     return _out_of_order(previous, event) if previous else None
 
@@ -56,19 +56,13 @@ def derive(
     late: bool = False,
 ) -> bytes:
     """Return the facts of a report."""
-    return encode_facts(facts_of(decode_terms(terms), events[-1]))
+    return encode_facts(facts_of(decode_terms(terms), period_of(events[-1])))
 
 
-def facts_of(terms: IndexTerms, event: Event) -> IndexFacts:
-    """Return the numbers of a report that the terms price, in their order."""
-    report = event.facts
-    return IndexFacts(
-        report["from"],
-        report["to"],
-        report["coverage"],
-        min(report["sources"], _MOST_SOURCES),
-        tuple(report["metrics"][metric.name] for metric in terms.metrics),
-    )
+def period_of(event: Event) -> Period:
+    """Return what a report states."""
+    stated = (event.facts[name] for name in ("from", "to", "coverage", "sources", "metrics"))
+    return Period(*stated)
 
 
 def _out_of_order(previous: Event, event: Event) -> tuple[ClaimReason, str] | None:

@@ -50,7 +50,10 @@ class Curve(NamedTuple):
 
 
 class IndexTerms(NamedTuple):
-    """Terms of an Index agreement: what it is about, its tariff, the least assurance (a number)."""
+    """Terms of an Index agreement: what it is about, its tariff, the least assurance (a number).
+
+    ways: how records become metrics, as (name, value) in order of the names; a product's own.
+    """
 
     about: str
     metrics: tuple[Metric, ...]
@@ -63,6 +66,7 @@ class IndexTerms(NamedTuple):
     coverage: int = 0
     sources: int = 0
     assurance: int = 0
+    ways: tuple[tuple[str, str], ...] = ()
 
     @property
     def least_assurance(self) -> Assurance:
@@ -87,8 +91,13 @@ def encode_terms(terms: IndexTerms) -> bytes:
         raise malformed("what the agreement is about takes 1 to 255 bytes")
     if not 0 <= terms.assurance < len(Assurance):
         raise malformed(f"assurance {terms.assurance} is none")
+    if list(terms.ways) != sorted(dict(terms.ways).items()) or any(
+        not name or "=" in name or "\n" in name + value for name, value in terms.ways
+    ):
+        raise malformed("the ways are no names with values, each once, in order")
     head, own = struct.pack(">BH", VERSION, len(tariff)), bytes([terms.assurance])
-    return head + tariff + own + _texts([terms.about])
+    ways = "\n".join(f"{name}={value}" for name, value in terms.ways).encode()
+    return head + tariff + own + _texts([terms.about]) + ways
 
 
 def encode_tariff(terms: IndexTerms) -> bytes:
@@ -115,7 +124,13 @@ def decode_terms(raw: bytes) -> IndexTerms:
         if version != VERSION:
             raise malformed(f"terms of version {version}; this rail knows {VERSION}", raw)
         about = _read_text(raw, 4 + length)
-        terms = _decode(raw[3 : 3 + length], about)._replace(assurance=raw[3 + length])
+        lines = raw[5 + length + len(about.encode()) :].decode().split("\n")
+        terms = _decode(raw[3 : 3 + length], about)._replace(
+            assurance=raw[3 + length],
+            ways=tuple(
+                (name, value) for name, _, value in (li.partition("=") for li in lines if li)
+            ),
+        )
         if encode_terms(terms) == raw:
             return terms
     except (struct.error, IndexError, UnicodeDecodeError):

@@ -43,23 +43,31 @@ _NUMBER = re.compile(r"(-?)([0-9]{1,13})(?:\.([0-9]{1,6}))?")
 _SECONDS = {"day": 86_400, "hour": 3_600, "second": 1}
 
 
-def parse_terms(words: Mapping[str, str]) -> bytes:
+def parse_terms(
+    words: Mapping[str, str], ways: Sequence[tuple[str, str]] = (), known: Sequence[str] = ()
+) -> bytes:
     """Return the encoded terms for what a person typed, by the names in TERMS.
+
+    Args:
+        ways: (name, help) of the product's own terms, all of which are required.
+        known: Names of the metrics that the product derives; empty: any that reports bear.
 
     Raises:
         Rejected: FACTS_MALFORMED; the detail names the term that is wrong.
     """
-    helps = dict(TERMS)
+    helps = dict((*TERMS, *ways))
     for name in words:
         if name not in helps:
             raise malformed(f"{name} is not a term here. Use: {', '.join(helps)}")
-    for name in _REQUIRED:
+    for name in (*_REQUIRED, *dict(ways)):
         if name not in words:
             raise malformed(f"{name} is missing: {helps[name]}")
     metrics = tuple(map(_metric, _parts(words["metrics"])))
     names = [metric.name for metric in metrics]
     if len(set(names)) < len(names):
         raise malformed("metrics names one twice")
+    if strange := [name for name in names if known and name not in known]:
+        raise malformed(f"metrics names {strange[0]}; records give {', '.join(known)}")
     plus, times = (
         [_curve(kind, part, names) for part in _parts(words.get(kind, ""))]
         for kind in ("plus", "times")
@@ -78,6 +86,7 @@ def parse_terms(words: Mapping[str, str]) -> bytes:
             _percent("coverage", words.get("coverage", "0%")),
             _whole("sources", words.get("sources", "0")),
             _assurance(words.get("assurance", Assurance.DEVICE)),
+            tuple(sorted((name, words[name].strip()) for name in dict(ways))),
         )
     )
 
@@ -98,6 +107,7 @@ def format_terms(raw: bytes) -> dict[str, str]:
         "sources": str(terms.sources),
         "period": _format_period(terms),
         "assurance": terms.least_assurance.value,
+        **dict(terms.ways),
     }
     return {label: text for label, text in view.items() if text}
 
