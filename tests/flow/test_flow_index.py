@@ -1,0 +1,173 @@
+"""Two products of one formula on a whole rail: a car's premium, and an ATM's fee.
+
+Devices sign sealed records; a period that is stated again costs the difference.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from device_adapters.protocols.sealed.write import SealClaims, content_claims, write_cose
+from orchestrator.core.payment import Stage
+from scripts.demo import parties
+from tests.support.whole_rail import AT_BANK, WholeRail
+
+CAR, ATM = "car-1", "atm-7"
+INSURER, DRIVER = parties.UTILITY, parties.HOUSEHOLD
+CAR_TERMS = {
+    "about": "policy:DE-4711",
+    "metrics": "Vehicle.TraveledDistance 0..20000000; Night 0..10000; Harsh 0..1000",
+    "plus": "Vehicle.TraveledDistance rising: 0=0, 1000000=35.00, 3000000=75.00",
+    "times": "Night rising: 0=100%, 2000=110%, 5000=130%; Harsh rising: 0=85%, 5=100%, 20=125%",
+    "base": "12.00",
+    "ceiling": "120.00",
+    "coverage": "90%",
+    "period": "1..60 seconds",
+}
+EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
+
+
+class Insured:
+    """A car and an ATM with keys of their own, and an agreement for each."""
+
+    def __init__(self, rail: WholeRail, home: Path) -> None:
+        self.rail, self.keys = rail, {name: _key(home / f"{name}.pem") for name in (CAR, ATM)}
+        for name in self.keys:
+            key = str(home / f"{name}.pem")
+            self.run("device", "add", name, "--owner", DRIVER.name, "--private-key", key)
+        self.policy = self.agree(CAR, "usage_premium", CAR_TERMS)
+        self.first = int(time.time()) + 2  # after the block of the opening
+        self.service = self.agree(ATM, "service_level", self.atm_terms())
+        self.now = self.first
+
+    def atm_terms(self) -> dict[str, str]:
+        return {
+            "about": "atm:7",
+            "metrics": "uptime 0..10000; cashless 0..44640",
+            "plus": "cashless falling: 60=0, 2560=-50.00",
+            "times": "uptime rising: 9500=0%, 9900=90%, 9950=100%",
+            "base": "18.00",
+            "ceiling": "18.00",
+            "coverage": "99%",
+            "period": "10 seconds",
+            "first": datetime.fromtimestamp(self.first + 8, UTC).isoformat(),
+            "heartbeat": "5",
+            "low": "100",
+            "maintenance": "none",
+        }
+
+    def agree(self, device: str, product: str, terms: dict[str, str]) -> str:
+        words = [part for name, text in terms.items() for part in ("--term", f"{name}={text}")]
+        parties_of = ["--payer", DRIVER.name, "--payee", INSURER.name]
+        limits = ["--cap", "500.00", "--window", "1"]
+        opened = self.run(
+            *("agreement", "open", "--device", device, "--product", product),
+            *(*parties_of, *limits, *words),
+        )
+        reference = opened["funding_reference"]
+        paid = self.rail.stack.bank.pay(parties.iban(DRIVER), "", 30_000, reference)
+        assert paid["ok"], paid
+        return opened["agreement_id"]
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        (done,) = self.rail.commands([*arguments, "--json"])
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def seal(self, device: str, counter: int, at: int, sealed: dict[str, Any]) -> dict[str, str]:
+        claims = SealClaims(device, device, counter, at)
+        record = write_cose(claims, sealed, self.keys[device])
+        return {"protocol": "sealed", "record_base64": base64.b64encode(record).decode()}
+
+    def report(self, counter: int, ordinal: int, metres: int, coverage: int = 9_800):
+        begin = self.now + 2 * (ordinal - 1)
+        report = {
+            "device": CAR,
+            "subject": CAR_TERMS["about"],
+            "ordinal": ordinal,
+            "from": begin,
+            "to": begin + 2,
+            "metrics": {"Vehicle.TraveledDistance": metres, "Night": 1_200, "Harsh": 3},
+            "coverage": coverage,
+            "sources": 1,
+        }
+        return self.seal(CAR, counter, begin + 2, {"report": report})
+
+    def state(self, counter: int, after: int, device: str = "online"):
+        at = self.first + 8 + after
+        said = {"machine": ATM, "about": "atm:7", "at": at * 1000, "device": device, "cash": 4_200}
+        return self.seal(ATM, counter, at, content_claims("machine", json.dumps(said).encode()))
+
+    def send(self, *records: dict[str, str]) -> list[str]:
+        """Send records by HTTP; return the rail's answer to each."""
+        answer = self.rail.api("POST", "/v1/evidence", "operator", json={"records": list(records)})
+        assert answer.status_code < 300, answer.text
+        return [row["outcome"] for row in answer.json()["records"]]
+
+    def payments(self, agreement: str) -> list[Any]:
+        rows = [row for row in self.rail.all_payments() if row.agreement_id == agreement]
+        return sorted(rows, key=lambda row: row.sequence)
+
+    def amounts(self, agreement: str, count: int) -> list[int]:
+        """Wait until `count` payments are final, and return their amounts."""
+
+        def is_final() -> bool:
+            rows = self.payments(agreement)
+            return len(rows) >= count and not any(row.stage in EARLY for row in rows)
+
+        self.rail.until(is_final, f"{count} payments of {agreement}")
+        return [row.amount_micro for row in self.payments(agreement)]
+
+
+@pytest.fixture(scope="module")
+def insured(own_rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> Insured:
+    return Insured(own_rail, tmp_path_factory.mktemp("insured"))
+
+
+def test_premium__of_signed_totals__is_charged_proved_and_stated_again(insured, tmp_path):
+    policy = insured.policy
+    assert insured.send(insured.report(1, 1, 1_240_000)) == ["accepted"]
+    assert insured.amounts(policy, 1) == [51_613_520]
+    assert insured.send(insured.report(2, 1, 1_000_000)) == ["accepted"]
+    assert insured.amounts(policy, 2) == [51_613_520, -4_782_720]
+    unplugged, parked = insured.report(3, 2, 310_000, coverage=7_100), insured.report(4, 3, 0)
+    assert insured.send(unplugged, parked) == ["accepted"] * 2
+    amounts = insured.amounts(policy, 3)
+    assert amounts[2] == 12_000_000 * 10_600 * 9_400 // 10**8  # nights and harsh events as before
+    bundle = tmp_path / "bundle.json"
+    insured.run("audit", "export", insured.payments(policy)[0].payment_id, "-o", str(bundle))
+    assert insured.run("audit", "verify", str(bundle))["ok"]
+
+
+def test_fee__of_signed_states__silence_is_down_and_late_records_are_not(insured):
+    service = insured.service
+    served = [insured.state(number, 2 * (number - 1)) for number in range(1, 7)]
+    assert insured.send(*served) == ["accepted"] * 6  # all at once, after an outage of the rail
+    assert insured.amounts(service, 1) == [18_000_000]
+    silent = [insured.state(7, 20), insured.state(8, 24, "hardwareError"), insured.state(9, 30)]
+    assert insured.send(*silent) == ["accepted"] * 3
+    assert insured.amounts(service, 3) == [18_000_000, 0, 0]
+    insured.rail.until(
+        lambda: {row.stage for row in insured.payments(service)} <= AT_BANK,
+        "the fee on a bank line",
+    )
+
+
+def _key(path: Path) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(pem)
+    return pem
