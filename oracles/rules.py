@@ -313,10 +313,13 @@ def _ended(agreement: Agreement, event: Event) -> EventVerdict | None:
 def _first_moment(event: Event) -> int:
     """Return the time of the first reading of a record (Unix milliseconds), or the record's own.
 
-    A sensor's readings bear their times as text for people; its record's own time counts.
+    A report begins where its period does. A sensor's readings bear their times as text for people;
+    its record's own time counts.
     """
     times = [reading.get("at") for reading in event.facts.get("readings", ())]
-    return min([event.observed_at_ms, *(at for at in times if isinstance(at, int))])
+    begin = event.facts.get("from")
+    begins = [begin * 1000] if isinstance(begin, int) else []
+    return min([event.observed_at_ms, *begins, *(at for at in times if isinstance(at, int))])
 
 
 def _stream(counter: int) -> int:
