@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="agreement",
-    help="Open, close, fund, skip, move, list and refund agreements.",
+    help="Preview, open, close, fund, skip, move and list agreements.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

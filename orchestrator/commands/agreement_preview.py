@@ -9,11 +9,11 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.agreement import product_of
 from orchestrator.commands.agreement_open import term_values
-from orchestrator.commands.output import Json, number, plain, table
+from orchestrator.commands.output import Json, money, plain, table
+from orchestrator.core.ledger import TEUR
 from orchestrator.errors import Halt
 
 app = typer.Typer(rich_markup_mode=None)
-_ASSET = "EUR/6"
 
 
 @app.command()
@@ -44,15 +44,19 @@ def preview(
         "product": rules.NAME,
         "terms": rules.format_terms(terms),
         "at": shown.point,
-        "amount_micro": shown.amount,
+        "amount": _amount(shown.amount),
         "refusal": shown.refusal,
         "tables": {
-            name: [{"value": row.value, "amount_micro": row.amount} for row in rows]
+            name: [{"value": row.value, "amount": _amount(row.amount)} for row in rows]
             for name, rows in shown.tables.items()
         },
         "refused": shown.refused,
     }
     output.show(view, as_json, lambda console: _print(console, view))
+
+
+def _amount(micro: int) -> dict[str, str]:
+    return {"amount": str(micro), "asset": TEUR}
 
 
 def _number(name: str, text: str) -> int:
@@ -66,8 +70,8 @@ def _print(console: Any, view: dict[str, Any]) -> None:
     console.print(table("terms", ("term", "value"), list(view["terms"].items())))
     held = ", ".join(f"{name} {value}" for name, value in view["at"].items())
     for name, rows in view["tables"].items():
-        cells = [(f"{row['value']:,}", number(row["amount_micro"], _ASSET)) for row in rows]
-        console.print(table(f"by {name}", (f">{name}", ">EUR"), cells))
-    answer = view["refusal"] or f"{number(view['amount_micro'], _ASSET)} EUR"
+        cells = [(f"{row['value']:,}", money(row["amount"])) for row in rows]
+        console.print(table(f"by {name}", (f">{name}", ">amount"), cells))
+    answer = view["refusal"] or money(view["amount"])
     console.print(plain(f"At {held}: {answer}"))
     console.print(plain("Never charged: " + "; ".join(view["refused"])), soft_wrap=True)

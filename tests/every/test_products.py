@@ -99,7 +99,9 @@ def test_product__by_its_folder__has_a_contract_and_a_readme(name):
     names = [product.REFUSALS[number] for number in sorted(product.REFUSALS)]
     assert names[0] == "OverLimit"
     reached = reached_sources(ROOT.parents[1], f"contracts/products/{contract.name}").values()
-    answering = "function refusalName(uint8 refusal) external pure"  # itself, or what it derives from
+    answering = (
+        "function refusalName(uint8 refusal) external pure"  # itself, or what it derives from
+    )
     (source,) = [text for text in reached if answering in text]
     listed = source[source.index(answering) :]
     positions = [listed.index(f'"{refusal}"') for refusal in names]
