@@ -9,6 +9,7 @@ contract UsagePremium is Index {
     constructor(address rail_, address registry_) Index(rail_, registry_) {}
 
     /// @notice Names the product.
+    /// @return its name in snake_case
     function name() external pure returns (string memory) {
         return "usage_premium";
     }

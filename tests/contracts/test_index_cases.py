@@ -21,10 +21,10 @@ from device_adapters.types import Rejected
 from orchestrator.products.index.formula import amount_of
 from orchestrator.products.index.pricing import NUMBERS, REFUSALS, judge
 from orchestrator.products.index.tariff import (
-    Curve,
     IndexFacts,
     IndexTerms,
     Metric,
+    TariffCurve,
     decode_facts,
     decode_terms,
     encode_facts,
@@ -86,7 +86,7 @@ def test_terms__a_bit_of_any_number_changed__the_contract_takes_what_python_take
         raw = encode_terms(terms)
         names = sum(1 + len(metric.name) for metric in terms.metrics) + 2 + len(terms.about)
         for _ in range(20):
-            at = chance.randrange(len(raw) - names)  # a text is whatever people agree on
+            at = chance.randrange(len(raw) - names)  # a text may be any
             bit = 1 << chance.randrange(8)
             changed.append(raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :])
     malformed, taken = NUMBERS["FactsMalformed"], [_is_terms(raw) for raw in changed]
@@ -110,10 +110,8 @@ def _is_terms(raw: bytes) -> bool:
 
 def test_price__periods_of_one_agreement__answers_and_remembers_as_the_python(index):
     chance, seen = random.Random(SEED), Counter()
-    terms = IndexTerms(
-        "policy:1", (Metric("m", 0, 1_000),), (Curve(0, ((0, 0), (1_000, 50 * EURO))),),
-        100 * EURO, DAY, 2 * DAY,
-    )  # fmt: skip
+    curve = TariffCurve(0, ((0, 0), (1_000, 50 * EURO)))
+    terms = IndexTerms("policy:1", (Metric("m", 0, 1_000),), (curve,), 100 * EURO, DAY, 2 * DAY)
     raw = encode_terms(terms)
     for _ in range(40):
         agreement, claims = index.open(raw, index.since), []

@@ -73,14 +73,14 @@ def _event_of_content(event: Event, claims: dict[str, Any]) -> Event:
     if protocol is None:
         detail = f"{name!r:.40} is not a protocol whose content can be sealed"
         raise Rejected(Reason.UNKNOWN_PROTOCOL, detail)
-    said = protocol.read(content)
-    kind, facts, last_ms = facts_of(said, event.device, event.observed_at_ms)
+    inner = protocol.read(content)
+    kind, facts, last_ms = facts_of(inner, event.device, event.observed_at_ms)
     return replace(
         event,
         kind=kind,
         facts=facts | {"content": name},
         observed_at_ms=last_ms,
-        subject=said.subject,
+        subject=inner.subject,
         assurance=Assurance.FILE if protocol.is_file else Assurance.DEVICE,
     )
 

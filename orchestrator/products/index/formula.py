@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from orchestrator.products.index.tariff import FULL, Curve, IndexTerms
+from orchestrator.products.index.tariff import FULL, IndexTerms, TariffCurve
 
 
 def amount_of(terms: IndexTerms, metrics: Sequence[int]) -> int:
@@ -20,7 +20,7 @@ def amount_of(terms: IndexTerms, metrics: Sequence[int]) -> int:
     return max(terms.floor, min(terms.ceiling, amount))
 
 
-def value_at(curve: Curve, x: int) -> int:
+def value_at(curve: TariffCurve, x: int) -> int:
     """Return a curve's value: outside its knots that of the nearest, between two on their line."""
     x0, y0 = curve.knots[0]
     if x <= x0:

@@ -1,4 +1,4 @@
-"""One period, as records tell it; the terms choose which of its metrics they price."""
+"""One period, as records state it; the terms choose which of its metrics they price."""
 
 from __future__ import annotations
 

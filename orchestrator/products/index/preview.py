@@ -17,7 +17,7 @@ from orchestrator.products.index.tariff import (
 )
 
 
-class Row(NamedTuple):
+class PreviewRow(NamedTuple):
     """A metric's value, and what a period costs there (token minor units)."""
 
     value: int
@@ -35,7 +35,7 @@ class Preview(NamedTuple):
     point: dict[str, int]
     amount: int
     refusal: str
-    tables: dict[str, list[Row]]
+    tables: dict[str, list[PreviewRow]]
     refused: list[str]
 
 
@@ -73,14 +73,16 @@ def preview(
     )
 
 
-def _rows(terms: IndexTerms, number: int, values: tuple[int, ...]) -> list[Row]:
+def _rows(terms: IndexTerms, number: int, values: tuple[int, ...]) -> list[PreviewRow]:
     """Return a table over one metric: its range, the knots, and the middle between two of them."""
     metric = terms.metrics[number]
     knots = {x for curve in terms.curves if curve.metric == number for x, _ in curve.knots}
     ends = {metric.least, metric.most, values[number]}
     at = sorted(x for x in knots | ends if metric.least <= x <= metric.most)
     at = sorted({*at, *((low + high) // 2 for low, high in pairwise(at))})
-    return [Row(x, amount_of(terms, (*values[:number], x, *values[number + 1 :]))) for x in at]
+    return [
+        PreviewRow(x, amount_of(terms, (*values[:number], x, *values[number + 1 :]))) for x in at
+    ]
 
 
 def _refused(terms: IndexTerms) -> list[str]:

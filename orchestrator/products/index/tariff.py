@@ -35,7 +35,7 @@ class Metric(NamedTuple):
     most: int
 
 
-class Curve(NamedTuple):
+class TariffCurve(NamedTuple):
     """A piecewise linear function of a metric.
 
     metric: its place among the metrics. factor: whether it multiplies (basis points) or is added
@@ -57,7 +57,7 @@ class IndexTerms(NamedTuple):
 
     about: str
     metrics: tuple[Metric, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[TariffCurve, ...]
     ceiling: int
     shortest: int
     longest: int
@@ -189,7 +189,7 @@ def _check(terms: IndexTerms) -> None:
         _check_curve(curve, [metric.name for metric in terms.metrics])
 
 
-def _check_curve(curve: Curve, names: Sequence[str]) -> None:
+def _check_curve(curve: TariffCurve, names: Sequence[str]) -> None:
     if not 0 <= curve.metric < len(names):
         raise malformed(f"a curve of metric {curve.metric}, and there are {len(names)}")
     name = names[curve.metric]
@@ -207,7 +207,7 @@ def _check_curve(curve: Curve, names: Sequence[str]) -> None:
         raise malformed(f"{name}: a knot is out of range")
 
 
-def _encode_curve(curve: Curve) -> bytes:
+def _encode_curve(curve: TariffCurve) -> bytes:
     kind = _FACTOR * curve.factor | _RISES * curve.rises | _FALLS * curve.falls
     head = _CURVE.pack(curve.metric, kind, len(curve.knots))
     return head + b"".join(struct.pack(">q", x) + _int48(y) for x, y in curve.knots)
@@ -223,7 +223,7 @@ def _decode(tariff: bytes, about: str) -> IndexTerms:
         at += _CURVE.size
         knots = tuple(_knot(tariff, at + 14 * number) for number in range(count))
         flags = (bool(kind & flag) for flag in (_FACTOR, _RISES, _FALLS))
-        read.append(Curve(metric, knots, *flags))
+        read.append(TariffCurve(metric, knots, *flags))
         at += 14 * count
     named = []
     for number in range(metrics):

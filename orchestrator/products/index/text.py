@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from device_adapters.types import Assurance
 from orchestrator.products.index.tariff import (
-    Curve,
     IndexTerms,
     Metric,
+    TariffCurve,
     decode_facts,
     decode_terms,
     encode_terms,
@@ -135,7 +135,7 @@ def _metric(text: str) -> Metric:
     return Metric(match[1], int(match[2]), int(match[3]))
 
 
-def _curve(kind: str, text: str, names: Sequence[str]) -> Curve:
+def _curve(kind: str, text: str, names: Sequence[str]) -> TariffCurve:
     match = _CURVE.fullmatch(text)
     if match is None:
         raise malformed(f"{kind} has {text.strip()!r}, not a metric and knots: distance: 0=0, 9=1")
@@ -145,7 +145,7 @@ def _curve(kind: str, text: str, names: Sequence[str]) -> Curve:
     knots = [_KNOT.fullmatch(part) for part in match[3].split(",")]
     if not all(knots):
         raise malformed(f"{kind} of {match[1]} has {match[3]!r}, not knots such as 0=0, 9=1")
-    return Curve(
+    return TariffCurve(
         names.index(match[1]),
         tuple((int(knot[1]), value(kind, knot[2])) for knot in knots if knot),
         kind == "times",
@@ -154,7 +154,7 @@ def _curve(kind: str, text: str, names: Sequence[str]) -> Curve:
     )
 
 
-def _format(curve: Curve, names: Sequence[str]) -> str:
+def _format(curve: TariffCurve, names: Sequence[str]) -> str:
     turn = " rising" if curve.rises else " falling" if curve.falls else ""
     value = _format_percent if curve.factor else _format_euro
     knots = ", ".join(f"{x}={value(y)}" for x, y in curve.knots)

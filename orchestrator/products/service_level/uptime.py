@@ -182,7 +182,7 @@ def _planned(ways: Ways, spans: Iterator[_Span]) -> Iterator[_Span]:
     for span in spans:
         parts = [(span.begin, span.end)]
         for low, high in ways.maintenance:
-            parts = [part for one in parts for part in _outside(one, low, high)]
+            parts = [left for part in parts for left in _outside(part, low, high)]
         for begin, end in parts:
             yield span._replace(begin=begin, end=end)
 

@@ -7,10 +7,10 @@ import random
 from orchestrator.products.index.tariff import (
     MOST_FACTOR,
     MOST_MONEY,
-    Curve,
     IndexFacts,
     IndexTerms,
     Metric,
+    TariffCurve,
 )
 
 DAY = 86_400
@@ -71,7 +71,7 @@ def _metric(chance: random.Random, wide: bool, number: int) -> Metric:
     return Metric(f"metric {number}", chance.choice((0, -1_000)), chance.randint(1, 3_000_000))
 
 
-def _curve(chance: random.Random, wide: bool, metrics: tuple[Metric, ...]) -> Curve:
+def _curve(chance: random.Random, wide: bool, metrics: tuple[Metric, ...]) -> TariffCurve:
     metric = chance.randrange(len(metrics))
     factor = chance.random() < 0.5
     most_x = _WORD - 1 if wide else metrics[metric].most
@@ -83,4 +83,6 @@ def _curve(chance: random.Random, wide: bool, metrics: tuple[Metric, ...]) -> Cu
     ys = [chance.randint(least, most) for _ in xs]
     turn = chance.choice(("", "", "rises", "falls"))
     ys = sorted(ys, reverse=turn == "falls") if turn else ys
-    return Curve(metric, tuple(zip(xs, ys, strict=True)), factor, turn == "rises", turn == "falls")
+    return TariffCurve(
+        metric, tuple(zip(xs, ys, strict=True)), factor, turn == "rises", turn == "falls"
+    )

@@ -1,11 +1,7 @@
-"""Machine: what an ATM or a kiosk says of itself, in one small JSON object.
+"""Machine: what an ATM or a kiosk says of its own service; README.md is the page for partners.
 
-    {"machine": "ATM-7", "about": "atm:7", "at": 1767222000000, "device": "online", "cash": 4200}
-
-`machine`: its name. `about`: what agreements name. `at`: Unix milliseconds, by its own clock.
-`device`: its state, a word of XFS4IoT (Common.Status, `common.device`). `cash`: banknotes that it
-can still dispense; left out by a machine without cash. It sends one when anything changes, and one
-as a heartbeat. The machine, or its gateway, seals it (protocol `sealed`).
+The sealed record's event is a "sensor.reading" about `about`, with the readings `in_service` (1 or
+0) and `cash`.
 """
 
 from __future__ import annotations
