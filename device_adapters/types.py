@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -15,6 +16,7 @@ MAX_MESSAGE_BYTES = 256 * 1024  # of one inlet message; records are far smaller
 MAX_RECORD_BYTES = 64 * 1024  # an EPCIS document with a day of sensor reports fits
 MAX_RECORDS_PER_MESSAGE = 1_000
 MAX_DEVICE_NAME = 64  # characters: the most that a certificate can name (X.520)
+_NI = "ni:///sha-256;"  # RFC 6920: a name that is the SHA-256 of the named bytes
 STREAM_BIT = 39  # counters are uint40 on chain; the top bit marks fiscal records
 
 
@@ -169,7 +171,8 @@ class Event:
     facts: JSON-ready integers, strings and lists only; never a float.
     evidence: the record exactly as received; `evidence_hash` (SHA-256) is its name.
     subject: what the record is about, if not the device itself (a consignment), canonical text.
-    names: ids under which other records may cite it (EPCIS Event Hash IDs). cites: such ids.
+    names: ids of its protocol under which other records may cite it (EPCIS Event Hash IDs); every
+        event bears `evidence_name` as well. cites: such ids.
     gateway: the name of the device that may have signed it for `device`; "" for the device alone.
     assurance: who stands for it. A decoder sets DEVICE, or FILE for the content of a file; who
         verifies it sets GATEWAY where a gateway's key signed (oracles.verify).
@@ -200,6 +203,16 @@ class Event:
     def evidence_hash(self) -> bytes:
         """Return SHA-256 of the evidence (32 bytes)."""
         return sha256(self.evidence).digest()
+
+    @cached_property
+    def evidence_name(self) -> str:
+        """Return the name that every event bears: its evidence hash as a URI (RFC 6920)."""
+        return evidence_name(self.evidence_hash)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Return all ids under which other records may cite it: its protocol's, then the hash's."""
+        return *self.names, self.evidence_name
 
     @cached_property
     def device_id(self) -> bytes:
@@ -243,6 +256,25 @@ def device_id(name: str) -> bytes:
 def subject_id(subject: str) -> bytes:
     """Return keccak256 of a subject in UTF-8: the id in an agreement's terms (32 bytes)."""
     return sha3.keccak_256(subject.encode()).digest()
+
+
+def evidence_name(evidence_hash: bytes) -> str:
+    """Return the `ni` URI of a SHA-256 (RFC 6920, section 3): base64url without padding."""
+    return _NI + urlsafe_b64encode(evidence_hash).decode().rstrip("=")
+
+
+def hash_in_name(name: str) -> bytes | None:
+    """Return the SHA-256 that an `ni` URI names (32 bytes); None for any other name.
+
+    Only the one form that `evidence_name` writes is read, so that a record has one such name.
+    """
+    if not name.startswith(_NI) or not name.isascii():
+        return None
+    try:
+        evidence_hash = urlsafe_b64decode(name.removeprefix(_NI) + "=")
+    except ValueError:
+        return None
+    return evidence_hash if evidence_name(evidence_hash) == name else None
 
 
 def event_id(device: bytes, counter: int) -> bytes:

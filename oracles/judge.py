@@ -7,14 +7,15 @@ one after the other from its anchor, and complete. Skipped events show in the cl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from device_adapters.registry import counted_by_signer
-from device_adapters.types import Event
+from device_adapters.types import Event, Rejected
 from oracles.memory import Memory
 
 from .citations import cited_events, cited_ids, resolve, unresolved
+from .hearing import MAX_EVENTS, Hearing, heard_devices, hearing, with_heard
 from .holes import NO_SIBLINGS, Siblings, shared
 from .rules import EVERYTHING, Runs, derive_claim, late_run, reopened, runs
 from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
@@ -203,28 +204,67 @@ class Judge:
         run: Sequence[Event],
         late: bool,
     ) -> Reason | None:
-        cited = self._cited(run)
+        cited = self._cited(run, heard_devices(rules, agreement.terms, agreement.device_id))
         if missing := unresolved(run, cited):
             return ClaimReason.EVIDENCE_MISSING, "cited " + ", ".join(missing[:20])
-        if reason := self._keys_now([*run, *cited_events(run, cited)]):
-            return reason
-        own = derive_claim(agreement, rules, claim.sequence, anchor_event, run, cited, late)
-        other_evidence = own.evidence != claim.evidence
-        # The claim may cite another event with the same id: then the caller has to send it.
-        if own.facts != claim.facts and not (cited and other_evidence):
-            return ClaimReason.CLAIM_DIFFERS, f"this oracle derives the facts 0x{own.facts.hex()}"
-        if other_evidence:
-            detail = "the claim is derived from other bytes: send the records with it"
-            return ClaimReason.EVIDENCE_MISSING, detail
-        return None
+        span, reason = hearing(agreement, rules, anchor_event, run), None
+        for candidates in self._candidates(span, run):
+            try:
+                chosen = with_heard(run, cited, span, candidates)
+            except Rejected as refusal:
+                reason = ClaimReason.HEARD_TOO_MANY, refusal.detail
+                continue
+            reason = self._keys_now([*run, *cited_events(run, chosen)])
+            if reason is None:
+                own = derive_claim(
+                    agreement, rules, claim.sequence, anchor_event, run, chosen, late
+                )
+                reason = _difference(claim, own, bool(chosen or span))
+            if reason is None or reason[0] is ClaimReason.CLAIM_DIFFERS:
+                return reason
+        return self._left_out(span, run, cited) or reason
 
-    def _cited(self, run: Sequence[Event]) -> dict[str, Event]:
+    def _cited(self, run: Sequence[Event], devices: Collection[bytes]) -> dict[str, Event]:
         """Return id -> cited event: the one that the caller sent, else the stored one."""
         ids = cited_ids(run)
         if not ids:
             return {}
-        stored = resolve(run, self._bytes_of(self.memory.events_named(ids, run[0].subject)))
-        return stored | resolve(run, self.sent.values())
+        events = self.memory.events_named(ids, run[0].subject, devices)
+        stored = resolve(run, self._bytes_of(events), devices)
+        return stored | resolve(run, self.sent.values(), devices)
+
+    def _candidates(self, span: Hearing | None, run: Sequence[Event]) -> Iterable[list[Event]]:
+        """Yield what the claim may have heard: all that is stored here, then what was sent.
+
+        What was stored before the run's last event must be in any claim. Later records of the same
+        devices may be: the rail derived its claim when it had some of them, and sends those.
+        """
+        if span is None:
+            yield []
+            return
+        yield self._genuine_now(self.memory.events_heard(span, 2 * MAX_EVENTS))
+        if self.sent:
+            yield [*filter(span.covers, self.sent.values()), *self._earlier(span, run)]
+
+    def _earlier(self, span: Hearing, run: Sequence[Event]) -> list[Event]:
+        """Return the events that this oracle stored before the run's last one."""
+        before = run[-1].device_id, run[-1].counter
+        return self._genuine_now(self.memory.events_heard(span, 2 * MAX_EVENTS, before))
+
+    def _left_out(
+        self, span: Hearing | None, run: Sequence[Event], cited: Mapping[str, Event]
+    ) -> Reason | None:
+        """Return that the claim leaves out a record, if all that it is made of was sent."""
+        if span is None or run[-1].event_id not in self.sent:
+            return None
+        in_claim = {*self.sent, *(event.event_id for event in cited.values())}
+        for event in self._earlier(span, run):
+            if event.event_id not in in_claim:
+                return ClaimReason.HEARD_LEFT_OUT, f"{event.device}, counter {event.counter}"
+        return None
+
+    def _genuine_now(self, events: Iterable[Event]) -> list[Event]:
+        return [e for e in self._bytes_of(events) if reason_now(e, self.view.keys) is None]
 
     def _bytes_of(self, events: Iterable[Event]) -> list[Event]:
         return [self.sent.get(event.event_id, event) for event in events]
@@ -235,6 +275,21 @@ class Judge:
             if reason := reason_now(event, self.view.keys):
                 return reason, f"the key of {event.device} is no longer valid for that time"
         return None
+
+
+def _difference(claim: Claim, own: Claim, may_cite: bool) -> Reason | None:
+    """Return how a claim differs from this oracle's own; None if it does not.
+
+    may_cite: it cites or hears others, perhaps other events than this oracle has chosen. Then the
+    caller has to send them.
+    """
+    other_evidence = own.evidence != claim.evidence
+    if own.facts != claim.facts and not (may_cite and other_evidence):
+        return ClaimReason.CLAIM_DIFFERS, f"this oracle derives the facts 0x{own.facts.hex()}"
+    if other_evidence:
+        detail = "the claim is derived from other bytes: send the records with it"
+        return ClaimReason.EVIDENCE_MISSING, detail
+    return None
 
 
 def attested_otherwise(memory: Memory, claim: Claim) -> Reason:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_adapters.types import Event, LogPosition, Message, Rejected
+from device_adapters.types import Event, LogPosition, Message, Rejected, hash_in_name
+from oracles import memory_schema
 from oracles.attest import claim_hash
+from oracles.hearing import Hearing
 from oracles.rows import COLUMNS as _EVENT
 from oracles.rows import event_in, event_out
 from oracles.types import Claim, SkippedClaim
@@ -22,63 +24,7 @@ MAX_REJECTED = 100_000  # the newest are kept: strangers must not fill the disk
 _MAX_REJECTED_BYTES = 16 * 1024
 _CHUNK = 400
 _MOST_SEQUENCES = 1 << 32
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS evidence (
-    device_id BLOB NOT NULL, counter INTEGER NOT NULL, content_id BLOB NOT NULL,
-    device TEXT NOT NULL, observed_at_ms INTEGER NOT NULL,
-    kind TEXT NOT NULL, facts TEXT NOT NULL, not_billable TEXT NOT NULL, protocol TEXT NOT NULL,
-    record BLOB NOT NULL, content BLOB NOT NULL, signature BLOB NOT NULL,
-    curve TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT NOT NULL DEFAULT '',
-    names TEXT NOT NULL DEFAULT '[]', cites TEXT NOT NULL DEFAULT '[]',
-    place TEXT NOT NULL DEFAULT 'null', gateway TEXT NOT NULL DEFAULT '',
-    assurance TEXT NOT NULL DEFAULT 'device', UNIQUE (device_id, counter)
-);
-CREATE TABLE IF NOT EXISTS names (
-    name TEXT NOT NULL, subject TEXT NOT NULL, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
-    PRIMARY KEY (name, subject, device_id, counter)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS twins (
-    hash BLOB PRIMARY KEY, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
-    record BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rejected (
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL,
-    protocol TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, record BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS attested (
-    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, claim BLOB NOT NULL,
-    first_counter INTEGER NOT NULL, last_counter INTEGER NOT NULL, evidence BLOB NOT NULL,
-    facts BLOB NOT NULL, PRIMARY KEY (agreement, sequence)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS passed (
-    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, first_counter INTEGER NOT NULL,
-    last_counter INTEGER NOT NULL, PRIMARY KEY (agreement, sequence)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS skipped (
-    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, last_counter INTEGER NOT NULL,
-    PRIMARY KEY (agreement, sequence)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS passed_from ON passed (agreement, first_counter);
-CREATE INDEX IF NOT EXISTS passed_to ON passed (agreement, last_counter);
-CREATE TABLE IF NOT EXISTS log_position (
-    id INTEGER PRIMARY KEY CHECK (id = 1), log TEXT NOT NULL, sequence INTEGER NOT NULL,
-    stored_at TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO passed
-    SELECT agreement, sequence, first_counter, last_counter FROM attested
-    WHERE NOT EXISTS (SELECT 1 FROM passed);
-"""
-# columns that a database of an older version lacks
-_ADDED = (
-    "subject TEXT NOT NULL DEFAULT ''",
-    "names TEXT NOT NULL DEFAULT '[]'",
-    "cites TEXT NOT NULL DEFAULT '[]'",
-    "place TEXT NOT NULL DEFAULT 'null'",
-    "gateway TEXT NOT NULL DEFAULT ''",
-    "assurance TEXT NOT NULL DEFAULT 'device'",
-)
+_OF_E = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
 
 
 class Memory:
@@ -87,20 +33,8 @@ class Memory:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self._lock = path, threading.RLock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db = memory_schema.opened(path)
         self._complete_to: dict[bytes, int] = {}  # agreement -> no sequence up to it is missing
-        with self._writing() as db:
-            present = {row[1] for row in db.execute("PRAGMA table_info(evidence)")}
-            for column in _ADDED:
-                if column.split()[0] not in present:
-                    db.execute(f"ALTER TABLE evidence ADD COLUMN {column}")
-            db.execute(
-                "CREATE INDEX IF NOT EXISTS evidence_behind ON evidence (gateway, counter) "
-                "WHERE gateway <> ''"
-            )
 
     def close(self) -> None:
         """Close the database."""
@@ -142,8 +76,8 @@ class Memory:
         events = list(events)
         with self._writing() as db:
             db.executemany(
-                f"INSERT OR IGNORE INTO evidence (device_id, content_id, {_EVENT}) "
-                f"VALUES ({','.join('?' * 20)})",
+                f"INSERT OR IGNORE INTO evidence (device_id, content_id, evidence_hash, {_EVENT}) "
+                f"VALUES ({','.join('?' * 21)})",
                 map(event_out, events),
             )
             db.executemany(
@@ -197,19 +131,57 @@ class Memory:
             rows = self._db.execute(query, (gateway, device_id, protocol, first, last)).fetchall()
         return [counter for (counter,) in rows]
 
-    def events_named(self, names: Sequence[str], subject: str) -> list[Event]:
-        """Return the stored events about a subject that bear one of these names."""
-        events: list[Event] = []
-        columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
-        query = (
-            f"SELECT {columns} FROM names n JOIN evidence e "
+    def events_named(
+        self, names: Sequence[str], subject: str, devices: Collection[bytes] = ()
+    ) -> list[Event]:
+        """Return the stored events that bear one of these names.
+
+        Only those about a subject, and those of some devices.
+        """
+        rows: list[tuple] = []
+        chosen = f"(subject = ? OR e.device_id IN ({','.join('?' * len(devices))}))"
+        by_name = (
+            f"SELECT {_OF_E} FROM names n JOIN evidence e "
             "ON e.device_id = n.device_id AND e.counter = n.counter "
-            "WHERE n.name = ? AND n.subject = ? ORDER BY n.device_id, n.counter LIMIT 100"
+            f"WHERE n.name = ? AND {chosen.replace('subject', 'n.subject')} "
+            "ORDER BY n.device_id, n.counter LIMIT 100"
         )
+        by_hash = f"SELECT {_OF_E} FROM evidence e WHERE e.evidence_hash = ? AND {chosen}"
         with self._lock:
             for name in names:
-                events += map(event_in, self._db.execute(query, (name, subject)).fetchall())
-        return events
+                evidence_hash = hash_in_name(name)
+                query = by_name if evidence_hash is None else by_hash
+                values = (evidence_hash or name, subject, *devices)
+                rows += self._db.execute(query, values).fetchall()
+        return [event_in(row) for row in rows]
+
+    def events_heard(
+        self, span: Hearing, limit: int, before: tuple[bytes, int] | None = None
+    ) -> list[Event]:
+        """Return the stored events that a run hears, by device and counter.
+
+        Args:
+            span: which ones.
+            limit: the most to return.
+            before: (device id, counter) of a stored event: only what was stored before it.
+        """
+        devices = sorted(span.devices)
+        query = (
+            f"SELECT {_OF_E} FROM evidence e WHERE e.device_id IN ({','.join('?' * len(devices))}) "
+            "AND e.observed_at_ms BETWEEN ? AND ?"
+        )
+        values: list[object] = [*devices, span.first_ms, span.last_ms]
+        if before is not None:
+            query += (
+                " AND e.rowid < "
+                "(SELECT o.rowid FROM evidence o WHERE o.device_id = ? AND o.counter = ?)"
+            )
+            values += before
+        with self._lock:
+            rows = self._db.execute(
+                f"{query} ORDER BY e.device_id, e.counter LIMIT ?", (*values, limit)
+            ).fetchall()
+        return [event_in(row) for row in rows]
 
     # --- attested claims
 

@@ -16,11 +16,12 @@ _place = msgspec.json.Decoder(Place | None)
 
 
 def event_out(event: Event) -> tuple[object, ...]:
-    """Return the row of an event: device id and content id, then COLUMNS."""
+    """Return the row of an event: device id, content id and evidence hash, then COLUMNS."""
     signed = event.signed
     return (
         event.device_id,
         content_id(event),
+        event.evidence_hash,
         event.device,
         event.counter,
         event.observed_at_ms,

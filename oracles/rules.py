@@ -28,11 +28,15 @@ EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: wait for no missing counter
 
 @dataclass(frozen=True, slots=True)
 class EventVerdict:
-    """Result for one event: admitted so far if `reason` is None."""
+    """Result for one event: admitted so far if `reason` is None.
+
+    hearer: the agreement that takes it as supporting, since its route's own agreement refused it.
+    """
 
     event: Event
     reason: ClaimReason | None = None
     detail: str = ""
+    hearer: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def screen(
         verdict = _repeated(seen, event)
         if verdict.reason is None:
             verdict = _routed(route, event, claimed_to, rules)
+            if route.hearer is not None and verdict.reason not in (None, *KEPT):
+                verdict = EventVerdict(event, hearer=route.hearer)
             verdict = (None if verdict.reason else further(event, route)) or verdict
             if verdict.reason not in (None, *KEPT):
                 del seen[event.event_id]

@@ -62,6 +62,8 @@ class ClaimReason(StrEnum):
     UNAUTHORISED = "unauthorised"
     PRODUCT_UNKNOWN = "product_unknown"
     FACTS_MALFORMED = "facts_malformed"
+    HEARD_LEFT_OUT = "heard_left_out"  # a record of a device that its terms name is not in it
+    HEARD_TOO_MANY = "heard_too_many"  # of the devices in its terms, more than a claim can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,14 @@ class ProductRules(Protocol):
     returns the ranges that late claims may still take. A product whose claims go on where the last
     one ended has `reopened(terms)`: the terms by which the first run behind records that were
     passed over is derived, without an anchor.
+
+    A product may hear other devices than the agreement's own (oracles.hearing). `hears(terms)`
+    returns their ids, at most 100: the run may cite their events whatever their subject. Together
+    with `heard_period(terms, anchor, events)`, which returns the (first, last) Unix milliseconds of
+    a run, or None, `derive` gets all their genuine events of that time in `cited`, cited or not. A
+    run whose last event is some hours behind its period leaves late records time to arrive. `admit`
+    and `complete` see none of them: they decide before it is known which events there are. A
+    product with `heard_period` is not LATE.
     """
 
     GAPLESS: bool
@@ -202,7 +212,8 @@ class ProductRules(Protocol):
 
         Args:
             anchor: the last event claimed before the run; None for a first or late run.
-            cited: id -> genuine event, for every id that the run's events cite.
+            cited: id -> genuine event, for every id that the run's events cite, then what the run
+                hears besides, by `ni` name, in the order of (device_id, counter).
             late: the run is at or below the last claimed counter.
 
         Raises:
@@ -237,3 +248,9 @@ class Agreements(Protocol):
 
     def agreements_about(self, subject_id: bytes) -> Sequence[Agreement]:
         """Return all agreements ever opened about a subject, with any device, the newest first."""
+
+    def agreements_hearing(self, device_id: bytes) -> Sequence[Agreement]:
+        """Return all agreements ever opened whose terms name a device to hear, the newest first.
+
+        Those of the device itself are not among them.
+        """

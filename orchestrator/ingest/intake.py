@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from device_adapters.registry import read
 from device_adapters.topics import ACKNOWLEDGEMENT
 from device_adapters.types import Event, LogPosition, Message, Rejected
-from oracles.routing import Route, candidates, route
+from oracles.routing import Route, candidates, hearers, route
 from oracles.rules import KEPT, EventVerdict, content_id, screen
 from oracles.types import Agreements, ClaimReason, KeyRing, ProductRules
 from oracles.verify import verify_events
@@ -99,7 +99,7 @@ class Intake:
         # read before the write begins: a slow node must not block other writers
         routes = self._routes(genuine)
         with self._store.write() as session:
-            further = Screening(session, genuine)
+            further = Screening(session, genuine, self._rules)
             verdicts = self._screen(session, genuine, routes, further)
             rows = _Rows(int(now), further.clashes)
             outcomes = [
@@ -151,21 +151,24 @@ class Intake:
             broker_log.read_up_to(session, [message])
 
     def _routes(self, events: Sequence[Event]) -> list[Route]:
-        """Return each event's agreement and role, computed once per device and subject.
+        """Return each event's agreement and role; the chain is read once per device and subject.
 
         Anyone may open an agreement that names any device and any subject. Only agreements opened
         through this rail can take events, since the rail claims only for those.
         """
         by_source = {(event.device_id, event.subject_id): event for event in events}
-        options = {key: candidates(event, self._chain) for key, event in by_source.items()}
-        ids = sorted({hexed(row.agreement) for several in options.values() for row in several})
-        with self._store.read() as session:
-            own_ids = agreements.known(session, ids)
-        routes = {
-            key: route(event, [row for row in options[key] if hexed(row.agreement) in own_ids])
+        options = {
+            key: (candidates(event, self._chain), hearers(event, self._chain))
             for key, event in by_source.items()
         }
-        return [routes[event.device_id, event.subject_id] for event in events]
+        ids = {hexed(row.agreement) for pair in options.values() for rows in pair for row in rows}
+        with self._store.read() as session:
+            own_ids = agreements.known(session, sorted(ids))
+        own = {
+            key: [[row for row in rows if hexed(row.agreement) in own_ids] for rows in pair]
+            for key, pair in options.items()
+        }
+        return [route(event, *own[event.device_id, event.subject_id]) for event in events]
 
     def _screen(
         self, session: Session, events: list[Event], routes: list[Route], further: Screening
@@ -177,7 +180,7 @@ class Intake:
         routed = list(zip(events, routes, strict=True))
         verdicts = screen(stored, routed, claimed_to, self._rules, further.check)
         return {
-            id(event): (verdict, target)
+            id(event): (verdict, Route(verdict.hearer, stream=False) if verdict.hearer else target)
             for (event, target), verdict in zip(routed, verdicts, strict=True)
         }
 

@@ -7,16 +7,18 @@ counts for the events after it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from device_adapters.registry import load
 from device_adapters.types import Event, Place
+from oracles.hearing import heard_devices
 from oracles.places import LONGEST_TRIP_MS, Sighting, clash, sighting
 from oracles.routing import Route
 from oracles.rules import EventVerdict
-from oracles.types import ClaimReason
+from oracles.types import ClaimReason, ProductRules
 from orchestrator.edges.store import Session, citations, evidence
 
 _place = msgspec.json.Decoder(Place)
@@ -36,11 +38,13 @@ class Screening:
     event id that it contradicts.
     """
 
-    def __init__(self, session: Session, events: Sequence[Event]) -> None:
-        cited = {name for event in events for name in event.cites}
-        self._bearers: dict[tuple[str, str], list[citations.Bearer]] = (
-            citations.bearers(session, sorted(cited)) if cited else {}
-        )
+    def __init__(
+        self, session: Session, events: Sequence[Event], rules: Mapping[str, ProductRules]
+    ) -> None:
+        self._cited_names = {name for event in events for name in event.cites}
+        self._rules = rules
+        # name -> (subject id, event) of its bearers, the earliest stored first
+        self._bearers = _bearers(session, sorted(self._cited_names))
         self._sightings = _sightings(session, events)
         self.names: list[dict[str, Any]] = []
         self.citations: list[dict[str, Any]] = []
@@ -48,18 +52,32 @@ class Screening:
 
     def check(self, event: Event, route: Route) -> EventVerdict | None:
         """Return why an event that passed all other checks is refused; None accepts it."""
-        verdict = self._unknown_citation(event) or self._two_places(event)
+        citable = self._citable(event, route)
+        verdict = _unknown_citation(event, citable) or self._two_places(event)
         if verdict is None:
-            self._accept(event)
+            self._accept(event, citable)
         return verdict
 
-    def _unknown_citation(self, event: Event) -> EventVerdict | None:
-        subject = hexed(event.subject_id)
-        unknown = [name for name in event.cites if not self._bearers.get((name, subject))]
-        if not unknown:
-            return None
-        detail = f"no event about this subject has the id {unknown[0][:120]}: send that event first"
-        return EventVerdict(event, ClaimReason.CITED_EVENT_UNKNOWN, detail)
+    def _citable(self, event: Event, route: Route) -> dict[str, list[citations.Bearer]]:
+        """Return cited id -> the events that it may mean, the earliest stored first.
+
+        They are about the event's subject, or of a device that the terms of its agreement name.
+        """
+        if not event.cites:
+            return {}
+        subject, agreement = hexed(event.subject_id), route.agreement
+        heard = heard_devices(
+            self._rules.get(agreement.product), agreement.terms, agreement.device_id
+        )
+        devices = {hexed(device) for device in heard}
+        return {
+            name: [
+                bearer
+                for about, bearer in self._bearers.get(name, ())
+                if about == subject or bearer[0] in devices
+            ]
+            for name in event.cites
+        }
 
     def _two_places(self, event: Event) -> EventVerdict | None:
         current = sighting(event)
@@ -74,29 +92,60 @@ class Screening:
                     return EventVerdict(event, ClaimReason.TWO_PLACES, detail)
         return None
 
-    def _accept(self, event: Event) -> None:
+    def _accept(self, event: Event, citable: Mapping[str, list[citations.Bearer]]) -> None:
         identity, subject = hexed(event.event_id), hexed(event.subject_id)
-        cited = self._cited(event, subject)
+        cited = _chosen(citable)
         self.citations += [
             {"event_id": identity, "position": n, "name": name, "cited_event_id": cited[name]}
             for n, name in enumerate(event.cites)
         ]
-        for name in event.names:
+        if self._cited_names:
             bearer = hexed(event.device_id), event.counter, identity
-            self._bearers.setdefault((name, subject), []).append(bearer)
-            self.names.append({"name": name, "event_id": identity, "subject_id": subject})
+            for name in self._cited_names.intersection(event.all_names):
+                self._bearers[name].append((subject, bearer))
+        self.names += [
+            {"name": name, "event_id": identity, "subject_id": subject} for name in event.names
+        ]
         if (current := sighting(event)) is not None:
             _add(self._sightings, event.device_id, current, identity)
 
-    def _cited(self, event: Event, subject: str) -> dict[str, str]:
-        """Return cited id -> event id: the event that arrived first, so that a copy replaces none.
 
-        Among these the lowest is taken, as `oracles.citations.resolve` does, so that everyone who
-        gets the chosen events resolves the ids in the same way.
-        """
-        by_name = {name: self._bearers[name, subject] for name in event.cites}
-        chosen = {bearers[0] for bearers in by_name.values()}
-        return {name: min(chosen.intersection(bearers))[2] for name, bearers in by_name.items()}
+def _unknown_citation(
+    event: Event, citable: Mapping[str, Sequence[citations.Bearer]]
+) -> EventVerdict | None:
+    unknown = [name for name in event.cites if not citable[name]]
+    if not unknown:
+        return None
+    detail = (
+        "no event about this subject, or of a device that the terms name, has the id "
+        f"{unknown[0][:120]}: send that event first"
+    )
+    return EventVerdict(event, ClaimReason.CITED_EVENT_UNKNOWN, detail)
+
+
+def _chosen(citable: Mapping[str, Sequence[citations.Bearer]]) -> dict[str, str]:
+    """Return cited id -> event id: the event that arrived first, so that a copy replaces none.
+
+    Among these the lowest is taken, as `oracles.citations.resolve` does, so that everyone who gets
+    the chosen events resolves the ids in the same way.
+    """
+    chosen = {bearers[0] for bearers in citable.values()}
+    return {name: min(chosen.intersection(bearers))[2] for name, bearers in citable.items()}
+
+
+def _bearers(
+    session: Session, names: Sequence[str]
+) -> defaultdict[str, list[tuple[str, citations.Bearer]]]:
+    """Load which stored events bear these names: (subject id, event), the earliest first."""
+    by_name: defaultdict[str, list[tuple[str, citations.Bearer]]] = defaultdict(list)
+    if not names:
+        return by_name
+    for (name, subject), bearers in citations.bearers(session, names).items():
+        by_name[name] += [(subject, bearer) for bearer in bearers]
+    for record in citations.named_by_hash(session, names):
+        event = load(record.protocol).decode(record.body)
+        by_name[record.name].append((hexed(event.subject_id), record.bearer))
+    return by_name
 
 
 def place_columns(event: Event) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _derived(
     findings: Differences,
 ) -> Claim | None:
     try:
-        cited = archive.cited_by(list(run))
+        cited = archive.cited_by(name, agreement, product, anchor, run)
         return derive_claim(agreement, product, sequence, anchor, run, cited, late)
     except (Rejected, KeyError, IndexError) as error:
         findings.add("payment", name, f"no claim follows from its stored evidence: {error}")

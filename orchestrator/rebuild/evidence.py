@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from device_adapters.registry import protocols
 from device_adapters.types import Assurance, Event, Rejected
 from oracles.citations import resolve
+from oracles.hearing import heard_devices, hearing, with_heard
 from oracles.rules import content_id
-from oracles.types import ClaimReason, KeyRing
+from oracles.types import Agreement, ClaimReason, KeyRing, ProductRules
 from oracles.verify import verify_event
 from orchestrator.edges.store import Session, all_rows, citations, count_rows
 from orchestrator.edges.store.evidence import STREAM
@@ -31,22 +32,36 @@ class Archive:
         of_payment: Payment id -> the events that the store says it claims.
         at_counter: (agreement id, counter) -> the agreement's own event.
         cites: Id of a citing event -> ids of the cited events, in order of citation.
+        heard: Payment id -> ids of the events that its claim hears, in order.
     """
 
     by_id: dict[str, Event] = field(default_factory=dict)
     of_payment: dict[str, list[Event]] = field(default_factory=dict)
     at_counter: dict[tuple[str, int], Event] = field(default_factory=dict)
     cites: dict[str, list[str]] = field(default_factory=dict)
+    heard: dict[str, list[str]] = field(default_factory=dict)
 
-    def cited_by(self, run: list[Event]) -> dict[str, Event]:
-        """Return {id: event} of what a run cites; among several bearers of a name, the store's
-        choice."""
+    def cited_by(
+        self,
+        payment: str,
+        agreement: Agreement,
+        rules: ProductRules,
+        anchor: Event | None,
+        run: Sequence[Event],
+    ) -> dict[str, Event]:
+        """Return {id: event} of what a payment's run cites and hears, as the store chose it."""
         ids = [
             event_id
             for event in run
             for event_id in self.cites.get("0x" + event.event_id.hex(), ())
         ]
-        return resolve(run, [self.by_id[event_id] for event_id in ids if event_id in self.by_id])
+        devices = heard_devices(rules, agreement.terms, agreement.device_id)
+        cited = resolve(run, self._stored(ids), devices)
+        span = hearing(agreement, rules, anchor, run)
+        return with_heard(run, cited, span, self._stored(self.heard.get(payment, ())))
+
+    def _stored(self, ids: Iterable[str]) -> list[Event]:
+        return [self.by_id[event_id] for event_id in ids if event_id in self.by_id]
 
 
 def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Archive:
@@ -77,6 +92,14 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
         citations.CitationRow.position,
     ):
         archive.cites.setdefault(row.event_id, []).append(row.cited_event_id)
+    heard = all_rows(
+        session,
+        citations.HeardRow,
+        citations.HeardRow.payment_id,
+        citations.HeardRow.position,
+    )
+    for row in heard:
+        archive.heard.setdefault(row.payment_id, []).append(row.event_id)
     findings.count("events", len(archive.by_id))
     return archive
 

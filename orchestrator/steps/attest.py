@@ -34,7 +34,7 @@ from orchestrator.errors import Retry
 from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
-from orchestrator.steps.collect import anchor_of
+from orchestrator.steps.claims import anchor_of
 from orchestrator.steps.lost_quorum import doubtful
 from orchestrator.steps.moved import attestable
 from orchestrator.steps.signatures import equivocators

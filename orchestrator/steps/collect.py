@@ -8,10 +8,9 @@ from typing import Any, Protocol
 from device_adapters.registry import counted_by_signer
 from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
-from oracles.citations import resolve
 from oracles.holes import Siblings, subtract
-from oracles.rules import Hole, Runs, derive_claim, late_run, reopened, runs
-from oracles.types import Agreement, Claim, ProductRules
+from oracles.rules import Hole, Runs, late_run, reopened, runs
+from oracles.types import Agreement, ProductRules
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
 from orchestrator.edges.chain.reader import Registry
@@ -27,7 +26,7 @@ from orchestrator.edges.store import (
 )
 from orchestrator.products import Product
 from orchestrator.settings import Settings
-from orchestrator.steps import event_of
+from orchestrator.steps.claims import cited_by, claim_of, event_of_record, events_of, hexed
 
 IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 MAX_EVENTS_PER_CLAIM = 2_000
@@ -110,11 +109,14 @@ def complete(context: CollectContext, agreement: str, now: int) -> None:
     with context.store.write() as session:
         row = agreements.get(session, agreement)
         for payment in payments.underived(session, agreement):
-            if not _derives(context, session, payment, row):
+            heard = _derives(context, session, payment, row)
+            if heard is None:
                 first, last = payment.first_counter, payment.last_counter
                 evidence.claim_events(session, agreement, first, last, payment.payment_id)
-                if not _derives(context, session, payment, row):
-                    continue  # more of its records are to come
+                heard = _derives(context, session, payment, row)
+            if heard is None:
+                continue  # more of its records are to come
+            citations.keep_heard(session, payment.payment_id, heard)
             derived = payments.NewFact(payment.payment_id, Fact.DERIVED, payment.claim_hash)
             payments.record_facts(session, [derived], now)
 
@@ -124,13 +126,14 @@ def _derives(
     session: Session,
     payment: payments.PaymentRow,
     agreement: agreements.AgreementRow,
-) -> bool:
-    """Return whether the stored evidence of a payment makes the claim that the chain has."""
+) -> list[str] | None:
+    """Return the ids of what a payment's claim hears, if the stored evidence makes the claim that
+    the chain has; None if it does not."""
     try:
-        claim = claim_of(context, session, payment, agreement)
+        claim, heard = claim_of(context, session, payment, agreement)
     except (Rejected, KeyError, IndexError):
-        return False
-    return payment.claim_hash == "0x" + claim_hash(claim).hex()
+        return None
+    return heard if payment.claim_hash == "0x" + claim_hash(claim).hex() else None
 
 
 def _next(
@@ -173,17 +176,15 @@ def _late(
     waited = not rules.GAPLESS or now - (arrived_at or 0) >= context.settings.hole_patience_s
     if arrived_at is None or not waited:
         return Runs()
-    events = _events(evidence.late(session, row.agreement_id, last_counter, MAX_EVENTS_PER_CLAIM))
+    events = events_of(evidence.late(session, row.agreement_id, last_counter, MAX_EVENTS_PER_CLAIM))
     before = events[0].counter - 1
     ranges = agreements.claimed_ranges(session, row.agreement_id, before)
     if open_gaps := getattr(rules, "open_gaps", None):
         gone = subtract([Hole(before + 1, last_counter)], open_gaps(before, ranges))
         ranges = [(hole.first, hole.last) for hole in gone]
     ranges.append((last_counter, last_counter))
-    cited = resolve(
-        events, _events(citations.cited_by_events(session, [e.event_id for e in events]))
-    )
     agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    cited = cited_by(session, agreement, rules, events)
     siblings = siblings_of(session, events, events[0].counter)
     result = late_run(agreement, rules, events, ranges, cited, siblings)
     _drop(context, session, row, result, now)
@@ -207,14 +208,6 @@ def _drop(
             reason=verdict.reason,
             detail=verdict.detail,
         )
-
-
-def _events(records: Sequence[evidence.Record]) -> list[Event]:
-    return [_event(record) for record in records]
-
-
-def _event(record: evidence.Record) -> Event:
-    return event_of(record.protocol, record.body, record.assurance, record.gateway)
 
 
 def _overdue(
@@ -255,12 +248,12 @@ def runs_behind(
         anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
     gone = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
-    events = _events(stored)
+    events = events_of(stored)
     return runs(
         agreement,
         rules,
         row.last_counter,
-        _event(anchor) if anchor else None,
+        event_of_record(anchor) if anchor else None,
         events,
         gone,
         siblings_of(session, events, row.last_counter + 1),
@@ -278,79 +271,58 @@ def siblings_of(session: Session, events: Sequence[Event], first: int) -> Siblin
     signers = {(e.gateway, e.protocol) for e in events if counted_by_signer(e)}
     return {
         gateway: evidence.counters_behind(
-            session, gateway, _hex(events[0].device_id), protocol, first, events[-1].counter
+            session, gateway, hexed(events[0].device_id), protocol, first, events[-1].counter
         )
         for gateway, protocol in signers
     }
 
 
-def _hex(identity: bytes) -> str:
-    return "0x" + identity.hex()
-
-
 def verify(context: CollectContext) -> int:
-    """Derive the claims of new payments from the stored evidence; return how many."""
+    """Derive the claims of new payments from the stored evidence; return how many were judged.
+
+    What a claim hears is chosen here, and is stored: later records of these devices change nothing.
+    """
     now = context.now()
     with context.store.read() as session:
         due = payments.due(session, NextStep.VERIFY, now, context.settings.batch_claims)
-        claims = [
-            (row, agreement, claim_of(context, session, row, agreement)) for row, agreement in due
+        judged = [
+            (row.payment_id, *_judged(context, session, row, agreement)) for row, agreement in due
         ]
-    facts = [
-        payments.NewFact(
-            row.payment_id,
-            Fact.DERIVED,
-            detail=f"{len(claim.facts)} bytes",
-            sets={
-                "evidence_root": "0x" + claim.evidence.hex(),
-                "facts": "0x" + claim.facts.hex(),
-                "claim_hash": "0x" + claim_hash(claim).hex(),
-                "payee": context.rules[agreement.product].payee(claim.facts) or agreement.payee,
-            },
-        )
-        for row, agreement, claim in claims
-    ]
-    if not facts:  # a write transaction costs, also an empty one
+    if not judged:  # a write transaction costs, also an empty one
         return 0
     with context.store.write() as session:
-        return payments.record_facts(session, facts, now)
+        for payment, _, heard in judged:
+            if heard is not None:
+                citations.keep_heard(session, payment, heard)
+        return payments.record_facts(session, [fact for _, fact, _ in judged], now)
 
 
-def claim_of(
+def _judged(
     context: CollectContext,
     session: Session,
     row: payments.PaymentRow,
     agreement: agreements.AgreementRow,
-) -> Claim:
-    """Return the claim of a payment, derived from its evidence, its anchor and its citations."""
-    run = _events(evidence.records_of(session, row.payment_id))
-    reach = agreements.reach(session, row.agreement_id, row.sequence)
-    late = reach is not None and row.first_counter <= reach
-    anchor, rules = anchor_of(session, row), context.rules[agreement.product]
-    agreed = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    if not late and agreements.is_passed_over(session, agreement, row.sequence, reach):
-        agreed = reopened(agreed, rules)
-    return derive_claim(
-        agreed,
-        rules,
-        row.sequence,
-        _event(anchor) if anchor else None,
-        run,
-        resolve(run, _events(citations.cited_by(session, [row.payment_id])[row.payment_id])),
-        late,
-    )
+) -> tuple[payments.NewFact, list[str] | None]:
+    """Return what becomes of a payment's run, and the ids of the events that its claim hears.
 
-
-def anchor_of(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
-    """Return the record of the last event that was claimed before this payment.
-
-    None for the first payment, for one behind records that were passed over, and for a late one,
-    which stands by itself.
+    They are None for a product that hears none.
     """
-    reach = agreements.reach(session, row.agreement_id, row.sequence)
-    if reach is None or row.first_counter <= reach:
-        return None
-    agreement = agreements.get(session, row.agreement_id)
-    if agreement and agreements.is_passed_over(session, agreement, row.sequence, reach):
-        return None
-    return evidence.at_counter(session, row.agreement_id, reach)
+    rules = context.rules[agreement.product]
+    try:
+        claim, heard = claim_of(context, session, row, agreement)
+    except Rejected as refusal:
+        reason = {"reason": str(refusal.reason)}
+        fact = payments.NewFact(row.payment_id, Fact.UNDERIVABLE, "", refusal.detail, reason)
+        return fact, None
+    fact = payments.NewFact(
+        row.payment_id,
+        Fact.DERIVED,
+        detail=f"{len(claim.facts)} bytes",
+        sets={
+            "evidence_root": "0x" + claim.evidence.hex(),
+            "facts": "0x" + claim.facts.hex(),
+            "claim_hash": "0x" + claim_hash(claim).hex(),
+            "payee": rules.payee(claim.facts) or agreement.payee,
+        },
+    )
+    return fact, heard if hasattr(rules, "heard_period") else None

@@ -51,7 +51,7 @@ def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
         "received_at": row.received_at,
         "source": stored.source,
         "evidence": row.evidence_hash,
-        "names": list(event.names),
+        "names": list(event.all_names),
         "cites": list(event.cites),
         "place": asdict(event.place) if event.place else None,
         "payment_id": row.payment_id,

@@ -88,6 +88,9 @@ class ApiChain:
     def agreements_about(self, subject: bytes) -> list[Agreement]:
         return []
 
+    def agreements_hearing(self, device: bytes) -> list[Agreement]:
+        return []
+
 
 @cache
 def _documents() -> dict[tuple[bool, ...], dict[str, Any]]:

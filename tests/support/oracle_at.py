@@ -37,6 +37,9 @@ class Opened(dict[bytes, Agreement]):
     def agreements_about(self, subject: bytes) -> list[Agreement]:
         return [item for item in reversed(self.values()) if item.subject == subject]
 
+    def agreements_hearing(self, device: bytes) -> list[Agreement]:
+        return []  # an oracle routes nothing
+
 
 def oracle(
     folder: Path,

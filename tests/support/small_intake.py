@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from device_adapters.types import STREAM_BIT, DeviceKey, Message, device_id
+from oracles.hearing import heard_devices
 from oracles.types import Agreement, ClaimReason
 from orchestrator.edges.store import Store, agreements, rejections
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake, RecordOutcome
-from orchestrator.products import products
+from orchestrator.products import Product, products
 from orchestrator.products.metered_energy import product
 from services.simulated_devices.fleet import Fleet
 
@@ -30,6 +31,7 @@ class IntakeChain:
         self.gateways: dict[bytes, bytes] = {}  # device -> its gateway, at any time
         self.opened: dict[bytes, Agreement] = {}  # by id, oldest first
         self.silent: set[str] = set()  # of "keys", "agreements": what does not answer
+        self.rules: dict[str, Product] = products()
 
     def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         if "keys" in self.silent:
@@ -49,6 +51,13 @@ class IntakeChain:
 
     def agreements_about(self, subject: bytes) -> list[Agreement]:
         return [item for item in reversed(self.opened.values()) if item.subject == subject]
+
+    def agreements_hearing(self, device: bytes) -> list[Agreement]:
+        return [
+            item
+            for item in reversed(self.opened.values())
+            if device in heard_devices(self.rules[item.product], item.terms, item.device_id)
+        ]
 
     def agreement(self, identity: bytes) -> Agreement | None:
         return self.opened.get(identity)

@@ -32,7 +32,8 @@ class Parts:
             device, then those of the supporting records, in their order.
         committee_proofs: Proofs of the committee's seating logs.
         evidence: (protocol, record) in counter order.
-        supporting: The records that those cite, in order of first citation.
+        supporting: The records that those cite, in order of first citation, then those that the
+            claim hears.
         anchor: The record before the run, where the facts start from one.
         mandate: The struct's fields by their names in the contract (bytes as bytes or 0x-hex).
         opened: The proof of the transaction that opened the agreement.

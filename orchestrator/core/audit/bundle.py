@@ -66,7 +66,8 @@ SHAPE: dict[str, Any] = {
     "devices": [{"id": str, "history": [RECEIPT]}],
     # the records of the claim, in counter order, exactly as received
     "evidence": [RECORD],
-    # the records that these cite, in order of first citation
+    # the records that these cite, in order of first citation, then those that the claim hears, by
+    # (device id, counter)
     "supporting": [RECORD],
     # the record that the run starts from (a meter's last claimed reading), where there is one
     "anchor": Maybe(RECORD),

@@ -11,7 +11,8 @@ from device_adapters import registry
 from device_adapters.keys import genuine
 from device_adapters.types import Curve, DeviceKey, Event, Message, Rejected, device_id
 from oracles.citations import cited_events, resolve, unresolved
-from oracles.types import ClaimReason
+from oracles.hearing import heard_devices, hearing, with_heard
+from oracles.types import Agreement, ClaimReason
 from oracles.verify import verify_event
 
 from .blocks import unproven
@@ -139,7 +140,8 @@ def _signers(events: Sequence[Event]) -> str:
 def events(case: Case) -> str:
     """Check that the counters rise, by one where the product requires it.
 
-    The anchor comes before them, and the supporting records are exactly those that they cite.
+    The anchor comes before them. The supporting records are exactly those that they cite, then
+    those of the devices and the time that their terms hear.
     """
     counters = [event.counter for event in case.events]
     rules = case.products.get(case.bundle["product"])
@@ -160,13 +162,39 @@ def _contiguous(counters: Sequence[int]) -> list[int]:
 
 
 def _check_citations(case: Case) -> None:
-    case.cited = resolve(case.events, [*case.events, *case.supporting])
+    rules, candidates = case.products.get(case.bundle["product"]), [*case.events, *case.supporting]
+    hearer = _hearer(case) if hasattr(rules, "hears") else None
+    devices = heard_devices(rules, hearer.terms, hearer.device_id) if hearer else ()
+    case.cited = resolve(case.events, candidates, devices)
     missing = unresolved(case.events, case.cited)
     if missing:
         raise unproven(f"{missing[0]} is cited, and no record of the bundle bears that id")
+    span = hearing(hearer, rules, case.anchor, case.events) if hearer else None
+    case.cited = with_heard(case.events, case.cited, span, case.supporting)
     wanted = [event.event_id for event in cited_events(case.events, case.cited)]
     if wanted != [event.event_id for event in case.supporting]:
-        raise unproven("the supporting records are not those that the claim's records cite")
+        raise unproven(
+            "the supporting records are not those that the claim's records cite, then those that "
+            "its terms hear"
+        )
+
+
+def _hearer(case: Case) -> Agreement:
+    """Return what decides about hearing: device and terms, which stage `mandate` checks.
+
+    Times before the agreement's start are not left out here: the oracles judged those.
+    """
+    fields = case.bundle["mandate"]["fields"]
+    return Agreement(
+        agreement=b"",
+        device="",
+        device_id=case.device_id,
+        product=case.bundle["product"],
+        terms=unhex(fields["terms"], "mandate.terms"),
+        start=0,
+        expires_at=0,
+        first_counter=0,
+    )
 
 
 def key_at(history: History, at: int) -> DeviceKey | str:

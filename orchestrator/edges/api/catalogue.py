@@ -222,6 +222,14 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Open a new agreement; records after the end of the old one are not charged.",
     ),
     ClaimReason.SEQUENCE_UNEXPECTED: ("The claim is not the agreement's next one", _ORACLE),
+    ClaimReason.HEARD_LEFT_OUT: (
+        "A record of a device that the terms name is not part of the claim",
+        _OPERATOR,
+    ),
+    ClaimReason.HEARD_TOO_MANY: (
+        "The devices that the terms name made more records than a claim can hold",
+        "Payer and payee pass over the claim (`proofrail agreement skip`).",
+    ),
     ClaimReason.BATCH_UNSORTED: ("The claims of the batch are not in order", _OPERATOR),
     ClaimReason.UNAUTHORISED: ("The oracle refuses the caller", _OPERATOR),
     ClaimReason.PRODUCT_UNKNOWN: ("The product is unknown", _OPERATOR),

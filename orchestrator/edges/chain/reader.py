@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from device_adapters.types import Curve, DeviceKey, Rejected
+from oracles.hearing import heard_devices
 from oracles.types import Agreement, ClaimReason, ProductRules
 from orchestrator.core.mandate import opened_mandate
 from orchestrator.edges.chain.client import DecodedLog, SeenBlock
@@ -107,12 +108,14 @@ class _View:
     Attributes:
         by_device: Agreements of a device, oldest first. Each mapping has only ids of its own logs.
         by_subject: The same by subject.
+        by_heard: The same by each device that the terms name to hear.
     """
 
     devices: ChainMap[bytes, DeviceHistory] = field(default_factory=ChainMap)
     agreements: ChainMap[bytes, Agreement] = field(default_factory=ChainMap)
     by_device: ChainMap[bytes, list[bytes]] = field(default_factory=ChainMap)
     by_subject: ChainMap[bytes, list[bytes]] = field(default_factory=ChainMap)
+    by_heard: ChainMap[bytes, list[bytes]] = field(default_factory=ChainMap)
 
     def above(self) -> _View:
         """Return an empty view on top of this one: what is applied to it leaves this one alone."""
@@ -121,6 +124,7 @@ class _View:
             self.agreements.new_child(),
             self.by_device.new_child(),
             self.by_subject.new_child(),
+            self.by_heard.new_child(),
         )
 
     def newest_first(self, index: ChainMap[bytes, list[bytes]], key: bytes) -> list[Agreement]:
@@ -222,6 +226,8 @@ class Registry:
             view.by_device.maps[0].setdefault(opened.device_id, []).append(opened.agreement)
             if opened.subject:
                 view.by_subject.maps[0].setdefault(opened.subject, []).append(opened.agreement)
+            for device in self._heard_by(log, opened):
+                view.by_heard.maps[0].setdefault(device, []).append(opened.agreement)
         elif log.name in ("AgreementClosed", "EscrowReclaimed"):
             ended = bytes.fromhex(log.args["agreement"][2:])
             view.agreements[ended] = _ended(view.agreements[ended], log)
@@ -246,6 +252,10 @@ class Registry:
             grace=log.args.get("grace", 0),
             never_paid=self._never_paid,
         )
+
+    def _heard_by(self, log: DecodedLog, opened: Agreement) -> frozenset[bytes]:
+        _, rules = self._products.get(opened_mandate(log.args)["product"].lower(), ("", None))
+        return heard_devices(rules, opened.terms, opened.device_id)
 
     def forget(self, above: int = 0) -> None:
         """Read again before the next answer, since the chain was rewound.
@@ -299,6 +309,12 @@ class Registry:
         self._look_again(subject_id in self._view.by_subject)
         view = self._view
         return view.newest_first(view.by_subject, subject_id)
+
+    def agreements_hearing(self, device_id: bytes) -> list[Agreement]:
+        """Return the agreements that hear a device; see oracles.types.Agreements."""
+        self._look_again(device_id in self._view.by_heard or device_id in self._view.by_device)
+        view = self._view
+        return view.newest_first(view.by_heard, device_id)
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
         """Return an agreement by its id; see oracles.types.Agreements."""

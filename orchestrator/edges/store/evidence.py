@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlmodel import Session, and_, func, select, tuple_, update
+from sqlmodel import Session, and_, delete, func, select, tuple_, update
 
 from orchestrator.edges.store import tables
 from orchestrator.edges.store.tables import (
@@ -13,6 +13,7 @@ from orchestrator.edges.store.tables import (
     DeviceRow,
     EventRow,
     EvidenceRow,
+    HeardRow,
     HoleRow,
 )
 
@@ -207,8 +208,9 @@ def claim_events(session: Session, agreement: str, first: int, last: int, paymen
 
 
 def unclaim(session: Session, payment: str) -> None:
-    """Take all events out of a payment."""
+    """Take all events out of a payment, also those that its claim heard."""
     session.exec(update(EventRow).where(EventRow.payment_id == payment).values(payment_id=None))
+    session.exec(delete(HeardRow).where(HeardRow.payment_id == payment))
 
 
 def drop(session: Session, event_id: str, reason: str) -> None:

@@ -16,6 +16,7 @@ from orchestrator.edges.store.tables import (
     CitationRow,
     DeviceRow,
     EventRow,
+    HeardRow,
     PaymentRow,
 )
 
@@ -48,7 +49,7 @@ def refused_as_compromised(session: Session, devices: Collection[str]) -> list[s
 
 
 def exposed(session: Session, device: str, only: Sequence[str] | None = None) -> list[Exposed]:
-    """Return the payments that hold a record that a device signed, or a record that cites one.
+    """Return the payments that hold a record that a device signed, or that cite or hear one.
 
     A gateway signed the records of the devices behind it.
 
@@ -59,7 +60,7 @@ def exposed(session: Session, device: str, only: Sequence[str] | None = None) ->
     """
     seen: dict[str, dict[str, int]] = defaultdict(dict)
     for query in _resting_on(device):
-        chosen = query if only is None else query.where(EventRow.payment_id.in_(only))
+        chosen = query if only is None else query.where(query.selected_columns[0].in_(only))
         for payment, event, observed in session.exec(chosen):
             seen[payment][event] = observed
     rows = [
@@ -80,8 +81,8 @@ def exposed(session: Session, device: str, only: Sequence[str] | None = None) ->
     ]
 
 
-def _resting_on(device: str) -> tuple[Any, Any]:
-    """Return queries of (payment, event of the device, its time): claimed ones, and cited ones."""
+def _resting_on(device: str) -> tuple[Any, ...]:
+    """Return queries of (payment, event of the device, its time): claimed, cited and heard ones."""
     cited = EventRow.__table__.alias("cited")
     claimed = EventRow.payment_id.is_not(None)
     own = select(EventRow.payment_id, EventRow.event_id, EventRow.observed_at_ms)
@@ -90,10 +91,16 @@ def _resting_on(device: str) -> tuple[Any, Any]:
         .join(CitationRow, CitationRow.event_id == EventRow.event_id)
         .join(cited, cited.c.event_id == CitationRow.cited_event_id)
     )
+    hearing = (
+        select(HeardRow.payment_id, cited.c.event_id, cited.c.observed_at_ms)
+        .select_from(HeardRow)
+        .join(cited, cited.c.event_id == HeardRow.event_id)
+    )
     name = _name_of(device)
     return (
         own.where(or_(EventRow.device_id == device, EventRow.gateway == name), claimed),
         citing.where(or_(cited.c.device_id == device, cited.c.gateway == name), claimed),
+        hearing.where(or_(cited.c.device_id == device, cited.c.gateway == name)),
     )
 
 

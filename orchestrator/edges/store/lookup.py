@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, func, select
 
+from device_adapters.types import hash_in_name
 from orchestrator.core.references import normalise
 from orchestrator.edges.store.tables import (
     AgreementRow,
@@ -14,6 +15,7 @@ from orchestrator.edges.store.tables import (
     DeviceRow,
     EventRow,
     FundingRow,
+    HeardRow,
     NameRow,
     PaymentRow,
     PayoutRow,
@@ -75,6 +77,8 @@ def found_by(session: Session, text: str, limit: int = 10) -> list[FoundId]:
     """
     text = text.strip()
     plain = text.lower().removeprefix("0x")
+    if (evidence_hash := hash_in_name(text)) is not None:
+        plain = evidence_hash.hex()
     exact: dict[FoundId, None] = {}
     close: dict[FoundId, None] = {}
     wanted = [(kind, column, name, "0x" + plain, plain) for kind, column, name in _HEX]
@@ -111,7 +115,12 @@ def _about(found_id: FoundId) -> Any:
     if found_id.kind in ("event", "evidence"):
         column = EventRow.event_id if found_id.kind == "event" else EventRow.evidence_hash
         own = select(EventRow.payment_id).where(column == found_id.id)
-        return PaymentRow.payment_id.in_(own.union(_citing(column == found_id.id)))
+        hearing = (
+            select(HeardRow.payment_id)
+            .join(EventRow, EventRow.event_id == HeardRow.event_id)
+            .where(column == found_id.id)
+        )
+        return PaymentRow.payment_id.in_(own.union(_citing(column == found_id.id), hearing))
     if found_id.kind == "release":
         chosen = select(PayoutRow.payout_id).where(PayoutRow.tx_hash == found_id.id)
         return PaymentRow.payout_id.in_(chosen)

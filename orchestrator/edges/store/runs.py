@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlmodel import Session, func, select
 
+from orchestrator.edges.store.citations import used_by
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.tables import (
-    CitationRow,
     EventRow,
     EvidenceRow,
     PaymentRow,
@@ -26,7 +26,7 @@ class PaymentRun(NamedTuple):
         first: Their first counter.
         last: Their last counter.
         bodies: Their evidence bytes by counter, then those of the records they cite, by first
-            citation.
+            citation, then those that their claim hears.
     """
 
     first: int
@@ -69,15 +69,13 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     for payment, event, counter, body in rows:
         own[payment][event] = (counter, body)
     supporting: dict[str, dict[str, bytes]] = defaultdict(dict)
-    citing = EventRow.__table__.alias("citing")
+    used = used_by(payments)
     cited = session.exec(
-        select(citing.c.payment_id, CitationRow.cited_event_id, EvidenceRow.body)
-        .select_from(citing)
-        .join(CitationRow, CitationRow.event_id == citing.c.event_id)
-        .join(EventRow, EventRow.event_id == CitationRow.cited_event_id)
+        select(used.c.payment_id, used.c.event_id, EvidenceRow.body)
+        .select_from(used)
+        .join(EventRow, EventRow.event_id == used.c.event_id)
         .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
-        .where(citing.c.payment_id.in_(payments))
-        .order_by(citing.c.counter, CitationRow.position)
+        .order_by(used.c.counter, used.c.position)
     )
     for payment, event, body in cited:
         if event not in own[payment]:

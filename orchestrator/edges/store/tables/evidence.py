@@ -74,6 +74,7 @@ class EventRow(SQLModel, table=True):
             sqlite_where=text("gateway <> ''"),
             postgresql_where=text("gateway <> ''"),
         ),
+        Index("event_heard", "device_id", "observed_at_ms"),
         Index(
             "event_placed",
             "device_id",
@@ -85,7 +86,10 @@ class EventRow(SQLModel, table=True):
 
 
 class NameRow(SQLModel, table=True):
-    """An id under which records about the same subject may cite an event (an EPCIS hash id)."""
+    """An id of its protocol under which records may cite an event (an EPCIS hash id).
+
+    The `ni` name that every event bears is not stored here: it is the evidence hash of the event.
+    """
 
     __tablename__ = "name"
 
@@ -103,6 +107,16 @@ class CitationRow(SQLModel, table=True):
     position: int = Field(primary_key=True)
     name: str
     cited_event_id: str = Field(index=True)
+
+
+class HeardRow(SQLModel, table=True):
+    """What a payment's claim rests on besides its run and citations: events that its terms name."""
+
+    __tablename__ = "heard"
+
+    payment_id: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)  # in the claim's evidence, behind the citations
+    event_id: str = Field(index=True)
 
 
 class ConflictRow(SQLModel, table=True):

@@ -9,7 +9,8 @@ from orchestrator.core.payment import Fact
 from orchestrator.edges.store import agreements, evidence
 from orchestrator.products.metered_energy import product
 from orchestrator.steps import event_of
-from orchestrator.steps.collect import anchor_of, claim_of, collect, verify
+from orchestrator.steps.claims import anchor_of, claim_of
+from orchestrator.steps.collect import collect, verify
 from services.simulated_devices.record import Point, units_of
 from tests.support.bare_rail import BareRail
 from tests.support.small_intake import joined
@@ -54,7 +55,7 @@ def test_collect__complete_run__becomes_one_payment_of_all_its_events(bare, devi
     assert row.evidence_root == "0x" + wanted.evidence.hex()
     with bare.place.store.read() as session:
         stored = agreements.get(session, row.agreement_id)
-        assert claim_of(bare.rail, session, row, stored) == wanted
+        assert claim_of(bare.rail, session, row, stored) == (wanted, [])
     assert (stored.sequence, stored.last_counter) == (1, 3)
 
 
