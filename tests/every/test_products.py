@@ -20,6 +20,7 @@ from device_adapters import registers
 from device_adapters.types import STREAM_BIT, Event, Rejected, device_id
 from oracles import rules
 from oracles.citations import resolve
+from oracles.hearing import hearing, with_heard
 from oracles.types import Agreement, Claim
 from orchestrator import products as package
 from orchestrator.products import products
@@ -199,8 +200,10 @@ class ProductStory:
     def _claim(self, anchor: Event | None, run: tuple[Event, ...], late: bool) -> None:
         if run:
             sequence = len(self.claims) + 1
+            span = hearing(self.agreement, self.product, anchor, run)
+            cited = with_heard(run, resolve(run, self.all), span, self.all)
             claim = rules.derive_claim(
-                self.agreement, self.product, sequence, anchor, run, resolve(run, self.all), late
+                self.agreement, self.product, sequence, anchor, run, cited, late
             )
             self.claims.append(claim)
             self.claimed |= {event.counter for event in run}

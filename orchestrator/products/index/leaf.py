@@ -23,6 +23,7 @@ from orchestrator.products.index.tariff import (
     tariff_of,
 )
 
+_RULES = ("admit", "complete", "derive", "hears", "heard_period")
 _KEEP = bytes.fromhex("600b5981380380925939f3")  # init code that keeps what follows it
 
 
@@ -48,7 +49,6 @@ class IndexProduct:
     REFUSALS = pricing.REFUSALS
 
     encode_terms = staticmethod(encode_terms)
-    decode_terms = staticmethod(decode_terms)
     encode_facts = staticmethod(encode_facts)
     decode_facts = staticmethod(decode_facts)
     format_terms = staticmethod(text.format_terms)
@@ -61,7 +61,7 @@ class IndexProduct:
     preview = staticmethod(preview)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("admit", "complete", "derive"):
+        if name in _RULES and hasattr(self.rules, name):
             return getattr(self.rules, name)
         raise AttributeError(name)
 
@@ -73,8 +73,14 @@ class IndexProduct:
     def parse_terms(self, words: Mapping[str, str]) -> bytes:
         """Return the encoded terms for what a person typed; Rejected names what is wrong."""
         terms = text.parse_terms(words, self.ways, self.known)
+        self.decode_terms(terms)
+        return terms
+
+    def decode_terms(self, raw: bytes) -> IndexTerms:
+        """Return the terms in a mandate; Rejected where they are none of this product."""
+        terms = decode_terms(raw)
         if check := getattr(self.rules, "ways_of", None):
-            check(decode_terms(terms))
+            check(terms)
         return terms
 
     def subject(self, terms: bytes) -> bytes:
@@ -97,19 +103,29 @@ class IndexProduct:
         """Return a record of cases.json as an event with a made-up signature.
 
         Args:
-            record: counter, and the members of a report; or with `readings` {register: value} and
-                `to` (Unix seconds) those of a sensor.
+            record: counter, and the members of a report; or with `readings` {register: [value,
+                unit]} and `to` (Unix seconds) those of a sensor; or with `obis` {code: mWh} those
+                of a meter.
         """
         evidence = json.dumps(record, sort_keys=True).encode()
         facts = {"ordinal": record["counter"], "coverage": 10_000, "sources": 1} | dict(record)
+        kind = reports.KIND
         if values := record.get("readings"):
-            readings = [{"register": name, "value": str(value)} for name, value in values.items()]
-            facts = {"readings": readings}
+            names = ("value", "unit", "usable")
+            readings = [
+                {"register": name} | dict(zip(names, (*value, True), strict=True))
+                for name, value in values.items()
+            ]
+            facts, kind = {"readings": readings}, "sensor.reading"
+        if registers := record.get("obis"):
+            read = {"at": record["to"] * 1000}
+            readings = [read | {"obis": code, "register": mwh} for code, mwh in registers.items()]
+            facts, kind = {"readings": readings}, "meter.reading"
         return Event(
             device=record.get("device", "D-1"),
             counter=record["counter"],
             observed_at_ms=record["to"] * 1000,
-            kind=record.get("kind", "sensor.reading" if values else reports.KIND),
+            kind=record.get("kind", kind),
             facts=facts,
             evidence=evidence,
             signed=Signed(evidence, b"", Curve.SECP256R1),

@@ -11,7 +11,7 @@ from device_adapters.types import Event
 from oracles.types import ClaimReason
 from orchestrator.products.index.periods import Period, facts_of
 from orchestrator.products.index.pricing import NUMBERS, refusal_of
-from orchestrator.products.index.tariff import decode_terms, encode_facts
+from orchestrator.products.index.tariff import IndexTerms, decode_terms, encode_facts
 
 KIND = "report"
 _MOST_SECONDS = (1 << 32) - 1
@@ -27,20 +27,43 @@ def admit(
     terms: bytes, previous: Event | None, event: Event, earlier: Sequence[Event] = ()
 ) -> tuple[ClaimReason, str] | None:
     """Return why a report is not priced, or None. previous: the last one that was."""
-    if event.kind != KIND:
-        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} is not a report"
-    agreed, report = decode_terms(terms), event.facts
-    if not event.assurance.is_at_least(agreed.least_assurance):
-        detail = f"{event.assurance} stands for it, and the terms ask for {agreed.least_assurance}"
-        return ClaimReason.ASSURANCE_TOO_LOW, detail
+    agreed = decode_terms(terms)
+    if refusal := not_a_report(agreed, event):
+        return refusal
     for metric in agreed.metrics:
-        if metric.name not in report["metrics"]:
+        if metric.name not in event.facts["metrics"]:
             return ClaimReason.METRIC_MISSING, f"the report has no {metric.name}"
-    if report["to"] > _MOST_SECONDS:
-        return ClaimReason.PERIOD_UNEXPECTED, "it ends after the year 2106"
     if refusal := refusal_of(agreed, facts_of(agreed, period_of(event))):
         return _REASONS[refusal]
     return _out_of_order(previous, event) if previous else None
+
+
+def admit_period(
+    terms: IndexTerms, previous: Event | None, event: Event
+) -> tuple[ClaimReason, str] | None:
+    """Return why a report is no period, or None; its metrics are those of other devices."""
+    if refusal := not_a_report(terms, event):
+        return refusal
+    if not terms.shortest <= event.facts["to"] - event.facts["from"] <= terms.longest:
+        return _REASONS[NUMBERS["PeriodUnexpected"]]
+    return _out_of_order(previous, event) if previous else None
+
+
+def not_a_report(terms: IndexTerms, event: Event) -> tuple[ClaimReason, str] | None:
+    """Return why a record is no report that the terms take, or None."""
+    if event.kind != KIND:
+        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} is not a report"
+    if not event.assurance.is_at_least(terms.least_assurance):
+        detail = f"{event.assurance} stands for it, and the terms ask for {terms.least_assurance}"
+        return ClaimReason.ASSURANCE_TOO_LOW, detail
+    if event.facts["to"] > _MOST_SECONDS:
+        return ClaimReason.PERIOD_UNEXPECTED, "it ends after the year 2106"
+    return None
+
+
+def priced(terms: IndexTerms, period: Period) -> bool:
+    """Return whether the contract takes a period by itself."""
+    return not refusal_of(terms, facts_of(terms, period))
 
 
 def complete(terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
