@@ -48,6 +48,7 @@ class ClaimReason(StrEnum):
     METRIC_OUTSIDE = "metric_outside"  # a number that the terms do not believe
     PERIOD_UNEXPECTED = "period_unexpected"  # of another length, or it overlaps the one before
     COVERAGE_SHORT = "coverage_short"  # too little of the period was observed
+    SEAL_NOT_CANONICAL = "seal_not_canonical"  # signed bytes that the contract cannot make again
     SOURCES_SHORT = "sources_short"  # too few sources stand behind the numbers
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim

@@ -8,6 +8,7 @@ import {Quote, Quotes, Reply} from "../../libraries/Quotes.sol";
 import {Scratch} from "../../libraries/Scratch.sol";
 import {Traits} from "../../libraries/Traits.sol";
 import {Facts, IndexFacts} from "./IndexFacts.sol";
+import {IndexSeal} from "./IndexSeal.sol";
 import {Curve, IndexTerms, Tariff} from "./IndexTerms.sol";
 
 /// @title A price from measured numbers: what most products that read reports have in common.
@@ -31,7 +32,8 @@ abstract contract Index is IProduct {
         MetricOutside,
         CoverageShort,
         SourcesShort,
-        DeviceNotActive
+        DeviceNotActive,
+        SignatureInvalid
     }
 
     /// @notice A period stated again gave back less, because a dispute had refunded it before.
@@ -74,15 +76,16 @@ abstract contract Index is IProduct {
 
     /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
-        string[9] memory names = [
+        string[10] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "PeriodUnexpected", "TimeAhead",
-            "MetricOutside", "CoverageShort", "SourcesShort", "DeviceNotActive"
+            "MetricOutside", "CoverageShort", "SourcesShort", "DeviceNotActive",
+            "SignatureInvalid"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
 
     /// @inheritdoc IProduct
-    function open(bytes32, bytes32, uint40 start, bytes calldata terms)
+    function open(bytes32, bytes32 device, uint40 start, bytes calldata terms)
         external
         onlyRail
         returns (uint32, uint256, uint80)
@@ -90,7 +93,9 @@ abstract contract Index is IProduct {
         // resolve
         (bool sound, bytes memory raw) = _read(terms);
         // check
-        if (!sound || start > type(uint32).max) revert TermsMalformed(terms);
+        bytes32 signer = sound ? IndexSeal.signer(IndexTerms.first(raw)) : bytes32(0);
+        sound = sound && start <= type(uint32).max && (signer == 0 || signer == device);
+        if (!sound) revert TermsMalformed(terms);
         // effect
         return (GRACE, uint256(Code.keep(raw)), start);
     }
@@ -158,10 +163,8 @@ abstract contract Index is IProduct {
         answer = _judge(tariff, raw);
         if (answer != Answer.Priced) return (answer, 0, 0);
         if (facts.to() > quote.until()) return (Answer.TimeAhead, 0, 0);
-        bytes32 device = quote.device();
-        if (device != 0 && !registry.activeAt(device, uint40(facts.to()))) {
-            return (Answer.DeviceNotActive, 0, 0);
-        }
+        answer = _vouched(quote, tariff, facts);
+        if (answer != Answer.Priced) return (answer, 0, 0);
         (answer, amount, note) = _inOrder(quote.note(), facts, _amount(tariff, facts));
         if (answer != Answer.Priced) return (answer, 0, 0);
         if (amount > int256(uint256(quote.limit()))) return (Answer.OverLimit, 0, 0);
@@ -169,12 +172,29 @@ abstract contract Index is IProduct {
         if (amount < 0) amount += _offset(quote.agreement(), amount);
     }
 
+    /// @dev Whether the device was active, and where the tariff asks for it, signed the report: then a
+    /// quorum of oracles can invent no number.
+    function _vouched(Quote quote, Tariff tariff, Facts facts) private view returns (Answer) {
+        (bytes32 device, uint40 to) = (quote.device(), uint40(facts.to()));
+        if (IndexSeal.signer(tariff) == 0) {
+            bool active = device == 0 || registry.activeAt(device, to);
+            return active ? Answer.Priced : Answer.DeviceNotActive;
+        }
+        (IDeviceRegistry.Status status, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) =
+            registry.keyAt(device, to);
+        if (status != IDeviceRegistry.Status.Active) return Answer.DeviceNotActive;
+        bytes32 digest = IndexSeal.digest(tariff, facts, quote.lastCounter());
+        (bytes32 r, bytes32 s) = facts.seal(tariff.metrics()).signature();
+        bool genuine = registry.verify(curve, x, y, digest, r, s);
+        return genuine ? Answer.Priced : Answer.SignatureInvalid;
+    }
+
     /// @dev What can be decided of facts alone: oracles decide the same beforehand.
     function _judge(Tariff tariff, bytes calldata raw) private pure returns (Answer) {
         uint256 metrics = tariff.metrics();
-        if (raw.length != IndexFacts.HEAD + metrics * IndexFacts.METRIC) {
-            return Answer.FactsMalformed;
-        }
+        uint256 length = IndexFacts.HEAD + metrics * IndexFacts.METRIC;
+        if (IndexSeal.signer(tariff) != 0) length += IndexFacts.SEAL;
+        if (raw.length != length) return Answer.FactsMalformed;
         Facts facts = IndexFacts.first(raw);
         (uint256 from, uint256 to) = (facts.from(), facts.to());
         if (to <= from || facts.coverage() > uint256(IndexTerms.FULL)) {

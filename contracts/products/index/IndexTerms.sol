@@ -17,7 +17,9 @@ using IndexTerms for Curve global;
 ///   for each metric, 16 bytes: int64 least and int64 most value;
 ///   for each curve, 3 bytes and 14 for each knot: uint8 metric, uint8 kind (1: a factor; 2: declared
 ///     to rise; 4: declared to fall), uint8 knots, then int64 x and int48 y of each knot;
-///   for each metric its name: uint8 length, text.
+///   for each metric its name: uint8 length, text;
+///   the device that signs reports, and what they are about: uint8 length, text, twice; length 0 in
+///     place of both: the contract checks no signature.
 /// `isSound` says whether bytes are a tariff; every other function believes that they are.
 /// A sound tariff cannot overflow: at most 8 curves of at most 16 knots, |y| < 2^47 of what is added,
 /// 0 to 1,000,000 basis points of a factor, so |base + sums| < 2^51, all factors < 2^160.
@@ -84,6 +86,13 @@ library IndexTerms {
     function bounds(Tariff tariff, uint256 metric) internal pure returns (int256 least, int256 most) {
         uint256 word = _word(tariff, HEAD + metric * BOUNDS);
         return (int64(uint64(word >> 192)), int64(uint64(word >> 128)));
+    }
+
+    /// @dev Where the names of the metrics begin.
+    function names(Tariff tariff) internal pure returns (uint256) {
+        Curve curve = tariff.firstCurve();
+        for (uint256 i = tariff.curves(); i != 0; --i) curve = curve.next();
+        return Curve.unwrap(curve);
     }
 
     function firstCurve(Tariff tariff) internal pure returns (Curve) {
@@ -164,16 +173,29 @@ library IndexTerms {
             at_ = Curve.unwrap(curve.next());
             if (at_ > end || curve.metric() >= tariff.metrics() || !_curveSound(curve)) return false;
         }
-        for (uint256 i; i < tariff.metrics(); ++i) {
-            if (at_ >= end) return false;
-            uint256 length;
-            assembly ("memory-safe") {
-                length := byte(0, mload(at_))
-            }
-            if (length == 0) return false;
-            at_ += 1 + length;
+        bool named = true;
+        for (uint256 i; i < tariff.metrics() && named; ++i) (named, at_) = _text(at_, end);
+        if (!named || at_ >= end) return false;
+        (bool signed, uint256 next_) = _text(at_, end);
+        if (signed) (signed, next_) = _text(next_, end);
+        else next_ = _isZero(at_) ? at_ + 1 : 0;
+        return next_ == end;
+    }
+
+    /// @dev Whether a text that is not empty lies there, before the end; and what follows it.
+    function _text(uint256 at_, uint256 end) private pure returns (bool, uint256) {
+        if (at_ >= end || _isZero(at_)) return (false, at_);
+        uint256 length;
+        assembly ("memory-safe") {
+            length := byte(0, mload(at_))
         }
-        return at_ == end;
+        return (at_ + 1 + length <= end, at_ + 1 + length);
+    }
+
+    function _isZero(uint256 at_) private pure returns (bool zero) {
+        assembly ("memory-safe") {
+            zero := iszero(byte(0, mload(at_)))
+        }
     }
 
     function _headSound(Tariff tariff) private pure returns (bool) {

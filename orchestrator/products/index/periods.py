@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from orchestrator.products.index.tariff import IndexFacts, IndexTerms
+from orchestrator.products.index.tariff import IndexFacts, IndexTerms, Seal
 
 _MOST_SOURCES = (1 << 16) - 1
 
@@ -20,7 +20,7 @@ class Period(NamedTuple):
     metrics: Mapping[str, int]
 
 
-def facts_of(terms: IndexTerms, period: Period) -> IndexFacts:
+def facts_of(terms: IndexTerms, period: Period, seal: Seal | None = None) -> IndexFacts:
     """Return the facts of a period: the metrics that the terms price, in their order."""
     return IndexFacts(
         period.begin,
@@ -28,4 +28,5 @@ def facts_of(terms: IndexTerms, period: Period) -> IndexFacts:
         period.coverage,
         min(period.sources, _MOST_SOURCES),
         tuple(period.metrics[metric.name] for metric in terms.metrics),
+        seal,
     )

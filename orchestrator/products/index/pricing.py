@@ -23,6 +23,7 @@ REFUSALS = {  # as in Index.refusalName
     6: "CoverageShort",
     7: "SourcesShort",
     8: "DeviceNotActive",
+    9: "SignatureInvalid",
 }
 NUMBERS = {name: number for number, name in REFUSALS.items()}
 _FOR_EVER = (1 << 40) - 1
@@ -51,7 +52,7 @@ def judge(terms: IndexTerms, raw: bytes) -> int:
         facts = decode_facts(raw)
     except Rejected:
         return NUMBERS["FactsMalformed"]
-    if len(facts.metrics) != len(terms.metrics):
+    if len(facts.metrics) != len(terms.metrics) or bool(facts.seal) != bool(terms.signer):
         return NUMBERS["FactsMalformed"]
     return refusal_of(terms, facts)
 

@@ -11,7 +11,8 @@ from device_adapters.types import Event
 from oracles.types import ClaimReason
 from orchestrator.products.index.periods import Period, facts_of
 from orchestrator.products.index.pricing import NUMBERS, refusal_of
-from orchestrator.products.index.tariff import IndexTerms, decode_terms, encode_facts
+from orchestrator.products.index.seal import is_sealed_by, seal_of
+from orchestrator.products.index.tariff import IndexFacts, IndexTerms, decode_terms, encode_facts
 
 KIND = "report"
 _MOST_SECONDS = (1 << 32) - 1
@@ -33,8 +34,12 @@ def admit(
     for metric in agreed.metrics:
         if metric.name not in event.facts["metrics"]:
             return ClaimReason.METRIC_MISSING, f"the report has no {metric.name}"
-    if refusal := refusal_of(agreed, facts_of(agreed, period_of(event))):
+    facts = report_facts(agreed, event)
+    if refusal := refusal_of(agreed, facts):
         return _REASONS[refusal]
+    if agreed.signer and not (facts.seal and is_sealed_by(agreed, facts, event)):
+        detail = "it is not written as the contract reads it: see the page of the product index"
+        return ClaimReason.SEAL_NOT_CANONICAL, detail
     return _out_of_order(previous, event) if previous else None
 
 
@@ -79,7 +84,12 @@ def derive(
     late: bool = False,
 ) -> bytes:
     """Return the facts of a report."""
-    return encode_facts(facts_of(decode_terms(terms), period_of(events[-1])))
+    return encode_facts(report_facts(decode_terms(terms), events[-1]))
+
+
+def report_facts(terms: IndexTerms, event: Event) -> IndexFacts:
+    """Return the facts of a report, with its seal where the contract checks it."""
+    return facts_of(terms, period_of(event), seal_of(event) if terms.signer else None)
 
 
 def period_of(event: Event) -> Period:

@@ -23,6 +23,8 @@ _HEAD = struct.Struct(">BBHHII6s6s6s")
 _BOUNDS = struct.Struct(">qq")
 _CURVE = struct.Struct(">BBB")
 _FACTS = struct.Struct(">IIHH")
+_SEAL = struct.Struct(">II32s64s")
+_SEAL_WORDS = _SEAL.size // 8  # more than there can be metrics
 _MOST_TARIFF = (1 << 16) - 1
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -49,10 +51,23 @@ class TariffCurve(NamedTuple):
     falls: bool = False
 
 
+class Seal(NamedTuple):
+    """What a device signed besides the numbers: IndexFacts.sol says how it is written.
+
+    ordinal: number of the report. sealed_at: Unix seconds. commitment: 32 bytes. signature: r, s.
+    """
+
+    ordinal: int
+    sealed_at: int
+    commitment: bytes
+    signature: bytes
+
+
 class IndexTerms(NamedTuple):
     """Terms of an Index agreement: what it is about, its tariff, the least assurance (a number).
 
     ways: how records become metrics, as (name, value) in order of the names; a product's own.
+    signer: the agreement's device, where the contract checks its signature; else "".
     """
 
     about: str
@@ -67,6 +82,7 @@ class IndexTerms(NamedTuple):
     sources: int = 0
     assurance: int = 0
     ways: tuple[tuple[str, str], ...] = ()
+    signer: str = ""
 
     @property
     def least_assurance(self) -> Assurance:
@@ -82,6 +98,7 @@ class IndexFacts(NamedTuple):
     coverage: int
     sources: int
     metrics: tuple[int, ...]
+    seal: Seal | None = None
 
 
 def encode_terms(terms: IndexTerms) -> bytes:
@@ -114,7 +131,9 @@ def encode_tariff(terms: IndexTerms) -> bytes:
     )
     bounds = b"".join(_BOUNDS.pack(metric.least, metric.most) for metric in terms.metrics)
     curves = b"".join(map(_encode_curve, terms.curves))
-    return head + bounds + curves + _texts([metric.name for metric in terms.metrics])
+    names = _texts([metric.name for metric in terms.metrics])
+    sealed = _texts([terms.signer, terms.about]) if terms.signer else bytes(1)
+    return head + bounds + curves + names + sealed
 
 
 def decode_terms(raw: bytes) -> IndexTerms:
@@ -147,7 +166,8 @@ def encode_facts(facts: IndexFacts) -> bytes:
     """Return facts as a claim has them; Rejected where a number does not fit."""
     try:
         head = _FACTS.pack(*facts[:4])
-        return head + struct.pack(f">{len(facts.metrics)}q", *facts.metrics)
+        seal = _SEAL.pack(*facts.seal) if facts.seal else b""
+        return head + struct.pack(f">{len(facts.metrics)}q", *facts.metrics) + seal
     except struct.error as error:
         raise malformed(f"{facts} does not fit: {error}") from None
 
@@ -155,9 +175,15 @@ def encode_facts(facts: IndexFacts) -> bytes:
 def decode_facts(raw: bytes) -> IndexFacts:
     """Return the facts of a claim; Rejected where the bytes are none."""
     count, rest = divmod(len(raw) - _FACTS.size, 8)
+    sealed = count > _SEAL_WORDS
+    count -= _SEAL_WORDS * sealed
     if rest or not 0 < count <= MOST_METRICS:
         raise malformed(f"{len(raw)} bytes are no facts", raw)
-    facts = IndexFacts(*_FACTS.unpack_from(raw), struct.unpack_from(f">{count}q", raw, _FACTS.size))
+    facts = IndexFacts(
+        *_FACTS.unpack_from(raw),
+        struct.unpack_from(f">{count}q", raw, _FACTS.size),
+        Seal(*_SEAL.unpack_from(raw, len(raw) - _SEAL.size)) if sealed else None,
+    )
     if facts.end <= facts.begin or facts.coverage > FULL:
         raise malformed("a period has a length, and at most all of it was observed", raw)
     return facts
@@ -179,6 +205,8 @@ def _check(terms: IndexTerms) -> None:
         raise malformed("a period has a length, and the longest is not below the shortest")
     if not 0 <= terms.floor <= terms.ceiling <= MOST_MONEY or not terms.ceiling:
         raise malformed("0 <= floor <= ceiling, and the ceiling is not 0")
+    if len(terms.signer.encode()) > 255:
+        raise malformed("the name of the device that signs is too long")
     for metric in terms.metrics:
         if not 0 < len(metric.name.encode()) < 256:
             raise malformed("a metric has no name, or one of more than 255 bytes")
@@ -231,6 +259,7 @@ def _decode(tariff: bytes, about: str) -> IndexTerms:
         name = _read_text(tariff, at)
         named.append(Metric(name, *bounds))
         at += 1 + len(name.encode())
+    signer = _read_text(tariff, at)
     return IndexTerms(
         about,
         tuple(named),
@@ -242,6 +271,7 @@ def _decode(tariff: bytes, about: str) -> IndexTerms:
         int.from_bytes(floor, "big"),
         coverage,
         sources,
+        signer=signer,
     )
 
 

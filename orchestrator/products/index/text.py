@@ -31,6 +31,7 @@ TERMS = (
     ("coverage", "how much of a period has to be observed, such as 90%; left out: any"),
     ("sources", "how many sources have to stand behind the numbers; left out: any"),
     ("period", "the length of a period, such as 30 days, 28..31 days or 24 hours"),
+    ("signer", "name of the device whose signature the contract checks itself; left out: none"),
     ("assurance", "the least that is taken: device (or left out), gateway or file"),
 )
 _REQUIRED = ("about", "metrics", "ceiling", "period")
@@ -87,6 +88,7 @@ def parse_terms(
             _whole("sources", words.get("sources", "0")),
             _assurance(words.get("assurance", Assurance.DEVICE)),
             tuple(sorted((name, words[name].strip()) for name in dict(ways))),
+            words.get("signer", ""),
         )
     )
 
@@ -106,6 +108,7 @@ def format_terms(raw: bytes) -> dict[str, str]:
         "coverage": _format_percent(terms.coverage),
         "sources": str(terms.sources),
         "period": _format_period(terms),
+        "signer": terms.signer,
         "assurance": terms.least_assurance.value,
         **dict(terms.ways),
     }
