@@ -23,7 +23,7 @@ library Merkle {
                 let b := mload(add(from, 32))
                 let swapped := shl(5, gt(a, b)) // where the first one goes: the smaller comes first
                 mstore(swapped, a)
-                mstore(xor(swapped, 32), b)
+                mstore(sub(32, swapped), b)
                 mstore(to, keccak256(0, 64))
                 from := add(from, 64)
                 to := add(to, 32)

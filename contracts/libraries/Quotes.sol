@@ -39,7 +39,7 @@ library Quotes {
         return claimBytes + count * DEVICE_BYTES;
     }
 
-    /// @dev Begins a call with room for `most` bytes of quotes. Until `send` nobody else allocates
+    /// @dev Begins a call that takes `most` bytes of quotes. Until `send` nobody else allocates
     /// memory that is to stay: what the quotes did not need is free again then.
     function begin(bytes4 selector, bytes32[] memory shared, uint256 most)
         internal
