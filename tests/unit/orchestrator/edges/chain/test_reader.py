@@ -203,8 +203,10 @@ def test_agreement__that_hears_devices__is_read_by_each_of_them_but_its_own(regi
     registry.agreement_ops.enrol([registry.enrolment(registry.device(name)) for name in names])
     address, rules = registry.known["metered_energy"]
     heard = frozenset(map(device_id, ("st-1", "st-2", "listening")))
-    hearing = SimpleNamespace(**vars(rules) | {"hears": lambda terms: heard})
-    opened = [registry.agree(name, 13)[1] for name in names]
+    terms = rules.encode_terms(rules.EnergyTerms(300_007, 22_000))
+    hears = {"hears": lambda raw: heard if raw == terms else frozenset()}
+    hearing = SimpleNamespace(**vars(rules) | hears)
+    opened = [registry.agree(name, 13, terms=terms)[1] for name in names]
     chain_reader = Registry(registry.chain.client, {"metered_energy": (address, hearing)})
     for station in ("st-1", "st-2"):
         rows = chain_reader.agreements_hearing(device_id(station))
