@@ -25,6 +25,7 @@ from tests.support.station_cover import (
     SmallCover,
     ask,
     closing,
+    messages,
     terms_of,
     weather,
 )
@@ -45,7 +46,7 @@ def at(device: str, counter: int, second: int, **fields) -> Event:
     return replace(event, evidence=f"{device} {counter}".encode())
 
 
-DEAL = agreement(FARM, terms=terms_of(*STATIONS))
+DEAL = agreement(FARM, terms=terms_of(FARM, *STATIONS))
 RUN = [at(FARM, 1, AFTER)]
 
 
@@ -239,6 +240,18 @@ def test_facts__other_than_the_rules_give_for_the_same_records__are_refused_at_o
     lie = replace(cover.claim(), facts=b"9 records of st-1")
     assert reasons(ask(node, lie)) == [(0, ClaimReason.CLAIM_DIFFERS)]
     assert reasons(ask(node, lie, *cover.evidence())) == [(0, ClaimReason.CLAIM_DIFFERS)]
+
+
+def test_facts__that_lie_about_a_record_that_came_late__are_refused_at_once_too(cover, tmp_path):
+    """What came with the request belongs to another claim of the batch."""
+    order = [*RECORDS[1:], closing(), RECORDS[0]]
+    cover.take(*order)
+    cover.claimed()
+    node = cover.oracle(tmp_path / "oracle", *order)
+    lie = replace(cover.claim(), facts=b"9 records of st-1")
+    other = messages([weather(STRANGER, 1)])
+    assert reasons(ask(node, lie, *other)) == [(0, ClaimReason.CLAIM_DIFFERS)]
+    assert ask(node, cover.claim(), *other).signature
 
 
 def test_flood__of_one_station__ends_as_a_named_rejection_at_rail_and_oracle(
