@@ -274,7 +274,8 @@ def hash_in_name(name: str) -> bytes | None:
         evidence_hash = urlsafe_b64decode(name.removeprefix(_NI) + "=")
     except ValueError:
         return None
-    return evidence_hash if evidence_name(evidence_hash) == name else None
+    is_one = len(evidence_hash) == 32 and evidence_name(evidence_hash) == name
+    return evidence_hash if is_one else None
 
 
 def event_id(device: bytes, counter: int) -> bytes:

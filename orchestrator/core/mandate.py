@@ -69,7 +69,7 @@ class Mandate:
         bond: What a dispute costs at most; 0 in version 1.
         schedule: When it settles: core/schedule.py; 0: at once.
         fleet: Zero: the agreement is about one device.
-        cites: keccak256 of the sorted ids of devices that records may cite; zero: none.
+        cites: Zero: which devices a claim hears stands in the product's terms (ADR 24).
         version: 1 or 2: it decides about fields, hash and signing domain.
     """
 

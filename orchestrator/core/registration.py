@@ -63,6 +63,8 @@ def read_mandate(message: Mapping[str, Any]) -> Mandate:
         )
         mandate.agreement_id()  # each number fits its type
         schedule.unpack(mandate.schedule)
+        if any(mandate.cites):
+            raise ValueError("cites is 0: the product's terms name the devices that it hears")
         return mandate
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise Rejected(RegistrationReason.MANDATE_MALFORMED, str(error)) from None

@@ -83,7 +83,7 @@ class AgreementOps(DeviceOps):
             product: The product module.
             terms: cap_micro, window_s, expiry (Unix seconds) and terms (the product's, encoded);
                 optional: period_days, start, first_counter, required_domain, bond_micro, schedule,
-                fleet, cites, salt.
+                fleet, salt.
         """
         return Mandate(
             payer=payer,
@@ -100,7 +100,6 @@ class AgreementOps(DeviceOps):
             bond=terms.get("bond_micro", DEFAULT_BOND_MICRO),
             schedule=terms.get("schedule", 0),
             fleet=terms.get("fleet", bytes(32)),
-            cites=terms.get("cites", bytes(32)),
             salt=terms.get("salt") or secrets.token_bytes(32),
             terms=terms["terms"],
         )

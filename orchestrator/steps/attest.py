@@ -328,7 +328,8 @@ def _give_up(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
         if len(rows) == 1 and reasons.total() > round_.committee.tolerated:
             reason, _ = reasons.most_common(1)[0]
             fact = Fact.LAPSED if reason == ClaimReason.AGREEMENT_NOT_LIVE else Fact.DOUBTED
-            new_fact = payments.NewFact(ids[0], fact, "", detail, {"reason": str(reason)})
+            key = f"0x{round_.digest.hex()}:{now}"  # a ruling may let it be tried again
+            new_fact = payments.NewFact(ids[0], fact, key, detail, {"reason": str(reason)})
             payments.record_facts(session, [new_fact], now)
         else:
             attempts = max(row.attempts for row, _ in rows)

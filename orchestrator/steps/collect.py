@@ -308,15 +308,17 @@ def _judged(
     They are None for a product that hears none.
     """
     rules = context.rules[agreement.product]
+    key = str(context.now()) if row.claim_hash else ""  # derived again, after a ruling
     try:
         claim, heard = claim_of(context, session, row, agreement)
     except Rejected as refusal:
         reason = {"reason": str(refusal.reason)}
-        fact = payments.NewFact(row.payment_id, Fact.UNDERIVABLE, "", refusal.detail, reason)
+        fact = payments.NewFact(row.payment_id, Fact.UNDERIVABLE, key, refusal.detail, reason)
         return fact, None
     fact = payments.NewFact(
         row.payment_id,
         Fact.DERIVED,
+        key,
         detail=f"{len(claim.facts)} bytes",
         sets={
             "evidence_root": "0x" + claim.evidence.hex(),

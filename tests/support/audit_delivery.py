@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from device_adapters.protocols import epcis
 from device_adapters.types import device_id
-from oracles.citations import resolve
+from oracles.citations import cited_events, resolve
+from oracles.hearing import hearing, with_heard
 from oracles.rules import derive_claim
 from oracles.types import Agreement
 from orchestrator.core import ledger as books
@@ -62,9 +65,22 @@ class Enrolled:
         return r.to_bytes(32, "big"), s.to_bytes(32, "big")
 
 
-@lru_cache(maxsize=1)
-def delivered() -> tuple[Parts, bytes]:
-    """(the parts of the bundle of the one payment, another pick-up that nobody cited)"""
+def hearing_rules() -> Any:
+    """The rules of a delivery, if its claims heard all that the truck records in a minute or two.
+
+    The truck's second pick-up is in that time, and its first is not.
+    """
+    period = (START + 1_650) * 1000, (START + 1_750) * 1000
+    hears = {"hears": lambda terms: {device_id("truck-1")}, "heard_period": lambda *run: period}
+    return SimpleNamespace(**vars(products()[NAME]) | hears)
+
+
+@lru_cache(maxsize=2)
+def delivered(hears: bool = False) -> tuple[Parts, bytes]:
+    """(the parts of the bundle of the one payment, another pick-up that nobody cited)
+
+    hears: that pick-up is part of the claim all the same, by `hearing_rules`.
+    """
     node = AuditNode("--timestamp", str(START))
     with tempfile.TemporaryDirectory(prefix="delivery-") as folder:
         stations = [
@@ -76,7 +92,8 @@ def delivered() -> tuple[Parts, bytes]:
             )
         ]
         try:
-            return _build(AuditRail(node.ready()), *stations)
+            rules = hearing_rules() if hears else products()[NAME]
+            return _build(rules, AuditRail(node.ready()), *stations)
         finally:
             node.stop()
             for station in stations:
@@ -84,9 +101,12 @@ def delivered() -> tuple[Parts, bytes]:
 
 
 def _build(
-    rail: AuditRail, dock: SimulatedTerminal, truck: SimulatedScanner, logger: SimulatedLogger
+    rules: Any,
+    rail: AuditRail,
+    dock: SimulatedTerminal,
+    truck: SimulatedScanner,
+    logger: SimulatedLogger,
 ) -> tuple[Parts, bytes]:
-    rules = products()[NAME]
     product = rail.deploy(rules.CONTRACT, ["address"] * 2, [rail.rail, rail.registry])
     rail.send(rail.rail, "allowProduct(address)", [product])
     enrolments = [rail.enrol(Enrolled(station)) for station in (dock, truck, logger)]
@@ -110,7 +130,9 @@ def _build(
     agreement = Agreement(
         deal.id, "dock-1", device_id("dock-1"), NAME, terms, 0, 0, 0, subject=rules.subject(terms)
     )
-    claim = derive_claim(agreement, rules, 1, None, run, resolve(run, supporting))
+    span = hearing(agreement, rules, None, run)
+    chosen = with_heard(run, resolve(run, supporting), span, [epcis.decode(stray)])
+    claim = derive_claim(agreement, rules, 1, None, run, chosen)
     rail.mine(START + 3_000)
     settled = rail.settle([claim], ORACLES[1:], product)
     rail.mine(START + 4_000)
@@ -135,7 +157,7 @@ def _build(
         devices=devices,
         committee_proofs=[proof_by_transaction[rail.committee_tx]],
         evidence=[("epcis", record)],
-        supporting=[("epcis", left), ("epcis", trip)],
+        supporting=[("epcis", event.evidence) for event in cited_events(run, chosen)],
         anchor=None,
         product=NAME,
         mandate_version=2,

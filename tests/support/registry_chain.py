@@ -97,6 +97,8 @@ class RegistryOnChain:
 
     def agree(self, name: str, payer: int, **terms: object) -> tuple[Mandate, bytes]:
         account = keystore.development_account(payer)
+        agreed = encode_terms(EnergyTerms(300_000, 22_000))
+        defaults = {"expiry": self.chain.now() + 10 * DAY, "terms": agreed}
         mandate = self.agreement_ops.mandate(
             name,
             account.address,
@@ -104,8 +106,7 @@ class RegistryOnChain:
             products()["metered_energy"],
             cap_micro=10**9,
             window_s=60,
-            terms=encode_terms(EnergyTerms(300_000, 22_000)),
-            **{"expiry": self.chain.now() + 10 * DAY} | terms,
+            **defaults | terms,
         )
         [identity] = self.agreement_ops.open(
             [(name, "metered_energy", mandate, self.agreement_ops.sign(mandate, account))]

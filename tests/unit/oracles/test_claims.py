@@ -317,6 +317,8 @@ def test_book__an_event_with_names_and_citations__is_the_same_when_read(dock, no
     assert node.memory.events(device_id("dock-1"), 1, 1) == [event(got)]
     assert node.memory.events_named(event(left).names, GOODS.subject) == [event(left)]
     assert node.memory.events_named(event(left).names, "sscc:other") == []
+    carrier = [device_id("truck-1")]
+    assert node.memory.events_named(event(left).names, "sscc:other", carrier) == [event(left)]
 
 
 def test_attest__compromise_declared_after_the_record_was_taken__is_judged_by_its_time(tmp_path):

@@ -11,13 +11,14 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from device_adapters.types import LogPosition
+from device_adapters.types import LogPosition, device_id
+from oracles.memory import Memory
 from oracles.types import Claim, ClaimReason
 from oracles.wire import Request, read_answer, write_request
 from orchestrator.products.metered_energy import product
 from tests.support import oracle_at
 from tests.support.meter_streams import message, session_record
-from tests.support.oracle_at import ask, claim_of, oracle, reasons, recovered
+from tests.support.oracle_at import ask, claim_of, events_of, oracle, reasons, recovered
 
 
 def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a_restart(tmp_path):
@@ -111,3 +112,28 @@ def test_take__returned__is_on_disk_for_another_reader(tmp_path):
     assert len(json.loads(facts)["readings"]) == 2
     mode = node.memory._db.execute("PRAGMA journal_mode").fetchone()[0]
     assert (mode, node.memory._db.execute("PRAGMA synchronous").fetchone()[0]) == ("wal", 2)
+
+
+def test_memory__records_of_an_older_edition__are_known_by_the_names_of_their_bytes(tmp_path):
+    path, [stored] = tmp_path / "oracle.sqlite3", events_of(session_record("M1", 1))
+    memory = Memory(path)
+    memory.add([stored], [], 0)
+    memory.close()
+    database = sqlite3.connect(path)
+    database.executescript(
+        "DROP INDEX evidence_named; ALTER TABLE evidence DROP COLUMN evidence_hash;"
+    )
+    database.close()
+    for memory in (Memory(path), Memory(path)):  # the second time there is nothing left to do
+        assert memory.events_named([stored.evidence_name], "") == [stored]
+        memory.close()
+
+
+def test_memory__record_by_the_name_of_its_bytes__about_the_subject_or_of_a_listed_device(tmp_path):
+    memory, [stored] = Memory(tmp_path / "oracle.sqlite3"), events_of(session_record("M1", 1))
+    memory.add([stored], [], 0)
+    names, others = [stored.evidence_name], [device_id("M2"), device_id("M1")]
+    assert memory.events_named(names, "sscc:other") == []
+    assert memory.events_named(names, "sscc:other", others[:1]) == []
+    assert memory.events_named(names, "sscc:other", others) == [stored]
+    assert memory.events_named([stored.evidence_name + "="], "", others) == []

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import sha3
 
+from device_adapters.types import Rejected
 from oracles.types import SkippedClaim
 from orchestrator.core.claim_skip import skip_document
 from orchestrator.core.mandate import FIELDS, Mandate, mandate_hash, opened_mandate, type_hash
 from orchestrator.core.owner_consent import OwnerConsent
+from orchestrator.core.registration import read_mandate
 from orchestrator.edges.chain.ethereum import encode_typed_data
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -89,3 +91,18 @@ def test_opened_mandate__of_both_events__has_the_agreed_product():
     assert (
         opened_mandate({"agreement": "0x01", "mandate": {"product": "0x55"}})["product"] == "0x55"
     )
+
+
+def test_mandate__that_names_devices_in_cites__is_not_registered():
+    """Nobody would enforce it: which devices a claim hears stands in the product's terms."""
+    named = mandate(2, bond=1)
+    message = {
+        name: "0x" + value.hex() if isinstance(value, bytes) else value
+        for name, value in named.values().items()
+    }
+    message["schedule"] = 0
+    with pytest.raises(Rejected) as refusal:
+        read_mandate(message)
+    assert "cites is 0" in refusal.value.detail
+    message["cites"] = "0x" + "00" * 32
+    assert read_mandate(message).cites == bytes(32)

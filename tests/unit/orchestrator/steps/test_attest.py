@@ -18,6 +18,7 @@ from orchestrator.edges.store import agreements, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import attest as step
 from orchestrator.steps.attest import attest, claim_of_row
+from orchestrator.steps.collect import verify
 from tests.support.bare_rail import COMMITTEE, PRODUCT, RAIL, BareRail, agreement_of
 
 A, B, C = "cp-0001", "cp-0002", "cp-0003"
@@ -102,6 +103,24 @@ def test_attest__two_refuse_one_claim_for_good__it_is_rejected_and_neighbours_go
     assert bare.stages(A, B, C) == ["attested", "rejected", "attested"]
     assert bare.payment(B).reason == "claim_differs"
     assert "o1 refused: claim_differs" in bare.facts(B)[-1][1]
+
+
+def test_attest__refused_for_a_compromise_that_a_ruling_took_back__is_judged_again(bare):
+    """The facts of the second time are no repetition of those of the first."""
+    for number in (1, 4):
+        refusing(bare, number, B=ClaimReason.DEVICE_COMPROMISED)
+    attest(bare.rail)
+    assert bare.stages(B) == ["rejected"]
+    for ruling in ("first", "second"):
+        bare.place.clock += 60
+        bare.record(B, Fact.REINSTATED, ruling)
+        assert verify(bare.rail) == 1
+        assert bare.stages(B) == ["verified"]
+        if ruling == "second":
+            for number in (1, 4):
+                set_oracle(bare, number, says={})
+        attest(bare.rail)
+        assert bare.stages(B) == ["rejected" if ruling == "first" else "attested"]
 
 
 def test_attest__refused_since_the_agreement_ended__is_expired(bare):

@@ -23,7 +23,7 @@ from tests.support.audit_changes import (
     leaves,
     stage_of,
 )
-from tests.support.audit_delivery import delivered
+from tests.support.audit_delivery import NAME, delivered, hearing_rules
 from tests.support.audit_node import ANVIL
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
@@ -147,3 +147,54 @@ def test_assemble__without_what_is_cited__does_not_verify():
     bare = replace(parts, supporting=[], devices=parts.devices[:1])
     report = verify(assemble(bare), products())
     assert report.failed.stage is AuditStage.EVENTS
+
+
+# --- what a claim hears
+
+
+def heard_failure(bundle: dict[str, Any]) -> tuple[AuditStage, str]:
+    failed = verify(sealed(bundle), {NAME: hearing_rules()}).failed
+    assert failed is not None
+    return failed.stage, failed.detail
+
+
+@pytest.fixture(scope="module")
+def whole_heard() -> dict[str, Any]:
+    return assemble(delivered(hears=True)[0])
+
+
+@pytest.fixture
+def heard(whole_heard: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(whole_heard)
+
+
+def test_heard__record_that_nobody_cites__is_in_the_bundle_and_holds_up(heard):
+    assert heard["supporting"][2] == in_bundle(delivered(hears=True)[1])
+    report = verify(heard, {NAME: hearing_rules()})
+    assert report.failed is None
+    assert report.steps[-2].stage is AuditStage.LEDGER
+
+
+def test_heard__under_rules_that_do_not_hear__is_named(heard):
+    stage, detail = failure(heard)
+    assert stage is AuditStage.EVENTS
+    assert "hear" in detail
+
+
+def test_heard__record_left_out__is_not_what_the_oracles_signed(heard):
+    del heard["supporting"][2]
+    stage, detail = heard_failure(heard)
+    assert stage is AuditStage.CLAIM
+    assert "evidence" in detail
+
+
+def test_heard__before_what_is_cited__is_named(heard):
+    heard["supporting"].insert(1, heard["supporting"].pop())
+    assert heard_failure(heard)[0] is AuditStage.EVENTS
+
+
+def test_heard__record_of_another_time__is_named(heard):
+    """The device is in the terms, but its record is not of the period."""
+    other = assemble(delivered(hears=True)[0])["supporting"][0]
+    heard["supporting"].append(other)
+    assert heard_failure(heard)[0] is AuditStage.EVENTS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from device_adapters.types import device_id
@@ -196,6 +198,26 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(registry):
     assert newest_first == [second, identity]
 
 
+def test_agreement__that_hears_devices__is_read_by_each_of_them_but_its_own(registry):
+    names = ("listening", "listening-too")
+    registry.agreement_ops.enrol([registry.enrolment(registry.device(name)) for name in names])
+    address, rules = registry.known["metered_energy"]
+    heard = frozenset(map(device_id, ("st-1", "st-2", "listening")))
+    terms = rules.encode_terms(rules.EnergyTerms(300_007, 22_000))
+    hears = {"hears": lambda raw: heard if raw == terms else frozenset()}
+    hearing = SimpleNamespace(**vars(rules) | hears)
+    opened = [registry.agree(name, 13, terms=terms)[1] for name in names]
+    chain_reader = Registry(registry.chain.client, {"metered_energy": (address, hearing)})
+    for station in ("st-1", "st-2"):
+        rows = chain_reader.agreements_hearing(device_id(station))
+        assert [row.agreement for row in rows] == opened[::-1]
+    other = chain_reader.agreements_hearing(device_id("listening"))
+    assert [row.agreement for row in other] == opened[1:]  # its own is not among them
+    assert chain_reader.agreements_hearing(device_id("st-3")) == []
+    registry.reader.refresh()
+    assert registry.reader.agreements_hearing(device_id("st-1")) == []  # energy hears nothing
+
+
 def test_strangers__any_number_of_requests__cause_one_read_in_half_a_second(registry, clock):
     client = Counting(registry.chain.client)
     registry = Registry(client, {})
@@ -206,6 +228,7 @@ def test_strangers__any_number_of_requests__cause_one_read_in_half_a_second(regi
         )
         assert registry.agreements_of(bytes(32)) == []
         assert registry.agreements_about(bytes([2]) * 32) == []
+        assert registry.agreements_hearing(bytes([3]) * 32) == []
     assert (client.looks, client.reads) == (2, 1)  # the newest block, before and after the logs
     clock[0] += 0.49
     registry.agreement(bytes(32))
