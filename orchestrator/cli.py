@@ -106,6 +106,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),
         "approval": ("approval:app", "Four-eyes approvals."),
+        "effect": (
+            "effect:app effect_target:app",
+            "What final payments make happen outside: webhooks, orders, tokens.",
+        ),
     },
     "Books and proofs": {
         "reconcile": ("reconcile:reconcile", "Compare devices, chain, ledger and bank."),
