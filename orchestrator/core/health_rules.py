@@ -318,7 +318,7 @@ def _effects(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
             target.name,
             f"{target.waiting} effects wait for the target {target.name}, the oldest for "
             f"{seen.at - target.oldest_at} s: {target.trouble or 'it was not tried yet'}",
-            "Correct what the reason names, at the target or with `proofrail effect target`; the "
+            "Correct what the reason names (`proofrail effect target list` shows the target); the "
             "rail tries again by itself.",
             Severity.WARNING,
             target.oldest_at,

@@ -99,8 +99,12 @@ def _webhook(
 ) -> Outgoing | TargetAnswer:
     try:
         secret = read_secret(secret_file(settings, row.name))
-    except Halt as missing:
-        return TargetAnswer(Verdict.UNREACHABLE, str(missing))
+    except Halt:
+        return TargetAnswer(
+            Verdict.UNREACHABLE,
+            "its secret in keys/effects cannot be read: restore it from a backup, or remove the "
+            "target and add it again",
+        )
     return WebhookTarget(row.place, secret, reach_of(row.internal, chain_id))
 
 

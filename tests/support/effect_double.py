@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
-from orchestrator.core.effect import Effect, EffectKind, FinalPayment, UnlockMode
+from orchestrator.core.effect import (
+    Effect,
+    EffectKind,
+    EffectScope,
+    FinalPayment,
+    UnlockMode,
+)
 from orchestrator.products import products
+
+SCOPE = EffectScope(31337, "0x" + "11" * 20)
+PAYMENT = FinalPayment(
+    payment_id="0x" + "aa" * 32,
+    agreement_id="0x" + "bb" * 32,
+    sequence=7,
+    device="0x" + "cc" * 32,
+    payer="0x" + "01" * 20,
+    payee="0x" + "02" * 20,
+    amount_micro=1_234,
+    settled_at=1_760_000_000,
+    transaction="0x" + "dd" * 32,
+)
 
 
 def orders_of(terms: bytes, facts: bytes, payment: FinalPayment) -> tuple[Effect, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, delete, func, or_, select
+from sqlmodel import Session, delete, func, select
 
 from orchestrator.core.effect import REFUNDED, EffectRecord
 from orchestrator.core.effect_delivery import TargetAnswer, TargetState, Verdict, pause_after
@@ -20,6 +19,7 @@ from orchestrator.edges.store.tables import (
 
 __all__ = ["EffectDeliveryRow", "EffectRow", "EffectTargetRow", "UnlockNumberRow"]
 
+_NO_TARGET = ""  # has the effects that no target was to take, so that they are counted quickly
 _WAITS = EffectDeliveryRow.delivered_at.is_(None)
 
 
@@ -57,6 +57,8 @@ def _add(
             )
         )
     wanting = [target.name for target in targets if takes(target, record.kind)]
+    if not wanting and not record.unlock_device:  # `proofrail unlock show` gives a token
+        wanting = [_NO_TARGET]
     _queue(session, wanting, [record.effect_id], now)
     session.flush()
     return 1
@@ -213,6 +215,8 @@ def redeliver(
         row = get(session, identity)
         names = [target.name for target in targets if row and takes(target, row.kind)]
         _queue(session, names, [identity], now)
+        if names and (orphan := session.get(EffectDeliveryRow, (_NO_TARGET, identity))):
+            session.delete(orphan)
         queued += [(identity, name) for name in names]
     for row in targets:
         row.due_at = 0
@@ -290,7 +294,8 @@ def record_answers(
 def deliveries_of(session: Session, ids: Collection[str]) -> dict[str, list[EffectDeliveryRow]]:
     """Return {effect id: its deliveries, by target}."""
     deliveries: dict[str, list[EffectDeliveryRow]] = {}
-    query = select(EffectDeliveryRow).where(EffectDeliveryRow.effect_id.in_(list(ids)))
+    chosen = EffectDeliveryRow.effect_id.in_(list(ids)), EffectDeliveryRow.target != _NO_TARGET
+    query = select(EffectDeliveryRow).where(*chosen)
     for row in session.exec(query.order_by(EffectDeliveryRow.target)):
         deliveries.setdefault(row.effect_id, []).append(row)
     return deliveries
@@ -319,15 +324,10 @@ def states(session: Session) -> list[TargetState]:
 
 
 def without_target(session: Session) -> tuple[int, int]:
-    """Return how many effects no target was ever to take, and the block's time of the oldest.
+    """Return how many effects no target was ever to take, and since when the oldest is there.
 
     Unlock tokens do not count: `proofrail unlock show` gives them to a person.
     """
-    queued = select(EffectDeliveryRow.effect_id)
-    query: Any = (
-        select(func.count(), func.min(EffectRow.at))
-        .where(EffectRow.effect_id.not_in(queued))
-        .where(or_(EffectRow.kind != "unlock_token", EffectRow.name.endswith(REFUNDED)))
-    )
-    count, oldest = session.exec(query).one()
+    query = select(func.count(), func.min(EffectDeliveryRow.since))
+    count, oldest = session.exec(query.where(EffectDeliveryRow.target == _NO_TARGET, _WAITS)).one()
     return count, oldest or 0

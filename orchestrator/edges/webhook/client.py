@@ -59,7 +59,9 @@ class WebhookTarget:
         timer.start()
         try:
             connection.request("POST", endpoint.path, body, headers)
-            return connection.getresponse().status  # the answer's body is not read
+            status = connection.getresponse().status  # the answer's body is not read
+            connection.require_whole()
+            return status
         finally:
             timer.cancel()
             connection.close()
@@ -94,6 +96,10 @@ class _CheckedConnection(HTTPConnection):
                 plain, server_hostname=self._endpoint.host, do_handshake_on_connect=False
             )
             self.sock.do_handshake()  # now, so that `cut` can end a slow one
+        self.require_whole()
+
+    def require_whole(self) -> None:
+        """Raise TimeoutError after `cut`: what was read looks whole, since headers end with it."""
         if self._is_cut:
             raise TimeoutError("it is too slow")
 

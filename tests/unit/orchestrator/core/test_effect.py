@@ -10,27 +10,14 @@ import pytest
 from orchestrator.core.effect import (
     Effect,
     EffectKind,
-    EffectScope,
-    FinalPayment,
     effect_id,
     records_of,
     refund_of,
 )
 from orchestrator.core.effect_delivery import FIRST_PAUSE_S, LAST_PAUSE_S, pause_after
 from orchestrator.errors import Halt
+from tests.support.effect_double import PAYMENT, SCOPE
 
-SCOPE = EffectScope(31337, "0x" + "11" * 20)
-PAYMENT = FinalPayment(
-    "0x" + "aa" * 32,
-    "0x" + "bb" * 32,
-    7,
-    "0x" + "cc" * 32,
-    "0x" + "01" * 20,
-    "0x" + "02" * 20,
-    1_234,
-    1_760_000_000,
-    "0x" + "dd" * 32,
-)
 TOKEN = {"device": PAYMENT.device, "mode": "add_time", "days": 30}
 UNLOCK = EffectKind.UNLOCK_TOKEN
 
