@@ -110,6 +110,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "effect:app effect_target:app",
             "What final payments make happen outside: webhooks, orders, tokens.",
         ),
+        "unlock": ("unlock:app", "Tokens that unlock devices, and the keys they are made with."),
     },
     "Books and proofs": {
         "reconcile": ("reconcile:reconcile", "Compare devices, chain, ledger and bank."),

@@ -271,6 +271,11 @@ class Settings(BaseSettings):
         return self.keys / "officers"
 
     @cached_property
+    def unlock_keys(self) -> Path:
+        """Keys of locked devices, one file each."""
+        return self.keys / "unlock"
+
+    @cached_property
     def trust(self) -> Path:
         """PEM files of the root certificates that may vouch for devices."""
         return self.home / "trust" / "devices"

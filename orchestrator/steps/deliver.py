@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.core.effect import unlock_terms, with_token
 from orchestrator.core.effect_delivery import TargetAnswer, TargetKind, Verdict
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.effect_folder.folder import FolderTarget
 from orchestrator.edges.store import Store, effects
+from orchestrator.edges.unlock.keys import UnlockKeys
 from orchestrator.edges.webhook.address import ReachPolicy
 from orchestrator.edges.webhook.client import WebhookTarget
 from orchestrator.errors import Halt
@@ -76,15 +78,36 @@ def _deliver_to(context: DeliverContext, batch: _Batch, now: int) -> list[tuple[
     answers: list[tuple[str, TargetAnswer]] = []
     began = time.monotonic()
     outgoing = open_target(context.settings, context.chain.deployment.chain_id, target)
-    for effect, _ in rows:
-        if isinstance(outgoing, TargetAnswer):
-            answer = outgoing
+    keys = UnlockKeys(context.settings.unlock_keys)
+    for effect, token in rows:
+        message = outgoing if isinstance(outgoing, TargetAnswer) else _message(keys, effect, token)
+        if isinstance(message, TargetAnswer):
+            answer = message
         else:
-            answer = outgoing.deliver(effect.effect_id, effect.kind, effect.message.encode(), now)
+            answer = outgoing.deliver(effect.effect_id, effect.kind, message.encode(), now)
         answers.append((effect.effect_id, answer))
         if answer.verdict is Verdict.UNREACHABLE or time.monotonic() - began > _PATIENCE_S:
             break
     return answers
+
+
+def _message(
+    keys: UnlockKeys, effect: effects.EffectRow, number: effects.UnlockNumberRow | None
+) -> str | TargetAnswer:
+    """Return what is delivered, or why it cannot be; a token's digits are made now, each time."""
+    if number is None:
+        return effect.message
+    mode, days = unlock_terms(effect.message)
+    try:
+        token = keys.token(number.device, number.number, mode, days)
+    except Halt as damaged:
+        return TargetAnswer(Verdict.REFUSED, str(damaged))
+    if token is None:
+        return TargetAnswer(
+            Verdict.REFUSED,
+            f"the key of the device {number.device} is not here (`proofrail unlock device add`)",
+        )
+    return with_token(effect.message, token.digits, token.count)
 
 
 def open_target(

@@ -20,6 +20,7 @@ from orchestrator.edges.store.tables import (
 __all__ = ["EffectDeliveryRow", "EffectRow", "EffectTargetRow", "UnlockNumberRow"]
 
 _NO_TARGET = ""  # has the effects that no target was to take, so that they are counted quickly
+_BEYOND = "\x7f"  # sorts after every character of an id
 _WAITS = EffectDeliveryRow.delivered_at.is_(None)
 
 
@@ -76,7 +77,9 @@ def get(session: Session, effect: str) -> EffectRow | None:
 
 def beginning(session: Session, text: str, limit: int = 2) -> Sequence[EffectRow]:
     """Return effects whose id begins with a text, or is it."""
-    query = select(EffectRow).where(func.substr(EffectRow.effect_id, 1, len(text)) == text)
+    query = select(EffectRow).where(
+        EffectRow.effect_id >= text, EffectRow.effect_id < text + _BEYOND
+    )
     return session.exec(query.limit(limit)).all()
 
 
@@ -119,12 +122,14 @@ def page(
 
 
 def newest(session: Session, kind: str | None, payment: str | None, limit: int) -> list[EffectRow]:
-    """Return effects, the newest first."""
+    """Return effects, the newest first, optionally of payments whose id begins with a text."""
     query = select(EffectRow).order_by(EffectRow.number.desc()).limit(limit)
     if kind:
         query = query.where(EffectRow.kind == kind)
     if payment:
-        query = query.where(func.substr(EffectRow.payment_id, 1, len(payment)) == payment)
+        query = query.where(
+            EffectRow.payment_id >= payment, EffectRow.payment_id < payment + _BEYOND
+        )
     return list(session.exec(query))
 
 

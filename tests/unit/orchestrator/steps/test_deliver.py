@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from orchestrator.edges.webhook.signing import new_secret
 from orchestrator.settings import Settings
 from orchestrator.steps.deliver import deliver_effects, secret_file
 from tests.support.effect_double import PAYMENT, SCOPE
+from tests.support.killed_forks import killed_at_each
 from tests.support.rail_builder import context_of_stand_ins
 from tests.support.webhook_receiver import WebhookReceiver
 
@@ -189,53 +189,17 @@ def test_deliver__killed_at_any_point__sends_each_at_least_once_and_repeats_by_i
     outbox.target("depot", str(folder))
     ids = outbox.add(WORK, CASH, HOOK)
     outbox.store.close()
-    point, killed = 0, 0
-    while True:
-        point += 1
-        if run_killed(outbox, point):
-            break
-        killed += 1
+
+    def work() -> None:
+        own = Outbox(outbox.home)
+        own.clock = outbox.clock
+        deliver_effects(own.context)
+
+    points = (Session, "commit"), (os, "fsync"), (os, "replace"), (HTTPConnection, "getresponse")
+    killed = killed_at_each(work, points)
     assert killed > 10, f"only {killed} points were reached"
     assert len(list(folder.glob("*.json"))) == 3
     assert list(dict.fromkeys(receiver.ids())) == ids  # the first of each in order; repeats by id
     bodies = {headers["webhook-id"]: body for headers, body in receiver.got}
     assert all(bodies[headers["webhook-id"]] == body for headers, body in receiver.got)
     print(f"killed at {killed} points; the receiver got {len(receiver.got)} messages of 3 effects")
-
-
-def run_killed(outbox: Outbox, point: int) -> bool:
-    """Deliver in a fork that is killed at a point; return whether it came to its end."""
-    child = os.fork()
-    if not child:
-        try:
-            countdown(point)
-            own = Outbox(outbox.home)
-            own.clock = outbox.clock
-            deliver_effects(own.context)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitpid(child, 0)[1]
-    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
-    return status == 0
-
-
-def countdown(point: int) -> None:
-    left = [point]
-
-    def reach() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    points = (Session, "commit"), (os, "fsync"), (os, "replace"), (HTTPConnection, "getresponse")
-    for owner, name in points:
-        real = getattr(owner, name)
-
-        def counted(*arguments, _real=real, **named):
-            reach()
-            result = _real(*arguments, **named)
-            reach()
-            return result
-
-        setattr(owner, name, counted)
