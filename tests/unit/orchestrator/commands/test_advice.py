@@ -58,6 +58,7 @@ CHANGES = {
     "proofrail device assign": "needs the owner's signature, and has a dry run",
     "proofrail backup": "writes one new file, and never over another",
     "proofrail effect redeliver": "sends what its receiver knows by its id",
+    "proofrail unlock device add": "keeps a key, and never replaces one",
     "proofrail effect target add": "adds a target, which `effect target remove` takes away",
     "proofrail key rotate": "asks before it does anything, and has a dry run",
     "proofrail restart": "stops one process, which starts again where it was",
