@@ -15,7 +15,7 @@ class TargetKind(StrEnum):
     FOLDER = "folder"  # one JSON file for each effect
 
 
-class Verdict(StrEnum):
+class DeliveryVerdict(StrEnum):
     """What became of one try."""
 
     DELIVERED = "delivered"
@@ -27,11 +27,11 @@ class Verdict(StrEnum):
 class TargetAnswer:
     """What a target answered, and why."""
 
-    verdict: Verdict
+    verdict: DeliveryVerdict
     detail: str = ""
 
 
-DELIVERED = TargetAnswer(Verdict.DELIVERED)
+DELIVERED = TargetAnswer(DeliveryVerdict.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)

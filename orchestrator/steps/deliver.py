@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.core.effect import unlock_terms, with_token
-from orchestrator.core.effect_delivery import TargetAnswer, TargetKind, Verdict
+from orchestrator.core.effect_delivery import DeliveryVerdict, TargetAnswer, TargetKind
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.edges.effect_folder.folder import FolderTarget
@@ -28,7 +28,7 @@ from orchestrator.settings import Settings
 
 _AT_ONCE = 20  # effects of one target in a turn
 _TARGETS_AT_ONCE = 8
-_PATIENCE_S = 4.0  # a turn begins no further try at a target after this long
+_PATIENCE_S = 4  # a turn begins no further try at a target after this long
 
 
 class DeliverContext(Protocol):
@@ -67,7 +67,7 @@ def deliver_effects(context: DeliverContext) -> int:
     with context.store.write() as session:
         for (target, _), answers in zip(batches, results, strict=True):
             taken += effects.record_answers(session, target.name, answers, now)
-            if answers and answers[-1][1].verdict is not Verdict.DELIVERED:
+            if answers and answers[-1][1].verdict is not DeliveryVerdict.DELIVERED:
                 detail = answers[-1][1].detail
                 context.log.info("effects wait", target=target.name, reason=detail)
     return taken
@@ -86,7 +86,7 @@ def _deliver_to(context: DeliverContext, batch: _Batch, now: int) -> list[tuple[
         else:
             answer = outgoing.deliver(effect.effect_id, effect.kind, message.encode(), now)
         answers.append((effect.effect_id, answer))
-        if answer.verdict is Verdict.UNREACHABLE or time.monotonic() - began > _PATIENCE_S:
+        if answer.verdict is DeliveryVerdict.UNREACHABLE or time.monotonic() - began > _PATIENCE_S:
             break
     return answers
 
@@ -101,10 +101,10 @@ def _message(
     try:
         token = keys.token(number.device, number.number, mode, days)
     except Halt as damaged:
-        return TargetAnswer(Verdict.REFUSED, str(damaged))
+        return TargetAnswer(DeliveryVerdict.REFUSED, str(damaged))
     if token is None:
         return TargetAnswer(
-            Verdict.REFUSED,
+            DeliveryVerdict.REFUSED,
             f"the key of the device {number.device} is not here (`proofrail unlock device add`)",
         )
     return with_token(effect.message, token.digits, token.count)
@@ -124,7 +124,7 @@ def _webhook(
         secret = read_secret(secret_file(settings, row.name))
     except Halt:
         return TargetAnswer(
-            Verdict.UNREACHABLE,
+            DeliveryVerdict.UNREACHABLE,
             "its secret in keys/effects cannot be read: restore it from a backup, or remove the "
             "target and add it again",
         )

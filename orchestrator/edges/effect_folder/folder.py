@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core.effect_delivery import DELIVERED, TargetAnswer, Verdict
+from orchestrator.core.effect_delivery import DELIVERED, DeliveryVerdict, TargetAnswer
 from orchestrator.edges.bank.files import write_atomically
 
 
@@ -27,10 +27,12 @@ class FolderTarget:
             now: Not used: a file has no time of its own.
         """
         if not self.folder.is_dir():
-            return TargetAnswer(Verdict.UNREACHABLE, f"there is no folder {self.folder}")
+            return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"there is no folder {self.folder}")
         file = f"{name}-{identity.removeprefix('0x')}.json"
         try:
             write_atomically(self.folder / file, body)
         except OSError as error:
-            return TargetAnswer(Verdict.UNREACHABLE, f"{file} cannot be written: {error.strerror}")
+            return TargetAnswer(
+                DeliveryVerdict.UNREACHABLE, f"{file} cannot be written: {error.strerror}"
+            )
         return DELIVERED

@@ -8,7 +8,12 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, delete, func, select
 
 from orchestrator.core.effect import REFUNDED, EffectRecord
-from orchestrator.core.effect_delivery import TargetAnswer, TargetState, Verdict, pause_after
+from orchestrator.core.effect_delivery import (
+    DeliveryVerdict,
+    TargetAnswer,
+    TargetState,
+    pause_after,
+)
 from orchestrator.edges.store.tables import (
     AgreementRow,
     EffectDeliveryRow,
@@ -282,10 +287,10 @@ def record_answers(
         delivery.attempts += 1
         delivery.trouble = answer.detail
         row.trouble = answer.detail
-        if answer.verdict is Verdict.DELIVERED:
+        if answer.verdict is DeliveryVerdict.DELIVERED:
             delivery.delivered_at, row.failures, row.due_at = now, 0, 0
             taken += 1
-        elif answer.verdict is Verdict.REFUSED:
+        elif answer.verdict is DeliveryVerdict.REFUSED:
             delivery.due_at = now + pause_after(delivery.attempts)
         else:
             row.failures += 1

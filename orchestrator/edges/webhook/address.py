@@ -29,7 +29,7 @@ class ReachPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class WebhookEndpoint:
     """The parts of a webhook's URL."""
 
     is_tls: bool
@@ -38,7 +38,7 @@ class Endpoint:
     path: str
 
 
-def read_url(url: str, policy: ReachPolicy) -> Endpoint | str:
+def read_url(url: str, policy: ReachPolicy) -> WebhookEndpoint | str:
     """Return the parts of a URL, or a sentence that says why it is no target."""
     try:
         parts = urlsplit(url)
@@ -55,7 +55,7 @@ def read_url(url: str, policy: ReachPolicy) -> Endpoint | str:
         return "it is not https, and only loopback on a development chain does without TLS"
     is_tls = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Endpoint(is_tls, parts.hostname, port or (443 if is_tls else 80), path)
+    return WebhookEndpoint(is_tls, parts.hostname, port or (443 if is_tls else 80), path)
 
 
 def is_loopback(host: str) -> bool:
@@ -66,7 +66,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def resolve(endpoint: Endpoint, policy: ReachPolicy) -> str:
+def resolve(endpoint: WebhookEndpoint, policy: ReachPolicy) -> str:
     """Return the address to connect to: a name counts only if all of its addresses may be reached.
 
     Raises:

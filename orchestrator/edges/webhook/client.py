@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 
-from orchestrator.core.effect_delivery import DELIVERED, TargetAnswer, Verdict
-from orchestrator.edges.webhook.address import Endpoint, ReachPolicy, read_url, resolve
+from orchestrator.core.effect_delivery import DELIVERED, DeliveryVerdict, TargetAnswer
+from orchestrator.edges.webhook.address import ReachPolicy, WebhookEndpoint, read_url, resolve
 from orchestrator.edges.webhook.signing import signed_headers
 
 _PATIENCE_S = 8.0  # for one try, all together
@@ -37,7 +37,7 @@ class WebhookTarget:
         """
         endpoint = read_url(self.url, self.policy)
         if isinstance(endpoint, str):
-            return TargetAnswer(Verdict.UNREACHABLE, f"its URL may not be used: {endpoint}")
+            return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"its URL may not be used: {endpoint}")
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "proofrail",
@@ -46,12 +46,12 @@ class WebhookTarget:
         try:
             return _answer_of(self._post(endpoint, headers, body))
         except PermissionError as error:
-            return TargetAnswer(Verdict.UNREACHABLE, f"not sent: {error}")
+            return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"not sent: {error}")
         except (OSError, HTTPException) as error:  # TLS errors are OSErrors
             detail = str(error)[:200] or type(error).__name__
-            return TargetAnswer(Verdict.UNREACHABLE, f"no answer: {detail}")
+            return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"no answer: {detail}")
 
-    def _post(self, endpoint: Endpoint, headers: dict[str, str], body: bytes) -> int:
+    def _post(self, endpoint: WebhookEndpoint, headers: dict[str, str], body: bytes) -> int:
         address = resolve(endpoint, self.policy)
         connection = _CheckedConnection(endpoint, address, self.patience_s)
         timer = threading.Timer(self.patience_s, connection.cut)
@@ -72,17 +72,18 @@ def _answer_of(status: int) -> TargetAnswer:
         return DELIVERED
     if 300 <= status < 400:
         return TargetAnswer(
-            Verdict.REFUSED, f"it answered {status}, and no redirect is followed: correct the URL"
+            DeliveryVerdict.REFUSED,
+            f"it answered {status}, and no redirect is followed: correct the URL",
         )
     is_later = status in _LATER or status >= 500
-    verdict = Verdict.UNREACHABLE if is_later else Verdict.REFUSED
+    verdict = DeliveryVerdict.UNREACHABLE if is_later else DeliveryVerdict.REFUSED
     return TargetAnswer(verdict, f"it answered {status}")
 
 
 class _CheckedConnection(HTTPConnection):
     """A connection to the address that was checked, under the name of the URL."""
 
-    def __init__(self, endpoint: Endpoint, address: str, timeout_s: float) -> None:
+    def __init__(self, endpoint: WebhookEndpoint, address: str, timeout_s: float) -> None:
         super().__init__(endpoint.host, endpoint.port, timeout=timeout_s)
         self._endpoint, self._address = endpoint, address
         self._is_cut = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.effect_delivery import DELIVERED, Verdict
+from orchestrator.core.effect_delivery import DELIVERED, DeliveryVerdict
 from orchestrator.edges.effect_folder.folder import FolderTarget
 
 ID = "0x" + "5a" * 32
@@ -20,7 +20,7 @@ def test_deliver__twice__is_one_file_with_the_content(tmp_path):
 
 def test_deliver__to_a_share_that_is_not_mounted__waits(tmp_path):
     target = FolderTarget(tmp_path / "share")
-    assert target.deliver(ID, "work_order", b"{}", 1).verdict is Verdict.UNREACHABLE
+    assert target.deliver(ID, "work_order", b"{}", 1).verdict is DeliveryVerdict.UNREACHABLE
     assert list(tmp_path.iterdir()) == []
 
 
@@ -31,5 +31,5 @@ def test_deliver__disk_full__leaves_no_file_that_a_receiver_reads(tmp_path, monk
 
     monkeypatch.setattr(f"os.{point}", full)
     answer = FolderTarget(tmp_path).deliver(ID, "cash_order", b"{}", 1)
-    assert answer.verdict is Verdict.UNREACHABLE and "No space" in answer.detail
+    assert answer.verdict is DeliveryVerdict.UNREACHABLE and "No space" in answer.detail
     assert not list(tmp_path.glob("*.json"))

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from orchestrator.core.effect_delivery import DELIVERED, Verdict
+from orchestrator.core.effect_delivery import DELIVERED, DeliveryVerdict
 from orchestrator.edges.webhook.address import ReachPolicy, address_trouble, read_url
 from orchestrator.edges.webhook.client import WebhookTarget
 from orchestrator.edges.webhook.signing import new_secret, signed_headers
@@ -56,13 +56,13 @@ def test_deliver__twice__is_the_same_id_and_body_under_a_signature_of_its_own_ti
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        (200, Verdict.DELIVERED),
-        (302, Verdict.REFUSED),
-        (400, Verdict.REFUSED),
-        (410, Verdict.REFUSED),
-        (429, Verdict.UNREACHABLE),
-        (500, Verdict.UNREACHABLE),
-        (503, Verdict.UNREACHABLE),
+        (200, DeliveryVerdict.DELIVERED),
+        (302, DeliveryVerdict.REFUSED),
+        (400, DeliveryVerdict.REFUSED),
+        (410, DeliveryVerdict.REFUSED),
+        (429, DeliveryVerdict.UNREACHABLE),
+        (500, DeliveryVerdict.UNREACHABLE),
+        (503, DeliveryVerdict.UNREACHABLE),
     ],
 )
 def test_answer__each_status__is_what_it_means_for_the_target(receiver, status, verdict):
@@ -75,19 +75,19 @@ def test_answer__each_status__is_what_it_means_for_the_target(receiver, status, 
 
 def test_answer__that_drips_in__is_given_up(receiver):
     receiver.drip_s = 0.1  # for ever, and never silent for long
-    assert deliver(receiver, patience_s=0.5).verdict is Verdict.UNREACHABLE
+    assert deliver(receiver, patience_s=0.5).verdict is DeliveryVerdict.UNREACHABLE
     assert receiver.cut_off.wait(60)
 
 
 def test_receiver__that_is_down__is_unreachable(receiver):
     receiver.close()
-    assert deliver(receiver).verdict is Verdict.UNREACHABLE
+    assert deliver(receiver).verdict is DeliveryVerdict.UNREACHABLE
 
 
 def test_loopback__on_another_chain__is_never_connected_to(receiver):
     url = receiver.url.replace("http", "https")
     answer = WebhookTarget(url, new_secret(), PUBLIC).deliver(ID, "x", BODY, NOW)
-    assert answer.verdict is Verdict.UNREACHABLE and "this machine itself" in answer.detail
+    assert answer.verdict is DeliveryVerdict.UNREACHABLE and "this machine itself" in answer.detail
     assert receiver.got == []
 
 
