@@ -11,7 +11,16 @@ from orchestrator.core.health import Severity
 from orchestrator.core.later_outcome import MAX_IDS
 from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
-from orchestrator.edges.api.wire import SOME_ID, SOME_SHA, Amount, Id, Seconds, Sha, example
+from orchestrator.edges.api.wire import (
+    SOME_ID,
+    SOME_SHA,
+    Amount,
+    Id,
+    Seconds,
+    Sha,
+    WaitingEffects,
+    example,
+)
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -345,6 +354,7 @@ class StatusView(BaseModel):
         rejections={"signature_forged": 1},
         head={"number": 9, "hash": SOME_ID},
         final_block=6,
+        effects=[],
         problems=[],
     )
     worker: dict[str, Any] = Field(description="turns: work done by step; halted: reason by step")
@@ -352,6 +362,7 @@ class StatusView(BaseModel):
     rejections: dict[str, int] = Field(description="rejections and dropped events by reason")
     head: BlockView | None
     final_block: int = Field(description="0: none yet")
+    effects: list[WaitingEffects] = Field(description="what waits for each target of effects")
     problems: list[HealthProblemView] = Field(description="what is wrong, errors first")
 
 
