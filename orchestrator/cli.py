@@ -106,6 +106,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),
         "bank": ("bank:app", "Bank files."),
         "approval": ("approval:app", "Four-eyes approvals."),
+        "effect": (
+            "effect:app effect_target:app",
+            "What final payments make happen outside: webhooks, orders, tokens.",
+        ),
+        "unlock": ("unlock:app", "Tokens that unlock devices, and the keys they are made with."),
     },
     "Books and proofs": {
         "reconcile": ("reconcile:reconcile", "Compare devices, chain, ledger and bank."),

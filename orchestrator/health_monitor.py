@@ -43,7 +43,7 @@ from orchestrator.edges.chain.nodes import names_of
 from orchestrator.edges.chain.probe import probe_node
 from orchestrator.edges.chain.rails import RAIL
 from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import bank_files, blocks, sends
+from orchestrator.edges.store import bank_files, blocks, effects, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.status_file import STATUS_FILE, dead_processes
@@ -187,6 +187,7 @@ class HealthMonitor:
             account = context.safeguarding["iban"]
             statement_day = bank_files.newest_statement_day(session, account)
             first_file = bank_files.first_at(session)
+            targets, untargeted = effects.states(session), effects.without_target(session)
         # before the first block is read no member is known
         need = committee.need if newest or committee.seats else 0
         usage = shutil.disk_usage(context.settings.home)
@@ -205,6 +206,8 @@ class HealthMonitor:
             clock_jump_s=self._clock_jump(),
             dead_processes=dead_processes(context.settings.home),
             paused_until=_result(paused, 0),
+            targets=targets,
+            untargeted=untargeted,
             **self._of_worker(),
         )
 
@@ -275,6 +278,7 @@ def limits_of(settings: Settings) -> HealthLimits:
         block_age_s=settings.block_age_s,
         send_age_s=settings.send_age_s,
         statement_hour=settings.statement_hour,
+        effect_age_s=settings.effect_age_s,
         free_bytes=settings.free_disk_mb << 20,
     )
 

@@ -184,6 +184,11 @@ class RailCollector(Collector):
         breaks = {(item.stage,): item.count for item in figures.breaks}
         yield _gauge("proofrail_breaks_open", "Open breaks by kind.", ("kind",), breaks)
         yield self._ages("proofrail_break_oldest_age_seconds", "kind", figures.breaks)
+        effects = {(item.stage,): item.count for item in figures.effects}
+        yield _gauge(
+            "proofrail_effects_waiting", "Effects that a target has to take.", ("target",), effects
+        )
+        yield self._ages("proofrail_effect_oldest_age_seconds", "target", figures.effects)
         yield _gauge(
             "proofrail_bank_files",
             "Files to and from the bank.",

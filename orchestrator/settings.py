@@ -189,6 +189,9 @@ class Settings(BaseSettings):
         description="the statement of a bank day is due at this hour (UTC) of the next day; "
         "24: never",
     )
+    effect_age_s: int = Field(
+        default=900, ge=1, description="an effect that waits longer for its target is a problem"
+    )
     free_disk_mb: int = Field(default=1_024, ge=1, description="less free space is a problem")
     api_connections: int = Field(
         default=512, ge=8, le=700, description="open connections of the API; more end idle ones"
@@ -266,6 +269,11 @@ class Settings(BaseSettings):
     def officer_keys(self) -> Path:
         """Keystores of officers who sign on this machine."""
         return self.keys / "officers"
+
+    @cached_property
+    def unlock_keys(self) -> Path:
+        """Keys of locked devices, one file each."""
+        return self.keys / "unlock"
 
     @cached_property
     def trust(self) -> Path:

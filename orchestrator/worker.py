@@ -22,6 +22,7 @@ from orchestrator.steps.attest import attest
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.breaks import register_breaks
 from orchestrator.steps.collect import collect, verify
+from orchestrator.steps.deliver import deliver_effects
 from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
@@ -58,6 +59,7 @@ STEPS: tuple[Step, ...] = (
     mint,
     reconsider,
     refund,
+    deliver_effects,
     register_breaks,
 )
 # no money moves while the rail's own ledger or its chain is in doubt

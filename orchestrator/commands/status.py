@@ -151,6 +151,9 @@ def _render_totals(console: Any, view: dict[str, Any]) -> None:
         for stage, item in view["payouts"].items()
     ]
     console.print(table("payouts", ("stage", ">count", ">amount"), rows))
+    rows = [(item["target"], item["waiting"], _age(item["oldest_at"])) for item in view["effects"]]
+    if rows:
+        console.print(table("effects", ("target", ">waiting", ">oldest"), rows))
     for item in view["quarantined_devices"]:
         console.print(
             plain(
@@ -180,6 +183,10 @@ def _render_totals(console: Any, view: dict[str, Any]) -> None:
             )
         )
     console.print(f"block {view['block']}, final up to {view['final_block']}")
+
+
+def _age(since: int | None) -> str:
+    return f"{max(0, int(time.time()) - since)} s" if since else "-"
 
 
 def holes(context: typer.Context, as_json: Json = False) -> None:

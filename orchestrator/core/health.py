@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.core.effect_delivery import TargetState
+
 VERSION = 1  # of the status file
 STALE_S = 30  # a status file older than this says nothing about now
 _GIB = 1 << 30
@@ -56,6 +58,7 @@ class HealthLimits:
     free_bytes: int = _GIB
     least_free_bytes: int = _GIB // 10
     statement_hour: int = 8
+    effect_age_s: int = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ class Observations:
         clock_jump_s: How far the clock moved against a clock that never jumps.
         dead_processes: process -> what its supervisor says about it.
         paused_until: When the newest pause of the rail ends or ended, Unix seconds; 0: none.
+        targets: What waits for each target of effects.
+        untargeted: (how many effects no target takes, the time of the oldest in Unix seconds).
     """
 
     at: int
@@ -168,6 +173,8 @@ class Observations:
     clock_jump_s: int = 0
     dead_processes: Mapping[str, str] = field(default_factory=dict)
     paused_until: int = 0
+    targets: Sequence[TargetState] = ()
+    untargeted: tuple[int, int] = (0, 0)
 
 
 def dated(

@@ -24,6 +24,7 @@ def problems_of(seen: Observations, limits: HealthLimits) -> list[HealthProblem]
         *_outside(seen),
         *_sends(seen, limits),
         *_statement(seen, limits),
+        *_effects(seen, limits),
         *(problem for disk in seen.disks if (problem := disk_problem(disk, limits))),
         *_clock(seen, limits),
     ]
@@ -307,6 +308,38 @@ def _statement(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
             Severity.WARNING,
         )
     ]
+
+
+def _effects(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
+    """Return targets that have not taken an effect for long, and effects without a target."""
+    problems = [
+        HealthProblem(
+            "effects_undelivered",
+            target.name,
+            f"{target.waiting} effects wait for the target {target.name}, the oldest for "
+            f"{seen.at - target.oldest_at} s: {target.trouble or 'it was not tried yet'}",
+            "Correct what the reason names (`proofrail effect target list` shows the target); the "
+            "rail tries again by itself.",
+            Severity.WARNING,
+            target.oldest_at,
+        )
+        for target in seen.targets
+        if target.waiting and seen.at - target.oldest_at > limits.effect_age_s
+    ]
+    count, oldest = seen.untargeted
+    if count:
+        problems.append(
+            HealthProblem(
+                "effects_without_target",
+                "",
+                f"{count} effects of final payments have no target, so nobody gets them.",
+                "`proofrail effect list` shows them. Add a target (`proofrail effect target add`), "
+                "then `proofrail effect redeliver --all`.",
+                Severity.WARNING,
+                oldest,
+            )
+        )
+    return problems
 
 
 def _clock(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:

@@ -33,6 +33,12 @@ _QUARANTINED = """
            conflict.reason, count(*) AS conflicts, min(conflict.found_at) AS found_at
       FROM conflict LEFT JOIN device ON device.device_id = conflict.device_id
      GROUP BY conflict.device_id, conflict.reason ORDER BY conflict.device_id, conflict.reason"""
+_EFFECTS = """
+    SELECT effecttarget.name AS target, count(effectdelivery.since) AS waiting,
+           min(effectdelivery.since) AS oldest_at
+      FROM effecttarget LEFT JOIN effectdelivery
+        ON effectdelivery.target = effecttarget.name AND effectdelivery.delivered_at IS NULL
+     GROUP BY effecttarget.name ORDER BY effecttarget.name"""
 _STOPPED = f"""
     SELECT agreement.device, agreement.agreement_id, payment.payment_id, payment.stage,
            payment.reason
@@ -79,6 +85,7 @@ def _totals(c: sqlite3.Connection) -> dict[str, Any]:
         "rejected": dict(c.execute(_REJECTED).fetchall()),
         "payments": _stages(c, "payment", "amount_micro", "payments", "tEUR/6"),
         "payouts": _stages(c, "payout", "cents", "payouts", "EUR/2"),
+        "effects": [dict(row) for row in c.execute(_EFFECTS)],
         "holes": c.execute("SELECT count(*) FROM hole").fetchone()[0],
         "quarantined_devices": [dict(row) for row in c.execute(_QUARANTINED)],
         "equivocating_oracles": [

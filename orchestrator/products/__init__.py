@@ -24,7 +24,10 @@ class Product(ProductRules, Protocol):
     and immutable records in memory. Malformed bytes raise `Rejected` (ClaimReason.FACTS_MALFORMED).
     A product whose prices change also has `format_price(terms, facts)`: the price that a claim
     counts at, as text. One whose contract answers shared terms at an opening (IProduct.open) also
-    has `shared_terms(terms)`, which returns the same number.
+    has `shared_terms(terms)`, which returns the same number. One that makes something happen
+    outside once a payment is final has, from its first payment on, `effects(terms, facts,
+    outcome)`: (encoded terms, encoded facts, `core.effect.FinalPayment`) -> a tuple of
+    `core.effect.Effect`, from these arguments alone.
     """
 
     NAME: str  # the name of the folder, also in the API

@@ -17,6 +17,7 @@ from orchestrator.products import deployed, of_address, products
 from orchestrator.rebuild import decided, journal
 from orchestrator.rebuild.bank import check_rows
 from orchestrator.rebuild.claims import check_claims
+from orchestrator.rebuild.effects import check_effects
 from orchestrator.rebuild.evidence import read_archive
 from orchestrator.rebuild.findings import Difference, Differences, Progress
 from orchestrator.rebuild.history import check_copies, read_history
@@ -91,6 +92,7 @@ def rebuild(
         check_copies(session, history, findings)
         archive = read_archive(session, registry, findings)
         check_claims(session, history, archive, registry, products(), findings)
+        check_effects(session, chain.deployment, history, products(), findings)
         decided.check(session, chain.deployment.chain_id, findings)
         stored = journal.stored_journal(session)
         fold = journal.Fold(

@@ -8,12 +8,13 @@ journal already has the other entries of those blocks.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.deployment import Deployment, first_name
 from orchestrator.edges.store import Store, add_new, blocks
+from orchestrator.products import Product
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 from orchestrator.steps.chain_context import read_claims
@@ -28,6 +29,7 @@ class AddedContext(Protocol):
     settings: Settings
     store: Store
     chain: Chain
+    rules: Mapping[str, Product]
     now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory

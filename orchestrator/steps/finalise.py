@@ -7,7 +7,7 @@ leave on a block that may vanish.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.core.chain_posting import by_rail, orders, released_rest
@@ -43,11 +43,13 @@ from orchestrator.edges.store import (
     releases,
 )
 from orchestrator.errors import Halt, Retry
+from orchestrator.products import Product
 from orchestrator.settings import Settings
 from orchestrator.steps.agreement_life import note_closing, note_opening, skip
 from orchestrator.steps.chain_context import Claims, by_block, read_claims
 from orchestrator.steps.device_logs import DEVICE_LOGS
 from orchestrator.steps.dispute_end import note_cancelled, note_end
+from orchestrator.steps.final_effects import note_effects
 
 # logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
@@ -78,6 +80,7 @@ class FinaliseContext(Protocol):
     settings: Settings
     store: Store
     chain: Chain
+    rules: Mapping[str, Product]
     now: Callable[[], int]  # Unix seconds
     log: Any
 
@@ -129,6 +132,8 @@ def apply_final(
         for log in block_logs:
             if log.name in _HANDLERS:
                 _HANDLERS[log.name](context, session, log, block.timestamp)
+            settled = claims.get((log.tx_hash, log.index), ())
+            note_effects(context, session, log, settled, block.timestamp)
 
 
 def _final_blocks(context: FinaliseContext) -> list[blocks.BlockRow]:

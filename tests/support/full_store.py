@@ -17,7 +17,7 @@ from sqlmodel import AutoString
 from orchestrator.edges.store import tables
 
 # tables whose rows stand for people or for what people did: they stay few
-FEW = {"officer", "apikey", "equivocation", "knownbreak", "hole", "approval"}
+FEW = {"effecttarget", "officer", "apikey", "equivocation", "knownbreak", "hole", "approval"}
 _ID = "printf('0x%064x', n)"  # an id of each old row, in SQL
 # what an old row has where a made-up value would not do; {n} is its number, {id} an id of its own
 _OLD = {
@@ -46,6 +46,8 @@ _OLD = {
     "chainsend": {"stage": "mined", "nonce": "-{n}", "chain_id": 31337, "sender": "{sender}"}
     | {"purpose": "settle", "block_number": "-{n}"},
     "conflict": {"reported_tx": ""},
+    "effect": {"number": "-{n}", "kind": "work_order", "message": "{}"},
+    "effectdelivery": {"target": "old", "delivered_at": 1},
     "debt": {"amount_micro": 1, "paid_micro": 1, "payee": "{payee}", "agreement_id": "{agreement}"},
     "rejection": {"id": "-{n}", "reason": "malformed", "body": ""},
 }

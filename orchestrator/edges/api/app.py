@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from orchestrator.edges.api import (
     capture,
+    effects,
     evidence,
     health,
     outcomes,
@@ -51,6 +52,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(capture.router)
     app.include_router(reads.router)
     app.include_router(outcomes.router)
+    app.include_router(effects.router)
     if parts.trace is not None:
         app.include_router(reads.traces)
     if parts.party_calls is not None:

@@ -16,7 +16,8 @@ from orchestrator.edges.api.views import (
     Ready,
     StatusView,
 )
-from orchestrator.edges.store import blocks, payments, rejections
+from orchestrator.edges.api.wire import WaitingEffects
+from orchestrator.edges.store import blocks, effects, payments, rejections
 
 router = APIRouter(tags=["rail"])
 
@@ -60,5 +61,16 @@ def get_status(parts: Parts, caller: Reader) -> StatusView:
             rejections=rejections.count_by_reason(session),
             head=head and BlockView(number=head.number, hash=head.hash),
             final_block=blocks.newest_final(session),
+            effects=[
+                WaitingEffects(
+                    target=target.name,
+                    waiting=target.waiting,
+                    oldest_age_s=max(0, int(parts.now()) - target.oldest_at)
+                    if target.waiting
+                    else 0,
+                    trouble=target.trouble,
+                )
+                for target in effects.states(session)
+            ],
             problems=[HealthProblemView(**problem_view(item)) for item in parts.health()],
         )

@@ -6,11 +6,21 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
+from orchestrator.core.effect import EffectKind
 from orchestrator.core.health import Severity
 from orchestrator.core.later_outcome import MAX_IDS
 from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
-from orchestrator.edges.api.wire import SOME_ID, SOME_SHA, Amount, Id, Seconds, Sha, example
+from orchestrator.edges.api.wire import (
+    SOME_ID,
+    SOME_SHA,
+    Amount,
+    Id,
+    Seconds,
+    Sha,
+    WaitingEffects,
+    example,
+)
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -49,6 +59,29 @@ class EventView(BaseModel):
     role: str = Field(description="stream: may be claimed; supporting: may be cited")
     payment_id: Id | None = Field(description="null until a claim contains it")
     reason: str | None = Field(description="why no claim can contain it")
+
+
+class EffectView(BaseModel):
+    """What a final payment makes happen outside."""
+
+    model_config = example(
+        id=SOME_ID,
+        kind="work_order",
+        name="visit",
+        payment_id=SOME_ID,
+        agreement_id=SOME_ID,
+        device="atm-0007",
+        at=1_790_000_000,
+        message={"id": SOME_ID, "type": "work_order", "timestamp": "2026-09-21T14:13:20Z"},
+    )
+    id: Id = Field(description="the same at each delivery: a receiver drops what it has had")
+    kind: EffectKind
+    name: str = Field(description="ends with .refunded where it reports a refund")
+    payment_id: Id
+    agreement_id: Id
+    device: str = Field(description="of the agreement")
+    at: Seconds
+    message: dict[str, Any] = Field(description="what targets get: id, type, timestamp, data")
 
 
 class PaymentView(BaseModel):
@@ -321,6 +354,7 @@ class StatusView(BaseModel):
         rejections={"signature_forged": 1},
         head={"number": 9, "hash": SOME_ID},
         final_block=6,
+        effects=[],
         problems=[],
     )
     worker: dict[str, Any] = Field(description="turns: work done by step; halted: reason by step")
@@ -328,6 +362,7 @@ class StatusView(BaseModel):
     rejections: dict[str, int] = Field(description="rejections and dropped events by reason")
     head: BlockView | None
     final_block: int = Field(description="0: none yet")
+    effects: list[WaitingEffects] = Field(description="what waits for each target of effects")
     problems: list[HealthProblemView] = Field(description="what is wrong, errors first")
 
 

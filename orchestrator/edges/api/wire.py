@@ -1,4 +1,4 @@
-"""Models of requests and answers: records, receipts, problems and amounts."""
+"""Models of requests and answers: records, receipts, problems, amounts and waiting effects."""
 
 from __future__ import annotations
 
@@ -147,3 +147,13 @@ class CaptureJob(BaseModel):
     errors: list[ProblemDocument] = Field(description="why the document was refused")
     records: list[RecordAnswer]
     receipts: list[ReceiptOf]
+
+
+class WaitingEffects(BaseModel):
+    """What waits for one target of effects."""
+
+    model_config = example(target="crm", waiting=2, oldest_age_s=40, trouble="it answered 503")
+    target: str
+    waiting: int = Field(description="effects that it has not taken")
+    oldest_age_s: int = Field(description="seconds for which the oldest has waited; 0: none waits")
+    trouble: str = Field(description="why the last try failed; empty if it did not")

@@ -9,7 +9,7 @@ from sqlmodel import Session, func, select
 from orchestrator.core import payout
 from orchestrator.core.chain_send import OPEN
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import blocks
+from orchestrator.edges.store import blocks, effects
 from orchestrator.edges.store.tables import (
     BankFileRow,
     BlockRow,
@@ -59,6 +59,7 @@ class RailFigures:
         sends: By purpose.
         breaks: By kind.
         bank_files: (direction, kind) -> count.
+        effects: Those that wait, by target.
     """
 
     payments: list[StageFigure]
@@ -70,6 +71,7 @@ class RailFigures:
     newest_block: int
     newest_block_at: int
     final_block: int
+    effects: list[StageFigure]
 
 
 def read_figures(session: Session) -> RailFigures:
@@ -105,6 +107,10 @@ def read_figures(session: Session) -> RailFigures:
         newest.number if newest else 0,
         newest.timestamp if newest else 0,
         blocks.newest_final(session),
+        [
+            StageFigure(target.name, target.waiting, target.oldest_at or None)
+            for target in effects.states(session)
+        ],
     )
 
 

@@ -12,9 +12,11 @@ import pytest
 import structlog
 
 from orchestrator.core.committee import Committee
+from orchestrator.core.effect import Effect, EffectKind, records_of
+from orchestrator.core.effect_delivery import DELIVERED
 from orchestrator.core.health import STALE_S, ChainState, OracleState
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.store import Store, add_all, tables
+from orchestrator.edges.store import Store, add_all, effects, tables
 from orchestrator.errors import Retry
 from orchestrator.halts import StandingHalt
 from orchestrator.health_monitor import HealthMonitor, WatchedParts
@@ -22,6 +24,7 @@ from orchestrator.home_lock import hold
 from orchestrator.settings import Settings
 from orchestrator.status_file import LOCK_FILE, STATUS_FILE, read_nodes, read_status
 from orchestrator.worker import StepWait
+from tests.support.effect_double import PAYMENT, SCOPE
 from tests.support.rail_builder import context_of_stand_ins
 
 NOW = 1_790_000_000  # a Monday, 14:13 UTC
@@ -133,6 +136,38 @@ def test_look__at_a_paused_rail__says_until_when_and_forgets_it_then(rail):
     rail.paused_until = NOW + 60
     assert rail.look() == ["rail_paused"]
     rail.pass_time(60)
+    assert rail.look() == []
+
+
+def test_look__at_effects_that_nobody_takes__names_the_target_or_that_there_is_none(rail):
+    [order, token] = records_of(
+        SCOPE,
+        PAYMENT,
+        [
+            Effect("visit", EffectKind.WORK_ORDER),
+            Effect(
+                "unlock",
+                EffectKind.UNLOCK_TOKEN,
+                {"device": PAYMENT.device, "mode": "add_time", "days": 1},
+            ),
+        ],
+    )
+    with rail.store.write() as session:
+        effects.add(session, [token], NOW)
+    assert rail.look() == []  # `proofrail unlock show` gives it
+    with rail.store.write() as session:
+        effects.add(session, [order], NOW)
+    assert rail.look() == ["effects_without_target"]
+    row = effects.EffectTargetRow(name="crm", way="folder", place="/no", kinds="", added_at=NOW)
+    with rail.store.write() as session:
+        effects.add_target(session, row)
+        effects.redeliver(session, [order.effect_id], NOW)
+    rail.pass_time(900)
+    assert rail.look() == []
+    rail.pass_time(1)
+    assert rail.look() == ["effects_undelivered"]
+    with rail.store.write() as session:
+        effects.record_answers(session, "crm", [(order.effect_id, DELIVERED)], NOW)
     assert rail.look() == []
 
 

@@ -33,6 +33,12 @@ from orchestrator.edges.store.tables.chain import (
     ProofRow,
 )
 from orchestrator.edges.store.tables.disputes import RulingRow
+from orchestrator.edges.store.tables.effects import (
+    EffectDeliveryRow,
+    EffectRow,
+    EffectTargetRow,
+    UnlockNumberRow,
+)
 from orchestrator.edges.store.tables.evidence import (
     CitationRow,
     ConflictRow,
@@ -78,6 +84,9 @@ __all__ = [
     "ConflictRow",
     "DebtRow",
     "DeviceRow",
+    "EffectDeliveryRow",
+    "EffectRow",
+    "EffectTargetRow",
     "EquivocationRow",
     "EventRow",
     "EvidenceRow",
@@ -106,4 +115,5 @@ __all__ = [
     "SQLModel",
     "SignedBatchRow",
     "SignedClaimRow",
+    "UnlockNumberRow",
 ]

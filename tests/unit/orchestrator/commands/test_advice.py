@@ -35,6 +35,8 @@ READS = {
     "proofrail device list": "",
     "proofrail device risk": "cp-0001 --since 1700000000",
     "proofrail device show": "cp-0001",
+    "proofrail effect list": "",
+    "proofrail effect target list": "",
     "proofrail funding list": "",
     "proofrail ledger balances": "",
     "proofrail ledger chart": "",
@@ -55,6 +57,9 @@ READS = {
 CHANGES = {
     "proofrail device assign": "needs the owner's signature, and has a dry run",
     "proofrail backup": "writes one new file, and never over another",
+    "proofrail effect redeliver": "sends what its receiver knows by its id",
+    "proofrail unlock device add": "keeps a key, and never replaces one",
+    "proofrail effect target add": "adds a target, which `effect target remove` takes away",
     "proofrail key rotate": "asks before it does anything, and has a dry run",
     "proofrail restart": "stops one process, which starts again where it was",
     "proofrail restore": "refuses a home that holds anything",

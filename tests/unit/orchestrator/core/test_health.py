@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.core.effect_delivery import TargetState
 from orchestrator.core.health import (
     STALE_S,
     ChainState,
@@ -59,6 +60,12 @@ def nodes(**fields) -> dict:
 
 
 CASES = [
+    ({"targets": (TargetState("crm", 2, NOW - 900, "it answered 503"),)}, []),
+    (
+        {"targets": (TargetState("crm", 2, NOW - 901, ""), TargetState("depot", 0, 0))},
+        [("effects_undelivered", "crm", WARNING)],
+    ),
+    ({"untargeted": (1, NOW)}, [("effects_without_target", "", WARNING)]),
     ({"paused_until": NOW}, []),
     ({"paused_until": NOW + 1}, [("rail_paused", "", WARNING)]),
     ({"oracles": down("o0")}, [("oracle_down", "o0", WARNING)]),

@@ -14,6 +14,7 @@ from orchestrator.edges.store import (
     agreements,
     blocks,
     conflicts,
+    effects,
     equivocations,
     evidence,
     lookup,
@@ -24,6 +25,8 @@ from orchestrator.edges.store import (
 from orchestrator.edges.store.tables import (
     ConflictRow,
     DeviceRow,
+    EffectDeliveryRow,
+    EffectTargetRow,
     EquivocationRow,
     EventRow,
     HoleRow,
@@ -78,6 +81,15 @@ def file(tmp_path: Path) -> Path:
         }
         session.add(RejectionRow(reason="dropped", **refusal))
         session.add(RejectionRow(reason="malformed", **refusal))
+        for name in ("crm", "depot"):
+            row = EffectTargetRow(name=name, way="folder", place="/", kinds="", added_at=1)
+            effects.add_target(session, row)
+        for number, done in enumerate((None, 9, None)):
+            row = EffectDeliveryRow(
+                target="crm", effect_id=f"0x{number}", since=number + 5, due_at=9
+            )
+            row.delivered_at = done
+            session.add(row)
     store.close()
     return path
 
@@ -97,6 +109,14 @@ def of_store(session: Session) -> dict:
             stage: {"payouts": count, "amount": str(cents), "asset": "EUR/2"}
             for stage, (count, cents) in payouts.count_by_stage(session).items()
         },
+        "effects": [
+            {
+                "target": state.name,
+                "waiting": state.waiting,
+                "oldest_at": state.oldest_at or None,
+            }
+            for state in effects.states(session)
+        ],
         "holes": len(evidence.all_holes(session)),
         "quarantined_devices": [
             {

@@ -24,6 +24,7 @@ MAY = {  # route -> roles that are let in
     ("GET", "/v1/devices"): {"partner", "auditor", "operator"},
     ("GET", "/v1/devices/{device}/outcomes"): {"partner", "auditor", "operator"},
     ("POST", "/v1/devices/{device}/outcomes/ack"): {"partner", "operator"},
+    ("GET", "/v1/effects"): {"partner", "auditor", "operator"},
     ("GET", "/v1/ledger/balances"): {"auditor", "operator"},
     ("GET", "/v1/trace/{any_id}"): {"partner", "auditor", "operator"},
     ("GET", "/v1/status"): {"auditor", "operator"},
