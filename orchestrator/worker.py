@@ -26,6 +26,7 @@ from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import broadcast_open, follow
+from orchestrator.steps.holds import decide_holds
 from orchestrator.steps.mint import mint
 from orchestrator.steps.moved import end_moved
 from orchestrator.steps.payouts import order_payouts, send_files
@@ -46,6 +47,7 @@ STEPS: tuple[Step, ...] = (
     rule_disputes,
     expire_disputes,
     end_moved,
+    decide_holds,
     collect,
     verify,
     attest,
@@ -64,6 +66,7 @@ STEPS: tuple[Step, ...] = (
 _MOVES_MONEY = (
     rule_disputes,
     expire_disputes,
+    decide_holds,
     attest,
     settle,
     release_matured,

@@ -13,7 +13,7 @@ from oracles.holes import Siblings, subtract
 from oracles.rules import Hole, Runs, derive_claim, late_run, reopened, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
-from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
+from orchestrator.core.payment import HOLDABLE, STOPPING, Fact, NextStep, Stage
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.store import (
     Session,
@@ -29,7 +29,7 @@ from orchestrator.products import Product
 from orchestrator.settings import Settings
 from orchestrator.steps import event_of
 
-IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+IN_FLIGHT = (*HOLDABLE, Stage.HELD)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
@@ -313,6 +313,10 @@ def verify(context: CollectContext) -> int:
     if not facts:  # a write transaction costs, also an empty one
         return 0
     with context.store.write() as session:
+        # one that was held meanwhile keeps its derivation for later: a fact counts once
+        ids = [fact.payment_id for fact in facts]
+        due_still = payments.still_at(session, ids, Stage.RECEIVED)
+        facts = [fact for fact in facts if fact.payment_id in due_still]
         return payments.record_facts(session, facts, now)
 
 

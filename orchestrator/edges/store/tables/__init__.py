@@ -43,6 +43,7 @@ from orchestrator.edges.store.tables.evidence import (
     NameRow,
     RejectionRow,
 )
+from orchestrator.edges.store.tables.holds import HoldRow
 from orchestrator.edges.store.tables.ledger import LedgerEntryRow, LedgerPostingRow, PendingEntryRow
 from orchestrator.edges.store.tables.oracles import (
     EquivocationRow,
@@ -82,6 +83,7 @@ __all__ = [
     "EvidenceRow",
     "FollowedContractRow",
     "FundingRow",
+    "HoldRow",
     "HoleRow",
     "IdempotencyRow",
     "LaterOutcomeRow",

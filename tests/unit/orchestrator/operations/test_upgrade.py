@@ -111,7 +111,7 @@ def test_upgrade__dry_run__says_what_it_would_do_and_changes_nothing(home):
     before = (home / "proofrail.sqlite3").read_bytes()
     result = upgrade(home, "--dry-run")
     assert result.exit_code == 0, result.output
-    for text in ("Would do", "backup", "schema 0004", "schema 0014", "write proofrail.toml"):
+    for text in ("Would do", "backup", "schema 0004", "schema 0015", "write proofrail.toml"):
         assert text in result.stdout
     assert (home / "proofrail.sqlite3").read_bytes() == before
     assert not (home / "proofrail.toml").exists() and not (home / "backups").exists()
