@@ -25,6 +25,7 @@ from orchestrator.core.health import (
     DiskState,
     HealthLimits,
     HealthProblem,
+    HeldState,
     Observations,
     OpenSend,
     OracleState,
@@ -43,7 +44,7 @@ from orchestrator.edges.chain.nodes import names_of
 from orchestrator.edges.chain.probe import probe_node
 from orchestrator.edges.chain.rails import RAIL
 from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import bank_files, blocks, sends
+from orchestrator.edges.store import bank_files, blocks, holds, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.status_file import STATUS_FILE, dead_processes
@@ -187,6 +188,7 @@ class HealthMonitor:
             account = context.safeguarding["iban"]
             statement_day = bank_files.newest_statement_day(session, account)
             first_file = bank_files.first_at(session)
+            held = HeldState(*holds.count_and_oldest(session))
         # before the first block is read no member is known
         need = committee.need if newest or committee.seats else 0
         usage = shutil.disk_usage(context.settings.home)
@@ -205,6 +207,7 @@ class HealthMonitor:
             clock_jump_s=self._clock_jump(),
             dead_processes=dead_processes(context.settings.home),
             paused_until=_result(paused, 0),
+            held=held,
             **self._of_worker(),
         )
 

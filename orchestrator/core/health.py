@@ -59,6 +59,18 @@ class HealthLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldState:
+    """The payments that are held.
+
+    Attributes:
+        oldest_at: When the oldest hold began, Unix seconds; 0: none is held.
+    """
+
+    count: int = 0
+    oldest_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OracleState:
     """The last answer of one oracle.
 
@@ -168,6 +180,7 @@ class Observations:
     clock_jump_s: int = 0
     dead_processes: Mapping[str, str] = field(default_factory=dict)
     paused_until: int = 0
+    held: HeldState = field(default_factory=HeldState)
 
 
 def dated(

@@ -92,6 +92,7 @@ def rebuild(
         archive = read_archive(session, registry, findings)
         check_claims(session, history, archive, registry, products(), findings)
         decided.check(session, chain.deployment.chain_id, findings)
+        decided.check_holds(session, chain.deployment.chain_id, findings)
         stored = journal.stored_journal(session)
         fold = journal.Fold(
             session,

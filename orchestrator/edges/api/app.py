@@ -10,6 +10,7 @@ from orchestrator.edges.api import (
     capture,
     evidence,
     health,
+    holds,
     outcomes,
     party_calls,
     problems,
@@ -50,6 +51,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(evidence.router)
     app.include_router(capture.router)
     app.include_router(reads.router)
+    app.include_router(holds.router)
     app.include_router(outcomes.router)
     if parts.trace is not None:
         app.include_router(reads.traces)

@@ -52,9 +52,7 @@ def issue_key(
     key, digest = _new_key()
     role = KeyRole(role).value
     session.add(
-        ApiKeyRow(
-            key_hash=digest, name=name, role=role, scope=scope, party=party, created_at=now
-        )
+        ApiKeyRow(key_hash=digest, name=name, role=role, scope=scope, party=party, created_at=now)
     )
     session.flush()
     return key

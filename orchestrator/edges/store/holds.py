@@ -18,6 +18,7 @@ from orchestrator.core.hold import (
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.store import payments, sends
 from orchestrator.edges.store.tables import AgreementRow, HoldRow, PaymentRow
+from orchestrator.errors import Retry
 
 __all__ = ["HoldRow", "Holder"]
 
@@ -68,6 +69,7 @@ def place(session: Session, row: PaymentRow, holder: Holder, reason: str, now: i
 
     Raises:
         Rejected: with a HoldReason; nothing was changed.
+        Retry: It was held before in this very second.
     """
     checked_reason(reason)
     require_free(session, row)
@@ -86,8 +88,8 @@ def place(session: Session, row: PaymentRow, holder: Holder, reason: str, now: i
             if other.stage == Stage.ATTESTED and other.payment_id != row.payment_id
         ]
     earlier = of_payment(session, row.payment_id)
-    if earlier:  # a hold is named by its time
-        now = max(now, earlier[-1].held_at + 1)
+    if earlier and earlier[-1].held_at >= now:  # a hold is named by its time
+        raise Retry(f"payment {row.payment_id} was held in this second before: try again")
     hold = HoldRow(
         payment_id=row.payment_id,
         held_at=now,
