@@ -61,7 +61,7 @@ def hold(
         office = home.office()
         signature = "0x" + _sign(home, document, HOLD, office.chain_id, by).hex()
         officer = document.signer(HOLD, office.chain_id, signature, office.officers)
-        holder = holds.Holder(officer, signature=signature, claim_hash=row.claim_hash)
+        holder = holds.PaymentHolder(officer, signature=signature, claim_hash=row.claim_hash)
         with home.store.write() as session:
             [fresh] = payments.by_ids(session, [row.payment_id])
             view["held_at"] = holds.place(session, fresh, holder, reason, now).held_at

@@ -47,7 +47,7 @@ class HeldRail(OpenRail):
         self.clock += 1
         with self.store.write() as session:
             row = session.get(payments.PaymentRow, self.payment(name).payment_id)
-            holder = holds.Holder(self.payer.address, key_name="ada")
+            holder = holds.PaymentHolder(self.payer.address, key_name="ada")
             return holds.place(session, row, holder, reason, self.clock)
 
     def decide(

@@ -37,7 +37,7 @@ def hold(parts: Parts, caller: Partner, payment_id: Id, body: HoldRequest) -> Ho
     """
     with parts.store.write() as session:
         row = _own(session, caller, payment_id)
-        holder = holds.Holder(caller.party, key_name=caller.name)
+        holder = holds.PaymentHolder(caller.party, key_name=caller.name)
         placed = holds.place(session, row, holder, body.reason, int(parts.now()))
         return HoldView(**hold_fields(placed))
 

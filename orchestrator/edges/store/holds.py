@@ -20,11 +20,11 @@ from orchestrator.edges.store import payments, sends
 from orchestrator.edges.store.tables import AgreementRow, HoldRow, PaymentRow
 from orchestrator.errors import Retry
 
-__all__ = ["HoldRow", "Holder"]
+__all__ = ["HoldRow", "PaymentHolder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class PaymentHolder:
     """Who holds a payment.
 
     Attributes:
@@ -54,7 +54,9 @@ def require_free(session: Session, row: PaymentRow) -> None:
     require_holdable(row.payment_id, stage, is_being_sent)
 
 
-def place(session: Session, row: PaymentRow, holder: Holder, reason: str, now: int) -> HoldRow:
+def place(
+    session: Session, row: PaymentRow, holder: PaymentHolder, reason: str, now: int
+) -> HoldRow:
     """Hold a payment, in the caller's write transaction.
 
     Signatures over its batch are over all of the batch's claims, so the others are attested again

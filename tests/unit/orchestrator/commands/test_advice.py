@@ -88,6 +88,8 @@ CHANGES = {
     "proofrail party add": "adds a party, and refuses a name that exists",
     "proofrail party release": "sends the payee its own money, and has a dry run",
     "proofrail party repay": "pays what the payee owes, signed by it, and has a dry run",
+    "proofrail api-key add": "issues a key that has to be handed out to be used",
+    "proofrail payment dispute": "is signed by the payer, costs a bond, and has a dry run",
     "proofrail payment decide": "needs the approval of a second officer, and has a dry run",
     "proofrail payout order-again": "needs the approval of two officers",
     "proofrail payout propose": "needs the approval of a second officer",

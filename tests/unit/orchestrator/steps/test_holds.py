@@ -241,7 +241,7 @@ def test_hold__signed_by_an_officer__rebuild_checks_the_signature_and_the_decisi
     officer = document.signer(HOLD, office.chain_id, signature, office.officers)
     with rail.store.write() as session:
         fresh = session.get(payments.PaymentRow, row.payment_id)
-        holder = holds.Holder(officer, signature=signature, claim_hash=row.claim_hash)
+        holder = holds.PaymentHolder(officer, signature=signature, claim_hash=row.claim_hash)
         holds.place(session, fresh, holder, WHY, now)
     rail.work(3)
     assert rebuild(rail.store, rail.chain).same

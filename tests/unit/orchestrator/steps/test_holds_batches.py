@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from device_adapters.types import Rejected
 from oracles.types import ClaimReason
-from orchestrator.core.hold import HoldDecision
+from orchestrator.core.hold import HoldDecision, HoldReason
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import holds, payments
+from orchestrator.errors import Retry
 from orchestrator.steps import attest as attest_step
 from orchestrator.steps import collect as collect_step
 from orchestrator.steps.attest import attest
@@ -30,7 +32,7 @@ def hold(bare: BareRail, name: str) -> None:
     bare.place.clock += 1
     with bare.place.store.write() as session:
         row = session.get(payments.PaymentRow, bare.payment(name).payment_id)
-        holds.place(session, row, holds.Holder("0xpayer", "key"), "why", bare.place.clock)
+        holds.place(session, row, holds.PaymentHolder("0xpayer", "key"), "why", bare.place.clock)
 
 
 def go_on(bare: BareRail, name: str, approval: str = "0xapproval") -> None:
@@ -101,6 +103,43 @@ def test_hold__while_the_oracles_refuse__it_is_not_rejected_and_is_asked_again(b
     monkeypatch.undo()
     go_on(bare, A)
     assert attest(bare.rail) == 0 and bare.stages(A) == ["rejected"]
+
+
+def test_hold__while_no_quorum_answers__keeps_its_reason(bare, monkeypatch):
+    bare.claims(A, B)
+    for number, oracle in enumerate(bare.oracles):
+        bare.oracles[number] = replace(oracle, how="down")
+    ask = attest_step._ask
+
+    def slow(*arguments):
+        hold(bare, B)
+        return ask(*arguments)
+
+    monkeypatch.setattr(attest_step, "_ask", slow)
+    assert attest(bare.rail) == 0
+    waiting, held = bare.payment(A), bare.payment(B)
+    assert "is down" in waiting.reason and waiting.attempts == 1
+    assert (held.reason, held.attempts, held.due_at) == ("held: why", 0, 0)
+
+
+def test_hold__signed_for_another_claim__is_refused_and_changes_nothing(bare):
+    bare.claims(A)
+    with bare.place.store.write() as session:
+        row = session.get(payments.PaymentRow, bare.payment(A).payment_id)
+        holder = holds.PaymentHolder("0xofficer", signature="0x01", claim_hash="")
+        with pytest.raises(Rejected) as caught:
+            holds.place(session, row, holder, "why", bare.place.clock)
+    assert caught.value.reason is HoldReason.CLAIM_CHANGED and bare.stages(A) == ["verified"]
+
+
+def test_hold__within_the_second_of_the_one_before__is_to_be_tried_again(bare):
+    bare.claims(A)
+    hold(bare, A)
+    go_on(bare, A)
+    bare.place.clock -= 1
+    with pytest.raises(Retry, match="in this second"):
+        hold(bare, A)
+    assert bare.stages(A) == ["verified"]
 
 
 def test_hold__while_the_claim_is_derived__it_is_derived_when_it_goes_on(bare, monkeypatch):
