@@ -99,8 +99,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Money": {
         "payment": (
-            "payment_dispute:app payment_challenge:app",
-            "Dispute a payment, prove its fault, and end disputes.",
+            "payment_hold:app payment_dispute:app payment_challenge:app",
+            "Hold or dispute a payment, prove its fault, end disputes.",
         ),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
         "funding": ("funding:app", "Incoming payments not matched to an agreement."),

@@ -25,6 +25,7 @@ from orchestrator.core.health import (
     DiskState,
     HealthLimits,
     HealthProblem,
+    HeldState,
     Observations,
     OpenSend,
     OracleState,
@@ -43,7 +44,7 @@ from orchestrator.edges.chain.nodes import names_of
 from orchestrator.edges.chain.probe import probe_node
 from orchestrator.edges.chain.rails import RAIL
 from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import bank_files, blocks, effects, sends
+from orchestrator.edges.store import bank_files, blocks, effects, holds, sends
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.status_file import STATUS_FILE, dead_processes
@@ -188,6 +189,7 @@ class HealthMonitor:
             statement_day = bank_files.newest_statement_day(session, account)
             first_file = bank_files.first_at(session)
             targets, untargeted = effects.states(session), effects.without_target(session)
+            held = HeldState(*holds.count_and_oldest(session))
         # before the first block is read no member is known
         need = committee.need if newest or committee.seats else 0
         usage = shutil.disk_usage(context.settings.home)
@@ -208,6 +210,7 @@ class HealthMonitor:
             paused_until=_result(paused, 0),
             targets=targets,
             untargeted=untargeted,
+            held=held,
             **self._of_worker(),
         )
 

@@ -27,6 +27,7 @@ from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import broadcast_open, follow
+from orchestrator.steps.holds import decide_holds
 from orchestrator.steps.mint import mint
 from orchestrator.steps.moved import end_moved
 from orchestrator.steps.payouts import order_payouts, send_files
@@ -47,6 +48,7 @@ STEPS: tuple[Step, ...] = (
     rule_disputes,
     expire_disputes,
     end_moved,
+    decide_holds,
     collect,
     verify,
     attest,
@@ -66,6 +68,7 @@ STEPS: tuple[Step, ...] = (
 _MOVES_MONEY = (
     rule_disputes,
     expire_disputes,
+    decide_holds,
     attest,
     settle,
     release_matured,

@@ -28,20 +28,26 @@ def add(
     name: Annotated[str, typer.Argument(help="The key's holder; no two keys have one name.")],
     role: Annotated[str, typer.Option(help="partner, auditor or operator.")],
     scope: Annotated[str, typer.Option(help="For a partner: the prefix of its device names.")] = "",
+    party: Annotated[
+        str, typer.Option(help="For a partner: the payer or payee whose payments it may hold.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Issue a key and show it once."""
+    from orchestrator.commands.party import party_of
     from orchestrator.edges.store import access
 
+    home = home_of(context)
+    address = party_of(home, party).address if party else ""
     try:
-        with home_of(context).store.write() as session:
-            key = access.issue_key(session, name, role, scope, int(time.time()))
+        with home.store.write() as session:
+            key = access.issue_key(session, name, role, scope, int(time.time()), address)
     except ValueError as error:
         roles = ", ".join(access.KeyRole)
         raise Halt(
             f"No key was issued: {error}. Roles are {roles}; a partner needs --scope."
         ) from error
-    view = {"name": name, "role": role, "scope": scope, "key": key}
+    view = {"name": name, "role": role, "scope": scope, "party": address or None, "key": key}
     output.show(
         view,
         as_json,
@@ -53,7 +59,7 @@ def add(
 
 @app.command("list")
 def list_keys(context: typer.Context, as_json: Json = False) -> None:
-    """List the keys: name, role, scope and times. A key's value is stored nowhere."""
+    """List the keys: name, role, scope, party and times. A key's value is stored nowhere."""
     from orchestrator.edges.store import access
 
     now = int(time.time())
@@ -63,6 +69,7 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
                 "name": row.name,
                 "role": row.role,
                 "scope": row.scope,
+                "party": row.party or None,
                 "created_at": row.created_at or None,
                 "former_value_until": row.former_until if row.former_until > now else None,
             }
@@ -72,12 +79,13 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
 
 
 def _print_keys(console: Any, view: list[dict[str, Any]]) -> None:
-    columns = ("name", "role", "devices", "created (UTC)", "former value until (UTC)")
+    columns = ("name", "role", "devices", "party", "created (UTC)", "former value until (UTC)")
     rows = [
         (
             key["name"],
             key["role"],
             f"{key['scope']}*" if key["scope"] else "all",
+            key["party"],
             when(key["created_at"]),
             when(key["former_value_until"]),
         )

@@ -163,7 +163,7 @@ def _sign(
     if signature is not None:
         approval = with_signature(home.store, office, identity, signature)
     else:
-        approval = with_key(home.store, office, identity, _key(home, by or ""))
+        approval = with_key(home.store, office, identity, officer_key(home, by or ""))
     return {"approval": identity, "kind": approval.kind, "subject": approval.subject}
 
 
@@ -171,7 +171,7 @@ def propose(home: Home, approval: Approval, by: str) -> str:
     """Sign a proposal with an officer's local keystore; return the approval's id."""
     from orchestrator import approvals
 
-    return approvals.propose(home.store, home.office(), approval, _key(home, by))
+    return approvals.propose(home.store, home.office(), approval, officer_key(home, by))
 
 
 def proposed(identity: str, as_json: bool) -> None:
@@ -244,7 +244,8 @@ def officer_address(home: Home, name: str) -> str:
     return addresses[name]
 
 
-def _key(home: Home, name: str) -> bytes:
+def officer_key(home: Home, name: str) -> bytes:
+    """Return an officer's key from the keystore in this home, by the officer's name."""
     from orchestrator.edges.chain import keystore
 
     address, folder = officer_address(home, name), home.settings.officer_keys

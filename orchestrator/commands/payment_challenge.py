@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="payment",
-    help="Dispute a payment, prove its fault, and end disputes.",
+    help="Hold or dispute a payment, prove its fault, end disputes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -20,7 +20,8 @@ def payments(
 ) -> None:
     """List payments, newest first. Also shows totals per stage."""
     from orchestrator.core.payment import Stage
-    from orchestrator.edges.store import lookup
+    from orchestrator.edges.store import approvals, holds, lookup
+    from orchestrator.views.holds import hold_view
 
     if stage is not None and stage not in list(Stage):
         raise Halt(f"There is no stage {stage!r}. The stages are {', '.join(Stage)}.")
@@ -29,6 +30,11 @@ def payments(
         if stage is not None:
             stages = {name: total for name, total in stages.items() if name == stage}
         rows = lookup.newest_payments(session, stage, limit)
+        officers = approvals.officer_names(session)
+        standing = {
+            hold.payment_id: hold_view(session, hold, officers)
+            for hold, _, _ in holds.standing(session)
+        }
         view = {
             "stages": {
                 name: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
@@ -43,6 +49,7 @@ def payments(
                     "amount": str(p.amount_micro),
                     "asset": "tEUR/6",
                     "reason": p.reason,
+                    "hold": standing.get(p.payment_id),
                     "started_at": p.created_at,
                 }
                 for p, a in rows
@@ -60,7 +67,7 @@ def _print_payments(console: Any, view: dict[str, Any]) -> None:
             p["stage"],
             money(p),
             when(p["started_at"]),
-            p["reason"],
+            _held_text(p["hold"]) or p["reason"],
         )
         for p in view["payments"]
     ]
@@ -68,3 +75,12 @@ def _print_payments(console: Any, view: dict[str, Any]) -> None:
     console.print(table("newest first", columns, rows))
     totals = [(name, item["payments"], money(item)) for name, item in view["stages"].items()]
     console.print(table("by stage", ("stage", ">payments", ">amount"), totals))
+
+
+def _held_text(hold: dict[str, Any] | None) -> str:
+    """Format who holds a payment since when; "" if nobody does."""
+    if hold is None:
+        return ""
+    by = hold["held_by"]
+    who = f"{'officer ' if by['officer'] else ''}{by['name'] or by['address']}"
+    return f"held by {who} since {when(hold['held_at'])}: {hold['reason']}"

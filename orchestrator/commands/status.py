@@ -182,6 +182,15 @@ def _render_totals(console: Any, view: dict[str, Any]) -> None:
                 "bold red",
             )
         )
+    for item in view["held_payments"]:
+        console.print(
+            plain(
+                f"HELD {item['device']}: its payment {output.short(item['payment_id'])} since "
+                f"{when(item['held_at'])} by {item['held_by']}: {item['reason']}. Next: two "
+                f"officers decide with `proofrail payment decide {item['payment_id'][:14]}`",
+                "bold yellow",
+            )
+        )
     console.print(f"block {view['block']}, final up to {view['final_block']}")
 
 

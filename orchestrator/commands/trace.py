@@ -113,6 +113,7 @@ def tree(life: dict[str, Any]) -> Any:
         _add_events,
         _add_claim,
         _add_attestation,
+        _add_holds,
         _add_settlement,
         _add_dispute,
         _add_challenges,
@@ -229,6 +230,19 @@ def _add_attestation(root: Any, life: dict[str, Any]) -> None:
     used = {f"{signer['name']} signed" for signer in signers}
     others = [vote for vote in attestation["oracles"] if vote not in used]
     _add_leaves(branch, *(f"other oracle: {vote}" for vote in others))
+
+
+def _add_holds(root: Any, life: dict[str, Any]) -> None:
+    for hold in life["holds"]:
+        by = hold["held_by"]
+        who = f"{'officer ' if by['officer'] else ''}{by['name'] or by['address']}"
+        branch = _add_branch(root, hold["held_at"], f"held by {who}, when {hold['stage_before']}")
+        _add_leaves(branch, f"reason: {hold['reason']}")
+        if hold["decision"]:
+            decided = f"{when(hold['decided_at'])}  two officers: {hold['decision']}"
+            _add_leaves(branch, f"{decided} (approval {hold['approval']})")
+        if hold["next"]:
+            branch.add(plain(f"next: {hold['next']}", "yellow"))
 
 
 def _add_settlement(root: Any, life: dict[str, Any]) -> None:

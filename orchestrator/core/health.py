@@ -62,6 +62,18 @@ class HealthLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldState:
+    """The payments that are held.
+
+    Attributes:
+        oldest_at: When the oldest hold began, Unix seconds; 0: none is held.
+    """
+
+    count: int = 0
+    oldest_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OracleState:
     """The last answer of one oracle.
 
@@ -175,6 +187,7 @@ class Observations:
     paused_until: int = 0
     targets: Sequence[TargetState] = ()
     untargeted: tuple[int, int] = (0, 0)
+    held: HeldState = field(default_factory=HeldState)
 
 
 def dated(

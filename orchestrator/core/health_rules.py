@@ -20,6 +20,7 @@ def problems_of(seen: Observations, limits: HealthLimits) -> list[HealthProblem]
         *_chain(seen, limits),
         *_nodes(seen, limits),
         *_pause(seen),
+        *_held(seen),
         *_oracles(seen),
         *_outside(seen),
         *_sends(seen, limits),
@@ -183,6 +184,24 @@ def _pause(seen: Observations) -> list[HealthProblem]:
             "Ask the guardian why. Payouts go on, no deadline is lost, and settlement goes on by "
             "itself then; the steward can end the pause earlier.",
             Severity.WARNING,
+        )
+    ]
+
+
+def _held(seen: Observations) -> list[HealthProblem]:
+    """Return the payments that wait for two officers; the rail itself is well."""
+    if not seen.held.count:
+        return []
+    age = max(0, seen.at - seen.held.oldest_at)
+    return [
+        HealthProblem(
+            "payments_held",
+            "",
+            f"{seen.held.count} payments are held, the oldest for {age} s.",
+            "`proofrail payments --stage held` shows who held them and why; two officers decide "
+            "(`proofrail payment decide`).",
+            Severity.WARNING,
+            seen.held.oldest_at,
         )
     ]
 

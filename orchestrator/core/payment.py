@@ -26,13 +26,14 @@ class Stage(StrEnum):
     PAID_OUT = "paid_out"  # a payout that holds it was redeemed on a final block
     BOOKED = "booked"  # the bank reported that payout as booked, on no statement yet
     RECONCILED = "reconciled"  # an end-of-day statement shows it, or nothing was left to pay
-    REJECTED = "rejected"  # the rules or the oracles refuse it
+    REJECTED = "rejected"  # the rules, the oracles or two officers refuse it
     EXPIRED = "expired"  # its mandate ended before settlement
     REFUSED = "refused"  # the contract refuses it
     WAITING_FOR_FUNDS = "waiting_for_funds"  # escrow or cap leaves too little; it is tried again
     DISPUTED = "disputed"  # frozen until the dispute ends
     REFUNDED = "refunded"  # the dispute ended in the payer's favour
     SKIPPED = "skipped"  # payer and payee passed over its claim: it counts as settled, for nothing
+    HELD = "held"  # stopped before its settlement, until two officers decide
 
 
 class NextStep(StrEnum):
@@ -69,6 +70,9 @@ class Fact(StrEnum):
     SKIPPED = "skipped"  # payer and payee passed over it together, on a final block
     REINSTATED = "reinstated"  # a ruling took the compromise back for which it was refused
     ON_STATEMENT = "on_statement"  # an end-of-day statement (camt.053, MT940) shows that booking
+    HELD = "held"  # an officer, its payer or its payee stopped it
+    CONTINUED = "continued"  # two officers let a held payment go on
+    REJECTED = "rejected"  # two officers rejected a held payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,17 @@ _MOVES: dict[tuple[Stage, Fact], Stage] = {
     (Stage.REJECTED, Fact.SKIPPED): Stage.SKIPPED,
     (Stage.REFUSED, Fact.SKIPPED): Stage.SKIPPED,
     (Stage.EXPIRED, Fact.SKIPPED): Stage.SKIPPED,
+    (Stage.HELD, Fact.SKIPPED): Stage.SKIPPED,
+    # a person stops it before its settlement is signed (core/hold.py)
+    (Stage.RECEIVED, Fact.HELD): Stage.HELD,
+    (Stage.VERIFIED, Fact.HELD): Stage.HELD,
+    (Stage.ATTESTED, Fact.HELD): Stage.HELD,
+    (Stage.WAITING_FOR_FUNDS, Fact.HELD): Stage.HELD,
+    # a claim that was derived before stays: then "derived" follows at once
+    (Stage.HELD, Fact.CONTINUED): Stage.RECEIVED,
+    (Stage.HELD, Fact.REJECTED): Stage.REJECTED,
+    # signatures of before the hold count on chain: who has them may settle
+    (Stage.HELD, Fact.SETTLED): Stage.SETTLED,
 }
 
 _MAIN = (
@@ -142,23 +157,25 @@ _MAIN = (
     Stage.BOOKED,
     Stage.RECONCILED,
 )
+# where a person may stop a payment: nothing of it is on chain
+HOLDABLE = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED, Stage.SKIPPED)
 # ends that leave the agreement's sequence on chain unused: nothing later of it could settle
 STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 MOVED = "rail_moved"  # reason of a payment that ended since no former rail will settle it
 _AT_BANK = _MAIN[5:]
-_BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED)
+_BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, Stage.HELD)
 _BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
 # anyone may submit an old batch again: a claim that waits for a new batch is then refused in the
 # old one, which is no news
-_NOT_IN_A_BATCH = (Stage.RECEIVED, Stage.VERIFIED, Stage.REJECTED)
+_NOT_IN_A_BATCH = (Stage.RECEIVED, Stage.VERIFIED, Stage.REJECTED, Stage.HELD)
 
 # Stages at which a fact is already known or comes too late: it changes nothing.
 _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.DERIVED: _BEYOND_CLAIM,
-    Fact.UNDERIVABLE: (Stage.REJECTED, Stage.EXPIRED, Stage.SKIPPED),
-    Fact.ATTESTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
-    Fact.DOUBTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
+    Fact.UNDERIVABLE: (Stage.REJECTED, Stage.EXPIRED, Stage.SKIPPED, Stage.HELD),
+    Fact.ATTESTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, Stage.HELD),
+    Fact.DOUBTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, Stage.HELD),
     # a refusal in an old batch, which anyone may submit again
     Fact.STALE: (
         *_NOT_IN_A_BATCH,
@@ -175,7 +192,7 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
         Stage.REFUSED,
         Stage.SKIPPED,
     ),
-    Fact.FUNDED: (*_MAIN, *_ENDED, Stage.DISPUTED),
+    Fact.FUNDED: (*_MAIN, *_ENDED, Stage.DISPUTED, Stage.HELD),
     Fact.REFUSED: (
         *(*_NOT_IN_A_BATCH, Stage.REFUSED, *_BEYOND_CHAIN),
         *(Stage.EXPIRED, Stage.SKIPPED),
@@ -185,7 +202,7 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.FINAL: (*_MAIN[4:], Stage.DISPUTED, Stage.REFUNDED),
     Fact.OWED: (Stage.POSTED, Stage.RECONCILED),
     Fact.SET_OFF: (Stage.RECONCILED,),
-    Fact.LAPSED: (*_MAIN[3:], *_ENDED, Stage.DISPUTED),
+    Fact.LAPSED: (*_MAIN[3:], *_ENDED, Stage.DISPUTED, Stage.HELD),
     Fact.DISPUTED: (Stage.DISPUTED, Stage.REFUNDED, *_AT_BANK),
     Fact.REFUNDED: (Stage.REFUNDED,),
     Fact.UPHELD: (*_MAIN[4:],),
@@ -194,7 +211,12 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     # a part of the payout is on a statement, and the rest is not booked yet
     Fact.ON_STATEMENT: (Stage.PAID_OUT, Stage.RECONCILED),
     Fact.SKIPPED: (Stage.SKIPPED,),
-    Fact.REINSTATED: (*_MAIN, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, *_ENDED[1:2], *_ENDED[3:]),
+    Fact.REINSTATED: (
+        *(*_MAIN, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, *_ENDED[1:2], *_ENDED[3:]),
+        Stage.HELD,
+    ),
+    Fact.HELD: (Stage.HELD, Stage.REJECTED),
+    Fact.REJECTED: (Stage.REJECTED,),
 }
 
 

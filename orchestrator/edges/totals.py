@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.payment import MOVED, STOPPING
+from orchestrator.core.payment import MOVED, STOPPING, Stage
 from orchestrator.errors import Halt, Retry
 
 _WAIT_S = 30
@@ -46,6 +46,14 @@ _STOPPED = f"""
      WHERE payment.stage IN ({", ".join("?" * len(STOPPING))})
        AND coalesce(payment.reason, '') <> '{MOVED}' -- its records go on elsewhere
      ORDER BY agreement.device"""
+
+_HELD = f"""
+    SELECT agreement.device, agreement.agreement_id, payment.payment_id, hold.held_at,
+           hold.held_by, hold.reason
+      FROM hold JOIN payment ON payment.payment_id = hold.payment_id
+           JOIN agreement ON agreement.agreement_id = payment.agreement_id
+     WHERE hold.decided_at IS NULL AND payment.stage = '{Stage.HELD}'
+     ORDER BY hold.held_at, hold.id"""
 
 
 def read_totals(path: Path) -> dict[str, Any]:
@@ -91,6 +99,7 @@ def _totals(c: sqlite3.Connection) -> dict[str, Any]:
         "equivocating_oracles": [
             dict(row) for row in c.execute("SELECT * FROM equivocation ORDER BY found_at, oracle")
         ],
+        "held_payments": [dict(row) for row in c.execute(_HELD)],
         "stopped_agreements": [dict(row) for row in c.execute(_STOPPED, sorted(STOPPING))],
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from device_adapters.types import Rejected
 from orchestrator.core.mandate import Mandate, salt_of
-from orchestrator.core.payment import STOPPING
+from orchestrator.core.payment import HOLDABLE, STOPPING
 from orchestrator.core.payment import Stage as PaymentStage
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
@@ -32,12 +32,6 @@ RAIL = "PaymentRail"
 _NO_OWNER = "0x" + "00" * 20
 _LIVE, _CLOSED = 1, 2  # IPaymentRail.Status
 _LOOKBACK_S = 390 * 86_400  # Consents.sol takes starts of the last 400 days
-_UNSETTLED = (
-    PaymentStage.RECEIVED,
-    PaymentStage.VERIFIED,
-    PaymentStage.ATTESTED,
-    PaymentStage.WAITING_FOR_FUNDS,
-)
 
 
 class MoveStage(StrEnum):
@@ -250,9 +244,12 @@ class MovePlanner:
 
     def _waits(self, row: agreements.AgreementRow, *, is_over: bool) -> str:
         """Return what has to happen first, "" if nothing."""
-        stages = _UNSETTLED if is_over else (PaymentStage.ATTESTED,)
+        stages = HOLDABLE if is_over else (PaymentStage.ATTESTED,)
         with self.store.read() as session:
+            held = moves.payments_at(session, row.agreement_id, (PaymentStage.HELD,))
             unsettled = moves.payments_at(session, row.agreement_id, stages)
+        if held:
+            return f"payment {held[0]} is held: two officers decide (`proofrail payment decide`)"
         if unsettled and is_over:
             return f"the service has not ended payment {unsettled[0]}, which cannot settle any more"
         if unsettled:

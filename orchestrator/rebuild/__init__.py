@@ -94,6 +94,7 @@ def rebuild(
         check_claims(session, history, archive, registry, products(), findings)
         check_effects(session, chain.deployment, history, products(), findings)
         decided.check(session, chain.deployment.chain_id, findings)
+        decided.check_holds(session, chain.deployment.chain_id, findings)
         stored = journal.stored_journal(session)
         fold = journal.Fold(
             session,

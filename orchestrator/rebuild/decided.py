@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from device_adapters.types import Rejected
 from orchestrator.approvals import verify
 from orchestrator.core import ledger
 from orchestrator.core.approval import Approval
+from orchestrator.core.hold import HELD_AND_REJECTED, HOLD, KIND, HoldDecision, hold_document
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import Entry
-from orchestrator.edges.store import Session, all_rows, approvals
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import Session, all_rows, approvals, holds
+from orchestrator.edges.store.payments import PaymentRow
 from orchestrator.errors import Halt
 from orchestrator.rebuild.contexts import RawBank, RawPayout
 from orchestrator.rebuild.findings import Differences
@@ -33,6 +37,53 @@ def check(session: Session, chain_id: int, findings: Differences) -> None:
         except Halt as refusal:
             findings.add("approval", row.approval_id, str(refusal))
         findings.count("approvals", 1)
+
+
+def check_holds(session: Session, chain_id: int, findings: Differences) -> None:
+    """Check who held each payment and who ended the hold: an officer's and two officers' word.
+
+    A hold is no matter of the chain: it is compared with the signatures that it rests on.
+    """
+    rows = {row.payment_id: row for row in all_rows(session, PaymentRow)}
+    held: dict[str, holds.HoldRow] = {}
+    for hold in all_rows(session, holds.HoldRow):
+        held[hold.payment_id] = hold  # the newest one counts
+        findings.count("holds", 1)
+        if hold.signature and not _signed(session, chain_id, hold):
+            findings.add("hold", hold.payment_id, f"no officer signed the hold of {hold.held_by}")
+        if hold.decision is not None and not _decided(session, hold):
+            findings.add(
+                "hold", hold.payment_id, f"no executed approval says {hold.decision!r} about it"
+            )
+    for name, row in sorted(rows.items()):
+        newest = held.get(name)
+        if row.stage == Stage.HELD and (newest is None or newest.decision is not None):
+            findings.add("payment", name, "it is held, and nobody holds it")
+        if row.reason == HELD_AND_REJECTED and (
+            newest is None or newest.decision != HoldDecision.REJECT
+        ):
+            findings.add("payment", name, "two officers are said to have rejected it, and did not")
+
+
+def _signed(session: Session, chain_id: int, hold: holds.HoldRow) -> bool:
+    document = hold_document(hold.payment_id, hold.claim_hash, hold.reason, hold.held_at)
+    officers = approvals.former_officers(session, hold.held_at)
+    try:
+        return document.signer(HOLD, chain_id, hold.signature, officers) == hold.held_by
+    except Rejected:
+        return False
+
+
+def _decided(session: Session, hold: holds.HoldRow) -> bool:
+    """Return whether an executed approval is about this hold and says what is stored of it."""
+    row = approvals.get(session, hold.approval_id or "")
+    if row is None or row.executed_at is None or row.kind != KIND:
+        return False
+    detail = approvals.content_of(row).detail
+    return row.subject == hold.payment_id and (detail["held_at"], detail["decision"]) == (
+        hold.held_at,
+        hold.decision,
+    )
 
 
 def _order_again(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> list[Entry]:

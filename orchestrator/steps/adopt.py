@@ -12,17 +12,15 @@ from typing import Any, Protocol
 from oracles.attest import claim_hash
 from oracles.types import Claim
 from orchestrator.core.identity import payment_id
-from orchestrator.core.payment import Stage
+from orchestrator.core.payment import HOLDABLE, Stage
 from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import Session, agreements, evidence, payments
 from orchestrator.products import Product
 from orchestrator.steps.outcomes import settled_claims
 
 _BEFORE_THE_CHAIN = (
-    Stage.RECEIVED,
-    Stage.VERIFIED,
-    Stage.ATTESTED,
-    Stage.WAITING_FOR_FUNDS,
+    *HOLDABLE,
+    Stage.HELD,
     Stage.REJECTED,
     Stage.EXPIRED,
     Stage.REFUSED,

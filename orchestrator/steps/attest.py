@@ -18,7 +18,7 @@ from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.committee import Committee
-from orchestrator.core.payment import Fact, NextStep
+from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.oracles import OracleClient, lacking
 from orchestrator.edges.store import (
@@ -102,8 +102,7 @@ def _attest(context: AttestContext, product: str, rows: list[_Row]) -> int:
     rows = sorted(rows, key=lambda item: item[0].agreement_id)
     round_ = _ask(context, product, rows)
     if isinstance(round_.result, Reached):
-        _keep(context, rows, round_)
-        return len(rows)
+        return len(rows) if _keep(context, rows, round_) else 0
     refused = _refused(context.oracles, round_)
     unsigned = round_.result.required_domains
     blocked = {
@@ -280,15 +279,23 @@ def _behind(
     ]
 
 
-def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
-    """Store the quorum's signatures with the new stage, before anything is sent."""
+def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> bool:
+    """Store the quorum's signatures with the new stage, before anything is sent.
+
+    Returns:
+        False where a payment of the batch was held meanwhile: the others are asked about again.
+    """
     now, digest, detail = (
         context.now(),
         "0x" + round_.digest.hex(),
         _detail(context.oracles, round_),
     )
     oracles = {oracle.address: oracle for oracle in context.oracles}
+    ids = [row.payment_id for row, _ in rows]
     with context.store.write() as session:
+        if payments.still_at(session, ids, Stage.VERIFIED) != set(ids):
+            context.log.info("attestations not kept: a payment was held", batch=digest)
+            return False
         payments.set_attestations(
             session,
             digest,
@@ -303,15 +310,16 @@ def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
                 for attestation in round_.result.attestations
             ],
         )
-        batches.keep(session, digest, [row.payment_id for row, _ in rows])
+        batches.keep(session, digest, ids)
         # the same claims may be attested again once there are funds: the digest alone is not unique
         key, sets = f"{digest}:{now}", {"batch_digest": digest}
         payments.record_facts(
             session,
-            [payments.NewFact(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows],
+            [payments.NewFact(payment, Fact.ATTESTED, key, detail, sets) for payment in ids],
             now,
         )
-    context.log.info("attested", batch=digest, payments=[row.payment_id for row, _ in rows])
+    context.log.info("attested", batch=digest, payments=ids)
+    return True
 
 
 def _give_up(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
@@ -325,6 +333,8 @@ def _give_up(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
     )
     detail = _detail(context.oracles, round_)
     with context.store.write() as session:
+        if len(rows) == 1 and not payments.still_at(session, ids, Stage.VERIFIED):
+            return  # it was held meanwhile, and is asked about again when it goes on
         if len(rows) == 1 and reasons.total() > round_.committee.tolerated:
             reason, _ = reasons.most_common(1)[0]
             fact = Fact.LAPSED if reason == ClaimReason.AGREEMENT_NOT_LIVE else Fact.DOUBTED

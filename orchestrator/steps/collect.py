@@ -12,7 +12,7 @@ from oracles.holes import Siblings, subtract
 from oracles.rules import Hole, Runs, late_run, reopened, runs
 from oracles.types import Agreement, ProductRules
 from orchestrator.core.identity import payment_id
-from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
+from orchestrator.core.payment import HOLDABLE, STOPPING, Fact, NextStep, Stage
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.store import (
     Session,
@@ -28,7 +28,7 @@ from orchestrator.products import Product
 from orchestrator.settings import Settings
 from orchestrator.steps.claims import cited_by, claim_of, event_of_record, events_of, hexed
 
-IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+IN_FLIGHT = (*HOLDABLE, Stage.HELD)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
@@ -291,6 +291,10 @@ def verify(context: CollectContext) -> int:
     if not judged:  # a write transaction costs, also an empty one
         return 0
     with context.store.write() as session:
+        # one that was held meanwhile keeps its derivation for later: a fact counts once
+        ids = [payment for payment, _, _ in judged]
+        due_still = payments.still_at(session, ids, Stage.RECEIVED)
+        judged = [row for row in judged if row[0] in due_still]
         for payment, _, heard in judged:
             if heard is not None:
                 citations.keep_heard(session, payment, heard)

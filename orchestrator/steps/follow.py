@@ -23,6 +23,7 @@ from orchestrator.edges.store import (
     add_all,
     blocks,
     fundings,
+    holds,
     payments,
     pending,
     releases,
@@ -227,6 +228,7 @@ def _undo(context: FollowContext, common: int) -> None:
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
         payments.record_facts(session, facts, now)
+        holds.hold_again(session, facts, now)
     context.log.warning(
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )

@@ -206,7 +206,7 @@ def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome])
         rows = [
             row
             for row in payments.by_ids(session, ids)
-            if row.stage in (Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+            if row.stage in (Stage.ATTESTED, Stage.WAITING_FOR_FUNDS, Stage.HELD)
         ]
         agreed = agreements.by_ids(session, {row.agreement_id for row in rows})
     chain, settled = context.chain, set()

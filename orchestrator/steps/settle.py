@@ -15,7 +15,7 @@ from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.rails import rail_of, takes_groups
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store, payments, sends
+from orchestrator.edges.store import Session, Store, payments, sends
 from orchestrator.edges.store.tables.agreements import AgreementRow
 from orchestrator.errors import Retry
 from orchestrator.products import shared_terms
@@ -90,6 +90,9 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
                 payments.postpone(session, ids, later(now, batch[0][0]), reason)
         return 0
     with context.store.write() as session:
+        if not _is_as_it_was(session, digest, batch):
+            context.log.info("settlement not signed: a payment was held", batch=digest)
+            return 0
         tx_hash = (
             open_send.tx_hash
             if open_send
@@ -102,6 +105,16 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         _note_that_it_fits(context, batch[0][1].product, len(batch), quote)
     context.log.info("settlement signed", batch=digest, tx=tx_hash, payments=ids)
     return 1
+
+
+def _is_as_it_was(
+    session: Session, digest: str, batch: list[tuple[payments.PaymentRow, AgreementRow]]
+) -> bool:
+    """Return whether no payment of a batch was held since the batch was read."""
+    fresh = payments.of_batch(session, digest)
+    return [(r.payment_id, r.stage) for r, _ in fresh] == [
+        (r.payment_id, r.stage) for r, _ in batch
+    ]
 
 
 def _ample(quote: Quote, claims: int) -> Quote:

@@ -30,6 +30,7 @@ from orchestrator.edges.store import (
 )
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import product
+from orchestrator.views.holds import hold_views
 
 
 def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
@@ -87,6 +88,7 @@ def life(
         "supporting": [event_view(session, event) for event, _, _ in supporting],
         "claim": _claim(row, agreement),
         "attestation": _attestation(session, row, facts),
+        "holds": hold_views(session, row, agreement),
         "settlement": _settlement(session, row),
         "dispute": dispute_view(session, row, agreement),
         "challenges": _challenges(session, row),

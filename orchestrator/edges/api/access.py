@@ -23,11 +23,17 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The holder of a key; `scope` is the prefix of a partner's device names, None sees all."""
+    """The holder of a key.
+
+    Attributes:
+        scope: The prefix of a partner's device names; None sees all.
+        party: Address of the payer or payee that a partner stands for; "" for none.
+    """
 
     name: str
     role: KeyRole
     scope: str | None
+    party: str = ""
 
     def sees(self, device: str) -> bool:
         """Return whether the caller may see a device."""
@@ -64,10 +70,11 @@ def _caller(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> C
         return Caller(row.name, role, None)
     if not row.scope:  # an empty prefix would match every name
         raise Rejected(ProblemCode.ROLE_FORBIDDEN, "this partner's key has no scope")
-    return Caller(row.name, role, row.scope)
+    return Caller(row.name, role, row.scope, row.party)
 
 
 Operator = Annotated[Caller, Depends(_allow(KeyRole.OPERATOR))]
+Partner = Annotated[Caller, Depends(_allow(KeyRole.PARTNER))]
 Submitter = Annotated[Caller, Depends(_allow(KeyRole.PARTNER, KeyRole.OPERATOR))]
 Reader = Annotated[Caller, Depends(_allow(KeyRole.AUDITOR, KeyRole.OPERATOR))]
 Anyone = Annotated[Caller, Depends(_allow(KeyRole.PARTNER, KeyRole.AUDITOR, KeyRole.OPERATOR))]

@@ -11,6 +11,7 @@ from orchestrator.edges.api import (
     effects,
     evidence,
     health,
+    holds,
     outcomes,
     party_calls,
     problems,
@@ -51,6 +52,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(evidence.router)
     app.include_router(capture.router)
     app.include_router(reads.router)
+    app.include_router(holds.router)
     app.include_router(outcomes.router)
     app.include_router(effects.router)
     if parts.trace is not None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from device_adapters.types import Reason
 from oracles.types import ClaimReason
+from orchestrator.edges.api.catalogue_holds import HOLDS
 from orchestrator.edges.api.catalogue_party_calls import PARTY_CALLS
 from orchestrator.edges.api.catalogue_registration import (
     CERTIFICATES,
@@ -341,7 +342,7 @@ CATALOGUE: dict[str, CatalogueEntry] = (
     }
     | {
         str(code): CatalogueEntry(title, step, status)
-        for code, (status, title, step) in (_REQUESTS | REGISTRATIONS | PARTY_CALLS).items()
+        for code, (status, title, step) in (_REQUESTS | REGISTRATIONS | PARTY_CALLS | HOLDS).items()
     }
     | {str(code): CatalogueEntry(title, CERTIFICATES) for code, title in ENDORSEMENTS.items()}
 )

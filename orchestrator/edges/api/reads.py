@@ -16,6 +16,7 @@ from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
 from orchestrator.edges.api.access import Anyone, Reader
 from orchestrator.edges.api.catalogue import ProblemCode, entry_of
+from orchestrator.edges.api.holds_wire import hold_fields
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, problems_of
 from orchestrator.edges.api.views import (
@@ -34,6 +35,7 @@ from orchestrator.edges.api.wire import HEX32, Amount
 from orchestrator.edges.store import (
     agreements,
     evidence,
+    holds,
     ledger,
     payments,
     rejections,
@@ -77,7 +79,8 @@ def get_payment(parts: Parts, caller: Anyone, payment_id: Id) -> PaymentDetails:
             for fact in payments.facts_of(session, payment_id)
         ]
         events = evidence.event_ids(session, payment_id)
-    return PaymentDetails(**_payment(row), events=events, facts=facts)
+        stops = [hold_fields(hold) for hold in holds.of_payment(session, payment_id)]
+    return PaymentDetails(**_payment(row), events=events, facts=facts, holds=stops)
 
 
 @router.get("/v1/payments", tags=["money"], responses=_LIST, summary="Payments, oldest first")

@@ -11,6 +11,7 @@ from orchestrator.core.health import Severity
 from orchestrator.core.later_outcome import MAX_IDS
 from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
+from orchestrator.edges.api.holds_wire import HoldView
 from orchestrator.edges.api.wire import (
     SOME_ID,
     SOME_SHA,
@@ -138,9 +139,11 @@ class PaymentDetails(PaymentView):
         **PaymentView.model_config["json_schema_extra"]["examples"][0],
         events=[SOME_ID],
         facts=[{"fact": "derived", "detail": "", "at": 1_790_000_010}],
+        holds=[],
     )
     events: list[Id]
     facts: list[FactView]
+    holds: list[HoldView] = Field(description="who stopped it before its settlement, and why")
 
 
 class AgreementView(BaseModel):

@@ -24,7 +24,9 @@ class KeyRole(StrEnum):
     OPERATOR = "operator"  # everything
 
 
-def issue_key(session: Session, name: str, role: str, scope: str = "", now: int = 0) -> str:
+def issue_key(
+    session: Session, name: str, role: str, scope: str = "", now: int = 0, party: str = ""
+) -> str:
     """Make a new key (256 random bits), which is shown only now.
 
     Args:
@@ -34,17 +36,24 @@ def issue_key(session: Session, name: str, role: str, scope: str = "", now: int 
         scope: How the names of a partner's devices begin, compared exactly ("acme-" holds
             "acme-1").
         now: Unix seconds.
+        party: Address of the payer or payee that a partner stands for: it may hold that party's
+            payments.
 
     Raises:
-        ValueError: The role is unknown, the name is empty or taken, or a partner has no scope.
+        ValueError: The role is unknown, the name is empty or taken, a partner has no scope, or
+            another role has a party.
     """
     if not name or (KeyRole(role) is KeyRole.PARTNER and not scope):
         raise ValueError("a key needs a name, and a partner's key the scope of its devices")
+    if party and KeyRole(role) is not KeyRole.PARTNER:
+        raise ValueError("only a partner's key stands for a party")
     if _named(session, name) is not None:
         raise ValueError(f"a key named {name!r} exists; `proofrail key rotate api NAME` renews it")
     key, digest = _new_key()
     role = KeyRole(role).value
-    session.add(ApiKeyRow(key_hash=digest, name=name, role=role, scope=scope, created_at=now))
+    session.add(
+        ApiKeyRow(key_hash=digest, name=name, role=role, scope=scope, party=party, created_at=now)
+    )
     session.flush()
     return key
 
@@ -54,7 +63,7 @@ def renew_key(session: Session, name: str, now: int, grace_s: int = 0) -> str | 
 
     Args:
         session: A write session.
-        name: The key's name; role and scope stay.
+        name: The key's name; role, scope and party stay.
         now: Unix seconds.
         grace_s: How long the former value is still accepted.
     """
@@ -62,7 +71,7 @@ def renew_key(session: Session, name: str, now: int, grace_s: int = 0) -> str | 
     if row is None:
         return None
     key, digest = _new_key()
-    kept = {"name": name, "role": row.role, "scope": row.scope}
+    kept = {"name": name, "role": row.role, "scope": row.scope, "party": row.party}
     former = (row.key_hash, now + grace_s) if grace_s > 0 else (None, 0)
     session.delete(row)
     session.flush()

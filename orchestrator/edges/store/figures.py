@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel import Session, func, select
 
 from orchestrator.core import payout
 from orchestrator.core.chain_send import OPEN
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import blocks, effects
+from orchestrator.edges.store import blocks, effects, holds
 from orchestrator.edges.store.tables import (
     BankFileRow,
     BlockRow,
@@ -83,7 +83,7 @@ def read_figures(session: Session) -> RailFigures:
         )
     )
     return RailFigures(
-        _by_stage(session, PaymentRow, PaymentRow.created_at, _OPEN_PAYMENTS),
+        _payments(session),
         _grouped(
             session,
             select(PaymentRow.next_step, func.count(), func.min(PaymentRow.due_at))
@@ -112,6 +112,16 @@ def read_figures(session: Session) -> RailFigures:
             for target in effects.states(session)
         ],
     )
+
+
+def _payments(session: Session) -> list[StageFigure]:
+    """Return the payments by stage; the age of what is held counts from its hold."""
+    _, held_at = holds.count_and_oldest(session)
+    figures = _by_stage(session, PaymentRow, PaymentRow.created_at, _OPEN_PAYMENTS)
+    return [
+        replace(figure, oldest_at=held_at or None) if figure.stage == Stage.HELD else figure
+        for figure in figures
+    ]
 
 
 def _grouped(session: Session, query: object) -> list[StageFigure]:

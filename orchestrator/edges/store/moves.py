@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from sqlmodel import Session, func, or_, select, update
 
 from orchestrator.core.agreement import Stage as AgreementStage
-from orchestrator.core.payment import Stage
+from orchestrator.core.payment import HOLDABLE, Stage
 from orchestrator.edges.store.tables import AgreementRow, EventRow, PaymentRow, RejectionRow
 
 _STREAM = "stream"
 _ENDED = (AgreementStage.CLOSED, AgreementStage.REFUND_DUE)
-_UNSETTLED = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+_UNSETTLED = HOLDABLE  # not what is held: two officers decide about that first
 _CLAIMED = (
     Stage.SETTLED,
     Stage.POSTED,

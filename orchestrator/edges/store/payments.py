@@ -128,6 +128,11 @@ def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
     return _by_ids(session, ids)
 
 
+def still_at(session: Session, ids: Iterable[str], stage: Stage) -> set[str]:
+    """Return those of the payments that are at a stage: a person may have held some meanwhile."""
+    return {row.payment_id for row in _by_ids(session, ids) if row.stage == stage}
+
+
 def underived(session: Session, agreement: str) -> list[PaymentRow]:
     """Return an agreement's settled payments that no batch of ours and no evidence here explains.
 
@@ -167,10 +172,13 @@ def due(
 
 
 def postpone(session: Session, ids: Sequence[str], due_at: int, reason: str) -> None:
-    """Set when payments are tried again (Unix seconds), and why this try did not succeed."""
+    """Set when payments are tried again (Unix seconds), and why this try did not succeed.
+
+    One that has no next step any more, since it was held meanwhile, stays as it is.
+    """
     session.exec(
         update(PaymentRow)
-        .where(PaymentRow.payment_id.in_(ids))
+        .where(PaymentRow.payment_id.in_(ids), PaymentRow.next_step.is_not(None))
         .values(due_at=due_at, attempts=PaymentRow.attempts + 1, reason=reason)
     )
 

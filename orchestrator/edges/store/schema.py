@@ -11,7 +11,7 @@ from sqlmodel import text
 from orchestrator.errors import Halt
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0016"  # the newest file in migrations/versions; a test compares the two
+REVISION = "0017"  # the newest file in migrations/versions; a test compares the two
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -16,6 +16,7 @@ from orchestrator.worker import STEPS, Worker
 MONEY = {
     "rule_disputes",
     "expire_disputes",
+    "decide_holds",
     "attest",
     "settle",
     "release_matured",

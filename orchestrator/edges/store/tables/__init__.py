@@ -50,6 +50,7 @@ from orchestrator.edges.store.tables.evidence import (
     NameRow,
     RejectionRow,
 )
+from orchestrator.edges.store.tables.holds import HoldRow
 from orchestrator.edges.store.tables.ledger import LedgerEntryRow, LedgerPostingRow, PendingEntryRow
 from orchestrator.edges.store.tables.oracles import (
     EquivocationRow,
@@ -93,6 +94,7 @@ __all__ = [
     "FollowedContractRow",
     "FundingRow",
     "HeardRow",
+    "HoldRow",
     "HoleRow",
     "IdempotencyRow",
     "LaterOutcomeRow",

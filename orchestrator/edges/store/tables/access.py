@@ -69,6 +69,7 @@ class ApiKeyRow(SQLModel, table=True):
     name: str = Field(unique=True)
     role: str
     scope: str = ""  # a partner's: how the names of its devices begin
+    party: str = ""  # a partner's: address of the payer or payee that it stands for
     created_at: int = Field(default=0, sa_type=BigInteger)  # 0: issued by 0.3.0
     former_hash: str | None = Field(default=None, index=True)
     former_until: int = Field(default=0, sa_type=BigInteger)

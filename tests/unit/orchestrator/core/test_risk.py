@@ -19,6 +19,7 @@ UNSETTLED = (
     Stage.REFUSED,
     Stage.WAITING_FOR_FUNDS,
     Stage.SKIPPED,
+    Stage.HELD,
 )
 
 

@@ -17,6 +17,7 @@ from orchestrator.edges.store import (
     effects,
     equivocations,
     evidence,
+    holds,
     lookup,
     payments,
     payouts,
@@ -29,6 +30,7 @@ from orchestrator.edges.store.tables import (
     EffectTargetRow,
     EquivocationRow,
     EventRow,
+    HoldRow,
     HoleRow,
     PaymentRow,
     RejectionRow,
@@ -58,7 +60,19 @@ def file(tmp_path: Path) -> Path:
             )
         for oracle in ("0xb", "0xa"):
             session.add(EquivocationRow(oracle=oracle, agreement_id="0x1", sequence=2, found_at=7))
-        stopped, owing = session.exec(select(PaymentRow).limit(2)).all()
+        stopped, owing, held = session.exec(select(PaymentRow).limit(3)).all()
+        held.stage = Stage.HELD
+        for at, decided in ((5, 6), (7, None)):  # the first one was decided
+            session.add(
+                HoldRow(
+                    payment_id=held.payment_id,
+                    held_at=at,
+                    held_by="0xc",
+                    reason="held by the test",
+                    stage=Stage.VERIFIED,
+                    decided_at=decided,
+                )
+            )
         stopped.stage, stopped.reason = Stage.REJECTED, "stopped by the test"
         owing.amount_micro = -5
         dropped, waiting, supporting = session.exec(
@@ -129,6 +143,17 @@ def of_store(session: Session) -> dict:
             for device, reason, count, at in conflicts.quarantined(session)
         ],
         "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
+        "held_payments": [
+            {
+                "device": agreement.device,
+                "agreement_id": agreement.agreement_id,
+                "payment_id": row.payment_id,
+                "held_at": hold.held_at,
+                "held_by": hold.held_by,
+                "reason": hold.reason,
+            }
+            for hold, row, agreement in holds.standing(session)
+        ],
         "stopped_agreements": [
             {
                 "device": agreement.device,

@@ -49,10 +49,13 @@ def test_move__agreement_that_its_parties_closed__moves_only_by_name(moved):
     assert escrow == 100 * EURO
 
 
-def test_move__payment_that_was_refused__keeps_its_agreement_on_the_former_rail(moved):
+def test_move__payment_that_was_refused_or_is_held__keeps_its_agreement_on_the_former_rail(moved):
     moved.store_payment(HELD, PaymentStage.REFUSED)
     (entry,) = moved.run("agreement", "move", moved.agreements[HELD].agreement_id)["agreements"]
     assert (entry["stage"], "was refused" in entry["why"]) == ("stays", True)
+    moved.store_payment(HELD, PaymentStage.HELD)
+    (entry,) = moved.run("agreement", "move", moved.agreements[HELD].agreement_id)["agreements"]
+    assert (entry["stage"], "is held: two officers decide" in entry["why"]) == ("waits", True)
     moved.store_payment(HELD, PaymentStage.SETTLED)
     (entry,) = moved.run("agreement", "move", moved.agreements[HELD].agreement_id, "--dry-run")[
         "agreements"

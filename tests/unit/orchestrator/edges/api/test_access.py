@@ -17,6 +17,7 @@ MAY = {  # route -> roles that are let in
     ("GET", "/v1/rejected"): {"partner", "auditor", "operator"},
     ("GET", "/v1/rejected/{number}"): {"partner", "auditor", "operator"},
     ("GET", "/v1/payments/{payment_id}"): {"partner", "auditor", "operator"},
+    ("POST", "/v1/payments/{payment_id}/hold"): {"partner"},
     ("POST", "/capture"): {"partner", "operator"},
     ("GET", "/capture/{capture_id}"): {"partner", "operator"},
     ("GET", "/v1/payments"): {"partner", "auditor", "operator"},

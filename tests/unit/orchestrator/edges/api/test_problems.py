@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from device_adapters.types import Reason
 from oracles.types import ClaimReason
 from orchestrator.core.endorsement import EndorsementReason
+from orchestrator.core.hold import HoldReason
 from orchestrator.core.party_call import (
     ChallengeReason,
     DisputeReason,
@@ -31,7 +32,7 @@ from tests.support.api_rail import RAW, ApiRail
 MEDIA = "application/problem+json"
 FAMILIES = (
     *(Reason, ClaimReason, ProblemCode, EndorsementReason, RegistrationReason),
-    *(ChallengeReason, DisputeReason, PayeeMoneyReason, SkipReason),
+    *(ChallengeReason, DisputeReason, PayeeMoneyReason, SkipReason, HoldReason),
 )
 
 
