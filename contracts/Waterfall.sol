@@ -48,7 +48,7 @@ contract Waterfall is IWaterfall, ReentrancyGuardTransient {
         // resolve
         amount = owedTo(msg.sender);
         // check
-        if (amount == 0) revert NothingDue(msg.sender);
+        if (amount == 0) revert NothingToTake(msg.sender);
         // effect
         _count(msg.sender, amount);
         // event
@@ -67,7 +67,7 @@ contract Waterfall is IWaterfall, ReentrancyGuardTransient {
         bytes32 account = IPaymentRail(rail).payoutAccount(holder);
         // check
         if (account == 0) revert AccountMissing(holder);
-        if (whole == 0) revert NothingDue(holder);
+        if (whole == 0) revert NothingToTake(holder);
         // check, effect
         if (msg.sender != holder) _countStranger(holder, whole);
         // effect
@@ -142,7 +142,7 @@ contract Waterfall is IWaterfall, ReentrancyGuardTransient {
     function _countStranger(address holder, uint256 amount) private {
         (uint48 minimum,) = IPaymentRail(rail).payoutLimits(holder);
         uint64 today = uint64(block.timestamp / 1 days);
-        if (amount < minimum || takenBy[holder].lastDay == today) revert NothingDue(holder);
+        if (amount < minimum || takenBy[holder].lastDay == today) revert PayoutLimited(holder);
         takenBy[holder].lastDay = today;
     }
 }

@@ -22,9 +22,13 @@ interface IWaterfall {
     /// @param amount token minor units, whole cents
     event PaidOut(address indexed holder, bytes32 indexed order, uint256 amount);
 
-    /// @notice The address has nothing to take, or a stranger may not order its payout now.
+    /// @notice The address has nothing to take here.
     /// @param holder whose part it would be
-    error NothingDue(address holder);
+    error NothingToTake(address holder);
+
+    /// @notice A stranger ordered a payout today already, or it is below the holder's minimum.
+    /// @param holder whose payout it would be
+    error PayoutLimited(address holder);
 
     /// @notice The holder named no bank account at the rail.
     /// @param holder who would be paid

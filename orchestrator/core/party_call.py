@@ -42,6 +42,7 @@ class WaterfallReason(StrEnum):
     """About a waterfall: its terms, and what a holder can take."""
 
     NO_CONTRACT = "no_contract_for_waterfalls"
+    NAME = "name_invalid"
     NOT_FOLLOWED = "contract_not_followed_yet"
     HOLDERS = "holders_invalid"
     SHARES = "shares_invalid"

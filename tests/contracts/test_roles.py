@@ -280,7 +280,7 @@ def waterfall_rows(c):
     waterfall, fresh = c.waterfall, terms_of({c.payer: 10_000}).as_tuple()
     return [
         Row(c.waterfalls, "create", [fresh], ANYONE),
-        Row(waterfall, "take", [], {"payee", "owner"}, "NothingDue"),
+        Row(waterfall, "take", [], {"payee", "owner"}, "NothingToTake"),
         Row(waterfall, "payOut", [c.owner], ANYONE),
         Row(waterfall, "pull", [c.rail], ANYONE),
     ]

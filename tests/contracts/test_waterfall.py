@@ -6,7 +6,7 @@ create
 take
 ├── it should take in what the rail has, and pay what Python computes, to the minor unit
 ├── given a senior: it should come first, up to its limit
-├── given a stranger, or nothing new: it should revert NothingDue
+├── given a stranger, or nothing new: it should revert NothingToTake
 └── given what is below a minor unit: it should wait and never be lost
 payOut: whole cents to the holder's bank account; a stranger once a day, from the minimum on
 debts: the rail keeps what the waterfall owes, whatever holders took before
@@ -193,9 +193,9 @@ def test_take__stranger_or_nothing_new__reverts(rail):
     send(rail, waterfall, 100)
     for person in (rail.stranger, rail.payer, rail.steward):
         refused = rail.refusal_args(waterfall.take, sender=person)
-        assert refused == ("NothingDue", (person.lower(),))
+        assert refused == ("NothingToTake", (person.lower(),))
     waterfall.take(sender=rail.payee)
-    assert rail.refusal(waterfall.take, sender=rail.payee) == "NothingDue"
+    assert rail.refusal(waterfall.take, sender=rail.payee) == "NothingToTake"
     assert rail.refusal(waterfall.take, sender=rail.owner) == ""
 
 
@@ -251,7 +251,7 @@ def test_pay_out__bank_account__redeems_whole_cents_and_keeps_the_rest(rail):
     [paid] = [log for log in receipt.events if log.event_name == "PaidOut"]
     assert (paid.holder, paid.order, paid.amount) == (rail.payee, redeemed.order, EURO)
     assert waterfall.owedTo(rail.payee) == 123
-    assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.payee) == "NothingDue"
+    assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.payee) == "NothingToTake"
     waterfall.take(sender=rail.payee)
     assert rail.token.balanceOf(rail.payee) == 123
 
@@ -267,12 +267,12 @@ def test_pay_out__stranger__once_a_day_from_the_minimum_on(rail):
     waterfall = halves(rail)
     rail.rail.setPayoutAccount(ACCOUNT, EURO, sender=rail.payee)
     send(rail, waterfall, 2 * EURO - 2)
-    assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.stranger) == "NothingDue"
+    assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.stranger) == "PayoutLimited"
     assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.payee) == ""
     send(rail, waterfall, 2)
     waterfall.payOut(rail.payee, sender=rail.stranger)
     send(rail, waterfall, 2 * EURO)
-    assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.stranger) == "NothingDue"
+    assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.stranger) == "PayoutLimited"
     rail.wait(DAY)
     assert rail.refusal(waterfall.payOut, rail.payee, sender=rail.stranger) == ""
     rail.rail.setPayoutAccount(NONE, 0, sender=rail.payee)  # who takes tokens is left alone
@@ -303,7 +303,7 @@ def test_debt__larger_than_what_is_released__lets_nothing_in(rail):
     agreement = earn(rail, waterfall, 4 * EURO)
     settle(rail, waterfall, agreement, 2, -4 * EURO)
     assert waterfall.waiting() == 0
-    assert rail.refusal(waterfall.take, sender=rail.payee) == "NothingDue"
+    assert rail.refusal(waterfall.take, sender=rail.payee) == "NothingToTake"
     rail.rail.release(waterfall, [], sender=rail.stranger)
     assert rail.rail.owed(waterfall) == 0 and waterfall.received() == 0
 
