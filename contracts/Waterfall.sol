@@ -12,7 +12,7 @@ import {IEuroToken} from "./interfaces/IEuroToken.sol";
 import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
 import {IWaterfall} from "./interfaces/IWaterfall.sol";
 
-/// @title The code of all waterfalls. Each is a clone that carries its terms behind this address.
+/// @title The code of all waterfalls. Each is a small contract that carries its terms and runs it.
 /// @notice IWaterfall documents it. What a holder has earned is a function of all that ever came in:
 /// the balance and what was taken. So nothing is stored when money arrives.
 contract Waterfall is IWaterfall, ReentrancyGuardTransient {

@@ -36,7 +36,7 @@ interface IWaterfall {
 
     /// Who gets what.
     struct Terms {
-        bytes32 label; // tells waterfalls with the same holders apart
+        bytes32 label; // distinguishes waterfalls with the same holders
         address senior; // is served first; zero: nobody is
         uint16 seniorShare; // basis points of what comes in, until the limit is reached
         uint64 seniorLimit; // token minor units

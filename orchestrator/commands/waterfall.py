@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="waterfall",
-    help="Payees that divide what they earn: a senior first, then by fixed shares.",
+    help="Payees that divide what they earn among holders.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -103,6 +103,39 @@ def show(context: typer.Context, waterfall: _Name, as_json: Json = False) -> Non
     item, money = _money(home, waterfall)
     view = {"name": item.name, "address": item.address, **_money_view(home, item, money)}
     output.show(view, as_json, lambda console: _print_money(console, view))
+
+
+@app.command()
+def income(context: typer.Context, waterfall: _Name, as_json: Json = False) -> None:
+    """List what came in, each holder's part of it, and the payments that it is made of.
+
+    `proofrail trace` shows the records of devices under each payment.
+    """
+    from orchestrator.operations.waterfall_income import income_of
+    from orchestrator.operations.waterfalls import waterfall_of
+
+    home = home_of(context)
+    item = waterfall_of(home.store, waterfall)
+    names = _names(home)
+    views = [
+        {
+            "tx_hash": part.tx_hash,
+            "block": part.block,
+            "from": part.giver,
+            "amount": _amount(part.amount_micro),
+            "debts_paid": _amount(part.debts_micro),
+            "parts": [
+                {"name": names.get(person.lower()), "address": person, **_amount(micro)}
+                for person, micro in part.parts.items()
+            ],
+            "payments": [
+                {"payment": p.payment_id, "device": p.device, **_amount(p.amount_micro)}
+                for p in part.payments
+            ],
+        }
+        for part in income_of(home.store, home.deployment, item)
+    ]
+    output.show(views, as_json, lambda console: _print_income(console, item.name, views))
 
 
 @app.command()
@@ -313,6 +346,26 @@ def _print_money(console: Any, view: dict[str, Any], title: str = "") -> None:
     ]
     columns = ("holder", "share", ">taken", ">can take", "paid to")
     console.print(table("holders", columns, rows))
+
+
+def _print_income(console: Any, name: str, views: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            str(view["block"]),
+            output.money(view["amount"]),
+            output.one_per_line(
+                f"{part['name'] or output.short(part['address'])} {output.money(part)}"
+                for part in view["parts"]
+            ),
+            output.one_per_line(
+                [f"{p['device']} {output.short(p['payment'])}" for p in view["payments"]]
+                or [f"sent by {view['from']}"]
+            ),
+        )
+        for view in views
+    ]
+    columns = (">block", ">amount", "parts", "payments")
+    console.print(table(f"{name}: {len(views)} times money came in", columns, rows))
 
 
 def _print_taken(console: Any, view: dict[str, Any]) -> None:

@@ -200,7 +200,7 @@ CHART = (
         AccountKind.LIABILITY,
         CREDIT,
         TEUR,
-        "tokens outside the rail, of nobody who has a row below",
+        "tokens outside the rail that have no row below",
     ),
     LedgerAccount(
         "7510",

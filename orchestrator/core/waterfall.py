@@ -24,7 +24,7 @@ class WaterfallTerms:
     """Who gets what; nobody can change it.
 
     Attributes:
-        label: 32 bytes that tell waterfalls with the same holders apart.
+        label: 32 bytes that distinguish waterfalls with the same holders.
         holders: (address, share of the rest) by address, ascending; the shares sum to 10,000.
         senior: Who is served first; NOBODY for no one.
         senior_share: Of what comes in, until the limit is reached.
@@ -92,7 +92,8 @@ def checked(terms: WaterfallTerms) -> WaterfallTerms:
     if min(shares) <= 0 or sum(shares) != ALL:
         raise Rejected(
             WaterfallReason.SHARES,
-            f"the shares are above zero and sum to 100 percent, and not to {sum(shares) / 100:g}",
+            f"the shares are above zero and sum to {ALL} basis points (100 percent), and not to "
+            f"{sum(shares)}",
         )
     parts = (terms.senior != NOBODY, terms.senior_share, terms.senior_limit)
     is_whole = all(parts) and 0 < terms.senior_share <= ALL

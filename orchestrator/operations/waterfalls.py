@@ -16,7 +16,7 @@ from orchestrator.core.party_call import WaterfallReason
 from orchestrator.core.waterfall import WaterfallTerms, terms_of_log
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.plan import WATERFALLS
-from orchestrator.edges.chain.rails import clone, rails
+from orchestrator.edges.chain.rails import instance, rails
 from orchestrator.edges.store import Session, Store, agreements, blocks
 from orchestrator.operations.payee_money import euro, payee_money
 
@@ -193,7 +193,7 @@ def money_of(store: Store, chain: Chain, item: KnownWaterfall, now: int) -> Wate
     Raises:
         Retry: The node does not answer.
     """
-    name, terms = clone(KIND, item.address), item.terms
+    name, terms = instance(KIND, item.address), item.terms
     money = payee_money(store, chain, item.address, now)
     received, free = chain.view(name, "received"), money.free_micro
     later = terms.earned(received + free)
@@ -258,7 +258,7 @@ def take_calls(
             f"{euro(person.next_micro)} is {holder}'s in {item.name}, too little to take; nothing "
             "was sent",
         )
-    name = clone(KIND, item.address)
+    name = instance(KIND, item.address)
     calls = [Call(rail, "release", (item.address, times)) for rail, times in money.matured]
     calls += [
         Call(name, "pull", (chain.deployment.addresses[rail],))

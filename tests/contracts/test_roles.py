@@ -286,15 +286,8 @@ def waterfall_rows(c):
     ]
 
 
-TABLES = (
-    access_rows,
-    seat_rows,
-    registry_rows,
-    token_rows,
-    rail_rows,
-    product_rows,
-    waterfall_rows,
-)
+POWERS = (access_rows, seat_rows, registry_rows)
+TABLES = (*POWERS, token_rows, rail_rows, product_rows, waterfall_rows)
 
 
 def owe(contracts):

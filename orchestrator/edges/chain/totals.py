@@ -9,7 +9,7 @@ from orchestrator.core import ledger
 from orchestrator.core.reconcile import ContractTotals
 from orchestrator.core.waterfall import WaterfallTerms
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.rails import clone, rail_addresses, rails
+from orchestrator.edges.chain.rails import instance, rail_addresses, rails
 from orchestrator.errors import Retry
 
 
@@ -57,7 +57,7 @@ def _outside(
     """Yield what each sub-account of tokens outside the rails holds, as the contracts say."""
     people: set[str] = set()
     for address, terms in waterfalls.items():
-        name, left = clone("Waterfall", address), balance_of(chain, address, number)
+        name, left = instance("Waterfall", address), balance_of(chain, address, number)
         for person in terms.everyone:
             owed = chain.view(name, "owedTo", person, at=number)
             left -= owed

@@ -157,7 +157,7 @@ def test_create__dry_run_first__shows_the_call_and_where_it_would_be(rail):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--holder", "Dach GbR=25"), "sum to 100 percent, and not to 25"),
+        (("--holder", "Dach GbR=25"), "sum to 10000 basis points (100 percent), and not to 2500"),
         (("--holder", "Dach GbR=50", "--holder", "Dach GbR=50"), "listed twice"),
         (("--holder", "Dach GbR=0.001"), "is not a share in percent"),
         (("--holder", "Dach GbR"), "is not a holder with its share"),
@@ -201,6 +201,14 @@ def test_take__payments_of_two_devices__reach_each_holder_s_bank_account(rail):
     with rail.store.read() as session:
         rows = [r for r in payouts.all_payouts(session) if r.payee in (person, other)]
     assert sorted(row.cents for row in rows) == sorted([paid, total * 3 // 4 // 10_000])
+    [income] = waterfall(rail, "income", "Roof 1")
+    assert {p["payment"] for p in income["payments"]} == {
+        rail.payment(device).payment_id for device in ("roof-1a", "roof-1b")
+    }
+    parts = {part["name"]: int(part["amount"]) for part in income["parts"]}
+    assert parts == {"Dach GbR": total // 4, "Stadtwerke": total * 3 // 4}
+    assert (income["amount"]["amount"], income["debts_paid"]["amount"]) == (str(total), "0")
+    assert "roof-1a" in run(rail, "income", "Roof 1").output
     own = {row.payout_id: row.payee for row in rows}
     until_booked(rail, own)
     with rail.store.read() as session:
@@ -259,6 +267,9 @@ def test_attack__donation_and_a_stranger_s_waterfall__stay_in_the_books(rail):
     books = balances(rail)
     assert books[ledger.share(roof, address_of("Stadtwerke"))] == 52_500
     assert books[ledger.undivided(roof)] == 1
+    [income] = waterfall(rail, "income", "Roof 4")
+    assert (income["from"], income["payments"]) == (address_of("Sparkasse"), [])
+    assert "sent by" in run(rail, "income", "Roof 4").output
     owners = sorted([rail.payer.address, rail.chain.deployment.addresses["PaymentRail"]])
     terms = (bytes(32), "0x" + "0" * 40, 0, 0, owners, [1, 9_999])
     rail.send(PEOPLE["Sparkasse"], Call("Waterfalls", "create", (terms,)))

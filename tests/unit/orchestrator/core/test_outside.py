@@ -20,7 +20,7 @@ TERMS = WaterfallTerms(bytes(32), ((ANNA, 2_500), (BERT, 7_500)))
 
 
 @dataclass
-class Chain:
+class LoggedChain:
     """Logs of a chain with one log a block, and what rules ask about them."""
 
     logs: list[DecodedLog] = field(default_factory=list)
@@ -72,13 +72,13 @@ class Chain:
 
 
 def test_transfer__no_waterfall__is_no_entry():
-    chain = Chain()
+    chain = LoggedChain()
     chain.move(OTHER, ANNA, 5)
     assert chain.entries() == []
 
 
 def test_transfer__into_a_waterfall__is_divided_and_the_rest_waits():
-    chain = Chain()
+    chain = LoggedChain()
     chain.create()
     chain.move(RAIL, W, 10)
     chain.move(OTHER, W, 2)
@@ -89,7 +89,7 @@ def test_transfer__into_a_waterfall__is_divided_and_the_rest_waits():
 
 
 def test_transfer__holder_takes__moves_to_its_wallet_and_out_of_it():
-    chain = Chain()
+    chain = LoggedChain()
     chain.create()
     chain.move(RAIL, W, 8)
     chain.move(W, BERT, 6)
@@ -100,7 +100,7 @@ def test_transfer__holder_takes__moves_to_its_wallet_and_out_of_it():
 
 
 def test_transfer__payout_of_a_share__leaves_the_holders_account():
-    chain = Chain()
+    chain = LoggedChain()
     chain.create()
     chain.move(RAIL, W, 80_000)
     chain.move(W, NOBODY, 20_000, tx="0xp")
@@ -116,7 +116,7 @@ def test_transfer__payout_of_a_share__leaves_the_holders_account():
 
 
 def test_created__tokens_from_before__are_recognised_for_waterfall_and_holders():
-    chain = Chain()
+    chain = LoggedChain()
     chain.move(NOBODY, ANNA, 30)
     chain.move(ANNA, W, 8)
     chain.create()
@@ -131,7 +131,7 @@ def test_created__tokens_from_before__are_recognised_for_waterfall_and_holders()
 
 
 def test_created__second_waterfall__recognises_only_new_holders():
-    chain = Chain()
+    chain = LoggedChain()
     chain.create()
     chain.move(OTHER, ANNA, 5)
     chain.move(OTHER, CLEO, 7)
@@ -140,7 +140,7 @@ def test_created__second_waterfall__recognises_only_new_holders():
 
 
 def test_created__rail_as_a_holder__keeps_the_accounts_of_its_own():
-    chain = Chain()
+    chain = LoggedChain()
     chain.move(OTHER, RAIL, 50)
     chain.create(WaterfallTerms(bytes(32), ((RAIL, 10_000),)))
     chain.move(RAIL, OTHER, 20)
@@ -149,7 +149,7 @@ def test_created__rail_as_a_holder__keeps_the_accounts_of_its_own():
 
 def test_created__before_the_rail_knew_the_factory__counts_from_then_on():
     """Blocks up to 3 were posted without the factory; its log is read late, after them."""
-    chain = Chain(since={FACTORY: 3})
+    chain = LoggedChain(since={FACTORY: 3})
     chain.create()
     chain.move(RAIL, W, 4)  # posted without a waterfall
     chain.move(W, ANNA, 1)
@@ -173,7 +173,7 @@ def test_created__before_the_rail_knew_the_factory__counts_from_then_on():
 
 def test_random__any_order__every_account_is_what_the_tokens_say():
     for seed in range(200):
-        dice, chain = random.Random(seed), Chain()
+        dice, chain = random.Random(seed), LoggedChain()
         people = [ANNA, BERT, CLEO, OTHER, RAIL]
         cut, limit = dice.randint(1, 9_999), dice.choice([1, 1_000, 10**9])
         senior = (CLEO, dice.randint(1, 10_000), limit) if seed % 2 else ()
