@@ -90,6 +90,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Enrol, show, rotate, suspend and retire devices.",
         ),
         "party": ("party:app party_money:app party_statement:app", "Payers and payees."),
+        "waterfall": (
+            "waterfall:app services.commands.waterfall_deploy:app",
+            "Payees that divide what they earn among holders.",
+        ),
         "agreement": (
             "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
             "agreement_move:app agreement_preview:app",
@@ -178,6 +182,9 @@ _REVERTS = {  # a contract's error: the next step for the user
     "(`proofrail committee seat`).",
     "AccessManagerNotReady": "Its time has not come; `proofrail chain scheduled` shows it.",
     "AccessManagerExpired": "Its time is over. Run the command again: it is scheduled again.",
+    "NothingToTake": "`proofrail waterfall show` shows what each holder can take.",
+    "PayoutLimited": "The rail may order one payout a day for a holder, and none below its "
+    "minimum; leave --by-rail out, and the holder itself signs.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 

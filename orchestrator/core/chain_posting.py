@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from oracles.types import Claim
-from orchestrator.core import debt_entries, ledger
+from orchestrator.core import debt_entries, ledger, outside
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import unpack
@@ -35,6 +35,9 @@ class PostedLog(Protocol):
     @property
     def index(self) -> int:
         """Return its place in the block, over all contracts."""
+
+    @property
+    def block_number(self) -> int: ...
 
     @property
     def address(self) -> str:
@@ -66,6 +69,10 @@ class ChainContext(Protocol):
 
     def settled(self, payment: str) -> Entry | None:
         """Return the `settled` entry of a payment, if an earlier block of this chain settled it."""
+
+    @property
+    def outside(self) -> outside.TokenHistory:
+        """Return the waterfalls, and which tokens moved before a log."""
 
 
 def entries_of_block(
@@ -159,6 +166,7 @@ class _BlockContext:
         self._posted, self._outer = posted, outer
         self.rails, self.around = outer.rails, outer.around
         self.claims, self.payee = outer.claims, outer.payee
+        self.outside = outer.outside
 
     def settled(self, payment: str) -> Entry | None:
         own_entries = (
@@ -309,5 +317,7 @@ _RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "Withdrawn": _withdrawn,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
+    "Transfer": outside.transferred,
+    "WaterfallCreated": outside.created,
 }
 BOOKED = frozenset(_RULES)  # the logs that move money

@@ -50,6 +50,7 @@ __all__ = [
     "escrow",
     "funded",
     "funding_booked",
+    "holder",
     "minted",
     "part_of",
     "payout_booked",
@@ -63,7 +64,9 @@ __all__ = [
     "reordered",
     "sent_back",
     "settled",
+    "share",
     "unallocated",
+    "undivided",
     "unexplained",
     "withdrawable",
     "withdrawn",
@@ -80,7 +83,7 @@ UNEXPLAINED = "suspense:unexplained"  # bank lines that nothing of ours explains
 FUNDING = "suspense:funding"  # booked at the bank, not minted yet
 IN_TRANSIT = "payouts:in_transit"  # ordered, not booked by the bank yet
 FROZEN = "frozen"  # disputed payments
-WALLETS = "wallets"  # tokens outside the rail
+WALLETS = "wallets"  # tokens outside the rail, of no known holder
 
 
 def escrow(agreement: str) -> str:
@@ -106,6 +109,21 @@ def receivable(payee: str) -> str:
 def debt_due(agreement: str) -> str:
     """Return the account of debts to an agreement: the other side of `receivable`."""
     return f"debt_due:{agreement}"
+
+
+def share(waterfall: str, person: str) -> str:
+    """Return the account of what a waterfall has for one of its holders."""
+    return f"share:{waterfall.lower()}:{person.lower()}"
+
+
+def undivided(waterfall: str) -> str:
+    """Return the account of what a waterfall has below a minor unit for each holder."""
+    return f"share:{waterfall.lower()}:undivided"
+
+
+def holder(person: str) -> str:
+    """Return the account of the tokens in the own wallet of a waterfall's holder."""
+    return f"holder:{person.lower()}"
 
 
 def funding_booked(credit: str, cents: int) -> Entry:

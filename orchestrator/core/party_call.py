@@ -38,6 +38,22 @@ class PayeeMoneyReason(StrEnum):
     TOO_MUCH = "more_than_available"
 
 
+class WaterfallReason(StrEnum):
+    """About a waterfall: its terms, and what a holder can take."""
+
+    NO_CONTRACT = "no_contract_for_waterfalls"
+    NAME = "name_invalid"
+    NOT_FOLLOWED = "contract_not_followed_yet"
+    HOLDERS = "holders_invalid"
+    SHARES = "shares_invalid"
+    SENIOR = "senior_invalid"
+    EXISTS = "waterfall_exists"
+    UNKNOWN = "waterfall_unknown"
+    NO_HOLDER = "not_a_holder"
+    NOTHING = "nothing_due"
+    ACCOUNT_MISSING = "account_missing"
+
+
 class SkipReason(StrEnum):
     """About passing over a claim."""
 

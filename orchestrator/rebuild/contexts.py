@@ -23,6 +23,7 @@ from orchestrator.core.bank_context import (
 )
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.mandate import opened_mandate
+from orchestrator.core.outside import TokenHistory
 from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
@@ -71,8 +72,12 @@ class RawChain:
         history: ChainHistory,
         products: Mapping[str, Product],
         journal: RebuiltJournal,
+        since: Mapping[str, int],
     ) -> None:
         self.rails, self._history, self._journal = rails, history, journal
+        self.outside = TokenHistory(
+            lambda: history.named("WaterfallCreated"), self._transfers, since
+        )
         self._products = products
         self._opened = {log.args["agreement"]: log.args for log in history.named("AgreementOpened")}
         self._around: dict[str, list[DecodedLog]] = defaultdict(list)
@@ -97,6 +102,13 @@ class RawChain:
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
         """Return the logs of the same transaction, in order."""
         return self._around[log.tx_hash]
+
+    def _transfers(self, address: str) -> list[DecodedLog]:
+        return [
+            log
+            for log in self._history.named("Transfer")
+            if address in (log.args["from"].lower(), log.args["to"].lower())
+        ]
 
     def settled(self, payment: str) -> Entry | None:
         """Return the entry by which an earlier block settled a payment."""

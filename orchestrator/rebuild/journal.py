@@ -100,11 +100,11 @@ class Fold:
         }
         accounts = frozenset(account for account, _ in owners)
         self.files = Files(RawBank(self.journal, mandates), findings, accounts, owners=owners)
-        self._chain = RawChain(rails, history, products, self.journal)
-        self._session, self._history, self._findings = session, history, findings
-        self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         # what contracts logged before the rail knew them has a source of its own
         self._since = blocks.followed(session)
+        self._chain = RawChain(rails, history, products, self.journal, self._since)
+        self._session, self._history, self._findings = session, history, findings
+        self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         last_late = max(self._since.values(), default=0)
         self._late = {
             f"late:{block.hash}": block for block in history.blocks if block.number <= last_late

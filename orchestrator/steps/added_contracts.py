@@ -85,16 +85,16 @@ def _begin(context: AddedContext, missing: list[str], late: list[str], final: in
     proofs, claims = prove(context, logs), read_claims(context, logs)
     with context.store.write() as session:
         add_new(session, [_row(log) for log in logs])
-        numbers = sorted({log.block_number for log in logs})
-        rows = [row for number in numbers if (row := blocks.at(session, number)) is not None]
-        apply_final(context, session, rows, logs, claims, "late")
-        add_new(session, proofs)
         session.add_all(
             blocks.FollowedContractRow(
                 address=deployment.addresses[name].lower(), since=final if name in late else 0
             )
             for name in missing
         )
+        numbers = sorted({log.block_number for log in logs})
+        rows = [row for number in numbers if (row := blocks.at(session, number)) is not None]
+        apply_final(context, session, rows, logs, claims, "late")
+        add_new(session, proofs)
     if late:
         context.log.info("contracts added", contracts=late, final=final, logs=len(logs))
 

@@ -11,7 +11,9 @@ from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.mandate import opened_mandate
 from orchestrator.core.outcome import NOBODY
+from orchestrator.core.outside import TokenHistory
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.plan import checksum
 from orchestrator.edges.chain.rails import rail_addresses
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import Session, Store, agreements, blocks, ledger
@@ -61,6 +63,7 @@ class StoredChain:
             for row in agreements.by_ids(session, ids).values()
         }
         self._around: dict[str, list[DecodedLog]] = {}
+        self.outside = TokenHistory(self._waterfalls, self._transfers, blocks.followed(session))
 
     def claims(self, log: DecodedLog) -> Sequence[Claim]:
         """Return the claims of a `Settled` log, which were read before."""
@@ -83,6 +86,13 @@ class StoredChain:
             return "", ""
         args = log_of(rows[0]).args
         return opened_mandate(args)["product"], args["payee"]
+
+    def _waterfalls(self) -> list[DecodedLog]:
+        return [log_of(row) for row in blocks.logs_named(self._session, ("WaterfallCreated",))]
+
+    def _transfers(self, address: str) -> list[DecodedLog]:
+        rows = blocks.logs_about(self._session, ("Transfer",), checksum(address))
+        return [log_of(row) for row in rows]
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
         """Return the logs of the same transaction, in order."""

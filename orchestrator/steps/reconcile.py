@@ -29,6 +29,7 @@ from orchestrator.core.reconcile import (
 )
 from orchestrator.core.references import account_number, attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
+from orchestrator.core.waterfall import WaterfallTerms, terms_of_log
 from orchestrator.edges.store import (
     Session,
     agreements,
@@ -44,7 +45,8 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.device_facts import device_facts
 from orchestrator.steps.outcomes import settled_amounts
 
-TotalsReader = Callable[[int, str], ContractTotals]  # (number, hash of a block)
+# (number, hash of a block, the waterfalls that were created up to it by address)
+TotalsReader = Callable[[int, str, Mapping[str, WaterfallTerms]], ContractTotals]
 _TOKENS = {"token": "issued"}  # kinds of token accounts in the ledger under other names
 
 
@@ -80,7 +82,9 @@ def reconcile_store(
 def _chain(session: Session, read_totals: TotalsReader | None) -> ChainFacts:
     final = blocks.newest_final(session)
     block = blocks.at(session, final) if final and read_totals else None
-    totals = read_totals(block.number, block.hash) if read_totals and block else None
+    totals = None
+    if read_totals and block:
+        totals = read_totals(block.number, block.hash, waterfalls(session, final))
     times = blocks.times(session)
     logs = [
         (log.name, json.loads(log.args), times.get(log.block_number, 0))
@@ -117,6 +121,15 @@ def _chain(session: Session, read_totals: TotalsReader | None) -> ChainFacts:
     return ChainFacts(supply, redemptions, mints, charges, debt_recorded, owed, totals)
 
 
+def waterfalls(session: Session, final: int) -> dict[str, WaterfallTerms]:
+    """Return {address: terms} of the waterfalls that were created up to a block."""
+    return {
+        args["waterfall"]: terms_of_log(args["terms"])
+        for log in blocks.logs_named(session, ("WaterfallCreated",))
+        if log.block_number <= final and (args := json.loads(log.args))
+    }
+
+
 def _no_longer_owed(session: Session, final: int) -> int:
     """Return what payees no longer owe: it is paid, or the payment was refunded as well."""
     logs = blocks.logs_named(session, ("DebtPaid", "DebtCancelled"))
@@ -146,6 +159,11 @@ def _ledger(session: Session, now: int) -> Ledger:
         _refs(session, "allocated"),
         _refs(session, "unallocated"),
         _tokens(session),
+        {
+            account: -total
+            for account, total in balances.items()
+            if account.startswith((ledger.share("", "")[:-1], ledger.holder("")))
+        },
     )
 
 

@@ -35,6 +35,8 @@ CORE = (
     "contracts/OfficerRegistry.sol",
     "contracts/OracleCommittee.sol",
     "contracts/RailAccess.sol",
+    "contracts/Waterfall.sol",
+    "contracts/Waterfalls.sol",
     "contracts/challenge/EnergyClaim.sol",
     "contracts/challenge/JsonText.sol",
     "contracts/challenge/OcmfFields.sol",

@@ -141,6 +141,8 @@ _TOUCHING = {
     "Spending": _VOUCHER,
     "Vouchers": _VOUCHER,
     "WearableVoucher": _VOUCHER,
+    "Waterfall": ("waterfall", "waterfall_attacks"),
+    "Waterfalls": ("waterfall",),
 }
 
 

@@ -24,6 +24,7 @@ app = typer.Typer(rich_markup_mode=None)
 _Contract = Annotated[
     str, typer.Argument(metavar="PRODUCT", help="Name of a product's contract of this release.")
 ]
+_PARTS = {"PaymentRail": "rail", "DeviceRegistry": "registry", "EuroToken": "token"}
 _RESTART = "`proofrail down` and `proofrail up`, so that the service knows the contract"
 
 
@@ -59,9 +60,39 @@ def deploy_(
     It gets no power: `proofrail product add` lists it for new agreements, after the steward's
     delay. A run that was killed goes on where it stopped; a second one sends nothing.
     """
-    home = rail_of(context)
+    from orchestrator.edges.chain.artifacts import product_contracts
+
+    if product not in product_contracts():
+        raise Halt(
+            f"{product} is no product of this release. Nothing was sent. Next: name one of "
+            f"{', '.join(product_contracts())}; docs/ADDING.md says how to make another one."
+        )
+    options = (keystore, password_file, dry_run, yes, as_json)
+    deploy_contract(rail_of(context), product, *options)
+
+
+def deploy_contract(
+    home: Home,
+    name: str,
+    keystore: Path | None,
+    password_file: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Show the creation of one contract of this release, and carry it out unless it is there.
+
+    Args:
+        home: The rail's home.
+        name: The contract: a product, or the factory of waterfalls.
+        keystore: Who pays; None: the home's deployer.
+        password_file: Of that keystore.
+        dry_run: Whether to show it only.
+        yes: Whether to leave the question out.
+        as_json: Whether to print JSON.
+    """
     with sole_deployer(home):
-        addition = _plan(home, product, payer_address(home, keystore))
+        addition = _plan(home, name, payer_address(home, keystore))
         view = _view(addition, sent=False)
         if not (dry_run or addition.is_there):
             _ask(view, yes, as_json)
@@ -70,7 +101,7 @@ def deploy_(
 
 
 def _plan(home: Home, name: str, payer: str) -> _Addition:
-    from orchestrator.edges.chain.artifacts import load_artifacts, product_contracts
+    from orchestrator.edges.chain.artifacts import load_artifacts
     from orchestrator.edges.chain.deployment_check import DeployedContracts, role_holders
     from orchestrator.edges.chain.plan import Role
     from orchestrator.edges.chain.product_addition import (
@@ -80,11 +111,6 @@ def _plan(home: Home, name: str, payer: str) -> _Addition:
     )
     from services.node_plan import NodePlan, creation_gas, gas_money
 
-    if name not in product_contracts():
-        raise Halt(
-            f"{name} is no product of this release. Nothing was sent. Next: name one of "
-            f"{', '.join(product_contracts())}; docs/ADDING.md says how to make another one."
-        )
     deployment, artifacts, url = home.deployment, load_artifacts(), home.chain.url
     refuse_former_contracts(deployment)
     deployed = DeployedContracts(home.chain.web3, artifacts, deployment.addresses)
@@ -145,7 +171,6 @@ def _view(addition: _Addition, *, sent: bool) -> dict[str, Any]:
     at = product.deployment.addresses
     payer, needs, has = node.signers["payer"]
     there = addition.is_there and not sent
-    rail, registry = product.arguments()
     former = None if there or product.former is None else product.former
     return {
         "product": product.contract,
@@ -155,14 +180,26 @@ def _view(addition: _Addition, *, sent: bool) -> dict[str, Any]:
         "block": product.deployment.blocks[product.contract] if there else None,
         "chain_id": node.chain_id,
         "genesis": node.genesis,
-        "constructor": {"rail": rail, "registry": registry},
+        "constructor": dict(zip(map(_PARTS.get, product.parts), product.arguments(), strict=True)),
         "former": former and {"name": former, "address": at[product.contract]},
         "payer": {"address": payer, "needs_wei": str(needs), "has_wei": str(has)},
         "gas": node.gas,
+        **_after(addition),
+    }
+
+
+def _after(addition: _Addition) -> dict[str, Any]:
+    """Return what comes after the creation: a product is listed, a factory is used at once."""
+    from orchestrator.edges.chain.plan import WATERFALLS
+
+    name = addition.product.contract
+    if name == WATERFALLS:
+        return {"next": [_RESTART, "`proofrail waterfall create`"]}
+    return {
         "listed_by": addition.stewards,
         "delay_s": addition.delay_s,
         "listed_from": int(time.time()) + addition.delay_s,
-        "next": [_RESTART, f"`proofrail product add {product.contract}` (the steward)"],
+        "next": [_RESTART, f"`proofrail product add {name}` (the steward)"],
     }
 
 
@@ -187,12 +224,17 @@ def _print(console: Any, view: dict[str, Any]) -> None:
         )
     if view["former"]:
         line(f"{view['former']['address']} is called {view['former']['name']}, and settles on")
-    line(
-        f"listed by the steward {', '.join(view['listed_by'])}; scheduled now, that can be made "
-        f"from {when(view['listed_from'])} UTC on"
-    )
+    if "listed_by" in view:
+        line(_listing(view))
     if not is_there:
         line("Nothing was sent yet.")
         return
     for number, step in enumerate(view["next"], 1):
         line(f"Next {number}: {step}")
+
+
+def _listing(view: dict[str, Any]) -> str:
+    return (
+        f"listed by the steward {', '.join(view['listed_by'])}; scheduled now, that can be made "
+        f"from {when(view['listed_from'])} UTC on"
+    )

@@ -38,6 +38,7 @@ STEPS = (
     "watch devices",
     "Challenges",
     "name challenges",
+    "Waterfalls",
     *(step for product in PRODUCTS for step in (product, f"allow {product}")),
     "OfficerRegistry",
     "close set-up",

@@ -17,6 +17,7 @@ from tests.support.contracts.challenged import NO_CASE
 from tests.support.contracts.contract_rail import ACCOUNT, DAY, DEVICE, EURO, HOUR, _address
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.settled import NOBODY, arguments, plain_facts
+from tests.support.contracts.waterfalls import create, terms_of
 
 PEOPLE = (
     "steward",
@@ -274,7 +275,19 @@ def empty_voucher(c):
     return tuple(empty.get(part["type"], 0) for part in report["inputs"][1]["components"])
 
 
-TABLES = (access_rows, seat_rows, registry_rows, token_rows, rail_rows, product_rows)
+def waterfall_rows(c):
+    """A waterfall has no roles: its holders take, and anyone may help them."""
+    waterfall, fresh = c.waterfall, terms_of({c.payer: 10_000}).as_tuple()
+    return [
+        Row(c.waterfalls, "create", [fresh], ANYONE),
+        Row(waterfall, "take", [], {"payee", "owner"}, "NothingToTake"),
+        Row(waterfall, "payOut", [c.owner], ANYONE),
+        Row(waterfall, "pull", [c.rail], ANYONE),
+    ]
+
+
+POWERS = (access_rows, seat_rows, registry_rows)
+TABLES = (*POWERS, token_rows, rail_rows, product_rows, waterfall_rows)
 
 
 def owe(contracts):
@@ -317,6 +330,10 @@ def busy(contracts):
     c.token.transfer(c.rail, 1, sender=c.payer)  # belongs to nobody
     for spender in (c.rail, c.disputes):
         c.token.approve(spender, 2 * EURO, sender=c.payer)
+    c.waterfalls = c.deploy("Waterfalls", c.rail, c.token)
+    c.waterfall = create(c, terms_of({c.payee: 5_000, c.owner: 5_000}))
+    c.mint(EURO, to=c.waterfall)
+    c.rail.setPayoutAccount(ACCOUNT, 0, sender=c.owner)
     return c
 
 
@@ -344,7 +361,8 @@ def test_roles__every_state_changing_function__is_in_a_table(busy):
     spoken = {(row.contract.address, row.function) for rows in TABLES for row in rows(busy)}
     parts = (busy.access, busy.committee, busy.officers, busy.registry, busy.consents, busy.token)
     products = (busy.product, busy.delivery, busy.voucher)
-    everything = (*parts, busy.rail, busy.disputes, busy.challenges, *products)
+    shared = (busy.waterfalls, busy.waterfall)
+    everything = (*parts, busy.rail, busy.disputes, busy.challenges, *products, *shared)
     forgotten = [
         (contract.contract_name, method.name)
         for contract in everything

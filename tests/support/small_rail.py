@@ -202,14 +202,14 @@ class SmallRail:
         for name in self.fleet.devices:
             self.agree(name)
 
-    def agree(self, name: str, **agreed: Any) -> str:
+    def agree(self, name: str, payee: str = "", **agreed: Any) -> str:
         """Open an agreement for a device; agreed: fields of its mandate that differ."""
         fiscal = name.startswith("meter")
         terms = encode_terms(EnergyTerms(300_000, 22_000, continuous=fiscal))
         mandate = self.agreement_ops.mandate(
             name,
             self.payer.address,
-            self.payee.address,
+            payee or self.payee.address,
             products()["metered_energy"],
             **(
                 {

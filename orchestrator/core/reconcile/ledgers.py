@@ -81,6 +81,10 @@ def compare_totals(findings: BreakFindings, chain: ChainFacts, ledger: Ledger) -
         rail = "the token balance of PaymentRail"
         rows.append(("rail_balance", sum(held.values()), totals.rail_micro, rail))
     rows += [(name, sum_, ledger.tokens.get(name, 0), "the ledger") for name, sum_ in held.items()]
+    rows += [
+        (account, totals.outside.get(account, 0), ledger.outside.get(account, 0), "the ledger")
+        for account in sorted(totals.outside.keys() | ledger.outside.keys())
+    ]
     for name, on_chain, booked, source in rows:
         if on_chain != booked:
             findings.broken(

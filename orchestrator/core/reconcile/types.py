@@ -155,6 +155,7 @@ class ContractTotals:
         withdrawable_micro: Of payees, after it.
         frozen_micro: Disputed.
         owed_micro: Open debts of all payees; a memo, not tokens.
+        outside: Sub-account of tokens outside the rail -> what the chain says that it holds.
     """
 
     block: str
@@ -165,6 +166,7 @@ class ContractTotals:
     withdrawable_micro: int
     frozen_micro: int
     owed_micro: int
+    outside: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,7 @@ class Ledger:
         allocated: Credits for which two officers found an agreement.
         unallocated: Credits that name no agreement which can take them.
         tokens: Kind of token account ("issued", "escrow", ...) -> its sum, micro-euro.
+        outside: Sub-account of tokens outside the rail -> its balance, micro-euro.
     """
 
     payouts: Sequence[LedgerPayout] = ()
@@ -291,6 +294,7 @@ class Ledger:
     allocated: frozenset[bytes] = frozenset()
     unallocated: frozenset[bytes] = frozenset()
     tokens: Mapping[str, int] = field(default_factory=dict)
+    outside: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

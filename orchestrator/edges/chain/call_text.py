@@ -11,7 +11,7 @@ from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-a
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.rails import abi_of
+from orchestrator.edges.chain.rails import abi_of, address_of
 
 
 def call_view(deployment: Deployment, sender: str, call: Call) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def call_view(deployment: Deployment, sender: str, call: Call) -> dict[str, Any]
         call: The call.
     """
     abi = abi_of(deployment, load_artifacts(), call.contract)
-    contract = Web3().eth.contract(deployment.addresses[call.contract], abi=abi)
+    contract = Web3().eth.contract(address_of(deployment, call.contract), abi=abi)
     data = contract.encode_abi(call.function, list(call.args))
     _, arguments = contract.decode_function_input(data)
     return {

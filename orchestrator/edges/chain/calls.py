@@ -54,7 +54,11 @@ class Contracts(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         """Return a contract."""
         if name not in self._built:
-            address, abi = self.addresses[name], self._abis[name]
+            kind, _, place = name.partition("@")
+            if name in self.addresses:
+                address, abi = self.addresses[name], self._abis[name]
+            else:  # one of many, at the address in its name
+                address, abi = Web3.to_checksum_address(place), self._abis[kind]
             self._built[name] = self._web3.eth.contract(address=address, abi=abi)
         return self._built[name]
 

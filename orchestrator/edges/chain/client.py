@@ -24,7 +24,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.nodes import Nodes, lacks_method, refusal
 from orchestrator.edges.chain.provider import NodesProvider
-from orchestrator.edges.chain.rails import abi_of
+from orchestrator.edges.chain.rails import MANY, abi_of, instance_address
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
@@ -65,7 +65,8 @@ class Chain:
             frozenset(bytes.fromhex(at[2:]) for at in deployment.addresses.values()),
         )
         self.web3 = Web3(NodesProvider(self.nodes))
-        abis = {name: abi_of(deployment, artifacts, name) for name in deployment.addresses}
+        names = {*deployment.addresses, *(kind for kind in MANY if kind in artifacts)}
+        abis = {name: abi_of(deployment, artifacts, name) for name in names}
         self._contracts = Contracts(self.web3, deployment.addresses, abis)
         self._functions = {
             name: {item["name"] for item in abi if item["type"] == "function"}
@@ -242,7 +243,8 @@ class Chain:
 
     def knows(self, contract: str, function: str) -> bool:
         """Return whether a contract has a function: those of earlier releases lack some."""
-        return function in self._functions[contract]
+        kind = contract.partition("@")[0] if instance_address(contract) else contract
+        return function in self._functions[kind]
 
     def _require(self, contract: str, function: str) -> None:
         if not self.knows(contract, function):

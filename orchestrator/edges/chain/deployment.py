@@ -19,7 +19,13 @@ from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment_check import NO_ADDRESS, check_deployment
 from orchestrator.edges.chain.deployment_steps import DeploymentRun, DeploymentStep, creation, take
 from orchestrator.edges.chain.journal_file import read_journal, write_journal
-from orchestrator.edges.chain.plan import RAIL_PARTS, DeploymentPlan, Role, refuse_unsafe
+from orchestrator.edges.chain.plan import (
+    RAIL_PARTS,
+    WATERFALLS,
+    DeploymentPlan,
+    Role,
+    refuse_unsafe,
+)
 from orchestrator.errors import Halt, Retry
 
 _FIRST_RELEASES = {1: "0.5.0", 2: "0.6.0"}  # version of contracts -> release whose interfaces
@@ -208,6 +214,7 @@ def rail_steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Deployme
     yield creation(deployer, "Challenges", at["PaymentRail"], *parts)
     named = (at["PaymentRail"], at["Challenges"])
     yield DeploymentStep("name challenges", deployer, "OracleCommittee", "setChallenges", named)
+    yield creation(deployer, WATERFALLS, at["PaymentRail"], token)
     for product in plan.products:
         yield creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
         yield DeploymentStep(

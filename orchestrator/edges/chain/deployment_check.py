@@ -17,7 +17,7 @@ from web3.exceptions import ContractLogicError, Web3Exception
 
 from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
 from orchestrator.edges.chain.artifacts import Artifact
-from orchestrator.edges.chain.plan import DeploymentPlan, Role
+from orchestrator.edges.chain.plan import WATERFALLS, DeploymentPlan, Role
 from orchestrator.errors import Halt, Retry
 
 _PRECOMPILE = Web3.to_checksum_address("0x" + "100".zfill(40))  # EIP-7951
@@ -44,6 +44,7 @@ _WIRING = {
         "disputes": "Disputes",
     },
     "Consents": {"rail": "PaymentRail", "registry": "DeviceRegistry"},
+    WATERFALLS: {"rail": "PaymentRail"},
     "Disputes": {
         "access": "RailAccess",
         "rail": "PaymentRail",
@@ -52,6 +53,7 @@ _WIRING = {
         "registry": "DeviceRegistry",
     },
 }
+_SHARED = "Waterfall"  # the contract whose code all waterfalls run
 _PRODUCT = {"rail": "PaymentRail", "registry": "DeviceRegistry"}
 _MOVED = "PaymentRail@0.5.0"  # a rail that moved from it kept its token
 NO_ADDRESS = "0x" + "0" * 40
@@ -130,6 +132,7 @@ def _contract_problems(deployed: DeployedContracts, registry: str) -> list[str]:
         *_wiring(deployed),
         *_predecessor(deployed, registry),
         *_challenges(deployed),
+        *_waterfalls(deployed),
         *_watched(deployed),
         *_closed(deployed),
         *_precompile(deployed),
@@ -204,6 +207,21 @@ def _challenges(deployed: DeployedContracts) -> Iterator[str]:
     named = deployed.view("OracleCommittee", "challengesOf", rail)
     if named != wanted:
         yield f"the committee names {named} for challenges, not Challenges {wanted}"
+
+
+def _waterfalls(deployed: DeployedContracts) -> Iterator[str]:
+    """Yield what is wrong with the code that all waterfalls run."""
+    if WATERFALLS not in deployed.addresses:  # a rail of an earlier release
+        return
+    address, artifact = deployed.view(WATERFALLS, "implementation"), deployed.artifacts[_SHARED]
+    if not artifact.is_code(bytes(deployed.web3.eth.get_code(address))):
+        yield f"the code of waterfalls at {address} is not that of this release"
+        return
+    contract = deployed.web3.eth.contract(address=address, abi=artifact.abi)
+    for function, other in (("rail", "PaymentRail"), ("token", "EuroToken")):
+        actual, wanted = contract.functions[function]().call(), deployed.addresses[other]
+        if actual != wanted:
+            yield f"{function} of all waterfalls is {actual}, not {other} {wanted}"
 
 
 def _watched(deployed: DeployedContracts) -> Iterator[str]:
@@ -300,6 +318,8 @@ def check_product(deployed: DeployedContracts, product: str) -> None:
         deployed.web3, deployed.artifacts, {product: deployed.addresses[product]}
     )
     problems = [*_code(alone)] or [*_wired(deployed, product)]
+    if product == WATERFALLS:
+        problems = problems or [*_waterfalls(deployed)]
     _halt([*problems, *_closed(deployed), *_precompile(deployed)])
 
 

@@ -12,6 +12,7 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, development_account
 from orchestrator.errors import Halt
 
+WATERFALLS = "Waterfalls"  # a rail works without it as well
 FIRST_CONTRACTS = (
     "RailAccess",
     "OracleCommittee",
@@ -19,6 +20,7 @@ FIRST_CONTRACTS = (
     "EuroToken",
     "PaymentRail",
     "Challenges",
+    WATERFALLS,
 )
 RAIL_PARTS = {"Disputes": "disputes", "Consents": "consents"}  # made by the rail -> its function
 LAST_CONTRACTS = ("OfficerRegistry",)

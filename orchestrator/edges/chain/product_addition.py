@@ -1,4 +1,7 @@
-"""One more product for a finished deployment, next to the version that it follows."""
+"""One more product, or the factory of waterfalls, for a finished deployment.
+
+It comes next to the version that it follows.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ from orchestrator.edges.chain.deployment_check import (
 from orchestrator.edges.chain.deployment_steps import DeploymentRun, DeploymentStep, creation
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.journal_file import write_journal
-from orchestrator.edges.chain.plan import Role
+from orchestrator.edges.chain.plan import WATERFALLS, Role
 from orchestrator.errors import Halt
 
 _PARTS = ("PaymentRail", "DeviceRegistry")  # what each product is created with, in this order
+_OTHER_PARTS = {WATERFALLS: ("PaymentRail", "EuroToken")}
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,13 @@ class ProductAddition:
         return [self.deployer.address] if self.deployer else []
 
     def arguments(self) -> tuple[str, ...]:
-        """Return the addresses that its constructor gets: rail and registry."""
-        return tuple(self.deployment.addresses[name] for name in _PARTS)
+        """Return the addresses that its constructor gets."""
+        return tuple(self.deployment.addresses[name] for name in self.parts)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of the contracts that its constructor gets."""
+        return _OTHER_PARTS.get(self.contract, _PARTS)
 
     def meaning(self, artifacts: Mapping[str, Artifact]) -> Any:
         """Return its code and what it is created with."""

@@ -16,6 +16,7 @@ RAIL = "PaymentRail"
 COMMITTEE = "OracleCommittee"
 REGISTRY = "DeviceRegistry"
 _FIRST_WITH_GROUPS = (0, 6, 0)
+MANY = ("Waterfall",)  # contracts of which there are many, at addresses that logs name
 
 
 def abi_of(
@@ -23,10 +24,28 @@ def abi_of(
 ) -> list[dict[str, Any]]:
     """Return the interface of a contract: that of its release."""
     kind, _, named = name.partition("@")
+    if instance_address(name):
+        return artifacts[kind].abi
     try:
         return artifacts[f"{kind}@{named or deployment.release_of(name)}"].abi
     except KeyError:  # not of an earlier release
         return artifacts[kind].abi
+
+
+def instance(kind: str, address: str) -> str:
+    """Return the name by which calls address one of many contracts: `Waterfall@0x...`."""
+    return f"{kind}@{address}"
+
+
+def instance_address(name: str) -> str | None:
+    """Return the address in the name of one of many contracts; None for any other name."""
+    kind, _, address = name.partition("@")
+    return address if kind in MANY and address else None
+
+
+def address_of(deployment: Deployment, name: str) -> str:
+    """Return where a contract is."""
+    return instance_address(name) or deployment.addresses[name]
 
 
 def release_of(name: str) -> tuple[int, ...]:

@@ -10,7 +10,24 @@ from sqlmodel import Session, func, select
 from orchestrator.core.payment import NextStep, Stage
 from orchestrator.edges.store.tables import AgreementRow, PaymentRow
 
-__all__ = ["idle_posted", "matured", "posted_of", "release", "released", "unreleased"]
+__all__ = [
+    "idle_posted",
+    "matured",
+    "posted_of",
+    "release",
+    "released",
+    "released_with_devices",
+    "unreleased",
+]
+
+
+def released_with_devices(session: Session, payee: str) -> Sequence[tuple[PaymentRow, str]]:
+    """Return (payment, name of its device) of all that was ever released to a payee."""
+    return session.exec(
+        select(PaymentRow, AgreementRow.device)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .where(_is_paid(payee), PaymentRow.release_tx.is_not(None))
+    ).all()
 
 
 def matured(
@@ -101,12 +118,15 @@ def posted_of(
     if products is not None:
         own_product = func.lower(AgreementRow.product_address).in_(sorted(products))
         conditions = (*conditions, own_product)
-    named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
     return session.exec(
         select(PaymentRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
-        .where(
-            named == payee.lower(), PaymentRow.stage == Stage.POSTED, PaymentRow.amount_micro >= 0
-        )
+        .where(_is_paid(payee), PaymentRow.stage == Stage.POSTED, PaymentRow.amount_micro >= 0)
         .where(*conditions)
     ).all()
+
+
+def _is_paid(payee: str) -> Any:
+    """Return the condition that a payment's claim names this payee, or else its agreement."""
+    named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
+    return named == payee.lower()

@@ -19,6 +19,7 @@ from orchestrator.core.chain_posting import (
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import ClaimOutcome, pack
+from orchestrator.core.outside import TokenHistory
 from orchestrator.edges.chain.client import DecodedLog as ChainLog
 
 RAIL, HOLDER, PAYEE, OTHER = ("0x" + byte * 20 for byte in ("ab", "88", "99", "aa"))
@@ -35,6 +36,7 @@ class DictContext:
     payees: dict[str, str | None] = field(default_factory=lambda: {AGREEMENT: PAYEE})
     posted: dict[str, Entry] = field(default_factory=dict)
     rails: frozenset[str] = frozenset({RAIL})
+    outside: TokenHistory = field(default_factory=lambda: TokenHistory(list, lambda _: [], {}))
 
     def claims(self, log: PostedLog) -> list[Claim]:
         return self.claims_by_tx.get(log.tx_hash, [])
@@ -300,6 +302,8 @@ def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
         "Withdrawn",
         "PaymentDisputed",
         "DisputeEnded",
+        "Transfer",
+        "WaterfallCreated",
     } == BOOKED
 
 
