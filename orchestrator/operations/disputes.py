@@ -171,7 +171,8 @@ def _require_rulings(subject: DisputedPayment) -> None:
             DisputeReason.NO_CONTRACT,
             f"payment {subject.row.payment_id} is on a rail of an earlier release, where a dispute "
             "has no deadline, and oracles of this release sign no rulings for it; nothing was "
-            "sent. Next: its payee concedes, or its payer retracts",
+            "sent. Next: its payee concedes (`proofrail payment concede`), or its payer retracts "
+            "(`proofrail payment retract`)",
         )
 
 
