@@ -87,6 +87,8 @@ CHANGES = {
     "proofrail party add": "adds a party, and refuses a name that exists",
     "proofrail party release": "sends the payee its own money, and has a dry run",
     "proofrail party repay": "pays what the payee owes, signed by it, and has a dry run",
+    "proofrail payment concede": "is signed by the payee, who gives the money back, and has a dry run",
+    "proofrail payment retract": "is signed by who began the dispute, and has a dry run",
     "proofrail payout order-again": "needs the approval of two officers",
     "proofrail payout propose": "needs the approval of a second officer",
     "proofrail product add": "asks before it does anything, and has a dry run",
