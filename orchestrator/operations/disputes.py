@@ -28,6 +28,11 @@ from orchestrator.edges.store import Store, agreements, disputes, payments
 from orchestrator.operations.payee_money import euro
 from orchestrator.steps.dispute import dispute_call
 
+BOND_TOKENS = (
+    "within the dispute window, another wallet transfers tokens to it; or a bank transfer without "
+    "a reference comes in, and two officers allocate it to the wallet (`proofrail funding allocate "
+    "CREDIT --party NAME`)"
+)
 ANSWERS = {True: "refund", False: "stand"}
 
 
@@ -131,8 +136,7 @@ def dispute_calls(
         raise Rejected(
             DisputeReason.BOND_SHORT,
             f"the payer {subject.agreement.payer} holds {euro(cost.balance_micro)} and the bond is "
-            f"{euro(cost.bond_micro)}; nothing was sent. Next: move tokens to it within the "
-            "dispute window",
+            f"{euro(cost.bond_micro)}; nothing was sent. Next: {BOND_TOKENS}",
         )
     with store.read() as session:
         dispute = dispute_call(session, chain, row, subject.agreement)
