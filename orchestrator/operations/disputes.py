@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from device_adapters.types import Rejected
@@ -164,7 +165,8 @@ def end_calls(subject: DisputedPayment, function: str, now: int) -> list[Call]:
         raise Rejected(
             DisputeReason.NOT_EXPIRED,
             f"the dispute of payment {subject.row.payment_id} can be ruled on until "
-            f"{state.deadline} (Unix seconds); nothing was sent. The rail ends it after that",
+            f"{datetime.fromtimestamp(state.deadline, UTC):%Y-%m-%d %H:%M:%S} UTC; nothing was "
+            "sent. The rail ends it after that",
         )
     return [dispute_end_call(function, subject.row.payment_id, subject.contract)]
 
