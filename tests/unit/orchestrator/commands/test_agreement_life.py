@@ -75,7 +75,9 @@ def test_close__dry_run_then_by_the_owner__ends_it_for_later_records(home):
 def test_fund__out_of_the_wallet__is_in_the_escrow(home):
     identity = opened(home, "ending-3")
     payer = keystore.development_account(PAYER).address
-    more = home.chain.view("EuroToken", "balanceOf", payer) + _MICRO  # others left some there
+    more = (
+        home.chain.client.view("EuroToken", "balanceOf", payer) + _MICRO
+    )  # others left some there
     amount = f"{more // 10**6}.{more % 10**6:06}"
     assert "in its wallet" in home.refused("agreement", "fund", identity, amount)
     mint = Call("EuroToken", "mint", (bytes.fromhex(identity[2:]), payer, _MICRO))
