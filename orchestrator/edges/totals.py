@@ -41,7 +41,7 @@ _EFFECTS = """
      GROUP BY effecttarget.name ORDER BY effecttarget.name"""
 _STOPPED = f"""
     SELECT agreement.device, agreement.agreement_id, payment.payment_id, payment.stage,
-           payment.reason
+           payment.reason, agreement.product
       FROM payment JOIN agreement ON agreement.agreement_id = payment.agreement_id
      WHERE payment.stage IN ({", ".join("?" * len(STOPPING))})
        AND coalesce(payment.reason, '') <> '{MOVED}' -- its records go on elsewhere
