@@ -38,16 +38,18 @@ class WebhookTarget:
         endpoint = read_url(self.url, self.policy)
         if isinstance(endpoint, str):
             return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"its URL may not be used: {endpoint}")
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "proofrail",
-            **signed_headers(self.secret, identity, now, body),
-        }
+        headers = {"Content-Type": "application/json", "User-Agent": "proofrail"}
+        try:
+            headers |= signed_headers(self.secret, identity, now, body)
+        except ValueError:  # its text may show the secret
+            detail = "not sent: its secret is damaged; restore it from a backup"
+            return TargetAnswer(DeliveryVerdict.UNREACHABLE, detail)
         try:
             return _answer_of(self._post(endpoint, headers, body))
         except PermissionError as error:
             return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"not sent: {error}")
-        except (OSError, HTTPException) as error:  # TLS errors are OSErrors
+        # errors of TLS are OSErrors; a name that no resolver takes is a ValueError
+        except (OSError, HTTPException, ValueError) as error:
             detail = str(error)[:200] or type(error).__name__
             return TargetAnswer(DeliveryVerdict.UNREACHABLE, f"no answer: {detail}")
 

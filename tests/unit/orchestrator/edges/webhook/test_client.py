@@ -84,6 +84,18 @@ def test_receiver__that_is_down__is_unreachable(receiver):
     assert deliver(receiver).verdict is DeliveryVerdict.UNREACHABLE
 
 
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "x..example", "no-such-host.invalid"])
+def test_receiver__whose_name_no_resolver_takes__is_unreachable(host):
+    target = WebhookTarget(f"https://{host}/x", new_secret(), PUBLIC)
+    assert target.deliver(ID, "x", BODY, NOW).verdict is DeliveryVerdict.UNREACHABLE
+
+
+def test_secret__that_is_damaged__sends_nothing_and_is_not_shown(receiver):
+    answer = deliver(receiver, "whsec_damaged!")
+    assert answer.verdict is DeliveryVerdict.UNREACHABLE and receiver.got == []
+    assert "secret is damaged" in answer.detail and "whsec" not in answer.detail
+
+
 def test_loopback__on_another_chain__is_never_connected_to(receiver):
     url = receiver.url.replace("http", "https")
     answer = WebhookTarget(url, new_secret(), PUBLIC).deliver(ID, "x", BODY, NOW)
