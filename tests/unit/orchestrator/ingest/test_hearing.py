@@ -178,7 +178,7 @@ def test_index__of_devices_by_time__serves_both_stores(cover, tmp_path):
 
 @pytest.fixture
 def dock(tmp_path):
-    """A dock whose terms name the meter st-1 besides: its agreement may cite that meter."""
+    """A dock whose terms name the meter st-1 as well: its agreement may cite that meter."""
     small_dock, hears = SmallDock(tmp_path), {"hears": lambda terms: {device_id("st-1")}}
     rules = {**products(), delivery.NAME: SimpleNamespace(**vars(delivery) | hears)}
     place, farm = small_dock.place, SmallCover(tmp_path / "keys")
