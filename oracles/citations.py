@@ -55,7 +55,7 @@ def unresolved(run: Sequence[Event], cited: Mapping[str, Event]) -> list[str]:
 
 
 def cited_events(run: Sequence[Event], cited: Mapping[str, Event]) -> list[Event]:
-    """Return the events that a run cites, in order of first citation, then those it hears besides.
+    """Return the events that a run cites, in order of first citation, then those that it hears.
 
     In the claim's evidence tree their evidence follows that of the run, each once. An event that is
     itself part of the run is left out: its evidence is in the tree already.

@@ -166,7 +166,7 @@ class ProductRules(Protocol):
     passed over is derived, without an anchor.
 
     A product may hear other devices than the agreement's own (oracles.hearing). `hears(terms)`
-    returns their ids, at most 100: the run may cite their events whatever their subject. Together
+    returns their ids, at most 100: the run may cite their events, whichever their subject. Together
     with `heard_period(terms, anchor, events)`, which returns the (first, last) Unix milliseconds of
     a run, or None, `derive` gets all their genuine events of that time in `cited`, cited or not. A
     run whose last event is some hours behind its period leaves late records time to arrive. `admit`
@@ -214,7 +214,7 @@ class ProductRules(Protocol):
         Args:
             anchor: the last event claimed before the run; None for a first or late run.
             cited: id -> genuine event, for every id that the run's events cite, then what the run
-                hears besides, by `ni` name, in the order of (device_id, counter).
+                hears in addition, by `ni` name, in the order of (device_id, counter).
             late: the run is at or below the last claimed counter.
 
         Raises:

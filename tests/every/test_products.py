@@ -20,7 +20,7 @@ from device_adapters import registers
 from device_adapters.types import STREAM_BIT, Event, Rejected, device_id
 from oracles import rules
 from oracles.citations import resolve
-from oracles.hearing import hearing, with_heard
+from oracles.hearing import heard_devices, hearing, with_heard
 from oracles.types import Agreement, Claim
 from orchestrator import products as package
 from orchestrator.products import products
@@ -200,8 +200,9 @@ class ProductStory:
     def _claim(self, anchor: Event | None, run: tuple[Event, ...], late: bool) -> None:
         if run:
             sequence = len(self.claims) + 1
+            devices = heard_devices(self.product, self.terms, self.agreement.device_id)
             span = hearing(self.agreement, self.product, anchor, run)
-            cited = with_heard(run, resolve(run, self.all), span, self.all)
+            cited = with_heard(run, resolve(run, self.all, devices), span, self.all)
             claim = rules.derive_claim(
                 self.agreement, self.product, sequence, anchor, run, cited, late
             )
@@ -235,6 +236,13 @@ class ProductStory:
         assert all(
             isinstance(text, str) for text in self.product.format_facts(claim.facts).values()
         )
+
+
+@pytest.mark.parametrize("product", products().values(), ids=products())
+def test_hearing__of_any_product__names_its_devices_and_takes_no_late_claims(product):
+    """A late run is judged without what it would hear, so that it could be another one."""
+    if hasattr(product, "heard_period"):
+        assert hasattr(product, "hears") and not product.LATE
 
 
 @pytest.mark.parametrize("product, case", _cases("runs"))

@@ -1,4 +1,4 @@
-"""Citations and names: how one record refers to others, and what a claim hears besides."""
+"""Citations and names: how one record refers to others, and what a claim hears."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def in_period(
 ) -> list[Record]:
     """Return the records of devices (0x-hex ids) of a time span, both ends inclusive.
 
-    They come by device and counter, whatever became of them.
+    They come by device and counter, also those that were dropped or claimed.
     """
     rows = session.exec(
         select(*COLUMNS_OF_RECORD)
@@ -122,7 +122,7 @@ def keep_heard(session: Session, payment: str, event_ids: Sequence[str]) -> None
 
 
 def used_by(payments: Sequence[str]) -> Any:
-    """Return the subquery of what payments' claims rest on besides their own events.
+    """Return the subquery of what payments' claims rest on next to their own events.
 
     Its columns are payment_id, counter and position, by which to sort, and event_id.
     """

@@ -106,7 +106,7 @@ def test_hearing__more_events_than_a_claim_can_hold__is_refused_by_name(monkeypa
     assert refusal.value.reason == ClaimReason.HEARD_TOO_MANY
 
 
-def test_resolve__device_of_the_terms__whatever_its_event_is_about():
+def test_resolve__device_of_the_terms__no_matter_what_its_event_is_about():
     station, stranger = at("st-1", 1, DAY[0], subject="rain"), at(STRANGER, 1, DAY[0], subject="r")
     run = [replace(RUN[0], cites=(station.evidence_name, stranger.evidence_name))]
     devices = heard_devices(RULES, DEAL.terms, DEAL.device_id)

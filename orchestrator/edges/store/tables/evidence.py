@@ -110,7 +110,7 @@ class CitationRow(SQLModel, table=True):
 
 
 class HeardRow(SQLModel, table=True):
-    """What a payment's claim rests on besides its run and citations: events that its terms name."""
+    """What a payment's claim hears: events of devices that its terms name, cited by nobody."""
 
     __tablename__ = "heard"
 

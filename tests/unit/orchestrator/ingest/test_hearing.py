@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from device_adapters.types import device_id
+from device_adapters.types import device_id, evidence_name
 from oracles.citations import resolve
+from oracles.hearing import hearing
+from oracles.memory import Memory
 from oracles.types import ClaimReason
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.store import citations, evidence, exposure, lookup, payments, runs
@@ -18,7 +22,7 @@ from orchestrator.products.proof_of_delivery import product as delivery
 from orchestrator.rebuild.evidence import read_archive
 from orchestrator.rebuild.findings import Differences
 from orchestrator.steps.collect import collect, verify
-from tests.support.meter_streams import record
+from tests.support.meter_streams import agreement, record
 from tests.support.oracle_at import events_of
 from tests.support.small_dock import GOODS, SmallDock, T, event
 from tests.support.station_cover import (
@@ -30,8 +34,11 @@ from tests.support.station_cover import (
     STRANGER,
     SmallCover,
     closing,
+    terms_of,
     weather,
 )
+
+AGREED = agreement(FARM, terms=terms_of(*STATIONS))
 
 
 @pytest.fixture
@@ -39,6 +46,18 @@ def cover(tmp_path):
     small_cover = SmallCover(tmp_path)
     yield small_cover
     small_cover.close()
+
+
+def plans_of(database: sqlite3.Connection, ask: Callable[[], object]) -> list[str]:
+    """Return the query plan of each statement that `ask` runs."""
+    statements: list[str] = []
+    database.set_trace_callback(statements.append)
+    ask()
+    database.set_trace_callback(None)
+    return [
+        str(database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall())
+        for statement in statements
+    ]
 
 
 def roles(cover) -> list[tuple[str, str, str | None]]:
@@ -155,22 +174,30 @@ def test_verify__again_after_a_ruling__hears_what_is_there_by_then(cover):
     assert len(cover.evidence()) == 3
 
 
-def test_index__of_devices_by_time__serves_both_stores(cover, tmp_path):
+def test_index__of_devices_by_time_and_of_names__serves_both_stores(cover, tmp_path):
     """A station of many years must not be read as a whole for one day."""
-    node = cover.oracle(tmp_path / "oracle")
-    by_time = "device_id IN (?, ?) AND observed_at_ms BETWEEN ? AND ?"
-    values = (b"", b"", 0, 1)
+    span, memory = hearing(AGREED, RULES, None, events_of(closing())), Memory(tmp_path / "memory")
+    by_time = "(device_id=? AND observed_at_ms>? AND observed_at_ms<?)"
+
+    def asked() -> None:
+        memory.events_heard(span, 10)
+        memory.events_heard(span, 10, (b"", 1))
+        memory.events_named([evidence_name(bytes(32))], "", [b""])
+
+    plans = plans_of(memory._db, asked)
+    assert [f"evidence_heard {by_time}" in plan for plan in plans] == [True, True, False]
+    assert "evidence_named (evidence_hash=?)" in plans[2]
     with cover.place.store.read() as session:
-        connection = session.connection()
-        plan = connection.exec_driver_sql(
-            f"EXPLAIN QUERY PLAN SELECT * FROM event WHERE {by_time}", values
-        ).fetchall()
-        assert "event_heard (device_id=? AND observed_at_ms>? AND" in str(plan)
-    database = node.memory._db
-    query = f"EXPLAIN QUERY PLAN SELECT * FROM evidence WHERE {by_time}"
-    assert "evidence_heard (device_id=?" in str(database.execute(query, values).fetchall())
-    query = "EXPLAIN QUERY PLAN SELECT * FROM evidence WHERE evidence_hash = ?"
-    assert "evidence_named (evidence_hash=?" in str(database.execute(query, (b"",)).fetchall())
+        database = session.connection().connection.driver_connection
+        plans = plans_of(
+            database,
+            lambda: (
+                citations.in_period(session, ["0x1", "0x2"], 0, 1, 10),
+                citations.named_by_hash(session, [evidence_name(bytes(32))]),
+            ),
+        )
+    assert f"event_heard {by_time}" in plans[0]
+    assert "ix_event_evidence_hash (evidence_hash=?)" in plans[1]
 
 
 # --- which may be cited
@@ -178,7 +205,7 @@ def test_index__of_devices_by_time__serves_both_stores(cover, tmp_path):
 
 @pytest.fixture
 def dock(tmp_path):
-    """A dock whose terms name the meter st-1 besides: its agreement may cite that meter."""
+    """A dock whose terms name the meter st-1 as well: its agreement may cite that meter."""
     small_dock, hears = SmallDock(tmp_path), {"hears": lambda terms: {device_id("st-1")}}
     rules = {**products(), delivery.NAME: SimpleNamespace(**vars(delivery) | hears)}
     place, farm = small_dock.place, SmallCover(tmp_path / "keys")
