@@ -146,12 +146,15 @@ def _waiting(session: Session, now: int) -> list[Waiters]:
     rows = agreements.by_ids(session, [waits.agreement for waits in waiting])
     busy = payments.busy_agreements(session, IN_FLIGHT)
     stopped = payments.busy_agreements(session, STOPPING)
+    held = payments.busy_agreements(session, (Stage.HELD,))
     return [
         Waiters(
             _raw(waits.agreement),
             waits.events,
             waits.since,
-            _held_by(session, waits, rows.get(waits.agreement), busy, stopped, now),
+            "payment_held"
+            if waits.agreement in held
+            else _held_by(session, waits, rows.get(waits.agreement), busy, stopped, now),
         )
         for waits in waiting
     ]

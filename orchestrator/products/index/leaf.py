@@ -23,7 +23,7 @@ from orchestrator.products.index.tariff import (
     tariff_of,
 )
 
-_RULES = ("admit", "complete", "derive", "hears", "heard_period")
+_RULES = ("admit", "complete", "derive", "hears", "heard_period", "effects")
 _KEEP = bytes.fromhex("600b5981380380925939f3")  # init code that keeps what follows it
 
 

@@ -270,6 +270,20 @@ def test_send__that_waits_for_long__is_named_with_its_reason(rail):
     assert problem.name == "send_stuck" and "insufficient funds" in problem.what
 
 
+def test_held_payments__are_named_until_somebody_decides(rail):
+    row = {"sequence": 1, "first_counter": 0, "last_counter": 0, "created_at": NOW - 900}
+    hold = {"held_by": "0x1", "reason": "why", "stage": "verified"}
+    with rail.store.write() as session:
+        held = tables.PaymentRow(payment_id="0x4", agreement_id="a", stage="held", **row)
+        session.add(held)
+        session.add(tables.HoldRow(payment_id="0x4", held_at=NOW - 90, **hold))
+    (problem,) = rail.monitor.look()
+    assert (problem.name, problem.since) == ("payments_held", NOW - 90)
+    with rail.store.write() as session:
+        session.get(tables.PaymentRow, "0x4").stage = "verified"
+    assert rail.look() == []
+
+
 def bank_file(at: int) -> tables.BankFileRow:
     return tables.BankFileRow(
         file_hash=str(at), direction="in", name="a", kind="camt", body=b"", at=at

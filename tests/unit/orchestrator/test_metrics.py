@@ -40,6 +40,17 @@ def payment(number: int, stage: str, age_s: int, next_step: str | None = None) -
     )
 
 
+def hold(payment_id: str, age_s: int, **columns: int) -> tables.HoldRow:
+    return tables.HoldRow(
+        payment_id=payment_id,
+        held_at=NOW - age_s,
+        held_by="0x1",
+        reason="why",
+        stage="verified",
+        **columns,
+    )
+
+
 def collector(registry, store, *problems, **options):
     registry.register(RailCollector(store, lambda: list(problems), clock=lambda: NOW, **options))
     return lambda metric, **labels: registry.get_sample_value(metric, labels)
@@ -87,13 +98,17 @@ def test_store__with_payments__shows_stages_and_the_age_of_what_is_open(registry
         payment(1, "attested", 60, "settle"),
         payment(2, "attested", 90, "settle"),
         payment(3, "reconciled", 999),
+        payment(4, "held", 999),
     ]
     with store.write() as session:
         add_all(session, rows)
+        add_all(session, [hold("4", 80, decided_at=NOW - 70), hold("4", 50)])
     value = collector(registry, store)
     assert value("proofrail_payments", stage="attested") == 2
     assert value("proofrail_payment_oldest_age_seconds", stage="attested") == 90
     assert value("proofrail_payments", stage="reconciled") == 1
+    assert value("proofrail_payments", stage="held") == 1
+    assert value("proofrail_payment_oldest_age_seconds", stage="held") == 50  # since it is held
     assert value("proofrail_payments_due", step="settle") == 2
     assert value("proofrail_payment_oldest_age_seconds", stage="reconciled") is None
 

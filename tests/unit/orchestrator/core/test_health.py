@@ -12,6 +12,7 @@ from orchestrator.core.health import (
     ChainState,
     DiskState,
     HealthLimits,
+    HeldState,
     Observations,
     OpenSend,
     OracleState,
@@ -66,6 +67,8 @@ CASES = [
         [("effects_undelivered", "crm", WARNING)],
     ),
     ({"untargeted": (1, NOW)}, [("effects_without_target", "", WARNING)]),
+    ({"held": HeldState()}, []),
+    ({"held": HeldState(2, NOW - 90)}, [("payments_held", "", WARNING)]),
     ({"paused_until": NOW}, []),
     ({"paused_until": NOW + 1}, [("rail_paused", "", WARNING)]),
     ({"oracles": down("o0")}, [("oracle_down", "o0", WARNING)]),
@@ -174,6 +177,14 @@ def test_stale__status__is_an_error_and_a_fresh_one_is_none(own):
     assert stale_problem(NOW - STALE_S - 1, NOW, own).severity is ERROR
     assert stale_problem(NOW + STALE_S + 1, NOW, own).severity is ERROR  # the clock went back
     assert stale_problem(None, NOW, own).severity is ERROR
+
+
+def test_held__payments__are_named_with_their_age_and_the_rail_is_ready():
+    problems = problems_of(replace(WELL, held=HeldState(2, NOW - 90)), LIMITS)
+    [problem] = problems
+    assert "2 payments are held, the oldest for 90 s" in problem.what
+    assert problem.since == NOW - 90 and "payment decide" in problem.next_step
+    assert is_ready(problems)
 
 
 def test_attack__pause_by_a_stolen_guardian_key__is_named_with_its_end_and_ends_by_itself():

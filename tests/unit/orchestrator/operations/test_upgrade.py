@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator import cli
-from orchestrator.edges.store import Store, ledger, schema
+from orchestrator.edges.store import Store, access, holds, ledger, schema
 from orchestrator.home_lock import hold
 from orchestrator.operations import archives
 from orchestrator.operations.archives import restore_backup
@@ -87,6 +87,18 @@ def test_upgrade__home_of_0_3_0__is_migrated_after_a_backup(home, tmp_path):
     store.close()
     restore_backup(Path(view["backup"]), tmp_path / "old")
     assert revision(tmp_path / "old") == "0003" == view["schema"]
+
+
+def test_upgrade__api_key_of_before_holds__stands_for_no_party(home):
+    with closing(sqlite3.connect(home / "proofrail.sqlite3")) as base:
+        base.execute("INSERT INTO apikey VALUES ('ab', 'old', 'partner', 'cp-')")
+        base.commit()
+    upgrade(home)
+    store = Store(home / "proofrail.sqlite3")
+    with store.read() as session:
+        assert [key.party for key in access.keys(session) if key.name == "old"] == [""]
+        assert holds.standing(session) == []
+    store.close()
 
 
 def test_upgrade__home_without_a_configuration__gets_one_from_rail_json(home):

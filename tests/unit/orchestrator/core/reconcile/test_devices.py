@@ -79,6 +79,7 @@ def test_event__taken_out_of_its_payment__is_missing_there_and_waits(copy):
     [
         ("UPDATE agreement SET stage = 'closed'", "agreement_closed"),
         ("UPDATE payment SET stage = 'rejected' WHERE stage = 'verified'", "agreement_stopped"),
+        ("UPDATE payment SET stage = 'held' WHERE stage = 'verified'", "payment_held"),
         ("UPDATE agreement SET ends_at = 1", "agreement_ended"),
         ("UPDATE event SET received_at = received_at", "payment_in_flight"),
     ],

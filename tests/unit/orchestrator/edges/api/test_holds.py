@@ -8,7 +8,7 @@ from device_adapters.types import device_id
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.store import holds, payments
 from orchestrator.edges.store.access import issue_key, keys, renew_key
-from orchestrator.edges.store.tables import AgreementRow, PaymentRow
+from orchestrator.edges.store.tables import AgreementRow, ChainSendRow, PaymentRow
 from tests.support.api_rail import ApiRail, agreement_of
 
 PAYER, PAYEE, OTHER = ("0x" + digit * 40 for digit in "abc")
@@ -118,6 +118,15 @@ def test_hold__settlement_signed__is_a_conflict(rail):
     identity = payment(rail, Stage.ATTESTED, next_step=None, batch_digest="0x01")
     answer = post(rail, "payer", identity)
     assert (answer.status_code, answer.json()["code"]) == (409, "settlement_already_sent")
+
+
+@pytest.mark.parametrize(("stage", "status"), [("signed", 409), ("sent", 409), ("failed", 200)])
+def test_hold__after_a_rewind__is_refused_while_the_settlement_may_come_back(rail, stage, status):
+    identity = payment(rail, Stage.ATTESTED, next_step="settle", batch_digest="0xba")
+    send = {"chain_id": 1, "sender": "0x1", "nonce": 1, "purpose": "settle", "ref": "0xba"}
+    with rail.store.write() as session:
+        session.add(ChainSendRow(tx_hash="0x5e", raw="0x", stage=stage, created_at=1, **send))
+    assert post(rail, "payer", identity).status_code == status
 
 
 @pytest.mark.parametrize(
