@@ -2,10 +2,10 @@
 pragma solidity 0.8.37;
 
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
-import {HandlerMoney} from "./HandlerMoney.sol";
+import {HandlerWaterfall} from "./HandlerWaterfall.sol";
 
 /// @title Devices: enrolled, rotated, put behind gateways, silenced, stolen, and ruled on.
-abstract contract HandlerRegistry is HandlerMoney {
+abstract contract HandlerRegistry is HandlerWaterfall {
     bytes32 private constant ASSIGNMENT_TYPE = keccak256(
         "Assignment(bytes32 device,bytes32 gateway,uint40 since,uint40 until,uint256 number)"
     );

@@ -179,6 +179,7 @@ abstract contract Rules is HandlerKnocks {
         for (uint256 i; i < payees.length; ++i) {
             held += _balance(payees[i].account);
         }
+        held += _inWaterfalls();
         _always("no token appears or vanishes", held == supply);
     }
 

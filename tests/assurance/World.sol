@@ -13,6 +13,7 @@ import {IOfficerRegistry} from "../../contracts/interfaces/IOfficerRegistry.sol"
 import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
+import {IWaterfalls} from "../../contracts/interfaces/IWaterfalls.sol";
 import {Counts} from "./Counts.sol";
 import {PlainProduct} from "./PlainProduct.sol";
 
@@ -41,6 +42,7 @@ abstract contract World is Counts {
     IDisputes internal disputes;
     IConsents internal consents;
     IChallenges internal challenges;
+    IWaterfalls internal waterfalls;
     IProduct internal energy;
     IProduct internal delivery;
     IProduct internal voucher;
@@ -105,6 +107,7 @@ abstract contract World is Counts {
         (disputes, consents) = (IDisputes(rail.disputes()), IConsents(rail.consents()));
         challenges =
             IChallenges(_deploy("Challenges", abi.encode(rail, token, committee, registry)));
+        waterfalls = IWaterfalls(_deploy("Waterfalls", abi.encode(rail, token)));
         energy = IProduct(_deploy("MeteredEnergy", abi.encode(rail, registry)));
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
