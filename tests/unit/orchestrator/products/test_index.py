@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from orchestrator import cli
 from orchestrator import products as package
 from orchestrator.products import products
 from orchestrator.products.index.preview import preview
-from orchestrator.products.index.tariff import decode_terms
+from orchestrator.products.index.tariff import IndexFacts, decode_terms
 from orchestrator.products.index.text import format_terms, parse_terms
+from tests.support.effect_double import PAYMENT
 
 EURO = 1_000_000
 CAR = {
@@ -111,3 +113,46 @@ def test_attack__a_service_s_own_terms_that_are_none__are_refused_at_the_opening
     raw = service.parse_terms(words)
     start = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
     assert service.rules.ways_of(decode_terms(raw)).first == start
+
+
+LAMP = {
+    "about": "device:lamp-3",
+    "metrics": "days 1..60",
+    "plus": "days rising: 0=0, 60=18.00",
+    "ceiling": "18.00",
+    "period": "1..86400 seconds",
+}
+
+
+@pytest.mark.parametrize(
+    "amount, days", [(2_100_000, 7), (299_999, 0), (18_000_000, 60), (-300_000, 0), (0, 0)]
+)
+def test_effects__of_a_final_payment__unlock_the_days_that_it_paid_for(amount, days):
+    """Also where a hostile quorum states sixty days and pays for one: money decides."""
+    unlock = products()["payg_unlock"]
+    terms = unlock.parse_terms(LAMP)
+    facts = unlock.encode_facts(IndexFacts(0, 60, 10_000, 1, (60,)))
+    effects = unlock.effects(terms, facts, replace(PAYMENT, amount_micro=amount))
+    assert [effect.content["days"] for effect in effects] == ([days] if days else [])
+    assert {effect.content["device"] for effect in effects} <= {PAYMENT.device}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": "days 0..60"},
+        {"metrics": "days 1..996", "plus": "days: 0=0, 996=298.80", "ceiling": "298.80"},
+        {"base": "0.10"},
+        {"floor": "0.10"},
+        {"plus": "days: 0=0, 30=9.00, 60=17.00"},
+        {"plus": "days: 0=0.30, 60=18.00"},
+        {"plus": "days: 0=0, 59=17.70"},
+        {"plus": "days: 0=0, 60=18.000001"},
+        {"ceiling": "17.99"},
+        {"times": "days: 0=100%"},
+    ],
+    ids=lambda change: ", ".join(change.values()),
+)
+def test_terms__in_which_a_payment_does_not_say_how_many_days__are_refused(change):
+    with pytest.raises(Rejected):
+        products()["payg_unlock"].parse_terms(LAMP | change)
