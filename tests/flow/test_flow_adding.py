@@ -87,6 +87,7 @@ def test_page__its_files__are_new_ones_only():
         "PayPerUse.sol",
         "__init__.py",
         "product.py",
+        "uses.py",
         "cases.json",
         "README.md",
     ]
@@ -123,7 +124,7 @@ def test_page__its_commands_on_a_running_rail__the_new_product_settles(copy, sta
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "added": ["deploy deployed", "add done"],
         "outcomes": ["accepted", "accepted"],
-        "amount_micro": 5_000_000,
+        "amounts_micro": [2_500_000, 2_500_000],
         "verified": True,
         "breaks": [],
     }

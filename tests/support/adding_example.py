@@ -30,13 +30,20 @@ from tests.support.whole_rail import AT_BANK, WholeRail
 CENTS = 10_000
 MACHINE = "W-1"
 CONTRACT = "PayPerUse"
+TERMS = (
+    f"about=machine:{MACHINE}",
+    "metrics=uses 1..999",
+    "plus=uses: 0=0, 1000=2500.00",
+    "ceiling=2500.00",
+    "period=1 second",
+)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "ADDING.md"
 _COMMAND = re.compile(r"^    proofrail (product (?:deploy|add) \w+)$", re.MULTILINE)
 
 
 def wash(key: ec.EllipticCurvePrivateKey, counter: int) -> str:
     """Return one signed record, as the page defines it."""
-    at = int(time.time() * 1000) + 2_000  # after the block of the enrolment
+    at = int(time.time() * 1000) + 1_000 * (counter + 1)  # after the block of the enrolment
     line = json.dumps({"device": MACHINE, "counter": counter, "at": at, "uses": 1})
     r, s = decode_dss_signature(key.sign(line.encode(), ec.ECDSA(hashes.SHA256())))
     return f"{line} {r:064x}{s:064x}"
@@ -100,8 +107,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
         payee.name,
         "--product",
         "pay_per_use",
-        "--term",
-        "price=2.50",
+        *[part for term in TERMS for part in ("--term", term)],
         "--cap",
         "100.00",
         "--window",
@@ -112,12 +118,12 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
     records = [{"protocol": "tally", "record": wash(key, counter)} for counter in (1, 2)]
     answer = rail.api("POST", "/v1/evidence", "operator", json={"records": records}).json()
     rail.until(lambda: _booked(rail, opened["agreement_id"]), "a wash on a bank line")
-    (payment,) = _payments(rail, opened["agreement_id"])
+    payment, other = _payments(rail, opened["agreement_id"])
     bundle = home / "bundle.json"
     proofrail(rail, "audit", "export", payment.payment_id, "-o", str(bundle))
     return {
         "outcomes": [record["outcome"] for record in answer["records"]],
-        "amount_micro": payment.amount_micro,
+        "amounts_micro": [payment.amount_micro, other.amount_micro],
         "verified": proofrail(rail, "audit", "verify", str(bundle))["ok"],
         "breaks": [str(item) for item in rail.reconciliation().breaks],
     }
@@ -135,7 +141,7 @@ def _payments(rail: WholeRail, agreement: str) -> list:
 
 def _booked(rail: WholeRail, agreement: str) -> bool:
     rows = _payments(rail, agreement)
-    return bool(rows) and all(row.stage in AT_BANK for row in rows)
+    return len(rows) == 2 and all(row.stage in AT_BANK for row in rows)
 
 
 if __name__ == "__main__":
