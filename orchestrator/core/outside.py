@@ -63,30 +63,30 @@ class TokenHistory:
     Args:
         created: Returns all `WaterfallCreated` logs, in order.
         transfers: Returns all `Transfer` logs from or to an address (lower case).
-        since: Address of a contract (lower case) -> the block up to which its logs were read late.
+        since: Returns {address of a contract (lower case): the block up to which its logs were read
+            late}; asked only where there are waterfalls.
     """
 
     def __init__(
         self,
         created: Callable[[], Iterable[PlacedLog]],
         transfers: Callable[[str], Iterable[PlacedLog]],
-        since: Mapping[str, int],
+        since: Callable[[], Mapping[str, int]],
     ) -> None:
-        self._created, self._transfers, self._since = created, transfers, since
+        self._created, self._transfers, self._ask_since = created, transfers, since
+        self._since: Mapping[str, int] = {}
         self._known: list[tuple[_Place, str, WaterfallTerms]] | None = None
         self._moves: dict[str, list[tuple[_Place, PlacedLog]]] = {}
 
     def waterfalls(self, log: PlacedLog) -> dict[str, WaterfallTerms]:
         """Return {address, lower case: terms} of the waterfalls that were known before a log."""
         if self._known is None:
-            self._known = [
-                (
-                    self._place(made),
-                    made.args["waterfall"].lower(),
-                    terms_of_log(made.args["terms"]),
-                )
-                for made in self._created()
-            ]
+            logs = list(self._created())
+            self._since = self._ask_since() if logs else {}
+            self._known = []
+            for made in logs:
+                address, terms = made.args["waterfall"].lower(), terms_of_log(made.args["terms"])
+                self._known.append((self._place(made), address, terms))
         if not self._known:
             return {}
         at = self._place(log)

@@ -76,7 +76,7 @@ class RawChain:
     ) -> None:
         self.rails, self._history, self._journal = rails, history, journal
         self.outside = TokenHistory(
-            lambda: history.named("WaterfallCreated"), self._transfers, since
+            lambda: history.named("WaterfallCreated"), self._transfers, lambda: since
         )
         self._products = products
         self._opened = {log.args["agreement"]: log.args for log in history.named("AgreementOpened")}

@@ -63,7 +63,9 @@ class StoredChain:
             for row in agreements.by_ids(session, ids).values()
         }
         self._around: dict[str, list[DecodedLog]] = {}
-        self.outside = TokenHistory(self._waterfalls, self._transfers, blocks.followed(session))
+        self.outside = TokenHistory(
+            self._waterfalls, self._transfers, lambda: blocks.followed(session)
+        )
 
     def claims(self, log: DecodedLog) -> Sequence[Claim]:
         """Return the claims of a `Settled` log, which were read before."""

@@ -36,7 +36,7 @@ class DictContext:
     payees: dict[str, str | None] = field(default_factory=lambda: {AGREEMENT: PAYEE})
     posted: dict[str, Entry] = field(default_factory=dict)
     rails: frozenset[str] = frozenset({RAIL})
-    outside: TokenHistory = field(default_factory=lambda: TokenHistory(list, lambda _: [], {}))
+    outside: TokenHistory = field(default_factory=lambda: TokenHistory(list, lambda _: [], dict))
 
     def claims(self, log: PostedLog) -> list[Claim]:
         return self.claims_by_tx.get(log.tx_hash, [])

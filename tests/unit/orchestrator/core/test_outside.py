@@ -28,7 +28,9 @@ class LoggedChain:
     rails: frozenset[str] = frozenset({RAIL})
 
     def __post_init__(self) -> None:
-        self.outside = TokenHistory(self._named("WaterfallCreated"), self._transfers, self.since)
+        self.outside = TokenHistory(
+            self._named("WaterfallCreated"), self._transfers, lambda: self.since
+        )
         self.claims = self.payee = self.settled = None
 
     def _named(self, name: str) -> Any:
