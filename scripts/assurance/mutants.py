@@ -56,6 +56,7 @@ CORE = (
     "contracts/products/WearableVoucher.sol",
     "contracts/products/energy/EnergyBytes.sol",
     "contracts/products/energy/EnergyRules.sol",
+    "contracts/products/energy/EnergyTerms.sol",
     "contracts/products/voucher/Spending.sol",
     "contracts/products/voucher/Vouchers.sol",
     "contracts/rail/RailAgreements.sol",
@@ -70,6 +71,7 @@ CORE = (
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
 EDGE = "EDGE"
+_CONTRACT = re.compile(r"^(?:abstract )?(?:contract|library) (\w+)", re.MULTILINE)
 _COMPARISON = re.compile(r"(?<= )[<>]=?(?= )")
 _LOOP = re.compile(r"\s*for \(")
 _CASTS = re.compile(r"(?:u?int\d+\(|[() ])+")
@@ -157,12 +159,14 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
     home = folder / Path(source).stem
     copy = home / source
     shutil.copytree(root / "contracts", home / "contracts")
-    (home / "node_modules").symlink_to((root / "node_modules").resolve())
+    copy_packages(root, home, source)
     environment = dict(os.environ)
     environment["PATH"] = f"{_compiler(root, source, home)}{os.pathsep}{environment['PATH']}"
     command = [
         *(str(tool("slither-mutate")), source, "--test-cmd", "true", "--timeout", "60"),
         *("--comprehensive", "--mutators-to-run", OPERATORS, "--output-dir", str(home / "out")),
+        # by default it takes a contract with the file's name, or none
+        *("--contract-names", contract_of((root / source).read_text())),
     ]
     with (home / "log").open("w") as log:
         subprocess.run(command, cwd=home, env=environment, stdout=log, stderr=log, check=False)
@@ -210,6 +214,23 @@ def may_compile(mutant: Mutant) -> bool:
         for a, b in ("()", "[]")
     )
     return even and not _BROKEN.search(after)
+
+
+def contract_of(text: str) -> str:
+    """Return the name of the first contract or library that a source text defines."""
+    named = _CONTRACT.search(text)
+    if named is None:
+        raise ValueError("the file defines no contract. Next: take it off the list of files.")
+    return named[1]
+
+
+def copy_packages(root: Path, home: Path, source: str) -> None:
+    """Copy the files of packages that a source imports: slither-mutate rewrites these as well."""
+    for name, text in reached_sources(root, source).items():
+        if not (root / name).is_file():
+            path = home / "node_modules" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
 
 def _compiler(root: Path, source: str, home: Path) -> Path:

@@ -109,6 +109,7 @@ _TOUCHING = {
     "EnergyBytes": _ENERGY,
     "EnergyClaim": _EVIDENCE,
     "EnergyRules": _ENERGY,
+    "EnergyTerms": _ENERGY,
     "EuroToken": ("token", "access", "conservation"),
     "JsonText": _EVIDENCE,
     "Merkle": ("disputes", "payouts", "challenges"),

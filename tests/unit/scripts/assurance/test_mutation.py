@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts.assurance.mutants import CORE, EDGE, in_turn, may_compile, moved_edges, mutant_of
+from scripts.assurance import mutants
+from scripts.assurance.mutants import (
+    CORE,
+    EDGE,
+    contract_of,
+    copy_packages,
+    in_turn,
+    make_mutants,
+    may_compile,
+    moved_edges,
+    mutant_of,
+)
 from scripts.assurance.mutation import _ALONE, _ALWAYS, _TOUCHING, REASONS
 from scripts.assurance.verdicts import (
     CAUGHT,
@@ -170,6 +181,61 @@ def project(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
+
+
+IMPORTED = "node_modules/@openzeppelin/contracts/Nonces.sol"
+REWRITES = f"""\
+#!/bin/sh
+echo changed > {IMPORTED}
+mkdir out
+sed 's/b = 2;/b = 3;/' {SOURCE} > out/RailState_CR_1.sol
+"""
+
+
+@pytest.fixture
+def rewriting(project, monkeypatch):
+    """The project with a package, and a mutation program that rewrites a file of the package."""
+    (project / IMPORTED).parent.mkdir(parents=True)
+    (project / IMPORTED).write_text("library Nonces {}\n")
+    text = 'import "@openzeppelin/contracts/Nonces.sol";\nlibrary RailState {\n    b = 2;\n}\n'
+    (project / SOURCE).write_text(text)
+    program = project / "slither-mutate"
+    program.write_text(REWRITES)
+    program.chmod(0o755)
+    monkeypatch.setattr(mutants, "tool", lambda name: program)
+    monkeypatch.setattr(mutants, "_compiler", lambda root, source, home: home)
+    return project
+
+
+def test_mutants__program_rewrites_a_package__changes_its_copy_alone(rewriting, tmp_path):
+    made = make_mutants(rewriting, tmp_path / "work", [SOURCE])
+    assert [each.key for each in made] == [(SOURCE, "b = 2;", "b = 3;")]
+    assert (tmp_path / "work" / "RailState" / IMPORTED).read_text() == "changed\n"
+    assert (rewriting / IMPORTED).read_text() == "library Nonces {}\n"
+
+
+def test_packages__of_a_source__are_files_without_links(tmp_path):
+    copy_packages(ROOT, tmp_path, "contracts/EuroToken.sol")
+    copied = [path for path in tmp_path.rglob("*") if path.suffix == ".sol"]
+    assert tmp_path / "node_modules/@openzeppelin/contracts/token/ERC20/ERC20.sol" in copied
+    assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
+    assert not (tmp_path / "contracts").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("interface IRail {}\nabstract contract RailState is IRail {}\n", "RailState"),
+        ("type Terms is uint256;\n\nlibrary EnergyWords {}\ncontract Other {}\n", "EnergyWords"),
+    ],
+)
+def test_contract__of_a_file__has_any_name(text, name):
+    assert contract_of(text) == name
+
+
+def test_contract__of_a_file_of_interfaces__is_refused():
+    with pytest.raises(ValueError, match="defines no contract"):
+        contract_of("interface IRail {}\n")
 
 
 KILLER = f"{TESTS}/test_settle.py::test_settle__twice__is_refused"
