@@ -18,7 +18,14 @@ from scripts.assurance.mutants import (
     moved_edges,
     mutant_of,
 )
-from scripts.assurance.mutation import _ALONE, _ALWAYS, _TOUCHING, REASONS
+from scripts.assurance.mutation import (
+    _ALONE,
+    _ALWAYS,
+    _TOUCHING,
+    LEFT_OUT,
+    REASONS,
+    other_tests,
+)
 from scripts.assurance.verdicts import (
     CAUGHT,
     INVALID,
@@ -278,6 +285,13 @@ def test_killers__of_a_source__come_the_most_deadly_first(project):
     kept.keep(MutantVerdict(mutant(line="6;"), KILLED, "the tests did not end"), FILES)
     assert kept.killers(SOURCE) == [f"{TESTS}/test_settle.py", f"{TESTS}/test_access.py"]
     assert kept.killers("contracts/Disputes.sol") == []
+
+
+def test_tests__that_a_source_does_not_name__meet_its_mutants_too(project):
+    for name in LEFT_OUT:
+        assert (ROOT / TESTS / f"test_{name}.py").exists()
+        (project / TESTS / f"test_{name}.py").write_text("figures")
+    assert other_tests(project, [f"{TESTS}/test_settle.py"]) == [f"{TESTS}/test_access.py"]
 
 
 def test_reasons__of_the_project__can_be_read():
