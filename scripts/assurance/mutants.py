@@ -122,9 +122,10 @@ class Mutant:
 
 
 def make_mutants(root: Path, folder: Path, sources: Sequence[str] = CORE) -> list[Mutant]:
-    """Return every mutant of the sources, without duplicates, in the order of the sources."""
+    """Return every mutant of the sources, without duplicates, those of a source together."""
     mutants = [mutant for source in sources for mutant in _mutants_of(root, folder, source)]
-    return list({mutant.key: mutant for mutant in mutants}.values())
+    # the first of equal ones stays, which is the edge: slither-mutate moves comparisons too
+    return list({mutant.key: mutant for mutant in reversed(mutants)}.values())[::-1]
 
 
 def in_turn(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
