@@ -83,6 +83,7 @@ _TOUCHING = {
     "Assignments": ("gateways", "registry", "adoption", "device_life"),
     "Challenges": (
         "challenges",
+        "mutants_challenges",
         "challenge_pointing",
         "challenge_register",
         "challenge_sealed",
