@@ -26,7 +26,7 @@ from orchestrator.edges.chain.artifacts import SHIPPED
 from orchestrator.errors import Halt
 from scripts.assurance.invariants import measure_campaign
 from scripts.assurance.line import AssuranceLine, AssuranceTask
-from scripts.assurance.mutants import CORE, Mutant, in_turn, make_mutants
+from scripts.assurance.mutants import Mutant, core_files, in_turn, make_mutants
 from scripts.assurance.verdicts import (
     CAUGHT,
     INVALID,
@@ -74,7 +74,7 @@ _ALONE = {
     "OcmfFields": _FIELDS,
     "Schedules": _LISTS,
 }
-# the tests that touch the contract of a file
+# the tests that touch the contract of a file; without any, its mutants meet the others at once
 _TOUCHING = {
     "ClaimBytes": ("claim_bytes", "settle", "agreements", "conservation"),
     "Quotes": ("rows", "settle", "energy_cases", "conservation"),
@@ -144,11 +144,13 @@ _TOUCHING = {
         *("settle", "payouts", "agreements", "access", "debts"),
         *("disputes", "row_limits", "steady", "conservation"),
     ),
+    "Roles": ("access", "committee", "token"),
     "RegistryAdoption": ("adoption", "registry"),
     "RegistryState": (
         *("mutants_edges", "registry", "device_life", "gateways", "adoption", "steady"),
     ),
     "Schedules": ("consents", "agreements", "settle"),
+    "Scratch": _EVIDENCE,
     "SealedRecord": _EVIDENCE,
     "Spending": _VOUCHER,
     "Vouchers": _VOUCHER,
@@ -159,7 +161,8 @@ _TOUCHING = {
 def measure(task: AssuranceTask) -> list[AssuranceLine]:
     """Judge mutants of the core and return the line about them."""
     judge = MutantJudge(task.root, task.folder, task.say)
-    return [summarise(judge.judge_all(CORE, PER_FILE, SEED), REASONS.read_text(), LEAST)]
+    verdicts = judge.judge_all(core_files(task.root), PER_FILE, SEED)
+    return [summarise(verdicts, REASONS.read_text(), LEAST)]
 
 
 class MutantJudge:
@@ -278,7 +281,7 @@ class MutantJudge:
 
     def _tests_of(self, source: str) -> list[str]:
         """Return the files of tests that touch a source, first those that killed its mutants."""
-        files = _files(_TOUCHING[Path(source).stem])
+        files = _files(_TOUCHING.get(Path(source).stem, ()))
         return list(dict.fromkeys([*self._kept.killers(source), *files]))
 
     def _codes(self, files: Sequence[str]) -> dict[str, str]:
@@ -351,7 +354,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="proofrail-mutants-"))
     print(f"verdicts: {ROOT / VERDICTS}, logs: {folder}", flush=True)
     judge = MutantJudge(ROOT, folder, lambda text: print(text, flush=True))
-    verdicts = judge.judge_all(options.source or CORE, options.count, options.seed)
+    sources = options.source or core_files(ROOT)
+    verdicts = judge.judge_all(sources, options.count, options.seed)
     line = summarise(verdicts, REASONS.read_text(), 1)
     print(f"{line.value}\n{line.note}")
     return 0 if line.ok else 1

@@ -8,10 +8,11 @@ import pytest
 
 from scripts.assurance import mutants
 from scripts.assurance.mutants import (
-    CORE,
     EDGE,
+    WITHOUT_CODE,
     contract_of,
     copy_packages,
+    core_files,
     in_turn,
     make_mutants,
     may_compile,
@@ -305,15 +306,21 @@ def test_reasons__of_the_project__can_be_read():
     assert summarise([], REASONS.read_text(), 0).ok
 
 
-def test_core__each_file__exists_and_has_tests_that_touch_it():
-    for source in CORE:
-        assert (ROOT / source).exists()
-        names = [*_TOUCHING[source.rsplit("/")[-1].removesuffix(".sol")], *_ALWAYS]
-        assert all((ROOT / TESTS / f"test_{name}.py").exists() for name in names), source
+def test_core__of_the_project__is_every_file_with_code():
+    core = core_files(ROOT)
+    assert {"contracts/Disputes.sol", "contracts/products/energy/EnergyTerms.sol"} <= {*core}
+    assert not any("/interfaces/" in source or source in WITHOUT_CODE for source in core)
+    assert all((ROOT / source).exists() for source in WITHOUT_CODE)
+
+
+def test_touching_tests__of_each_file__exist():
+    assert {*_TOUCHING} <= {Path(source).stem for source in core_files(ROOT)}
+    names = {name for touching in _TOUCHING.values() for name in touching} | {*_ALWAYS}
+    assert all((ROOT / TESTS / f"test_{name}.py").exists() for name in names)
 
 
 def test_libraries__judged_by_themselves__are_called_by_a_contract_of_the_tests():
-    paths = {Path(source).stem: source for source in CORE}
+    paths = {Path(source).stem: source for source in core_files(ROOT)}
     for library, (caller, name) in _ALONE.items():
         assert paths[library] in reached_sources(ROOT, caller)
         assert caller in (ROOT / TESTS / f"test_{name}.py").read_text()
