@@ -311,9 +311,12 @@ def _ended(agreement: Agreement, event: Event) -> EventVerdict | None:
 
 
 def _first_moment(event: Event) -> int:
-    """Return the time of the first reading of a record (Unix milliseconds), or the record's own."""
+    """Return the time of the first reading of a record (Unix milliseconds), or the record's own.
+
+    A sensor's readings bear their times as text for people; its record's own time counts.
+    """
     times = [reading.get("at") for reading in event.facts.get("readings", ())]
-    return min([event.observed_at_ms, *(at for at in times if at is not None)])
+    return min([event.observed_at_ms, *(at for at in times if isinstance(at, int))])
 
 
 def _stream(counter: int) -> int:

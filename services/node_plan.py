@@ -79,15 +79,13 @@ def plan_deployment(settings: Settings, plan: DeploymentPlan) -> NodePlan:
 
     Args:
         settings: of the home.
-        plan: what would be deployed; one with a token follows the home's finished deployment.
+        plan: what would be deployed; one with a token follows the home's finished deployment,
+            and else the home has none.
 
     Raises:
         Retry: the node does not answer.
     """
     chain_id, genesis = node_identity(settings.rpc_url)
-    if finished(settings.deployment) and not plan.token:
-        there = Deployment.load(settings.deployment)
-        return NodePlan(settings.rpc_url, chain_id, genesis, there.addresses, {}, 0)
     artifacts = load_artifacts()
     names = plan.contracts
     creations = sum(creation_gas(artifacts[name]) for name in names)
@@ -97,6 +95,17 @@ def plan_deployment(settings: Settings, plan: DeploymentPlan) -> NodePlan:
     signers = {"deployer": (address, *gas_money(settings.rpc_url, address, gas))}
     contracts = dict.fromkeys(names, "")
     return NodePlan(settings.rpc_url, chain_id, genesis, contracts, signers, gas)
+
+
+def deployed(settings: Settings) -> NodePlan:
+    """Return where a home's contracts are, after a check that the node has them.
+
+    Raises:
+        Halt: the node is another chain, or the contracts are not those of this release.
+        Retry: the node does not answer.
+    """
+    there = attach(settings, settings.deployment)
+    return NodePlan(settings.rpc_url, there.chain_id, there.genesis, there.addresses, {}, 0)
 
 
 def gas_money(url: str, address: str, gas: int) -> tuple[int, int]:

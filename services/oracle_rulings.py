@@ -7,6 +7,7 @@ also be sent to whoever ends the dispute (`proofrail payment rule`).
 from __future__ import annotations
 
 import argparse
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from oracles.wire import ruling_to_json
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.disputes import DisputeState, dispute_of, disputed_since, has_disputes
+from orchestrator.edges.chain.rails import former_rails
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.errors import Halt
 from orchestrator.products import product
@@ -29,6 +31,11 @@ from services.processes import oracle_process
 
 REREAD_BLOCKS = 8  # as the oracle's process reads settlements again
 MIN_PREFIX = 6
+FORMER_ENDS = (
+    "its payee gives the money back (`proofrail payment concede`), or its payer gives the dispute "
+    "up (`proofrail payment retract`)"
+)
+_PAYMENT = re.compile("0x[0-9a-f]{64}")
 
 
 class OracleDesk:
@@ -83,12 +90,28 @@ class OracleDesk:
         """
         matches = [item for item in self.open().items() if item[0].startswith(text.lower())]
         if len(text) < MIN_PREFIX or len(matches) != 1:
+            if not matches and len(text) >= MIN_PREFIX:
+                self._refuse_former(text.lower())
             raise Halt(
                 f"{len(matches)} open disputes are about a payment {text!r}: give one id, or its "
                 f"first {MIN_PREFIX} or more characters. Nothing was signed. Next: "
                 "`proofrail-oracle ruling list`."
             )
         return matches[0]
+
+    def _refuse_former(self, text: str) -> None:
+        """Raise Halt if a text begins the id of a payment that is disputed on a former rail."""
+        ids = ("0x" + payment_id(row[0], row[1]).hex() for row in self.memory.passed())
+        matches = {payment for payment in ids if payment.startswith(text)}
+        matches |= {text} if _PAYMENT.fullmatch(text) else set()
+        for rail in former_rails(self.chain.deployment):
+            for payment in sorted(matches):
+                if dispute_of(self.chain, payment, rail) is not None:
+                    raise Halt(
+                        f"Payment {payment} is disputed on the former {rail}, where a dispute has "
+                        "no deadline, and oracles of this release sign no rulings for it. Nothing "
+                        f"was signed. Next: {FORMER_ENDS}."
+                    )
 
     def view(self, payment: str, state: DisputeState) -> dict[str, Any]:
         """Return the JSON view of an open dispute with what this oracle has about it."""

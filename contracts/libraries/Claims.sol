@@ -5,10 +5,13 @@ import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IRailEvents} from "../interfaces/IRailEvents.sol";
-import {ClaimAt} from "./ClaimBytes.sol";
+import {ClaimAt, ClaimBytes, ClaimHead} from "./ClaimBytes.sol";
+import {Lists} from "./Lists.sol";
 
 /// @title EIP-712 struct hashes of what parties and oracles sign; ids of payments.
 library Claims {
+    using Lists for bytes32[];
+
     bytes32 internal constant CLAIM_TYPE = keccak256(
         "Claim(bytes32 agreement,uint32 sequence,uint40 firstCounter,uint40 lastCounter,"
         "bytes32 evidence,bytes facts)"
@@ -57,14 +60,33 @@ library Claims {
         );
     }
 
+    /// @dev EIP-712 struct hashes of a batch's claims. Not `whole`: bytes are left over or cut off.
+    function hashes(bytes calldata claims)
+        internal
+        pure
+        returns (bytes32[] memory list, bool whole)
+    {
+        (ClaimAt claim, ClaimAt end) = (ClaimBytes.first(claims), ClaimBytes.end(claims));
+        list = new bytes32[](claims.length / ClaimBytes.LEAST + 1); // one more may be cut off
+        uint256 count;
+        for (; claim.isBefore(end); claim = claim.next(claim.head())) {
+            list.put(count, hash(claim, claim.head()));
+            unchecked { // one for each claim
+                ++count;
+            }
+        }
+        list.cut(count);
+        whole = !end.isBefore(claim);
+    }
+
     /// @dev EIP-712 struct hash of a claim of a batch. In memory that is free again afterwards, as the
-    /// next two: batches are long, and Solidity's encoder would cost as much as a claim's storage.
-    function hash(ClaimAt claim) internal pure returns (bytes32 hashed) {
-        bytes calldata facts = claim.facts();
+    /// next three: batches are long, and Solidity's encoder would cost as much as a claim's storage.
+    function hash(ClaimAt claim, ClaimHead head) internal pure returns (bytes32 hashed) {
+        bytes calldata facts = claim.facts(head);
         (bytes32 kind, bytes32 agreement, bytes32 evidence) =
             (CLAIM_TYPE, claim.agreement(), claim.evidence());
         (uint256 sequence, uint256 first, uint256 last) =
-            (claim.sequence(), claim.firstCounter(), claim.lastCounter());
+            (head.sequence(), head.firstCounter(), head.lastCounter());
         assembly ("memory-safe") {
             let at := mload(0x40)
             calldatacopy(at, facts.offset, facts.length)
@@ -87,6 +109,21 @@ library Claims {
         returns (bytes32)
     {
         return keccak256(abi.encode(product, shared));
+    }
+
+    /// @dev The same of a group in call data: its words lie there as they are encoded. Who reads them
+    /// by name checks that none has too many bits.
+    function groupOf(address product, IPaymentRail.Group calldata shared)
+        internal
+        pure
+        returns (bytes32 hashed)
+    {
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, product)
+            calldatacopy(add(at, 0x20), shared, 0xc0)
+            hashed := keccak256(at, 0xe0)
+        }
     }
 
     /// @dev EIP-712 struct hash of a mandate: the agreement id.

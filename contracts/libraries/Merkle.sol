@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
-
 /// @title Merkle roots with children in ascending order; an odd node moves up unchanged.
 /// @notice What it builds, OpenZeppelin's `MerkleProof.verify` checks.
 library Merkle {
@@ -10,29 +8,28 @@ library Merkle {
     function root(bytes32[] memory nodes) internal pure returns (bytes32) {
         uint256 width = nodes.length;
         if (width == 0) return 0;
-        unchecked {
-            while (width > 1) {
-                uint256 half = width / 2;
-                for (uint256 i; i < half; ++i) {
-                    (bytes32 a, bytes32 b) = _pair(nodes, i);
-                    bytes32 parent = Hashes.commutativeKeccak256(a, b);
-                    assembly ("memory-safe") {
-                        mstore(add(add(nodes, 32), shl(5, i)), parent)
-                    }
-                }
-                if (width % 2 == 1) nodes[half++] = nodes[width - 1];
-                width = half;
-            }
-        }
+        while (width > 1) width = _level(nodes, width);
         return nodes[0];
     }
 
-    /// @dev Nodes `2 * i` and the next; the caller's bounds hold for both.
-    function _pair(bytes32[] memory nodes, uint256 i) private pure returns (bytes32 a, bytes32 b) {
+    /// @dev Replaces the first `width` nodes by their parents; how many those are. It stays within the
+    /// list: a parent is written at or before the first of its children, which were read by then.
+    function _level(bytes32[] memory nodes, uint256 width) private pure returns (uint256 above) {
         assembly ("memory-safe") {
-            let at := add(add(nodes, 32), shl(6, i))
-            a := mload(at)
-            b := mload(add(at, 32))
+            let to := add(nodes, 32)
+            let from := to
+            for { let end := add(from, shl(6, shr(1, width))) } lt(from, end) {} {
+                let a := mload(from)
+                let b := mload(add(from, 32))
+                let swapped := shl(5, gt(a, b)) // where the first one goes: the smaller comes first
+                mstore(swapped, a)
+                mstore(sub(32, swapped), b)
+                mstore(to, keccak256(0, 64))
+                from := add(from, 64)
+                to := add(to, 32)
+            }
+            if and(width, 1) { mstore(to, mload(from)) }
+            above := shr(1, add(width, 1))
         }
     }
 }

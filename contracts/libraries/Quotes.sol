@@ -17,59 +17,116 @@ using Quotes for Reply global;
 /// refusal, 40 unused, 160 payee or note.
 /// Warning: reads are not checked; the rail writes the quotes.
 library Quotes {
-    /// What the rail says of a claim, without its facts.
-    struct Asked {
-        bytes32 agreement;
-        bytes32 device; // zero: steady, and the product has Traits.STEADY
-        uint256 group; // whose shared terms hold: their place in the list of `price`
-        uint256 note; // what the product keeps in the rail
-        uint256 limit; // the most that may be charged: what cap and escrow leave
-        uint256 claimedTo; // the last counter that was claimed before
-        uint256 counters; // the first of the claim (40 bits) and the last (40 bits)
-        bool late; // its counters begin at or below the last claimed one; only with Traits.LATE
-        uint256 until; // facts after it are refused: the agreement's end, or a clock's grace from now
+    /// A call of a product's `price`, written where it is sent from, so that nothing is copied. Where
+    /// in memory it begins, where the length of its quotes stands, and where the next quote goes.
+    struct Call {
+        uint256 start;
+        uint256 quotes;
+        uint256 end;
+        uint256 count;
     }
 
-    uint256 private constant HEAD = 73;
+    uint256 private constant HEAD = 73; // bytes of a quote without device and facts
+    uint256 private constant DEVICE_BYTES = 32;
     uint256 private constant LATE = 1;
     uint256 private constant DEVICE = 2;
 
     // --- for the rail
 
-    /// @dev Memory that the quotes of so many claims fit into.
-    function allocate(uint256 count, uint256 claimBytes) internal pure returns (bytes memory) {
-        return new bytes(count * (HEAD + 32) + claimBytes + 32); // the last word is written whole
+    /// @dev The most bytes that the quotes of claims take: a quote's numbers are shorter than a claim's,
+    /// and a device may come on top.
+    function mostBytes(uint256 count, uint256 claimBytes) internal pure returns (uint256) {
+        return claimBytes + count * DEVICE_BYTES;
     }
 
-    /// @dev Writes a quote into `buffer` behind the first `used` bytes; how many are used then.
-    function put(bytes memory buffer, uint256 used, Asked memory asked, bytes calldata facts_)
+    /// @dev Begins a call that takes `most` bytes of quotes. Until `send` nobody else allocates
+    /// memory that is to stay: what the quotes did not need is free again then.
+    function begin(bytes4 selector, bytes32[] memory shared, uint256 most)
         internal
         pure
-        returns (uint256)
+        returns (Call memory asked)
     {
-        unchecked { // what a row holds fits
-            uint256 size = facts_.length;
-            uint256 extra = asked.device == 0 ? 0 : 32;
-            uint256 flags = (asked.late ? LATE : 0) | extra >> 4;
-            uint256 word = asked.note << 176 | asked.limit << 128 | asked.claimedTo << 88
-                | asked.counters << 8 | flags;
-            uint256 rest = asked.group << 240 | asked.until << 200 | size << 184;
-            assembly ("memory-safe") {
-                let at := add(add(buffer, 32), used)
-                mstore(at, mload(asked))
-                mstore(add(at, 32), word)
-                mstore(add(at, 64), rest)
-                mstore(add(at, HEAD), mload(add(asked, 32))) // facts cover it where it is left out
-                calldatacopy(add(add(at, HEAD), extra), facts_.offset, size)
-            }
-            return used + HEAD + extra + size;
+        uint256 start;
+        assembly ("memory-safe") {
+            start := mload(0x40)
+            let size := shl(5, add(mload(shared), 1)) // of the list with its length
+            mstore(start, selector)
+            mstore(add(start, 0x04), 0x60) // where the list begins, behind three words
+            mstore(add(start, 0x44), add(0x60, size)) // where the quotes begin
+            mcopy(add(start, 0x64), shared, size)
+            let quotes := add(add(start, 0x64), size)
+            mstore(asked, start)
+            mstore(add(asked, 0x20), quotes)
+            mstore(add(asked, 0x40), add(quotes, 0x20))
+            mstore(0x40, and(add(add(quotes, most), 0x5f), not(0x1f)))
         }
     }
 
-    /// @dev Cuts the buffer to what was written.
-    function cut(bytes memory buffer, uint256 used) internal pure {
+    /// @dev The second word of a quote, but for its second flag. `late_`: its counters begin at or
+    /// below the last claimed one; only with Traits.LATE.
+    function standing(
+        uint256 note_,
+        uint256 limit_,
+        uint256 claimedTo_,
+        uint256 counters,
+        bool late_
+    ) internal pure returns (uint256 word) {
+        word = note_ << 176 | limit_ << 128 | claimedTo_ << 88 | counters << 8;
+        if (late_) word |= LATE;
+    }
+
+    /// @dev Writes a quote. Facts after `until_` are refused: the agreement's end, or a clock's grace
+    /// from now. `device_` zero: it is steady, and the product has Traits.STEADY.
+    function ask(
+        Call memory asked,
+        bytes32 agreement_,
+        uint256 standing_,
+        uint256 group_,
+        uint256 until_,
+        bytes32 device_,
+        bytes calldata facts_
+    ) internal pure {
+        uint256 rest = group_ << 240 | until_ << 200 | facts_.length << 184;
         assembly ("memory-safe") {
-            mstore(buffer, used)
+            let named := iszero(iszero(device_))
+            let to := mload(add(asked, 0x40))
+            mstore(to, agreement_)
+            mstore(add(to, 32), or(standing_, shl(1, named))) // DEVICE
+            mstore(add(to, 64), rest)
+            to := add(to, HEAD)
+            mstore(to, device_) // facts cover it where it is left out
+            to := add(to, shl(5, named))
+            calldatacopy(to, facts_.offset, facts_.length)
+            mstore(add(asked, 0x40), add(to, facts_.length))
+            mstore(add(asked, 0x60), add(mload(add(asked, 0x60)), 1))
+        }
+    }
+
+    /// @dev Asks the product. Its answer lies where the call lay, which is longer. None: it is not
+    /// one reply to each quote. A product that reverts reverts all with its own error.
+    function send(Call memory asked, address product) internal returns (Reply[] memory replies) {
+        assembly ("memory-safe") {
+            let start := mload(asked)
+            let quotes := mload(add(asked, 0x20))
+            let end := mload(add(asked, 0x40))
+            let count := mload(add(asked, 0x60))
+            mstore(add(start, 0x24), count)
+            mstore(quotes, sub(end, add(quotes, 0x20)))
+            mstore(end, 0) // quotes are padded to whole words
+            end := add(quotes, and(add(sub(end, quotes), 0x1f), not(0x1f)))
+            mstore(0x40, and(add(end, 0x1f), not(0x1f)))
+            let done := call(gas(), product, 0, start, sub(end, start), 0, 0)
+            if iszero(done) {
+                returndatacopy(mload(0x40), 0, returndatasize())
+                revert(mload(0x40), returndatasize())
+            }
+            let size := add(0x40, shl(5, count)) // where the list begins, its length, its words
+            if eq(returndatasize(), size) {
+                returndatacopy(start, 0, size)
+                if and(eq(mload(start), 0x20), eq(mload(add(start, 0x20)), count)) {
+                    replies := add(start, 0x20)
+                }
+            }
         }
     }
 
@@ -98,11 +155,14 @@ library Quotes {
     }
 
     function next(Quote quote) internal pure returns (Quote) {
-        bytes calldata last = quote.facts();
+        return behind(quote.facts());
+    }
+
+    /// @dev The quote that follows the one with these facts.
+    function behind(bytes calldata facts_) internal pure returns (Quote quote) {
         assembly ("memory-safe") {
-            quote := add(last.offset, last.length)
+            quote := add(facts_.offset, facts_.length)
         }
-        return quote;
     }
 
     function agreement(Quote quote) internal pure returns (bytes32) {
@@ -138,6 +198,15 @@ library Quotes {
         return _word(quote, 32) & DEVICE == 0 ? bytes32(0) : bytes32(_word(quote, HEAD));
     }
 
+    /// @dev Whether its counters follow those before, and the device was active all the time.
+    function isPlain(Quote quote) internal pure returns (bool) {
+        uint256 word = _word(quote, 32);
+        unchecked { // 40 bits each, and flags below
+            uint256 ahead = uint256(uint40(word >> 48)) - uint40(word >> 88);
+            return ahead - 1 | uint8(word) == 0;
+        }
+    }
+
     function group(Quote quote) internal pure returns (uint256) {
         return _word(quote, 64) >> 240;
     }
@@ -168,6 +237,34 @@ library Quotes {
     /// @dev The reply of a product that names each claim's payee.
     function pricedFor(int256 amount_, address payee_) internal pure returns (Reply) {
         return Reply.wrap(uint256(amount_) << 208 | uint160(payee_));
+    }
+
+    /// @dev Whether it is no reply yet: nothing is charged, refused, paid to anyone or noted.
+    function isNone(Reply reply) internal pure returns (bool) {
+        return Reply.unwrap(reply) == 0;
+    }
+
+    /// @dev Ends a call of `price` with the replies, from where they lie: Solidity copies each.
+    /// Warning: nothing after it runs, no end of a modifier either.
+    function answer(Reply[] memory replies) internal pure {
+        assembly ("memory-safe") {
+            let start := sub(replies, 32) // nobody reads what lies before the list any more
+            mstore(start, 32)
+            return(start, add(shl(5, mload(replies)), 64))
+        }
+    }
+
+    /// @dev Writes a reply of a list; `index` is below its length, which is not checked again.
+    function put(Reply[] memory replies, uint256 index, Reply reply) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(add(replies, 32), shl(5, index)), reply)
+        }
+    }
+
+    function get(Reply[] memory replies, uint256 index) internal pure returns (Reply reply) {
+        assembly ("memory-safe") {
+            reply := mload(add(add(replies, 32), shl(5, index)))
+        }
     }
 
     function _word(Quote quote, uint256 offset) private pure returns (uint256 word) {

@@ -20,9 +20,10 @@ using Rows for Row global;
 library Rows {
     uint256 internal constant LIVE = 1;
     uint256 internal constant CLOSED = 2;
-    uint256 internal constant MOST_SEQUENCE = (1 << 24) - 1;
+    uint256 internal constant MOST_SEQUENCE = (1 << SEQUENCE_BITS) - 1;
     uint256 internal constant MOST_MONEY = (1 << 44) - 1;
 
+    uint256 private constant SEQUENCE_BITS = 24;
     uint256 private constant STATUS = 254;
     uint256 private constant STEADY = 253;
     uint256 private constant SEQUENCE = 229;
@@ -79,6 +80,29 @@ library Rows {
         return kept >> NUMBER << STREAM | kept & MOST_NUMBER;
     }
 
+    /// @dev Whether a claim of that number comes next, and can be kept.
+    function precedes(Row row, uint256 sequence_) internal pure returns (bool) {
+        unchecked { // 24 bits
+            return sequence_ == row.sequence() + 1 && sequence_ <= MOST_SEQUENCE;
+        }
+    }
+
+    /// @dev Whether nothing speaks against a claim with these numbers, none of which has more than 40
+    /// bits: a live agreement, an expiry after that day, the next sequence, counters above the
+    /// claimed one that a row can hold. Where it is not so, the rail looks closer.
+    function isReady(Row row, uint256 sequence_, uint256 first, uint256 last, uint256 day)
+        internal
+        pure
+        returns (bool)
+    {
+        unchecked { // a difference that should not be below zero has its highest bit where it is
+            uint256 differs = row.status() ^ LIVE | sequence_ - row.sequence() - 1
+                | sequence_ >> SEQUENCE_BITS | last & ~(1 << STREAM | MOST_NUMBER);
+            uint256 below = row.expiryDay() - day - 1 | first - row.counter() - 1 | last - first;
+            return differs | below >> 255 == 0;
+        }
+    }
+
     function note(Row row) internal pure returns (uint80) {
         return uint80(Row.unwrap(row) >> NOTE);
     }
@@ -131,7 +155,7 @@ library Rows {
 
     /// @dev The word in the period of that number: in a new one nothing is spent yet.
     function inPeriod(Row row, uint256 number) internal pure returns (Row) {
-        if (uint8(Row.unwrap(row) >> PERIOD) == uint8(number)) return row;
+        if (uint8(Row.unwrap(row) >> PERIOD ^ number) == 0) return row;
         return _with(row.withSpent(0), PERIOD, type(uint8).max, uint8(number));
     }
 
@@ -142,16 +166,18 @@ library Rows {
         returns (Row)
     {
         if (counter_ < row.counter()) counter_ = row.counter();
-        assert(sequence_ <= MOST_SEQUENCE && isCounter(counter_));
+        assert(sequence_ >> SEQUENCE_BITS | counter_ & ~(1 << STREAM | MOST_NUMBER) == 0);
         uint256 rest = Row.unwrap(row) & ~CLAIMED;
         uint256 numbers = sequence_ << SEQUENCE | _kept(counter_) << COUNTER;
         return Row.wrap(rest | numbers | uint256(note_) << NOTE);
     }
 
-    /// @dev The word after a charge that escrow and cap allow.
-    function charged(Row row, uint256 amount) internal pure returns (Row) {
-        assert(amount <= row.escrow() && amount <= MOST_MONEY - row.spent());
-        unchecked { // neither part leaves its bits
+    /// @dev The word after a charge; none where the escrow does not hold it, or it goes beyond the cap
+    /// with what is spent already.
+    function charged(Row row, uint256 amount, uint256 cap) internal pure returns (Row) {
+        unchecked { // what falls below zero has more bits than any money; neither part leaves its bits
+            uint256 left = row.escrow() - amount | cap - row.spent() - amount | amount;
+            if (left > MOST_MONEY) return Row.wrap(0);
             return Row.wrap(Row.unwrap(row) - (amount << ESCROW) + (amount << SPENT));
         }
     }

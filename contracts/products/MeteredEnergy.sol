@@ -31,6 +31,8 @@ import {EnergyTerms, EnergyWords} from "./energy/EnergyTerms.sol";
 /// times); it cannot know the truth. What an exchanged meter's last reading was, and that a claim
 /// ends with the first record after a price date, only the oracles saw.
 contract MeteredEnergy is IProduct {
+    using Quotes for Reply[];
+
     /// @notice A late stretch was charged only as far as the register had risen without a charge.
     /// @param agreement id of the agreement
     /// @param energy what the claim asked for, mWh
@@ -154,14 +156,16 @@ contract MeteredEnergy is IProduct {
         uint256 mark = Scratch.mark();
         for (uint256 i; i < count; ++i) {
             EnergyTerms terms = EnergyTerms.wrap(shared[quote.group()]);
-            (bool daily, int256 amount, uint80 note) = _daily(quote, terms);
-            Answer answer = Answer.Priced;
-            if (!daily) (answer, amount, note) = _price(quote, terms);
-            Scratch.free(mark);
-            bool priced = answer == Answer.Priced;
-            replies[i] = priced ? Quotes.priced(amount, note) : Quotes.refused(uint8(answer));
-            quote = quote.next();
+            bytes calldata facts = quote.facts();
+            Reply reply = _daily(quote, facts, terms);
+            if (reply.isNone()) {
+                reply = _priced(quote, terms);
+                Scratch.free(mark);
+            }
+            replies.put(i, reply);
+            quote = Quotes.behind(facts);
         }
+        replies.answer();
     }
 
     /// @inheritdoc IProduct
@@ -217,25 +221,22 @@ contract MeteredEnergy is IProduct {
 
     /// @dev Prices a claim of the daily run: one actual reading after the other, of one register, of a
     /// device that was active throughout. Answers as `_price` does, at a fraction of the gas, and
-    /// leaves all else to it, refusals too.
-    function _daily(Quote quote, EnergyTerms terms)
-        private
-        view
-        returns (bool daily, int256 amount, uint80 note)
+    /// leaves all else to it, refusals too: no reply. A daily reply has a note, so it is one.
+    function _daily(Quote quote, bytes calldata facts, EnergyTerms terms)
+        private pure returns (Reply reply)
     {
-        uint80 before = quote.note();
-        bytes calldata raw = quote.facts();
-        if (before == 0 || quote.late() || quote.device() != 0) return (false, 0, 0);
-        if (quote.firstCounter() != uint256(quote.claimedTo()) + 1) return (false, 0, 0);
-        OneStep step = EnergyBytes.oneStep(raw);
-        bool follows = step.isActual() && step.from() == before >> 32
-            && step.fromTime() >= uint32(before) && step.toTime() <= quote.until();
-        if (!follows || !EnergyRules.isDaily(terms, step, EnergyBytes.oneEnergy(raw))) {
-            return (false, 0, 0);
-        }
-        amount = EnergyRules.dailyCharge(step, terms.price());
-        daily = amount <= int256(uint256(quote.limit()));
-        note = uint80(step.to()) << 32 | uint80(step.toTime());
+        (OneStep step, uint256 energy) = EnergyBytes.oneStep(facts);
+        uint256 before = quote.note();
+        if (before == 0 || !quote.isPlain()) return reply;
+        if (!EnergyRules.isDaily(terms, before, step, energy, quote.until())) return reply;
+        uint256 amount = EnergyRules.dailyCharge(step, terms.price());
+        if (amount <= quote.limit()) reply = Quotes.priced(int256(amount), step.noteOf());
+    }
+
+    function _priced(Quote quote, EnergyTerms terms) private returns (Reply) {
+        (Answer answer, int256 amount, uint80 note) = _price(quote, terms);
+        if (answer != Answer.Priced) return Quotes.refused(uint8(answer));
+        return Quotes.priced(amount, note);
     }
 
     function _price(Quote quote, EnergyTerms terms)

@@ -3,22 +3,25 @@ pragma solidity 0.8.37;
 
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
-import {ClaimAt, ClaimBytes} from "../libraries/ClaimBytes.sol";
+import {ClaimAt, ClaimBytes, ClaimHead} from "../libraries/ClaimBytes.sol";
 import {Claims} from "../libraries/Claims.sol";
+import {Lists} from "../libraries/Lists.sol";
 import {Merkle} from "../libraries/Merkle.sol";
 import {Quotes, Reply} from "../libraries/Quotes.sol";
 import {Row, Rows} from "../libraries/Rows.sol";
 import {Traits} from "../libraries/Traits.sol";
-import {RailDebts} from "./RailDebts.sol";
+import {RailGroups} from "./RailGroups.sol";
 
 /// @title How a batch of claims becomes pending money, or debts, in three passes: screen, price,
 /// apply.
 /// @notice Holds `settle` and what it needs; nothing here moves a token. A claim in its daily run
 /// reads and writes one slot, its row; what it has in common with others stands once in the call, and
 /// the key of the row vouches for it.
-abstract contract RailSettlement is RailDebts {
-    using Claims for ClaimAt;
+abstract contract RailSettlement is RailGroups {
     using Claims for Outcome;
+    using Lists for bytes32[];
+    using Quotes for Quotes.Call;
+    using Quotes for Reply[];
 
     /// @notice The most claims that a batch may hold.
     uint256 public constant MAX_CLAIMS = 1024;
@@ -26,30 +29,23 @@ abstract contract RailSettlement is RailDebts {
     uint8 private constant OVER_LIMIT = 1; // IProduct's
     uint8 private constant PRODUCT_REFUSALS = 100;
 
-    /// A group of a batch: its terms as a settlement needs them.
-    struct GroupRun {
-        bytes32 key; // of its rows
-        address payee;
-        uint256 cap; // as far as a row can count
-        uint256 period; // number of the present one
-        uint256 releaseAt;
-        uint256 requiredDomain;
-        uint256 shared;
-        uint256 sum; // what its payee gets
-    }
-
     /// A batch on its way through `settle`. Lists have one entry a claim, but those of groups.
     struct BatchRun {
         uint8 product;
         uint8 traits;
         uint256 domains;
         uint216 signers;
-        uint256 kept; // claims with no refusal so far
-        uint256 applied; // claims that were
+        uint256 ahead; // what a device's clock may show
+        uint256 lastDay; // the day of `ahead`: later expiries are not near
+        uint256 charged;
+        bool applied; // a claim was
+        bool names; // the product names payees
         bytes32[] hashes; // later the leaves of the outcomes
-        Row[] rows; // in the present period; of a refused claim its refusal
+        bytes32[] rows; // in the present period; of a refused claim its refusal
+        bytes32[] shared; // of each group, for the product
         GroupRun[] groups;
-        bytes quotes;
+        Quotes.Call call;
+        Outcome other; // of a claim that is no charge of its group's payee
     }
 
     /// @inheritdoc IPaymentRail
@@ -62,111 +58,94 @@ abstract contract RailSettlement is RailDebts {
         BatchRun memory run;
         run.product = _products[batch.product].index;
         run.traits = _products[batch.product].traits;
+        run.names = run.traits & Traits.ANY_PAYEE != 0;
         // check
         if (paused()) revert Paused();
         if (run.product == 0) revert ProductNotAllowed(batch.product);
         run.hashes = _hashes(batch.claims);
-        (run.domains, run.signers) = committee.requireQuorum(
-            batch.product, keccak256(abi.encodePacked(run.hashes)), signatures
-        );
-        run.groups = _groups(batch);
+        (run.domains, run.signers) =
+            committee.requireQuorum(batch.product, run.hashes.hash(), signatures);
+        (run.groups, run.shared) = _groups(batch, run.domains);
         _screen(batch.claims, run);
         // interaction: in the middle, with a listed product and under the lock
         Reply[] memory replies = _price(batch.product, run);
         // effect
         bytes memory outcomes = _apply(batch.claims, run, replies);
         root = Merkle.root(run.hashes);
-        uint64 number;
-        if (run.applied != 0) {
-            settledAt[root] = Settlement(uint40(block.timestamp), run.signers);
-            number = ++_totals.settlements;
-        }
+        uint64 number = _count(root, run);
         // event
         emit Settled(number, root, batch.product, uint32(block.timestamp), outcomes);
     }
 
     function _hashes(bytes calldata claims) private pure returns (bytes32[] memory hashes) {
-        uint256 count = ClaimBytes.count(claims);
         if (claims.length == 0) revert BatchEmpty();
-        if (count == 0) revert BatchMalformed();
-        if (count > MAX_CLAIMS) revert BatchTooLarge(count, MAX_CLAIMS);
-        hashes = new bytes32[](count);
-        ClaimAt claim = ClaimBytes.first(claims);
-        for (uint256 i; i < count; ++i) {
-            hashes[i] = claim.hash();
-            claim = claim.next();
-        }
-    }
-
-    /// @dev The end of the window, rounded up to a multiple of a quarter of it: settlements of that
-    /// time share a release, and its slot.
-    function _releaseAt(uint256 window) private view returns (uint256 end) {
-        (end, window) = (block.timestamp + window, window / 4);
-        if (window > 1) end = (end + window - 1) / window * window;
-    }
-
-    function _groups(Batch calldata batch) private view returns (GroupRun[] memory groups) {
-        groups = new GroupRun[](batch.groups.length);
-        for (uint256 i; i < groups.length; ++i) {
-            Group memory group = batch.groups[i];
-            groups[i] = GroupRun({
-                key: Claims.group(batch.product, group),
-                payee: group.payee,
-                cap: group.cap < Rows.MOST_MONEY ? group.cap : Rows.MOST_MONEY,
-                period: _periodNow(group.periodDays),
-                releaseAt: _releaseAt(group.window),
-                requiredDomain: group.requiredDomain,
-                shared: group.shared,
-                sum: 0
-            });
-        }
+        bool whole;
+        (hashes, whole) = Claims.hashes(claims);
+        if (!whole) revert BatchMalformed();
+        if (hashes.length > MAX_CLAIMS) revert BatchTooLarge(hashes.length, MAX_CLAIMS);
     }
 
     /// @dev Refuses what the rail itself can see, and writes quotes of the rest.
     function _screen(bytes calldata claims, BatchRun memory run) private view {
         uint256 count = run.hashes.length;
-        Row[] memory rows = new Row[](count);
-        bytes memory quotes = Quotes.allocate(count, claims.length);
-        Quotes.Asked memory asked;
-        (uint256 used, bytes32 previous) = (0, 0);
+        bytes32[] memory rows = new bytes32[](count);
+        run.rows = rows;
+        run.ahead = block.timestamp + CLOCK_GRACE;
+        run.lastDay = run.ahead / 1 days;
+        run.call = Quotes.begin(
+            IProduct.price.selector, run.shared, Quotes.mostBytes(count, claims.length)
+        );
+        bytes32 previous;
         ClaimAt claim = ClaimBytes.first(claims);
         for (uint256 i; i < count; ++i) {
-            (Refusal refusal, Row row) = (Refusal.Unsorted, Row.wrap(0));
-            if (claim.agreement() > previous) {
-                previous = claim.agreement();
-                (refusal, row) = _judge(claim, run);
+            ClaimHead head = claim.head();
+            bytes32 agreement = claim.agreement();
+            Row row = Row.wrap(uint256(Refusal.Unsorted));
+            if (agreement > previous) {
+                previous = agreement;
+                row = _screened(claim, head, agreement, run);
             }
-            if (refusal == Refusal.None) {
-                _ask(asked, claim, row, run);
-                used = Quotes.put(quotes, used, asked, claim.facts());
-                ++run.kept;
-            } else {
-                row = Row.wrap(uint256(refusal));
-            }
-            rows[i] = row;
-            claim = claim.next();
+            rows.put(i, bytes32(Row.unwrap(row)));
+            claim = claim.next(head);
         }
-        Quotes.cut(quotes, used);
-        (run.rows, run.quotes) = (rows, quotes);
     }
 
-    /// @dev The row in its present period, and whether the rail takes the claim.
-    function _judge(ClaimAt claim, BatchRun memory run)
-        private
-        view
-        returns (Refusal refusal, Row row)
-    {
-        (bytes32 agreement, uint256 number) = (claim.agreement(), claim.group());
+    /// @dev Asks about a claim that the rail takes; its row in its present period, or its refusal.
+    function _screened(
+        ClaimAt claim,
+        ClaimHead head,
+        bytes32 agreement,
+        BatchRun memory run
+    ) private view returns (Row row) {
+        uint256 number = head.group();
         if (number >= run.groups.length) revert GroupInvalid(agreement, number);
         GroupRun memory group = run.groups[number];
-        row = _rows[group.key][agreement];
-        if (!row.exists()) return (_missing(agreement, number, run), row);
+        row = _rowsAt(group.rows)[agreement];
+        if (!row.exists()) return Row.wrap(uint256(_missing(agreement, number, run)));
         row = row.inPeriod(group.period);
-        refusal = _refusal(claim, row, run);
-        uint256 wanted = group.requiredDomain;
-        if (refusal == Refusal.None && wanted != 0 && (run.domains >> wanted) & 1 == 0) {
-            refusal = Refusal.DomainMissing;
+        (uint256 until, bool late) = (run.ahead, false);
+        (uint256 first, uint256 last) = (head.firstCounter(), head.lastCounter());
+        if (!row.isReady(head.sequence(), first, last, run.lastDay)) {
+            Refusal refusal = _refusal(agreement, head, row, run);
+            if (refusal != Refusal.None) return Row.wrap(uint256(refusal));
+            (until, late) = (_until(agreement, row, run), first <= row.counter());
         }
+        if (group.missing) return Row.wrap(uint256(Refusal.DomainMissing));
+        (uint256 limit, uint256 note) = (_limit(group.cap, row), row.note());
+        run.call.ask(
+            agreement,
+            Quotes.standing(note, limit, row.counter(), head.counters(), late),
+            number,
+            until,
+            row.steady() ? bytes32(0) : _agreements[agreement].device,
+            claim.facts(head)
+        );
+    }
+
+    /// @dev The most that may be charged: what cap and escrow leave.
+    function _limit(uint256 cap, Row row) private pure returns (uint256) {
+        (uint256 left, uint256 escrow) = (cap - row.spent(), row.escrow());
+        return left < escrow ? left : escrow;
     }
 
     /// @dev The quorum named an agreement of another product, or none. Whoever only sent the claim
@@ -182,23 +161,22 @@ abstract contract RailSettlement is RailDebts {
         revert GroupInvalid(agreement, number);
     }
 
-    function _refusal(ClaimAt claim, Row row, BatchRun memory run) private view returns (Refusal) {
-        (uint256 first, uint256 last) = (claim.firstCounter(), claim.lastCounter());
+    function _refusal(bytes32 agreement, ClaimHead head, Row row, BatchRun memory run)
+        private
+        view
+        returns (Refusal)
+    {
+        (uint256 first, uint256 last) = (head.firstCounter(), head.lastCounter());
         if (!row.isLive()) return Refusal.NotLive;
-        if (!_inTime(claim.agreement(), row)) return Refusal.Expired;
-        if (claim.sequence() != row.sequence() + 1 || claim.sequence() > Rows.MOST_SEQUENCE) {
-            return Refusal.SequenceUnexpected;
+        if (row.expiryDay() <= run.lastDay && block.timestamp > _endsAt(_agreements[agreement])) {
+            return Refusal.Expired;
         }
+        if (!row.precedes(head.sequence())) return Refusal.SequenceUnexpected;
         if (last < first || !Rows.isCounter(last)) return Refusal.CountersMalformed;
-        if (first <= row.counter() && !_mayBeLate(claim.agreement(), first, run)) {
+        if (first <= row.counter() && !_mayBeLate(agreement, first, run)) {
             return Refusal.CountersReplayed;
         }
         return Refusal.None;
-    }
-
-    function _inTime(bytes32 agreement, Row row) private view returns (bool) {
-        if (block.timestamp < row.expiryDay() * 1 days) return true;
-        return block.timestamp <= _endsAt(_agreements[agreement]);
     }
 
     /// @dev Late counters are for the product to judge, but none from before the agreement.
@@ -210,113 +188,160 @@ abstract contract RailSettlement is RailDebts {
         return run.traits & Traits.LATE != 0 && first > _agreements[agreement].firstCounter;
     }
 
-    function _ask(
-        Quotes.Asked memory asked,
-        ClaimAt claim,
-        Row row,
-        BatchRun memory run
-    ) private view {
-        (bytes32 agreement, uint256 number) = (claim.agreement(), claim.group());
-        bool steady = run.traits & Traits.STEADY != 0 && row.steady();
-        (uint256 left, uint256 escrow) = (run.groups[number].cap - row.spent(), row.escrow());
-        asked.agreement = agreement;
-        asked.device = steady ? bytes32(0) : _agreements[agreement].device;
-        asked.group = number;
-        asked.note = row.note();
-        asked.limit = left < escrow ? left : escrow;
-        asked.claimedTo = row.counter();
-        asked.counters = claim.counters();
-        asked.late = claim.firstCounter() <= asked.claimedTo;
-        asked.until = _until(agreement, row);
-    }
-
     /// @dev No facts from after the agreement's end, and none from the future.
-    function _until(bytes32 agreement, Row row) private view returns (uint256 ahead) {
-        ahead = block.timestamp + CLOCK_GRACE;
-        if (ahead < row.expiryDay() * 1 days) return ahead;
+    function _until(bytes32 agreement, Row row, BatchRun memory run)
+        private
+        view
+        returns (uint256)
+    {
+        if (row.expiryDay() > run.lastDay) return run.ahead;
         uint256 expiry = _agreements[agreement].expiry;
-        if (expiry < ahead) ahead = expiry;
+        return expiry < run.ahead ? expiry : run.ahead;
     }
 
     function _price(address product, BatchRun memory run)
         private
         returns (Reply[] memory replies)
     {
-        if (run.kept == 0) return replies;
-        uint256[] memory shared = new uint256[](run.groups.length);
-        for (uint256 i; i < shared.length; ++i) shared[i] = run.groups[i].shared;
-        replies = IProduct(product).price(shared, run.kept, run.quotes);
-        if (replies.length != run.kept) revert ProductAnswerInvalid(product);
+        if (run.call.count == 0) return replies;
+        replies = run.call.send(product);
+        if (replies.length == 0) revert ProductAnswerInvalid(product);
     }
 
     function _apply(bytes calldata claims, BatchRun memory run, Reply[] memory replies)
         private
         returns (bytes memory packed)
     {
-        uint256 count = run.hashes.length;
+        bytes32[] memory hashes = run.hashes;
+        uint256 count = hashes.length;
         packed = new bytes(count * 7 + 25); // the last word is written whole
         uint256 next;
-        Outcome memory outcome;
         ClaimAt claim = ClaimBytes.first(claims);
         for (uint256 i; i < count; ++i) {
-            Row row = run.rows[i];
-            outcome.payment = Claims.payment(claim.agreement(), claim.sequence());
-            outcome.claim = run.hashes[i];
-            (outcome.payee, outcome.amount, outcome.releaseAt) = (address(0), 0, 0);
-            outcome.refusal = uint8(Row.unwrap(row));
-            if (row.isLive()) _book(claim, row, replies[next++], run, outcome);
-            run.hashes[i] = outcome.leaf();
-            uint256 word =
-                uint256(uint48(outcome.amount)) << 208 | uint256(outcome.refusal) << 200;
-            assembly ("memory-safe") {
-                mstore(add(add(packed, 32), mul(i, 7)), word)
+            Row row = Row.wrap(uint256(run.rows.at(i)));
+            ClaimHead head = claim.head();
+            bytes32 agreement = claim.agreement();
+            bytes32 hash = hashes.at(i);
+            Reply reply;
+            if (row.isLive()) {
+                reply = replies.get(next);
+                unchecked { // no more than claims
+                    ++next;
+                }
+                (hash, reply) = _book(agreement, head, hash, row, reply, run);
+            } else {
+                (hash, reply) = _refused(agreement, head, hash, uint8(Row.unwrap(row)), run);
             }
-            claim = claim.next();
+            hashes.put(i, hash);
+            assembly ("memory-safe") {
+                mstore(add(add(packed, 32), mul(i, 7)), reply) // amount and refusal come first
+            }
+            claim = claim.next(head);
         }
         assembly ("memory-safe") {
             mstore(packed, mul(count, 7))
         }
-        for (uint256 i; i < run.groups.length; ++i) {
-            GroupRun memory group = run.groups[i];
-            _await(group.payee, uint32(group.releaseAt), group.sum);
+        _awaitAll(run);
+    }
+
+    /// @dev Callers name groups in order of payees, so those of a payee share a write.
+    function _awaitAll(BatchRun memory run) private {
+        GroupRun[] memory groups = run.groups;
+        uint256 due;
+        for (uint256 i; i < groups.length; ++i) {
+            Outcome memory paid = groups[i].paid;
+            due += groups[i].sum;
+            if (i + 1 < groups.length && _together(paid, groups[i + 1].paid)) continue;
+            _await(paid.payee, paid.releaseAt, due, run);
+            due = 0;
         }
     }
 
-    /// @dev Moves an agreement on by one priced claim: a charge, or a debt of the payee.
+    /// @dev Moves an agreement on by one priced claim: a charge, or a debt of the payee. The leaf of
+    /// its outcome, and a reply with its amount and refusal.
     function _book(
-        ClaimAt claim,
+        bytes32 agreement,
+        ClaimHead head,
+        bytes32 hash,
         Row row,
         Reply reply,
-        BatchRun memory run,
-        Outcome memory outcome
-    ) private {
-        GroupRun memory group = run.groups[claim.group()];
-        (uint256 left, uint256 escrow) = (group.cap - row.spent(), row.escrow());
-        outcome.refusal = reply.refusal();
-        if (outcome.refusal != 0) {
-            outcome.refusal = _refusalCode(outcome.refusal, left, escrow);
-            return;
+        BatchRun memory run
+    ) private returns (bytes32 leaf, Reply) {
+        GroupRun memory group = run.groups[head.group()];
+        if (reply.refusal() != 0) {
+            return _refused(agreement, head, hash, _refusalCode(reply, group, row), run);
         }
-        bool names = run.traits & Traits.ANY_PAYEE != 0;
-        int256 amount = reply.amount();
-        outcome.payee = names ? reply.payee() : group.payee;
-        if (amount > int256(left) || amount > int256(escrow) || outcome.payee == address(0)) {
-            revert ProductAnswerInvalid(_productList[run.product - 1]);
-        }
-        row = row.claimed(
-            claim.sequence(), claim.lastCounter(), names ? row.note() : reply.newNote()
-        );
-        if (amount < 0) {
-            amount = -_recordDebt(claim.agreement(), uint256(-amount), row, outcome.payee);
+        if (run.names || reply.amount() < 0) {
+            (row, reply) = _bookOther(agreement, head, row, reply, run);
+            leaf = _leaf(run.other, agreement, head, hash);
         } else {
-            row = row.charged(uint256(amount));
-            outcome.releaseAt = uint32(group.releaseAt);
-            if (names) _await(outcome.payee, outcome.releaseAt, uint256(amount));
-            else group.sum += uint256(amount);
+            uint256 amount = uint256(reply.amount());
+            row = row.claimed(head.sequence(), head.lastCounter(), reply.newNote());
+            row = row.charged(amount, group.cap);
+            if (!row.exists()) _denounce(run);
+            group.sum += amount;
+            group.paid.amount = int48(int256(amount));
+            leaf = _leaf(group.paid, agreement, head, hash);
         }
-        outcome.amount = int48(amount);
-        _rows[group.key][claim.agreement()] = row;
-        ++run.applied;
+        _rowsAt(group.rows)[agreement] = row;
+        run.applied = true;
+        return (leaf, reply);
+    }
+
+    /// @dev A debt, or a charge whose payee the product names.
+    function _bookOther(
+        bytes32 agreement,
+        ClaimHead head,
+        Row row,
+        Reply reply,
+        BatchRun memory run
+    ) private returns (Row, Reply) {
+        GroupRun memory group = run.groups[head.group()];
+        Outcome memory outcome = run.other;
+        int256 amount = reply.amount();
+        outcome.payee = run.names ? reply.payee() : group.paid.payee;
+        uint80 note = run.names ? row.note() : reply.newNote();
+        row = row.claimed(head.sequence(), head.lastCounter(), note);
+        if (outcome.payee == address(0)) _denounce(run);
+        if (amount < 0) {
+            amount = -_recordDebt(agreement, uint256(-amount), row, outcome.payee);
+            outcome.releaseAt = 0;
+        } else {
+            row = row.charged(uint256(amount), group.cap);
+            if (!row.exists()) _denounce(run);
+            outcome.releaseAt = group.paid.releaseAt;
+            _await(outcome.payee, outcome.releaseAt, uint256(amount), run);
+        }
+        (outcome.amount, outcome.refusal) = (int48(amount), 0);
+        return (row, Quotes.priced(amount, 0));
+    }
+
+    function _refused(
+        bytes32 agreement,
+        ClaimHead head,
+        bytes32 hash,
+        uint8 refusal,
+        BatchRun memory run
+    ) private pure returns (bytes32, Reply) {
+        Outcome memory outcome = run.other;
+        (outcome.payee, outcome.amount, outcome.releaseAt) = (address(0), 0, 0);
+        outcome.refusal = refusal;
+        return (_leaf(outcome, agreement, head, hash), Quotes.refused(refusal));
+    }
+
+    function _leaf(Outcome memory outcome, bytes32 agreement, ClaimHead head, bytes32 hash)
+        private
+        pure
+        returns (bytes32)
+    {
+        outcome.payment = Claims.payment(agreement, head.sequence());
+        outcome.claim = hash;
+        return outcome.leaf();
+    }
+
+    /// @dev The product's answer is none that it may give.
+    function _denounce(BatchRun memory run) private view {
+        revert ProductAnswerInvalid(_productList[run.product - 1]);
     }
 
     /// @dev No token moves: the payee owes the amount. What the agreement charged is given back
@@ -333,19 +358,32 @@ abstract contract RailSettlement is RailDebts {
         return int256(debt);
     }
 
-    function _refusalCode(uint8 refusal, uint256 capLeft, uint256 escrow)
+    function _refusalCode(Reply reply, GroupRun memory group, Row row)
         private
         pure
         returns (uint8)
     {
-        if (refusal != OVER_LIMIT) return PRODUCT_REFUSALS + refusal;
-        return uint8(capLeft <= escrow ? Refusal.CapExceeded : Refusal.EscrowShort);
+        if (reply.refusal() != OVER_LIMIT) return PRODUCT_REFUSALS + reply.refusal();
+        bool capped = group.cap - row.spent() <= row.escrow();
+        return uint8(capped ? Refusal.CapExceeded : Refusal.EscrowShort);
     }
 
-    function _await(address payee, uint32 releaseAt, uint256 amount) private {
+    function _await(address payee, uint32 releaseAt, uint256 amount, BatchRun memory run) private {
         if (amount == 0) return;
         pending[payee][releaseAt] += amount;
-        _totals.escrow -= uint64(amount);
-        _totals.pending += uint64(amount);
+        run.charged += amount;
+    }
+
+    /// @dev Counts a settlement, and moves its charges from the escrows to what is pending. 0: none
+    /// of its claims was applied, so there is nothing to keep.
+    function _count(bytes32 root, BatchRun memory run) private returns (uint64) {
+        if (!run.applied) return 0;
+        settledAt[root] = Settlement(uint40(block.timestamp), run.signers);
+        Totals memory sums = _totals;
+        sums.escrow -= uint64(run.charged);
+        sums.pending += uint64(run.charged);
+        ++sums.settlements;
+        _totals = sums;
+        return sums.settlements;
     }
 }

@@ -98,13 +98,17 @@ def execute(
     from orchestrator.edges.chain.plan import Role
 
     home = rail_of(context)
-    item = calls_of(home).one_scheduled(operation)
+    calls = calls_of(home)
+    item = calls.one_scheduled(operation)
     if item.call is None:
         raise Halt(
             f"The call {item.operation} is to {item.target}, which is no contract of this rail. "
             "Nothing was sent. Next: use the software of that contract, or let the guardian "
             "cancel the call (`proofrail chain cancel`)."
         )
+    if not options.dry_run:
+        caller = caller_of(home, Role.STEWARD, options)
+        calls.require_due(calls.look(item.call, Role.STEWARD, caller))
     make_call(home, item.call, Role.STEWARD, options)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.commands import output
-from orchestrator.commands.home import home_of
+from orchestrator.commands.chain_call import DryRun
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, decimal, short, table
 from orchestrator.errors import Halt
 
@@ -81,24 +82,54 @@ def list_(
 def allocate(
     context: typer.Context,
     credit: _Credit,
-    agreement: Annotated[str, typer.Option(help="Its id, or its beginning.")],
     by: As,
+    agreement: Annotated[str | None, typer.Option(help="Its id, or its beginning.")] = None,
+    party: Annotated[
+        str | None, typer.Option(help="Name or address: into its wallet, as for a bond.")
+    ] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Propose to fund an agreement with an incoming payment."""
+    """Propose to fund an agreement with an incoming payment, or a party's wallet.
+
+    A wallet needs tokens for the bond of a dispute or a challenge.
+    """
     from orchestrator.commands.approval import propose, proposed
-    from orchestrator.edges.store import agreements
-    from orchestrator.steps.unallocated_credits import to_allocate
+    from orchestrator.commands.party import party_of
+    from orchestrator.steps.unallocated_credits import to_allocate, to_wallet
 
     home, now = home_of(context), int(time.time())
+    if (agreement is None) is (party is None):
+        raise Halt("Give --agreement or --party. Nothing was proposed.")
     with home.store.read() as session:
         row = _waiting(session, credit)
+    if party is not None:
+        approval = to_wallet(row, party_of(home, party).address, now)
+    else:
+        approval = to_allocate(row, _live_agreement(home, agreement or "", now), now)
+    if dry_run:
+        view = {"kind": approval.kind, "credit": approval.subject, **approval.detail}
+        lines = list(view.items())
+        output.show(
+            view | {"proposed": False},
+            as_json,
+            lambda console: console.print(table("not proposed", ("field", "value"), lines)),
+        )
+        return
+    proposed(propose(home, approval, by), as_json)
+
+
+def _live_agreement(home: Home, start: str, now: int) -> str:
+    """Return the id of the live agreement that begins so; raises Halt unless exactly one does."""
+    from orchestrator.edges.store import agreements
+
+    with home.store.read() as session:
         matches = [
-            a for a in agreements.all_agreements(session) if a.agreement_id.startswith(agreement)
+            a for a in agreements.all_agreements(session) if a.agreement_id.startswith(start)
         ]
     if len(matches) != 1:
         raise Halt(
-            f"{len(matches)} agreements begin with {agreement!r}; `proofrail agreement list` "
+            f"{len(matches)} agreements begin with {start!r}; `proofrail agreement list` "
             "shows all. Nothing was proposed."
         )
     if matches[0].stage != agreements.Stage.LIVE or matches[0].expiry <= now:
@@ -106,7 +137,7 @@ def allocate(
             f"The agreement {matches[0].agreement_id} takes no money: it has ended or is not "
             "open yet. Choose another one, or send the payment back. Nothing was proposed."
         )
-    proposed(propose(home, to_allocate(row, matches[0].agreement_id, now), by), as_json)
+    return matches[0].agreement_id
 
 
 @app.command("send-back")
@@ -164,7 +195,7 @@ def _waiting(session: Session, start: str) -> FundingRow:
 
 def _credit_view(session: Session, row: FundingRow) -> dict[str, Any]:
     from orchestrator.edges.store import bank_files
-    from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING
+    from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING, wallet_of
 
     line = bank_files.line_of(session, row.credit_id)
     open_approvals = [
@@ -178,6 +209,7 @@ def _credit_view(session: Session, row: FundingRow) -> dict[str, Any]:
         "amount_minor": row.cents,
         "currency": "EUR",
         "agreement": row.agreement_id,
+        "wallet": wallet_of(session, row.credit_id),
         "booking_date": line.booking_date.isoformat() if line else None,
         "payer": {
             "name": line.counterparty_name if line else "",

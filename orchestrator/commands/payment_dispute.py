@@ -258,11 +258,18 @@ def _print(console: Any, view: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     if view["already"]:
-        console.print("it was done before; nothing was sent")
+        console.print(plain(_already(view)), soft_wrap=True)
         return
     print_calls(console, view["calls"], view["sent"])
     for tx_hash in view["transactions"]:
         console.print(plain(f"sent in {tx_hash}"), soft_wrap=True)
+
+
+def _already(view: dict[str, Any]) -> str:
+    if "refunded" not in view:
+        return "it is under dispute already; nothing was sent"
+    end = "its payment went back to the payer" if view["refunded"] else "the payment stands"
+    return f"its dispute has ended: {end}; nothing was sent"
 
 
 def _micro(amount: int) -> dict[str, str]:

@@ -32,7 +32,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the call, send not
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 _NEXT = {
-    "done": "Nothing is left to do.",
+    "done": "It is so already; nothing was sent.",
+    "sent": "It was sent; nothing is left to do.",
     "at_once": "It is sent at once.",
     "to_schedule": "It is scheduled now. It can be made from {at} UTC on: run the same command "
     "again then.",
@@ -187,5 +188,6 @@ def print_call(console: Any, view: dict[str, Any]) -> None:
     console.print(plain(f"by the {view['role']} {view['caller']}"), soft_wrap=True)
     if view["operation"]:
         console.print(plain(f"operation {view['operation']}"), soft_wrap=True)
-    step = _NEXT["waiting" if view["sent"] and view["at"] else view["state"]]
+    state = "sent" if view["sent"] and view["state"] == "done" else view["state"]
+    step = _NEXT["waiting" if view["sent"] and view["at"] else state]
     console.print(plain(step.format(at=when(view["at"]))), soft_wrap=True)

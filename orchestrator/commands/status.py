@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.core.health import HealthProblem
 
 _WATCH_S = 2
+_DID = {"rulings": "signed both rulings", "": "signed what another proved to be wrong"}
 
 
 def status(
@@ -139,6 +140,8 @@ def _render_nodes(console: Any, nodes: list[dict[str, Any]]) -> None:
 
 
 def _render_totals(console: Any, view: dict[str, Any]) -> None:
+    from orchestrator.products import refusal_text
+
     rows = [(name, count) for name, count in view["events"].items()]
     rows += [("rejected", sum(view["rejected"].values())), ("holes", view["holes"])]
     console.print(table("records", ("", ">count"), rows))
@@ -161,19 +164,21 @@ def _render_totals(console: Any, view: dict[str, Any]) -> None:
             )
         )
     for item in view["equivocating_oracles"]:
+        did = _DID.get(item["first_digest"], "signed two claims")
         barred = f"barred at {when(item['barred_at'])}" if item["barred_at"] else "not barred yet"
         console.print(
             plain(
-                f"EQUIVOCATION: oracle {item['oracle']} signed two claims for sequence "
+                f"EQUIVOCATION: oracle {item['oracle']} {did} for sequence "
                 f"{item['sequence']} of {output.short(item['agreement_id'])}; {barred}",
                 "bold red",
             )
         )
     for item in view["stopped_agreements"]:
+        reason = refusal_text(item["product"], item["reason"] or "")
         console.print(
             plain(
                 f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
-                f"{item['stage']} ({item['reason']}); see `proofrail trace "
+                f"{item['stage']}: {reason}; see `proofrail trace "
                 f"{item['payment_id'][:12]}`. Next: payer and payee pass over it with `proofrail "
                 f"agreement skip {item['agreement_id'][:12]}`",
                 "bold red",

@@ -94,6 +94,11 @@ def _print_list(console: Any, view: dict[str, Any]) -> None:
 
 # --- the tree of a payment
 
+_AFTER_REFUND = (
+    "its claim stays settled. If it was wrong, such as by its register, the contract may refuse "
+    "the agreement's next claim; then payer and payee pass over that one with `proofrail "
+    "agreement skip "
+)
 _BLOCKING = (Stage.REJECTED, Stage.REFUSED)  # no later claim of the agreement can settle
 
 
@@ -102,12 +107,14 @@ def tree(life: dict[str, Any]) -> Any:
     from rich.tree import Tree
 
     root = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
+    agreement = life["agreement"]["agreement_id"][:12]
     if life["reason"]:
-        root.add(plain(f"reason: {life['reason']}", "yellow"))
+        root.add(plain(f"reason: {_reason(life, life['reason'])}", "yellow"))
     if life["stage"] in _BLOCKING:
-        agreement = life["agreement"]["agreement_id"][:12]
         sentence = "it blocks its agreement. Next: payer and payee pass over it with `proofrail "
         root.add(plain(f"{sentence}agreement skip {agreement}`", "yellow"))
+    if life["stage"] == Stage.REFUNDED:
+        root.add(plain(f"{_AFTER_REFUND}{agreement}`", "yellow"))
     for add_part in (
         _add_agreement,
         _add_events,
@@ -124,6 +131,13 @@ def tree(life: dict[str, Any]) -> Any:
     ):
         add_part(root, life)
     return root
+
+
+def _reason(life: dict[str, Any], reason: str) -> str:
+    """Return a reason, with its name where it is a product's own."""
+    from orchestrator.products import refusal_text
+
+    return refusal_text(life["agreement"]["product"], reason)
 
 
 def _add_branch(root: Any, at: int | None, title: str) -> Any:
@@ -238,7 +252,8 @@ def _add_settlement(root: Any, life: dict[str, Any]) -> None:
     depth = "final" if settlement["final"] else "not final yet"
     title = f"settlement {settlement['transaction']}, block {settlement['block']} ({depth})"
     branch = _add_branch(root, settlement["at"], title)
-    outcome = f"refused: {settlement['refusal']}" if settlement["refusal"] else _moved(settlement)
+    refusal = settlement["refusal"]
+    outcome = f"refused: {_reason(life, refusal)}" if refusal else _moved(settlement)
     release = (
         f"; can be paid out from {when(settlement['release_at'])}"
         if settlement["release_at"]

@@ -13,10 +13,10 @@ from orchestrator.core.machine import Machine
 class Stage(StrEnum):
     """Where a funding stands."""
 
-    BOOKED = "booked"  # the agreement is known: its tokens are to be minted
+    BOOKED = "booked"  # the agreement or wallet is known: its tokens are to be minted
     SUSPENSE = "suspense"  # no agreement is known: two officers decide
     MINTING = "minting"  # the transaction that mints is signed
-    MINTED = "minted"  # its tokens are in escrow, on a final block
+    MINTED = "minted"  # its tokens are in escrow or wallet, on a final block
     SENT_BACK = "sent_back"  # a payout returns it to its payer
     REVERSED = "reversed"  # the bank took it back before it was minted
 
@@ -24,7 +24,7 @@ class Stage(StrEnum):
 class Fact(StrEnum):
     """What can become known about a funding."""
 
-    ALLOCATED = "allocated"  # two officers named its agreement
+    ALLOCATED = "allocated"  # two officers named its agreement, or a party's wallet
     SENT_BACK = "sent_back"  # two officers had it sent back
     MINT_SIGNED = "mint_signed"  # the transaction that mints it is stored
     MINT_FAILED = "mint_failed"  # that transaction failed in a block

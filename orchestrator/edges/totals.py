@@ -35,7 +35,7 @@ _QUARANTINED = """
      GROUP BY conflict.device_id, conflict.reason ORDER BY conflict.device_id, conflict.reason"""
 _STOPPED = f"""
     SELECT agreement.device, agreement.agreement_id, payment.payment_id, payment.stage,
-           payment.reason
+           payment.reason, agreement.product
       FROM payment JOIN agreement ON agreement.agreement_id = payment.agreement_id
      WHERE payment.stage IN ({", ".join("?" * len(STOPPING))})
        AND coalesce(payment.reason, '') <> '{MOVED}' -- its records go on elsewhere

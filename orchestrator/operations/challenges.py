@@ -30,6 +30,7 @@ from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.rails import RAIL, rail_of
 from orchestrator.edges.store import Session, agreements, citations, evidence, payments
 from orchestrator.errors import Retry
+from orchestrator.operations.disputes import BOND_TOKENS
 from orchestrator.operations.payee_money import euro
 from orchestrator.products import product
 from orchestrator.steps.dispute import dispute_call
@@ -296,8 +297,8 @@ def challenge_calls(
         raise Rejected(
             DisputeReason.BOND_SHORT,
             f"{challenger} holds {euro(cost.balance_micro)} and the bond is "
-            f"{euro(cost.bond_micro)}, which comes back at once; nothing was sent. Next: move "
-            "tokens to it within the dispute window",
+            f"{euro(cost.bond_micro)}, which comes back at once; nothing was sent. Next: "
+            f"{BOND_TOKENS}",
         )
     call = Call(CONTRACT, "challenge", (finding.case.arguments,))
     if cost.allowance_micro >= cost.bond_micro:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from device_adapters.types import Rejected
@@ -28,6 +29,11 @@ from orchestrator.edges.store import Store, agreements, disputes, payments
 from orchestrator.operations.payee_money import euro
 from orchestrator.steps.dispute import dispute_call
 
+BOND_TOKENS = (
+    "within the dispute window, another wallet transfers tokens to it; or a bank transfer without "
+    "a reference comes in, and two officers allocate it to the wallet (`proofrail funding allocate "
+    "CREDIT --party NAME`)"
+)
 ANSWERS = {True: "refund", False: "stand"}
 
 
@@ -131,8 +137,7 @@ def dispute_calls(
         raise Rejected(
             DisputeReason.BOND_SHORT,
             f"the payer {subject.agreement.payer} holds {euro(cost.balance_micro)} and the bond is "
-            f"{euro(cost.bond_micro)}; nothing was sent. Next: move tokens to it within the "
-            "dispute window",
+            f"{euro(cost.bond_micro)}; nothing was sent. Next: {BOND_TOKENS}",
         )
     with store.read() as session:
         dispute = dispute_call(session, chain, row, subject.agreement)
@@ -160,7 +165,8 @@ def end_calls(subject: DisputedPayment, function: str, now: int) -> list[Call]:
         raise Rejected(
             DisputeReason.NOT_EXPIRED,
             f"the dispute of payment {subject.row.payment_id} can be ruled on until "
-            f"{state.deadline} (Unix seconds); nothing was sent. The rail ends it after that",
+            f"{datetime.fromtimestamp(state.deadline, UTC):%Y-%m-%d %H:%M:%S} UTC; nothing was "
+            "sent. The rail ends it after that",
         )
     return [dispute_end_call(function, subject.row.payment_id, subject.contract)]
 
@@ -171,7 +177,8 @@ def _require_rulings(subject: DisputedPayment) -> None:
             DisputeReason.NO_CONTRACT,
             f"payment {subject.row.payment_id} is on a rail of an earlier release, where a dispute "
             "has no deadline, and oracles of this release sign no rulings for it; nothing was "
-            "sent. Next: its payee concedes, or its payer retracts",
+            "sent. Next: its payee concedes (`proofrail payment concede`), or its payer retracts "
+            "(`proofrail payment retract`)",
         )
 
 

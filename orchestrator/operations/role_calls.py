@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -210,6 +211,20 @@ class RoleCalls:
             raise Rejected(CallReason.OPERATION_UNKNOWN, f"{what} with {start!r}. {_LIST}")
         return matches[0]
 
+    def require_due(self, role_call: RoleCall) -> None:
+        """Refuse to make a scheduled call before its time.
+
+        Raises:
+            Rejected: Its time has not come.
+        """
+        if role_call.state is CallState.WAITING:
+            at = datetime.fromtimestamp(role_call.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            raise Rejected(
+                CallReason.NOT_DUE,
+                f"the call {role_call.operation} can be made from {at} on; nothing was sent. Next: "
+                "run the same command again then",
+            )
+
     def to_cancel(self, item: ScheduledCall, caller: str) -> RoleCall:
         """Return the guardian's call that cancels a scheduled call."""
         arguments = (item.caller, item.target, item.data)
@@ -235,6 +250,7 @@ class RoleCalls:
 
 
 class CallReason(StrEnum):
-    """Why a scheduled call is not found. Stable codes."""
+    """Why a scheduled call is not made. Stable codes."""
 
     OPERATION_UNKNOWN = "operation_unknown"
+    NOT_DUE = "operation_not_due"

@@ -92,6 +92,18 @@ def shared_terms(name: str, terms: bytes) -> int:
     return answer(terms) if answer else 0
 
 
+def refusal_text(name: str, reason: str) -> str:
+    """Return why the contract refused a claim, with the name that the product gives its number.
+
+    Args:
+        name: The product.
+        reason: As stored: `product_3` is a product's third refusal. Others stay as they are.
+    """
+    number = reason.removeprefix("product_")
+    word = product(name).REFUSALS.get(int(number), "") if number.isdigit() else ""
+    return f"{reason} ({word})" if word else reason
+
+
 @cache
 def product(name: str) -> Product:
     """Return the product of that name, which is its folder's, and import no other."""

@@ -52,7 +52,8 @@ def _allocate(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> l
     credit = bank.credit_rows.get(content.subject)
     if credit is None:
         return []
-    credit.agreement = str(content.detail["agreement"])
+    if agreement := content.detail.get("agreement"):  # else it is for a party's wallet
+        credit.agreement = str(agreement)
     return [ledger.allocated(content.subject, credit.cents)]
 
 

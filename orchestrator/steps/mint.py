@@ -1,4 +1,7 @@
-"""From the bank to the chain: mint tokens into escrow for booked credits of known agreements."""
+"""From the bank to the chain: mint tokens for booked credits of known agreements, into escrow.
+
+A credit that two officers allocated to a party goes to that party's wallet.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, fundings
 from orchestrator.errors import Retry
 from orchestrator.steps import WorkerMemory
+from orchestrator.steps.unallocated_credits import wallet_of
 
 _AT_ONCE = 200
 
@@ -29,7 +33,7 @@ class MintContext(Protocol):
 
 
 def mint(context: MintContext) -> int:
-    """Mint tokens into escrow for booked credits of known agreements; return how many.
+    """Mint tokens for booked credits of known agreements or parties; return how many.
 
     A credit that the contract does not take yet holds up no other: the next turn begins behind it.
     """
@@ -38,11 +42,8 @@ def mint(context: MintContext) -> int:
         due = fundings.at_stage(session, Stage.BOOKED, _AT_ONCE, context.memory.last_credit)
     for row in due:
         context.memory.last_credit = row.credit_id
-        amount = row.cents * ledger.MICRO_PER_CENT
-        rail_address = _rail_address(context, row.agreement_id)
-        arguments = (row.credit_id, rail_address, row.agreement_id, amount)
         try:
-            quote = context.minter.quote(Call("EuroToken", "mintToEscrow", arguments))
+            quote = context.minter.quote(_call(context, row))
         except Retry as delay:
             context.log.warning("mint waits", credit=row.credit_id, reason=str(delay))
             continue
@@ -53,6 +54,17 @@ def mint(context: MintContext) -> int:
     if sent:
         context.minter.broadcast()
     return sent
+
+
+def _call(context: MintContext, row: fundings.FundingRow) -> Call:
+    amount = row.cents * ledger.MICRO_PER_CENT
+    if row.agreement_id is None:
+        with context.store.read() as session:
+            wallet = wallet_of(session, row.credit_id)
+        return Call("EuroToken", "mint", (row.credit_id, wallet, amount))
+    rail_address = _rail_address(context, row.agreement_id)
+    arguments = (row.credit_id, rail_address, row.agreement_id, amount)
+    return Call("EuroToken", "mintToEscrow", arguments)
 
 
 def _rail_address(context: MintContext, agreement_id: str) -> str:

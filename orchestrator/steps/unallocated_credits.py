@@ -50,6 +50,29 @@ def to_allocate(credit: fundings.FundingRow, agreement: str, now: int) -> Approv
     return Approval(ALLOCATE, credit.credit_id, _covers(credit) | {"agreement": agreement}, now)
 
 
+def to_wallet(credit: fundings.FundingRow, party: str, now: int) -> Approval:
+    """Return the approval to mint a credit into a party's wallet, such as for a dispute's bond.
+
+    Args:
+        credit: The credit.
+        party: The party's address, checksummed.
+        now: Unix seconds.
+    """
+    return Approval(ALLOCATE, credit.credit_id, _covers(credit) | {"wallet": party}, now)
+
+
+def wallet_of(session: Session, credit_id: str) -> str | None:
+    """Return the wallet that two officers allocated a credit to; None if it is for none."""
+    return next(
+        (
+            approvals.content_of(row).detail.get("wallet")
+            for row in approvals.about(session, ALLOCATE, credit_id)
+            if row.executed_at is not None
+        ),
+        None,
+    )
+
+
 def to_send_back(credit: fundings.FundingRow, payer: Mapping[str, str], now: int) -> Approval:
     """Return the approval to pay a credit back.
 
@@ -81,7 +104,8 @@ def _allocate(
     session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     credit_id, cents = credit.credit_id, credit.cents
-    fundings.record_fact(session, credit_id, Fact.ALLOCATED, agreement_id=detail["agreement"])
+    agreement = detail.get("agreement")  # None: it is for a wallet (`wallet_of`)
+    fundings.record_fact(session, credit_id, Fact.ALLOCATED, agreement_id=agreement)
     return ledger.allocated(credit_id, cents)
 
 

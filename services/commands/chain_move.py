@@ -169,6 +169,8 @@ def _view(settings: Settings, rail: _Move, became: Deployment | None) -> dict[st
             "contracts": rail.former.addresses,
             "next": list(_NEXT),
         }
+    from orchestrator.edges.chain.extension import steps_done
+
     payer, needs, has = rail.node.signers["deployer"]
     return {
         "state": "to_move" if became is None else "moved",
@@ -178,11 +180,19 @@ def _view(settings: Settings, rail: _Move, became: Deployment | None) -> dict[st
         "contracts": rail.node.contracts if became is None else became.addresses,
         "plan": list(rail.plan.lines()),
         "former": rail.former.addresses,
+        "steps_done": steps_done(settings.deployment),
         "backup": str(backup_of(settings, rail.former)),
         "payer": {"address": payer, "needs_wei": str(needs), "has_wei": str(has)},
         "gas": rail.node.gas,
         "next": list(_NEXT),
     }
+
+
+def _sent_before(steps: int) -> str:
+    """Return what an earlier run sent."""
+    if not steps:
+        return "Nothing was sent yet."
+    return f"A run that was cut off has done {steps} steps; the next run goes on behind them."
 
 
 def _print(console: Any, view: dict[str, Any]) -> None:
@@ -200,7 +210,7 @@ def _print(console: Any, view: dict[str, Any]) -> None:
             f"gas: at most {view['gas']:,}, {ether(int(payer['needs_wei']))} of the "
             f"{ether(int(payer['has_wei']))} of {payer['address']}"
         )
-        line(f"The present file is kept as {view['backup']}. Nothing was sent yet.")
+        line(f"The present file is kept as {view['backup']}. {_sent_before(view['steps_done'])}")
         return
     if not view["sent"]:
         line("The contracts are of this release's kind already. Nothing was sent.")

@@ -214,6 +214,7 @@ def _refuse_changes(settings: Settings, profile: str | None, rpc: str | None) ->
 
 def _contracts(settings: Settings, attach: Path | None, yes: bool, as_json: bool) -> Any:
     """Show the plan, ask, and deploy or attach; return {contract: address}."""
+    from orchestrator.edges.chain.deployment import finished
     from services import node_plan
     from services.set_up import plan_of_home
 
@@ -222,15 +223,21 @@ def _contracts(settings: Settings, attach: Path | None, yes: bool, as_json: bool
     chain_id = node_plan.node_identity(settings.rpc_url)[0]
     if settings.profile == "dev":
         node_plan.refuse_development_profile(settings.rpc_url, chain_id)
+    if finished(settings.deployment):  # the keys of its plan may have left this machine
+        node = node_plan.deployed(settings)
+        if not as_json:
+            _print_plan(node)
+            output.console().print("The contracts are there already; nothing was sent.")
+        return node.contracts
     plan = plan_of_home(settings)
     node = node_plan.plan_deployment(settings, plan)
     if not as_json:
-        _print_plan(settings, node)
-        if node.signers:
-            output.console().print(plain("\n".join(plan.lines())))
-    if node.signers and not (yes or as_json):
+        _print_plan(node)
+        for line in plan.lines():
+            output.console().print(plain(line), soft_wrap=True)
+    if not (yes or as_json):
         typer.confirm("Deploy them now?", abort=True)
-    elif node.signers and not yes:
+    elif not yes:
         raise Halt("With --json nothing is asked. Nothing was sent. Add --yes to deploy.")
 
     def say(event: str) -> None:
@@ -257,7 +264,7 @@ def _print_home(settings: Settings, view: dict[str, Any]) -> None:
     console.print(table("", ("part", "where"), parts))
 
 
-def _print_plan(settings: Settings, node: NodePlan) -> None:
+def _print_plan(node: NodePlan) -> None:
     from services.node_plan import ether
 
     console = output.console()

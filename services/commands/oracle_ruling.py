@@ -34,7 +34,8 @@ PaymentArgument = Annotated[
 @app.command("list")
 def list_(home: HomeOption = HOME, name: NameOption = "", as_json: JsonOption = False) -> None:
     """List open disputes, the next deadline first."""
-    from services.oracle_rulings import open_desk
+    from orchestrator.edges.chain.rails import former_rails
+    from services.oracle_rulings import FORMER_ENDS, open_desk
 
     desk, _ = open_desk(home, name)
     views = [desk.view(payment, state) for payment, state in desk.open().items()]
@@ -48,6 +49,11 @@ def list_(home: HomeOption = HOME, name: NameOption = "", as_json: JsonOption = 
             f"{_signed_text(view)}"
         )
     typer.echo(f"{len(views)} open disputes; next: proofrail-oracle ruling show PAYMENT")
+    if names := ", ".join(former_rails(desk.chain.deployment)):
+        typer.echo(
+            f"Disputes on the former {names} are not listed, and oracles sign no rulings for "
+            f"them. Each ends when {FORMER_ENDS}."
+        )
 
 
 @app.command()

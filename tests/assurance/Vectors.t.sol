@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
-import {ClaimBytes} from "../../contracts/libraries/ClaimBytes.sol";
 import {Claims} from "../../contracts/libraries/Claims.sol";
 import {Scratch} from "../../contracts/libraries/Scratch.sol";
 import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
@@ -128,8 +127,9 @@ contract VectorsTest {
 
     /// @notice Hashes the one claim of a batch's bytes as `settle` does.
     function hashOfBytes(bytes calldata claims) external pure returns (bytes32) {
-        require(ClaimBytes.count(claims) == 1, "claim bytes cannot be read");
-        return Claims.hash(ClaimBytes.first(claims));
+        (bytes32[] memory hashes, bool whole) = Claims.hashes(claims);
+        require(whole && hashes.length == 1, "claim bytes cannot be read");
+        return hashes[0];
     }
 
     function attestationOf(address rail, address product, bytes32[] calldata hashes)

@@ -127,17 +127,44 @@ def test_claimed__counter_never_falls(library, dice):
         assert library.claimed(word, sequence, counter, note) == expected
 
 
-def test_charged__moves_escrow_to_spent_or_panics(contracts, library, dice):
-    def refusal(word, amount):
-        return contracts.refusal(library.charged, word, amount, sender=contracts.stranger)
-
+def test_charged__moves_escrow_to_spent__or_is_no_row(library, dice):
     for word in words(dice):
         escrow, spent = part(word, "escrow"), part(word, "spent")
-        most = min(escrow, LAST_MONEY - spent)
-        for amount in {0, most, dice.randint(0, most)}:
-            expected = put(word, escrow=escrow - amount, spent=spent + amount)
-            assert library.charged(word, amount) == expected
-        assert refusal(word, most + 1) == PANIC
+        for cap in (LAST_MONEY, dice.randint(spent, LAST_MONEY), spent):
+            most = min(escrow, cap - spent)
+            for amount in {0, most, dice.randint(0, most)}:
+                expected = put(word, escrow=escrow - amount, spent=spent + amount)
+                assert library.charged(word, amount, cap) == expected
+            for amount in (most + 1, LAST_MONEY + 1, (1 << 256) - 1):
+                assert library.charged(word, amount, cap) == 0
+        if spent:
+            assert library.charged(word, 0, spent - 1) == 0
+
+
+def test_ready__claims_that_nothing_speaks_against__and_no_others(library, dice):
+    """Each number as it has to be, then one of them at fault."""
+    for word in words(dice):
+        word = put(word, status=1, sequence=dice.randrange(LAST_SEQUENCE), expiryDay=20_000)
+        word = put(word, counter=dice.randrange(NUMBERS - 1))
+        sequence, counter = part(word, "sequence") + 1, part(word, "counter")
+        first = dice.randint(counter + 1, NUMBERS - 1)
+        last = dice.randint(first, NUMBERS - 1)
+        assert library.isReady(word, sequence, first, last, 19_999)
+        assert library.isReady(word, sequence, counter + 1, counter + 1, 0)
+        assert library.isReady(word, sequence, first, FISCAL + last, 19_999)
+        for status in (0, 2, 3):
+            assert not library.isReady(put(word, status=status), sequence, first, last, 19_999)
+        for other in (0, sequence - 1, sequence + 1, sequence + (1 << 24), (1 << 32) - 1):
+            assert not library.isReady(word, other, first, last, 19_999)
+        assert not library.isReady(word, sequence, counter, last, 19_999)
+        assert not library.isReady(word, sequence, 0, last, 19_999)
+        assert not library.isReady(word, sequence, last + 1, last, 19_999)
+        assert not library.isReady(word, sequence, first, NUMBERS, 19_999)
+        assert not library.isReady(word, sequence, first, FISCAL + NUMBERS, 19_999)
+        for day in (20_000, 20_001, 1 << 20):
+            assert not library.isReady(word, sequence, first, last, day)
+        spent = put(word, sequence=LAST_SEQUENCE)
+        assert not library.isReady(spent, LAST_SEQUENCE + 1, first, last, 19_999)
 
 
 # --- notes

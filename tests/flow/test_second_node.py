@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def test_init__server_profile__names_what_each_key_lacks_then_deploys_then_chang
         node.give(address, wei)  # exactly what the message asks for
     deployed = server(home, node.url)
     assert deployed.exit_code == 0, deployed.stderr
+    assert "\n1. create RailAccess\n" in deployed.stdout and "\\n" not in deployed.stdout
     assert "to be deployed" in deployed.stdout and "gas: at most" in deployed.stdout
     deployment = Deployment.load(home / "deployment.json")
     assert deployment.chain_id == CHAIN_ID and deployment.p256_precompile
@@ -142,7 +144,21 @@ def test_init__server_profile__names_what_each_key_lacks_then_deploys_then_chang
     again = server(home, node.url)
     assert again.exit_code == 0 and "nothing was changed" in again.stdout
     assert node.rpc("eth_blockNumber") == blocks
+    _keys_elsewhere(node, home, deployment)
     _attach(tmp_path, node, home)
+
+
+def _keys_elsewhere(node: SecondNode, home: Path, deployment: Deployment) -> None:
+    """The keys that no process needs have left: the same command still only looks."""
+    (home / "keys" / "deployer.json").unlink()
+    for role in ("steward", "guardian"):
+        shutil.rmtree(home / "keys" / role)
+    blocks = node.rpc("eth_blockNumber")
+    again = server(home, node.url)
+    assert again.exit_code == 0, again.stderr
+    assert "The contracts are there already; nothing was sent." in again.stdout
+    assert deployment.addresses["PaymentRail"] in again.stdout
+    assert "/keys/steward" not in again.stdout and node.rpc("eth_blockNumber") == blocks
 
 
 def _gas_used(home: Path, node: SecondNode) -> int:

@@ -61,14 +61,29 @@ contract Proofs {
         assert(_rest(after_) == _rest(row));
     }
 
-    /// A charge moves an amount from the escrow to what the period has spent, and nothing else.
-    function check_row_charged(Row row, uint48 amount) external pure {
-        if (amount > row.escrow() || amount > Rows.MOST_MONEY - row.spent()) return;
-        Row after_ = row.charged(amount);
+    /// A charge moves an amount from the escrow to what the period has spent, and nothing else; no
+    /// row is left of one that escrow or cap do not allow.
+    function check_row_charged(Row row, uint256 amount, uint48 cap) external pure {
+        if (cap > Rows.MOST_MONEY || cap < row.spent()) return;
+        Row after_ = row.charged(amount, cap);
+        if (amount > row.escrow() || amount > cap - row.spent()) {
+            assert(!after_.exists());
+            return;
+        }
         assert(after_.escrow() == row.escrow() - amount);
         assert(after_.spent() == row.spent() + amount);
         assert(after_.sequence() == row.sequence() && after_.counter() == row.counter());
         assert(after_.note() == row.note() && _rest(after_) == _rest(row));
+    }
+
+    /// A claim that is ready is one that the rail takes when it looks closer.
+    function check_row_ready(Row row, uint32 sequence, uint40 first, uint40 last, uint32 day)
+        external
+        pure
+    {
+        bool taken = row.isLive() && row.expiryDay() > day && row.precedes(sequence)
+            && first <= last && Rows.isCounter(last) && first > row.counter();
+        assert(row.isReady(sequence, first, last, day) == taken);
     }
 
     /// A new period has spent nothing; the same one keeps what it spent.

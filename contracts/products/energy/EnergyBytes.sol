@@ -103,23 +103,24 @@ library EnergyBytes {
         return (true, read);
     }
 
-    /// @dev The facts as one word; zero where they have several steps.
-    function oneStep(bytes calldata raw) internal pure returns (OneStep step_) {
-        if (raw.length != FACTS_HEAD + STEP_BYTES || uint8(raw[0]) != VERSION) return step_;
+    /// @dev The facts as one word, and their energy as it is written; zero where they have several
+    /// steps.
+    function oneStep(bytes calldata raw) internal pure returns (OneStep step_, uint256 energy) {
+        if (raw.length != FACTS_HEAD + STEP_BYTES) return (step_, energy);
         assembly ("memory-safe") {
             step_ := calldataload(raw.offset)
-        }
-    }
-
-    /// @dev The energy that belongs to `oneStep`, as it is written.
-    function oneEnergy(bytes calldata raw) internal pure returns (uint256 energy) {
-        assembly ("memory-safe") {
             energy := shr(192, calldataload(add(raw.offset, 32)))
         }
     }
 
-    function isActual(OneStep step_) internal pure returns (bool) {
-        return OneStep.unwrap(step_) >> 240 == uint256(VERSION) << 8 | uint8(Kind.Actual);
+    /// @dev Zero where facts are of this version, and their last reading is an actual one.
+    function notActual(OneStep step_) internal pure returns (uint256) {
+        return OneStep.unwrap(step_) >> 240 ^ (uint256(VERSION) << 8 | uint8(Kind.Actual));
+    }
+
+    /// @dev The note of a register that was read last at the step's end.
+    function noteOf(OneStep step_) internal pure returns (uint80) {
+        return uint80(step_.to()) << 32 | uint80(step_.toTime());
     }
 
     function fromTime(OneStep step_) internal pure returns (uint256) {

@@ -53,6 +53,8 @@ library EnergyRules {
     int256 private constant MWH_PER_KWH = 1_000_000;
     uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
     uint48 private constant ACTIVE_ENERGY = 8; // group D: a register that counts up
+    uint256 private constant ELECTRICITY = 1 << 40; // group A
+    uint256 private constant GROUPS_A_D_E = 0xff0000ffff00;
     // sets of groups C, a bit for each
     uint256 private constant OF_ONE_SESSION = (3 << 0xb2) | (3 << 0xc2);
     uint256 private constant IMPORTS = (1 << 0x01) | (1 << 0x98) | (1 << 0x9e) | (0xf << 0xb0);
@@ -98,23 +100,43 @@ library EnergyRules {
         return uint24(uint256(register) * price_ % uint256(MWH_PER_KWH));
     }
 
-    /// @dev Whether a step rises by what it charges, through the fuse, and can be noted.
-    function isDaily(EnergyTerms terms, OneStep step, uint256 energy) internal pure returns (bool) {
+    /// @dev Whether an actual step begins with the note before, is about the agreed register, rises by
+    /// what it charges, through the fuse, ends in time, and can be noted.
+    function isDaily(
+        EnergyTerms terms,
+        uint256 before,
+        OneStep step,
+        uint256 energy,
+        uint256 until
+    ) internal pure returns (bool) {
         (uint256 from, uint256 to) = (step.from(), step.to());
-        uint256 end = terms.rolloverAt();
-        if (to < from || energy != to - from || to >> 48 != 0 || (end != 0 && to >= end)) return false;
-        uint48 register = step.register();
-        if (uint8(register >> 8) != terms.band() || _ofOneSession(register)) return false;
         (uint256 begun, uint256 ended) = (step.fromTime(), step.toTime());
-        return ended >= begun && isAgreed(terms, register)
-            && passes(terms, int256(energy), uint32(begun), uint32(ended));
+        unchecked { // no product has more than 81 bits: what is below zero has its highest bit
+            uint256 differs = step.notActual() | from ^ before >> 32 | energy ^ to - from | to >> 48
+                | _strange(terms, step.register());
+            uint256 most = uint256(terms.fuseWatts()) * (ended - begun + GRACE_SECONDS) * 10;
+            uint256 below = begun - uint32(before) | ended - begun | until - ended
+                | uint64(terms.rolloverAt() - 1) - to | most - energy * 36; // rollover 0: never
+            return differs | below >> 255 == 0;
+        }
+    }
+
+    /// @dev Zero for the register of the band, where it is agreed and runs on. Groups A, D and E are
+    /// compared at once; F is 0xff or one more, 0.
+    function _strange(EnergyTerms terms, uint256 register) private pure returns (uint256) {
+        uint256 wanted = ELECTRICITY | uint256(ACTIVE_ENERGY) << 16 | uint256(terms.band()) << 8;
+        uint256 agreed = terms.export_() ? EXPORTS & ~OF_ONE_SESSION : IMPORTS & ~OF_ONE_SESSION;
+        unchecked {
+            return (register ^ wanted) & GROUPS_A_D_E | uint8(register + 1) >> 1
+                | ~(agreed >> uint8(register >> 24)) & 1;
+        }
     }
 
     /// @dev What a daily step owes: to the millionth, what was charged follows the register.
-    function dailyCharge(OneStep step, uint256 price_) internal pure returns (int256) {
+    function dailyCharge(OneStep step, uint256 price_) internal pure returns (uint256) {
         unchecked { // a register of 48 bits, and a price of 32
             uint256 before = step.from() * price_ / uint256(MWH_PER_KWH);
-            return int256(step.to() * price_ / uint256(MWH_PER_KWH) - before);
+            return step.to() * price_ / uint256(MWH_PER_KWH) - before;
         }
     }
 

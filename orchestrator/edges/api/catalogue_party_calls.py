@@ -28,7 +28,8 @@ PARTY_CALLS: dict[StrEnum, tuple[int, str, str]] = {
     DisputeReason.BOND_SHORT: (
         409,
         "The wallet does not cover the bond",
-        "Move tokens to the wallet that sends, within the dispute window.",
+        "Move tokens to the wallet that sends, within the dispute window; or pay by bank without a "
+        "reference and ask the operator to allocate it to the wallet.",
     ),
     DisputeReason.UNREADABLE: (
         409,

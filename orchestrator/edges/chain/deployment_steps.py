@@ -2,7 +2,8 @@
 
 The bytes of each transaction are on disk before they are sent, and only those same bytes are sent
 again, unless they did nothing (reverted) or can do nothing (another transaction has their nonce).
-A receipt decides, never an error answer.
+A receipt decides, never an error answer. Until all steps are done, a block that the chain lost
+since then loses nothing: its steps are sent again, in their order.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from orchestrator.errors import Halt, Retry
 GAS_LIMIT = 16_777_216  # EIP-7825
 TIP_WEI = 10**9
 RECEIPT_SECONDS = 120.0
+FINAL_SECONDS = 1_800.0  # a public chain calls a block final after a quarter of an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,15 @@ class DeploymentRun:
         )
         write_journal(self.path, self.journal)
 
+    @property
+    def is_complete(self) -> bool:
+        """Return whether all of its steps were done and checked before."""
+        return "deployment" in self.part
+
+    def newest_block(self) -> int:
+        """Return the number of the newest block with a step."""
+        return max(step["block"] for step in self.part["steps"].values())
+
     def blocks(self) -> dict[str, int]:
         """Return {contract that the steps created: number of its block}."""
         return {name: self.part["steps"][name]["block"] for name in self.made}
@@ -87,7 +98,7 @@ def creation(deployer: LocalAccount, contract: str, *args: Any) -> DeploymentSte
 def take(run: DeploymentRun, step: DeploymentStep) -> None:
     """Finish one step, from wherever it stopped."""
     noted = run.part["steps"].get(step.name, {})
-    if "block" not in noted:
+    if "block" not in noted or _is_moved(run, noted, step.signer.address):
         if "raw" in noted and _is_displaced(run.web3, noted, step.signer.address):
             run.forget(step.name, "displaced")
             noted = {}
@@ -108,6 +119,17 @@ def take(run: DeploymentRun, step: DeploymentStep) -> None:
             f"or reset. Nothing was sent for it. Next: check the node; on a chain that was reset "
             "on purpose, use another journal."
         )
+
+
+def _is_moved(run: DeploymentRun, noted: Mapping[str, Any], signer: str) -> bool:
+    """Return whether a step that was done is in another block now, or in none and can be sent."""
+    if run.is_complete or "raw" not in noted or "nonce" not in noted:
+        return False
+    receipt = _receipt(run.web3, noted["hash"])
+    if receipt is not None:
+        return receipt["blockNumber"] != noted["block"]
+    sender = noted.get("sender", signer)
+    return run.web3.eth.get_transaction_count(sender, "latest") <= noted["nonce"]
 
 
 def _is_displaced(web3: Web3, noted: Mapping[str, Any], signer: str) -> bool:
@@ -165,6 +187,30 @@ def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
             "then run the same command again, which tries the step again."
         )
     run.note(step.name, block=receipt["blockNumber"], address=receipt["contractAddress"])
+
+
+def wait_until_final(run: DeploymentRun) -> None:
+    """Wait until the node calls every step's block final, so that no kill or rewind undoes one.
+
+    Raises:
+        Retry: It does not within the time.
+    """
+    newest, deadline = run.newest_block(), time.monotonic() + FINAL_SECONDS
+    while (final := _final_block(run.web3)) is not None and final < newest:
+        if time.monotonic() > deadline:
+            raise Retry(
+                f"All steps are done, and the node does not call block {newest} final yet; its "
+                f"final block is {final}. Nothing was changed in {run.path}. Next: look at the "
+                "node; then the same command again, which sends nothing twice."
+            )
+        time.sleep(0.05)
+
+
+def _final_block(web3: Web3) -> int | None:
+    try:
+        return web3.eth.get_block("finalized")["number"]
+    except Web3Exception:  # the node names no final block
+        return None
 
 
 def _wait(web3: Web3, digest: str, refusal: str) -> Any:

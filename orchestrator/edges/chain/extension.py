@@ -20,7 +20,12 @@ from web3.exceptions import Web3Exception
 
 from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment import Deployment, chain_identity, refuse_other_chain
-from orchestrator.edges.chain.deployment_steps import DeploymentRun, DeploymentStep, take
+from orchestrator.edges.chain.deployment_steps import (
+    DeploymentRun,
+    DeploymentStep,
+    take,
+    wait_until_final,
+)
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.journal_file import read_journal, write_journal
 from orchestrator.edges.chain.plan import public_keys
@@ -58,6 +63,12 @@ def pending_extension(path: Path) -> str | None:
     """Return the title of what is being added to a deployment; None if nothing is."""
     entry = read_journal(path).get("extension")
     return entry["title"] if entry else None
+
+
+def steps_done(path: Path) -> int:
+    """Return how many steps of what is being added to a deployment were done."""
+    steps = read_journal(path).get("extension", {}).get("steps", {})
+    return sum("block" in step for step in steps.values())
 
 
 def extend(
@@ -124,6 +135,7 @@ def _begin(
 
 def _finish(run: DeploymentRun, extension: Extension, deployment: Deployment) -> Deployment:
     became = extension.finish(run, deployment)
+    wait_until_final(run)
     run.journal["deployment"] = asdict(became)
     run.journal.setdefault("extensions", []).append(run.journal.pop("extension"))
     write_journal(run.path, run.journal)

@@ -224,6 +224,8 @@ contract Trees {
 
 /// A rail for a product alone: it keeps the notes, and asks about one claim after the other.
 contract NotingRail {
+    using Quotes for Quotes.Call;
+
     struct Claimed {
         bytes32 agreement;
         bytes32 device;
@@ -281,26 +283,30 @@ contract NotingRail {
         return (_notes[agreement], false);
     }
 
+    function _standing(Claimed calldata claim) private view returns (uint256) {
+        uint256 counters = uint256(claim.firstCounter) << 40 | claim.lastCounter;
+        uint80 note = _notes[claim.agreement];
+        return Quotes.standing(note, claim.limit, claim.claimedTo, counters, claim.late);
+    }
+
     function _priced(IProduct product, Claimed calldata claim)
         private
         returns (Answered memory answer)
     {
-        uint256[] memory shared = new uint256[](1);
-        shared[0] = _shared[claim.agreement];
-        Quotes.Asked memory asked = Quotes.Asked({
-            agreement: claim.agreement,
-            device: claim.device,
-            group: 0,
-            note: _notes[claim.agreement],
-            limit: claim.limit,
-            claimedTo: claim.claimedTo,
-            counters: uint256(claim.firstCounter) << 40 | claim.lastCounter,
-            late: claim.late,
-            until: claim.until
-        });
-        bytes memory quotes = Quotes.allocate(1, claim.facts.length);
-        Quotes.cut(quotes, Quotes.put(quotes, 0, asked, claim.facts));
-        Reply reply = product.price(shared, 1, quotes)[0];
+        bytes32[] memory shared = new bytes32[](1);
+        shared[0] = bytes32(_shared[claim.agreement]);
+        Quotes.Call memory call = Quotes.begin(
+            IProduct.price.selector, shared, Quotes.mostBytes(1, claim.facts.length + 82)
+        );
+        call.ask(
+            claim.agreement,
+            _standing(claim),
+            0,
+            claim.until,
+            claim.device,
+            claim.facts
+        );
+        Reply reply = call.send(address(product))[0];
         answer.refusal = reply.refusal();
         answer.amount = int48(reply.amount());
         if (answer.refusal != 0) return answer;

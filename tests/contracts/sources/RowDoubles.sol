@@ -76,8 +76,16 @@ contract RowParts {
         return row.claimed(sequence, counter, note);
     }
 
-    function charged(Row row, uint256 amount) external pure returns (Row) {
-        return row.charged(amount);
+    function charged(Row row, uint256 amount, uint256 cap) external pure returns (Row) {
+        return row.charged(amount, cap);
+    }
+
+    function isReady(Row row, uint256 sequence, uint256 first, uint256 last, uint256 day)
+        external
+        pure
+        returns (bool)
+    {
+        return row.isReady(sequence, first, last, day);
     }
 }
 

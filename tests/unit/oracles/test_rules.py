@@ -119,6 +119,15 @@ def test_attack__facts_before_the_start__are_refused_though_they_end_after_it():
         assert _screen([begun], to=to) == [wanted]
 
 
+def test_attack__a_sensor_s_record_of_a_metered_device__is_stored_and_charges_nothing():
+    """Its readings bear their times as text: one record stopped the intake of a whole rail."""
+    readings = [{"at": "2027-01-01T00:00:00Z", "register": "temperature", "value": "21.5"}]
+    sensed = replace(session(1), kind="sensor.reading", facts={"readings": readings})
+    assert _screen([sensed, session(2)]) == [None, None]
+    (dropped,) = _runs([sensed, session(2)]).dropped
+    assert (dropped.event, dropped.reason) == (sensed, ClaimReason.KIND_NOT_PRICED)
+
+
 def test_route__of_a_device_in_grace__is_the_agreement_of_the_event_s_time():
     """The next agreement may be open before the last one's grace is over."""
     ended = agreement(agreement=b"\x01" * 32, expires_at=5_000, grace=86_400)

@@ -46,8 +46,10 @@ class DisputedChain:
             },
             blocks={"Disputes": 3},
             block_number=1,
+            named=lambda contract: (contract,),
         )
     )
+    frozen: frozenset[str] = frozenset()  # payments that are disputed on a rail of 0.5.0
 
     def head(self) -> int:
         return 40
@@ -66,6 +68,9 @@ class DisputedChain:
         return (contract, function) == ("Disputes", "disputeOf")
 
     def view(self, contract, function, payment):
+        if contract == "PaymentRail@0.5.0":
+            assert function == "frozen"
+            return (b"", 4_650_000 if "0x" + payment.hex() in self.frozen else 0, PAYEE)
         assert (contract, function) == ("Disputes", "disputeOf")
         is_open = self.disputes["0x" + payment.hex()][1]
         return (PAYER, 1_000_000, DEADLINE, 3, 0b111) if is_open else (NOBODY, 0, 0, 0, 0)
@@ -163,6 +168,25 @@ def test_one__of_no_open_dispute_or_a_short_text__is_a_halt(desk):
     for text in (OTHER, PAYMENT[:5], "0x" + "9" * 12):
         with pytest.raises(Halt, match="open disputes are about a payment"):
             desk.one(text)
+
+
+@pytest.mark.parametrize("command", ["show", "sign"])
+@pytest.mark.parametrize("payment", [OTHER, PAYMENT[:14]])
+def test_ruling__on_a_dispute_of_a_former_rail__is_refused_with_what_ends_it(
+    desk, invoke, command, payment
+):
+    desk.chain.disputes.clear()
+    desk.chain.frozen = frozenset((OTHER, PAYMENT))
+    desk.chain.deployment.named = lambda contract: (contract, f"{contract}@0.5.0")
+    words = ["--refund", "--by", "A"] if command == "sign" else []
+    result = invoke(["ruling", command, payment, *words])
+    assert isinstance(result.exception, Halt)
+    text = str(result.exception)
+    assert "disputed on the former PaymentRail@0.5.0" in text and "payment concede" in text
+    assert not desk.rulings.all(RAIL)
+    assert "payment concede" in invoke(["ruling", "list"]).stdout
+    with pytest.raises(Halt, match="0 open disputes"):  # disputed nowhere
+        desk.one("0x" + "7" * 64)
 
 
 def test_open__on_a_deployment_without_disputes__says_what_to_ask_for(desk):

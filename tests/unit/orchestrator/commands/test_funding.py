@@ -126,6 +126,35 @@ def test_funding_allocate__two_officers__mints_into_the_escrow(rail, run_json, r
     assert (row["stage"], row["agreement"]) == ("minted", agreement)
 
 
+def test_funding_allocate__to_a_party__mints_into_its_wallet_and_every_book_agrees(
+    rail, run_json, run, officers
+):
+    """A payer of real money gets tokens for a bond so, and only two officers give them."""
+    pay_in(rail, 1_234)
+    [credit] = [c["credit"] for c in run_json("funding", "list") if c["amount_minor"] == 1_234]
+    payer = next(p for p in run_json("party", "list") if p["iban"] == rail.payer_iban)
+    wallet = lambda: rail.chain.view("EuroToken", "balanceOf", payer["address"])  # noqa: E731
+    before = wallet()
+    arguments = ("funding", "allocate", credit, "--party", payer["name"], "--as", "Eve")
+    dry = run_json(*arguments, "--dry-run")
+    assert (dry["wallet"], dry["cents"], dry["proposed"]) == (payer["address"], 1_234, False)
+    assert run_json("approval", "list") == []
+    both = run(*arguments, "--agreement", rail.agreements["cp-0002"])
+    assert both.exit_code == 2 and "--agreement or --party" in both.stderr
+    proposed = run_json(*arguments)
+    rail.work(4)
+    assert wallet() == before
+    assert run_json("approval", "approve", proposed["approval"], "--as", "Bob")["approved"]
+    rail.work(6)
+    assert wallet() - before == 12_340_000
+    [row] = [c for c in run_json("funding", "list", "--all") if c["credit"] == credit]
+    assert (row["stage"], row["agreement"], row["wallet"]) == ("minted", None, payer["address"])
+    rebuilt = run("rebuild")
+    assert rebuilt.exit_code == 0, rebuilt.output
+    breaks = run_json("breaks")
+    assert not [b for b in breaks if credit in json.dumps(b)]
+
+
 def test_funding_send_back__two_officers__pays_the_payer(rail, run_json, officers):
     rail.morning()
     pay_in(rail, 3_333)

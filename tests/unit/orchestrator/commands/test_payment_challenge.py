@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator import cli
-from orchestrator.commands import payment_challenge
+from orchestrator.commands import agreement_life, payment_challenge
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import agreements
 from orchestrator.products.metered_energy import product as metered_energy
@@ -120,6 +120,42 @@ def test_challenge__of_a_wrong_claim__refunds_the_payer_and_bars_the_quorum(
     assert len(barred) == plan["barred"]
     seat_others(rail, barred)
     rail.paid("afterwards")  # the rail settles again
+    with rail.by_command(monkeypatch, agreement_life):
+        goes_on_behind_the_next_claim(rail, payment)
+
+
+def goes_on_behind_the_next_claim(rail: PurseRail, refunded: str) -> None:
+    """The contract keeps the wrong register: it refuses the next claim, until both skip that."""
+    agreement = rail.agreements["wronged"]
+    skip = f"`proofrail agreement skip {agreement[:12]}`"
+    assert skip in shown(rail, "trace", refunded)  # beforehand
+    later_record(rail, "wronged")
+    rail.until("wronged", "refused")
+    refused = shown(rail, "trace", rail.payment("wronged").payment_id)
+    assert "reason: product_3 (RegisterBackwards)" in refused and skip in refused
+    status = shown(rail, "status")
+    assert "is refused: product_3 (RegisterBackwards); see `proofrail trace" in status
+    assert skip in status and "signed what another proved to be wrong" in status
+    later_record(rail, "wronged")
+    rail.work(3)
+    done = rail.proofrail("agreement", "skip", agreement)
+    assert done["sent"], done
+    rail.until("wronged", "posted")
+    assert rail.payment("wronged").amount_micro == 600_000
+
+
+def later_record(rail: PurseRail, name: str) -> None:
+    """Have a meter send one more session of 2 kWh."""
+    rail.mine(4_000)
+    device = rail.fleet[name]
+    device.now = max(device.now, rail.clock - 1_000)
+    assert rail.take(*device.session("2", seconds=600)) == ["accepted"]
+
+
+def shown(rail: PurseRail, *words: str) -> str:
+    """Return what a command prints, on one line."""
+    lines = CLI.invoke(cli.app, [*words, "--home", str(rail.home)]).output.splitlines()
+    return " ".join(" ".join(line.lstrip("│├└─ ") for line in lines).split())
 
 
 def concede(rail: PurseRail, name: str, payment: str) -> None:

@@ -156,8 +156,11 @@ def test_steward__each_call__is_shown_scheduled_and_made_after_the_delay(
 
 def test_scheduled__executed_by_its_id__is_made(rail):
     operation = rail.call("committee", "seat", NEW, "--domain", 9)["operation"]
-    early = rail.call("chain", "execute", operation[:12])
-    assert (early["state"], early["sent"]) == ("waiting", False)
+    shown = rail.call("chain", "execute", operation[:12], "--dry-run")
+    assert (shown["state"], shown["sent"]) == ("waiting", False)
+    early = rail.run("chain", "execute", operation[:12], "--yes")
+    assert early.exit_code == 2 and "operation_not_due" in early.stderr
+    assert "can be made from" in early.stderr and not member(rail, NEW)[1]
     rail.later(DELAY_S)
     assert rail.call("chain", "execute", operation[:12])["state"] == "done"
     assert member(rail, NEW)[:2] == (9, True)

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from oracles.wire import ruling_to_json
+from orchestrator import cli
 from orchestrator.commands import payment_dispute
 from orchestrator.edges.chain.disputes import dispute_of
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.edges.store import blocks, disputes, equivocations
 from orchestrator.steps import rulings
 from orchestrator.steps.rulings import expire_disputes, keep_rulings, rule_disputes
-from tests.support.purse_rail import BOND, DAY_S, WINDOW_S, PurseRail
+from tests.support.purse_rail import BOND, CLI, DAY_S, WINDOW_S, PurseRail
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -86,6 +87,7 @@ def test_dispute__that_nobody_rules_on__ends_by_itself_and_the_bond_is_the_payee
     payment = disputed(rail, "forgotten")
     early = rail.proofrail("payment", "expire", payment)
     assert early["code"] == 2 and early["error"]["code"] == "deadline_not_over"
+    assert " UTC; nothing was sent" in early["error"]["message"]
     before = rail.tokens(rail.payee.address)
     assert expire_disputes(rail.rail) == 0
     rail.mine(30 * DAY_S)
@@ -114,6 +116,9 @@ def test_concede__by_the_payee__returns_payment_and_bond(rail):
     assert (view["refunded"], view["bond_returned"]) == (True, True)
     again = rail.proofrail("payment", "concede", payment)
     assert (again["already"], again["refunded"], again["code"]) == (True, True, 0)
+    words = ["payment", "concede", payment, "--home", str(rail.home)]
+    shown = " ".join(CLI.invoke(cli.app, words).output.split())
+    assert "its dispute has ended: its payment went back to the payer; nothing was sent" in shown
 
 
 def test_retract__within_the_window__returns_the_bond_and_the_payment_stands(rail):

@@ -3,6 +3,8 @@
 chain move
 ├── given a home of 0.5.0: it should show the plan, then deploy, keep the former file, send once
 ├── given a run killed after any event: the next should finish with the bytes already signed
+├── given a run killed with its chain: the next should send the same bytes again
+├── given blocks that are not final: it should change the file only when they are
 ├── given another command that deploys, another minter: it should refuse before sending
 ├── given a stopped home with a local chain: it should run the chain meanwhile
 └── given the moved rail: another home should attach to it, unless its registry is another's
@@ -20,7 +22,7 @@ from typer.testing import CliRunner
 from web3 import Web3
 
 from orchestrator import cli
-from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain import deployment_steps, keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
@@ -162,6 +164,59 @@ def test_move__killed_at_some_events__goes_on_with_the_same_bytes(rail):
         [done] = json.loads(rail.file.read_text())["extensions"]
         assert all(done["steps"][name]["raw"] == step["raw"] for name, step in steps.items())
         assert rail.sent() == total, event
+
+
+def test_move__killed_with_its_chain__sends_the_same_bytes_for_blocks_that_are_lost(rail):
+    """The local chain dies with the command: what no dump held is gone, and the journal has it."""
+    artifacts, successor, (empty, _) = load_artifacts(), succession(rail), rail.mark()
+    events: list[str] = []
+
+    class KilledMoveError(Exception):
+        pass
+
+    def killed(event: str) -> None:
+        if event == "sent allow MeteredEnergy":
+            raise KilledMoveError
+
+    with pytest.raises(KilledMoveError):
+        extend(rail.testnet.url, artifacts, successor, rail.file, killed)
+    left = json.loads(rail.file.read_text())["extension"]["steps"]
+    began = sum("block" in step for step in left.values())
+    assert rail.json("chain", "move", "--dry-run")["steps_done"] == began > 0
+    assert f"has done {began} steps" in rail.run("chain", "move", "--dry-run").stdout
+    rail.back((empty, rail.file.read_bytes()))
+    deployment = extend(rail.testnet.url, artifacts, successor, rail.file, events.append)
+    [done] = json.loads(rail.file.read_text())["extensions"]
+    assert all(done["steps"][name]["raw"] == step["raw"] for name, step in left.items())
+    assert "forgotten" not in done and "signed RailAccess" not in events
+    assert "sent RailAccess" in events
+    assert deployment.addresses["PaymentRail"] == left["PaymentRail"]["address"]
+
+
+def test_move__blocks_not_final__changes_the_file_only_when_they_are(rail, monkeypatch):
+    files: list[bool] = []
+    newest = iter((0, 0, 10**9))
+
+    def final_block(web3: Any) -> int:
+        files.append("extension" in json.loads(rail.file.read_text()))
+        return next(newest)
+
+    monkeypatch.setattr(deployment_steps, "_final_block", final_block)
+    extend(rail.testnet.url, load_artifacts(), succession(rail), rail.file)
+    assert files == [True, True, True] and "PaymentRail@0.5.0" in rail.deployment.addresses
+    assert "extension" not in json.loads(rail.file.read_text())
+
+
+def test_move__node_that_calls_nothing_final__is_asked_again_later(rail, monkeypatch):
+    monkeypatch.setattr(deployment_steps, "_final_block", lambda web3: 0)
+    monkeypatch.setattr(deployment_steps, "FINAL_SECONDS", 0.0)
+    with pytest.raises(Retry, match="does not call block"):
+        extend(rail.testnet.url, load_artifacts(), succession(rail), rail.file)
+    assert "PaymentRail@0.5.0" not in rail.deployment.addresses
+    monkeypatch.undo()
+    total = rail.sent()
+    extend(rail.testnet.url, load_artifacts(), succession(rail), rail.file)
+    assert rail.sent() == total and "PaymentRail@0.5.0" in rail.deployment.addresses
 
 
 def test_move__while_another_command_deploys__is_refused(rail):
