@@ -121,6 +121,7 @@ _TOUCHING = {
     "EnergyTerms": _ENERGY,
     "EuroToken": ("token", "access", "conservation"),
     "JsonText": _EVIDENCE,
+    "Lists": ("claim_bytes", "settle", "agreements", "conservation"),
     "Merkle": ("disputes", "payouts", "challenges"),
     "MeteredEnergy": _ENERGY,
     "OcmfFields": _EVIDENCE,
@@ -135,6 +136,7 @@ _TOUCHING = {
         *("settle", "debts", "conservation", "access"),
     ),
     "RailDebts": ("debts", "row_limits", "payouts", "disputes", "conservation"),
+    "RailGroups": ("settle", "mutants_edges", "row_limits", "claim_bytes", "conservation"),
     "RailPayouts": ("payouts", "disputes", "debts", "row_limits", "conservation", "device_life"),
     "RailSettlement": (
         *("settle", "row_limits", "rows", "claim_bytes", "steady", "stolen_keys"),
