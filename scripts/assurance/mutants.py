@@ -9,6 +9,7 @@ compiler repeats one answer, and its test command is `true`. What does not compi
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -36,6 +37,7 @@ WITHOUT_CODE = (
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
 EDGE = "EDGE"
+TEXTS = ".build/mutants/texts"  # what slither-mutate made, by the sources
 _CONTRACT = re.compile(r"^(?:abstract )?(?:contract|library) (\w+)", re.MULTILINE)
 _COMPARISON = re.compile(r"(?<= )[<>]=?(?= )")
 _LOOP = re.compile(r"\s*for \(")
@@ -131,6 +133,26 @@ def mutant_of(source: str, operator: str, original: str, text: str) -> Mutant:
 
 
 def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
+    original = (root / source).read_text()
+    made = _changed_texts(root, folder, source)
+    mutants = [mutant_of(source, operator, original, text) for operator, text in made]
+    edges = [mutant_of(source, EDGE, original, text) for text in moved_edges(original)]
+    return [mutant for mutant in [*edges, *mutants] if may_compile(mutant)]
+
+
+def _changed_texts(root: Path, folder: Path, source: str) -> list[tuple[str, str]]:
+    """Return what slither-mutate makes of a file: (operator, text), kept for equal sources."""
+    texts = sorted(reached_sources(root, source).items())
+    digest = hashlib.sha256(json.dumps([OPERATORS, source, texts]).encode()).hexdigest()[:24]
+    stored = root / TEXTS / f"{Path(source).stem}-{digest}.json.gz"
+    if not stored.exists():
+        changed = _run_slither_mutate(root, folder, source)
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        stored.write_bytes(gzip.compress(json.dumps(changed).encode(), 6))
+    return [(operator, text) for operator, text in json.loads(gzip.decompress(stored.read_bytes()))]
+
+
+def _run_slither_mutate(root: Path, folder: Path, source: str) -> list[tuple[str, str]]:
     home = folder / Path(source).stem
     copy = home / source
     shutil.copytree(root / "contracts", home / "contracts")
@@ -145,17 +167,12 @@ def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
     ]
     with (home / "log").open("w") as log:
         subprocess.run(command, cwd=home, env=environment, stdout=log, stderr=log, check=False)
-    original = (root / source).read_text()
-    if copy.read_text() != original:
+    if copy.read_text() != (root / source).read_text():
         raise RuntimeError(f"slither-mutate left a mutant behind in {copy}")
     made = sorted((home / "out").rglob("*_*_*.sol"))
     if not made:
         raise RuntimeError(f"slither-mutate made no mutant of {source}; see {home}/log")
-    mutants = [
-        mutant_of(source, path.stem.split("_")[-2], original, path.read_text()) for path in made
-    ]
-    edges = [mutant_of(source, EDGE, original, text) for text in moved_edges(original)]
-    return [mutant for mutant in [*edges, *mutants] if may_compile(mutant)]
+    return [(path.stem.split("_")[-2], path.read_text()) for path in made]
 
 
 def moved_edges(text: str) -> Iterator[str]:

@@ -229,6 +229,15 @@ def test_mutants__an_edge_that_the_program_makes_too__stays_an_edge(rewriting, t
     assert len(made) == 2
 
 
+def test_mutants__of_the_same_sources__are_kept(rewriting, tmp_path, monkeypatch):
+    made = make_mutants(rewriting, tmp_path / "work", [SOURCE])
+    monkeypatch.setattr(mutants, "_run_slither_mutate", lambda *_: [])
+    assert make_mutants(rewriting, tmp_path / "again", [SOURCE]) == made
+    (rewriting / IMPORTED).write_text("library Nonces { uint256 constant ONE = 1; }\n")
+    changed = make_mutants(rewriting, tmp_path / "changed", [SOURCE])
+    assert {each.operator for each in changed} == {EDGE}
+
+
 def test_packages__of_a_source__are_files_without_links(tmp_path):
     copy_packages(ROOT, tmp_path, "contracts/EuroToken.sol")
     copied = [path for path in tmp_path.rglob("*") if path.suffix == ".sol"]
