@@ -312,7 +312,8 @@ class MutantJudge:
         if run.returncode == 0:
             return ""
         if not failed:
-            raise RuntimeError(f"the tests did not run; see {self._folder}/pytest.log")
+            ended = f"pytest ended with {run.returncode} and no failed test"
+            raise RuntimeError(f"{ended}; see {self._folder}/pytest.log")
         return failed[0].split()[1]
 
 
