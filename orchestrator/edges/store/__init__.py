@@ -35,7 +35,7 @@ __all__ = [
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
 _ROWS_AT_ONCE = 500
-_PAUSE_S = 0.02
+_PAUSE_S = 1  # rarely needed: only where two processes make one database
 
 Row = TypeVar("Row", bound=SQLModel)
 
