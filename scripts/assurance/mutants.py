@@ -9,6 +9,7 @@ compiler repeats one answer, and its test command is `true`. What does not compi
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -24,54 +25,20 @@ from pathlib import Path
 
 from scripts.assurance.programs import tool
 from scripts.solidity.compiler import syntax_trees
-from scripts.solidity.sources import TREES, VERSION, reached_sources
+from scripts.solidity.sources import CONTRACTS, TREES, VERSION, reached_sources
 
-CORE = (
-    "contracts/Challenges.sol",
-    "contracts/Consents.sol",
-    "contracts/DeviceRegistry.sol",
-    "contracts/Disputes.sol",
-    "contracts/EuroToken.sol",
-    "contracts/OfficerRegistry.sol",
-    "contracts/OracleCommittee.sol",
-    "contracts/RailAccess.sol",
-    "contracts/Waterfall.sol",
-    "contracts/Waterfalls.sol",
-    "contracts/challenge/EnergyClaim.sol",
-    "contracts/challenge/JsonText.sol",
-    "contracts/challenge/OcmfFields.sol",
-    "contracts/challenge/OcmfRecord.sol",
-    "contracts/challenge/OcmfSignature.sol",
-    "contracts/challenge/SealedRecord.sol",
-    "contracts/libraries/Assignments.sol",
-    "contracts/libraries/ClaimBytes.sol",
-    "contracts/libraries/Claims.sol",
-    "contracts/libraries/CounterGaps.sol",
-    "contracts/libraries/DeviceKeys.sol",
-    "contracts/libraries/Merkle.sol",
-    "contracts/libraries/Quotes.sol",
-    "contracts/libraries/Rows.sol",
-    "contracts/libraries/Schedules.sol",
-    "contracts/libraries/SignerList.sol",
-    "contracts/products/MeteredEnergy.sol",
-    "contracts/products/ProofOfDelivery.sol",
-    "contracts/products/WearableVoucher.sol",
-    "contracts/products/energy/EnergyBytes.sol",
-    "contracts/products/energy/EnergyRules.sol",
-    "contracts/products/voucher/Spending.sol",
-    "contracts/products/voucher/Vouchers.sol",
-    "contracts/rail/RailAgreements.sol",
-    "contracts/rail/RailDebts.sol",
-    "contracts/rail/RailPayouts.sol",
-    "contracts/rail/RailSettlement.sol",
-    "contracts/rail/RailState.sol",
-    "contracts/registry/RegistryAdoption.sol",
-    "contracts/registry/RegistryState.sol",
+# nothing to change: a list of parts, numbers with names, a struct
+WITHOUT_CODE = (
+    "contracts/PaymentRail.sol",
+    "contracts/libraries/Traits.sol",
+    "contracts/products/delivery/DeliveryState.sol",
 )
 # left out: RR (a revert in place of a line, which any call of the line finds), SBR (sizes of types)
 # and FHR (visibility), which mostly do not compile, and MVIV, which repeats MVIE
 OPERATORS = "AOR,ASOR,BOR,CR,LIR,LOR,MIA,MVIE,MWA,ROR,UOR"
 EDGE = "EDGE"
+TEXTS = ".build/mutants/texts"  # what slither-mutate made, by the sources
+_CONTRACT = re.compile(r"^(?:abstract )?(?:contract|library) (\w+)", re.MULTILINE)
 _COMPARISON = re.compile(r"(?<= )[<>]=?(?= )")
 _LOOP = re.compile(r"\s*for \(")
 _CASTS = re.compile(r"(?:u?int\d+\(|[() ])+")
@@ -121,10 +88,20 @@ class Mutant:
         return self.source, self.before, self.after
 
 
-def make_mutants(root: Path, folder: Path, sources: Sequence[str] = CORE) -> list[Mutant]:
-    """Return every mutant of the sources, without duplicates, in the order of the sources."""
+def core_files(root: Path) -> list[str]:
+    """Return every file of the project with a contract or library that has code."""
+    paths = sorted((root / CONTRACTS).rglob("*.sol"))
+    named = {path.relative_to(root).as_posix(): path.read_text() for path in paths}
+    return [
+        name for name, text in named.items() if _CONTRACT.search(text) and name not in WITHOUT_CODE
+    ]
+
+
+def make_mutants(root: Path, folder: Path, sources: Sequence[str]) -> list[Mutant]:
+    """Return every mutant of the sources, without duplicates, those of a source together."""
     mutants = [mutant for source in sources for mutant in _mutants_of(root, folder, source)]
-    return list({mutant.key: mutant for mutant in mutants}.values())
+    # the first of equal ones stays, which is the edge: slither-mutate moves comparisons too
+    return list({mutant.key: mutant for mutant in reversed(mutants)}.values())[::-1]
 
 
 def in_turn(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
@@ -156,29 +133,46 @@ def mutant_of(source: str, operator: str, original: str, text: str) -> Mutant:
 
 
 def _mutants_of(root: Path, folder: Path, source: str) -> list[Mutant]:
+    original = (root / source).read_text()
+    made = _changed_texts(root, folder, source)
+    mutants = [mutant_of(source, operator, original, text) for operator, text in made]
+    edges = [mutant_of(source, EDGE, original, text) for text in moved_edges(original)]
+    return [mutant for mutant in [*edges, *mutants] if may_compile(mutant)]
+
+
+def _changed_texts(root: Path, folder: Path, source: str) -> list[tuple[str, str]]:
+    """Return what slither-mutate makes of a file: (operator, text), kept for equal sources."""
+    texts = sorted(reached_sources(root, source).items())
+    digest = hashlib.sha256(json.dumps([OPERATORS, source, texts]).encode()).hexdigest()[:24]
+    stored = root / TEXTS / f"{Path(source).stem}-{digest}.json.gz"
+    if not stored.exists():
+        changed = _run_slither_mutate(root, folder, source)
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        stored.write_bytes(gzip.compress(json.dumps(changed).encode(), 6))
+    return [(operator, text) for operator, text in json.loads(gzip.decompress(stored.read_bytes()))]
+
+
+def _run_slither_mutate(root: Path, folder: Path, source: str) -> list[tuple[str, str]]:
     home = folder / Path(source).stem
     copy = home / source
     shutil.copytree(root / "contracts", home / "contracts")
-    (home / "node_modules").symlink_to((root / "node_modules").resolve())
+    copy_packages(root, home, source)
     environment = dict(os.environ)
     environment["PATH"] = f"{_compiler(root, source, home)}{os.pathsep}{environment['PATH']}"
     command = [
         *(str(tool("slither-mutate")), source, "--test-cmd", "true", "--timeout", "60"),
         *("--comprehensive", "--mutators-to-run", OPERATORS, "--output-dir", str(home / "out")),
+        # by default it takes a contract with the file's name, or none
+        *("--contract-names", contract_of((root / source).read_text())),
     ]
     with (home / "log").open("w") as log:
         subprocess.run(command, cwd=home, env=environment, stdout=log, stderr=log, check=False)
-    original = (root / source).read_text()
-    if copy.read_text() != original:
+    if copy.read_text() != (root / source).read_text():
         raise RuntimeError(f"slither-mutate left a mutant behind in {copy}")
     made = sorted((home / "out").rglob("*_*_*.sol"))
     if not made:
         raise RuntimeError(f"slither-mutate made no mutant of {source}; see {home}/log")
-    mutants = [
-        mutant_of(source, path.stem.split("_")[-2], original, path.read_text()) for path in made
-    ]
-    edges = [mutant_of(source, EDGE, original, text) for text in moved_edges(original)]
-    return [mutant for mutant in [*edges, *mutants] if may_compile(mutant)]
+    return [(path.stem.split("_")[-2], path.read_text()) for path in made]
 
 
 def moved_edges(text: str) -> Iterator[str]:
@@ -212,6 +206,23 @@ def may_compile(mutant: Mutant) -> bool:
         for a, b in ("()", "[]")
     )
     return even and not _BROKEN.search(after)
+
+
+def contract_of(text: str) -> str:
+    """Return the name of the first contract or library that a source text defines."""
+    named = _CONTRACT.search(text)
+    if named is None:
+        raise ValueError("the file defines no contract. Next: take it off the list of files.")
+    return named[1]
+
+
+def copy_packages(root: Path, home: Path, source: str) -> None:
+    """Copy the files of packages that a source imports: slither-mutate rewrites these as well."""
+    for name, text in reached_sources(root, source).items():
+        if not (root / name).is_file():
+            path = home / "node_modules" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
 
 def _compiler(root: Path, source: str, home: Path) -> Path:

@@ -4,9 +4,9 @@
     python -m scripts.assurance.mutation --source contracts/Disputes.sol --count 20 --seed 2
 
 A mutant is compiled in a copy of the project, and the tests that touch its contract run on it until
-one fails. Tests of gas are left out: they fail on any change. What the tests leave alive goes
-through the campaign of invariants, unless a reason says that nothing can kill it. Verdicts are kept
-in .build/mutants, so a run that was cut goes on.
+one fails, then all other tests of contracts. Tests of gas are left out: they fail on any change.
+What the tests leave alive goes through the campaign of invariants, unless a reason says that
+nothing can kill it. Verdicts are kept in .build/mutants, so a run that was cut goes on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orchestrator.edges.chain.artifacts import SHIPPED
 from orchestrator.errors import Halt
 from scripts.assurance.invariants import measure_campaign
 from scripts.assurance.line import AssuranceLine, AssuranceTask
-from scripts.assurance.mutants import CORE, Mutant, in_turn, make_mutants
+from scripts.assurance.mutants import Mutant, core_files, in_turn, make_mutants
 from scripts.assurance.verdicts import (
     CAUGHT,
     INVALID,
@@ -49,13 +49,18 @@ REASONS = ROOT / CONTRACTS / "mutants.toml"
 VERDICTS = ".build/mutants/verdicts.jsonl"
 TIMEOUT = 900  # seconds; a mutant that never ends is killed, too
 CALLS = 5_000  # of the campaign, for what the tests leave alive
+LEFT_OUT = ("gas", "gas_scenarios", "voucher_gas")  # they fail on any change
 _ALWAYS = ("rarely_taken", "roles", "traits")
-_ENERGY = ("energy_cases", "energy_attacks", "settle", "conservation")
+_ENERGY = (
+    *("energy_cases", "energy_attacks", "energy_daily"),
+    *("settle", "counters", "steady", "conservation"),
+)
 _VOUCHER = ("voucher_taps", "voucher_limits", "voucher_cases", "voucher_attacks")
 _EVIDENCE = (
     "challenge_pointing",
     "challenge_register",
     "challenge_sealed",
+    "challenge_spelling",
     "challenges",
 )
 _DELIVERY = ("delivery_cases", "delivery_rail", "delivery_attacks")
@@ -69,23 +74,25 @@ _ALONE = {
     "OcmfFields": _FIELDS,
     "Schedules": _LISTS,
 }
-# the tests that touch the contract of a file
+# the tests that touch the contract of a file; without any, its mutants meet the others at once
 _TOUCHING = {
-    "ClaimBytes": ("settle", "agreements", "conservation"),
-    "Quotes": ("settle", "energy_cases", "conservation"),
-    "Rows": ("settle", "agreements", "conservation"),
+    "ClaimBytes": ("claim_bytes", "settle", "agreements", "conservation"),
+    "Quotes": ("rows", "settle", "energy_cases", "conservation"),
+    "Rows": ("rows", "row_limits", "counters", "steady", "settle", "agreements", "conservation"),
     "SignerList": ("signers", "committee", "stolen_keys"),
     "Assignments": ("gateways", "registry", "adoption", "device_life"),
     "Challenges": (
         "challenges",
+        "mutants_challenges",
         "challenge_pointing",
         "challenge_register",
         "challenge_sealed",
+        "challenge_endings",
         "disputes",
     ),
     "Claims": ("settle", "agreements", "disputes", "debts", "payouts", "challenges", "committee"),
     "Consents": ("mutants_edges", "consents", "agreements", "settle"),
-    "CounterGaps": ("energy_cases", "energy_attacks", "settle", "conservation"),
+    "CounterGaps": _ENERGY,
     "DeviceKeys": ("mutants_keys", "registry", "precompile", "challenges", "wycheproof"),
     "DeviceRegistry": (
         "mutants_edges",
@@ -95,6 +102,8 @@ _TOUCHING = {
         "adoption",
         "precompile",
         "access",
+        "steady",
+        "deployment_watchers",
         "delivery_attacks",
     ),
     "Disputes": (
@@ -109,8 +118,10 @@ _TOUCHING = {
     "EnergyBytes": _ENERGY,
     "EnergyClaim": _EVIDENCE,
     "EnergyRules": _ENERGY,
+    "EnergyTerms": _ENERGY,
     "EuroToken": ("token", "access", "conservation"),
     "JsonText": _EVIDENCE,
+    "Lists": ("claim_bytes", "settle", "agreements", "conservation"),
     "Merkle": ("disputes", "payouts", "challenges"),
     "MeteredEnergy": _ENERGY,
     "OcmfFields": _EVIDENCE,
@@ -119,24 +130,29 @@ _TOUCHING = {
     "OfficerRegistry": ("access", "token"),
     "OracleCommittee": ("committee", "signers", "stolen_keys", "disputes", "access"),
     "ProofOfDelivery": _DELIVERY,
-    "RailAccess": ("access",),
-    "RailAgreements": ("agreements", "consents", "settle", "debts", "conservation", "access"),
-    "RailDebts": ("debts", "payouts", "disputes", "conservation"),
-    "RailPayouts": ("payouts", "disputes", "debts", "conservation", "device_life"),
-    "RailSettlement": (
-        "settle",
-        "stolen_keys",
-        "conservation",
-        "debts",
-        "agreements",
-        "consents",
-        "energy_cases",
-        "payouts",
+    "RailAccess": ("access", "deployment_watchers"),
+    "RailAgreements": (
+        *("agreements", "row_limits", "counters", "steady", "consents"),
+        *("settle", "debts", "conservation", "access"),
     ),
-    "RailState": ("settle", "payouts", "agreements", "access", "debts", "disputes", "conservation"),
+    "RailDebts": ("debts", "row_limits", "payouts", "disputes", "conservation"),
+    "RailGroups": ("settle", "mutants_edges", "row_limits", "claim_bytes", "conservation"),
+    "RailPayouts": ("payouts", "disputes", "debts", "row_limits", "conservation", "device_life"),
+    "RailSettlement": (
+        *("settle", "row_limits", "rows", "claim_bytes", "steady", "stolen_keys"),
+        *("conservation", "debts", "agreements", "consents", "energy_cases", "payouts"),
+    ),
+    "RailState": (
+        *("settle", "payouts", "agreements", "access", "debts"),
+        *("disputes", "row_limits", "steady", "conservation"),
+    ),
+    "Roles": ("access", "committee", "token"),
     "RegistryAdoption": ("adoption", "registry"),
-    "RegistryState": ("mutants_edges", "registry", "device_life", "gateways", "adoption"),
+    "RegistryState": (
+        *("mutants_edges", "registry", "device_life", "gateways", "adoption", "steady"),
+    ),
     "Schedules": ("consents", "agreements", "settle"),
+    "Scratch": _EVIDENCE,
     "SealedRecord": _EVIDENCE,
     "Spending": _VOUCHER,
     "Vouchers": _VOUCHER,
@@ -149,7 +165,8 @@ _TOUCHING = {
 def measure(task: AssuranceTask) -> list[AssuranceLine]:
     """Judge mutants of the core and return the line about them."""
     judge = MutantJudge(task.root, task.folder, task.say)
-    return [summarise(judge.judge_all(CORE, PER_FILE, SEED), REASONS.read_text(), LEAST)]
+    verdicts = judge.judge_all(core_files(task.root), PER_FILE, SEED)
+    return [summarise(verdicts, REASONS.read_text(), LEAST)]
 
 
 class MutantJudge:
@@ -187,8 +204,7 @@ class MutantJudge:
         if self._kept.recall(unchanged, files):
             return
         self._say("the unchanged contracts: every test and the campaign must pass")
-        names = [name for touching in _TOUCHING.values() for name in touching]
-        failed = self._run_tests(_files(names))
+        failed = self._run_tests(other_tests(self._home, []))
         campaign, *_ = measure_campaign(CALLS, SEED)
         if failed or not campaign.ok:
             raise RuntimeError(f"the unchanged contracts fail: {failed or campaign.note}")
@@ -218,6 +234,7 @@ class MutantJudge:
 
     def _judge(self, mutant: Mutant, files: Sequence[str]) -> MutantVerdict:
         shipped = [json.loads(text) for text in self._unchanged.values()]
+        known = mutant.key in listed(REASONS.read_text())
         original = {record["name"]: record["bytecode"] for record in shipped}
         path = self._home / mutant.source
         text = path.read_text()
@@ -227,7 +244,10 @@ class MutantJudge:
             if all(original[name] == code for name, code in changed.items()):
                 return MutantVerdict(mutant, SAME)
             refresh(self._home, self._shipped)
-            failed = self._run_tests(self._tests_of(mutant.source))
+            touching = self._tests_of(mutant.source)
+            failed = self._run_tests(touching)
+            if not failed and not known:
+                failed = self._run_tests(other_tests(self._home, touching))
         except Halt:
             return MutantVerdict(mutant, INVALID)
         except subprocess.TimeoutExpired:
@@ -237,7 +257,7 @@ class MutantJudge:
             self._restore()
         if failed:
             return MutantVerdict(mutant, KILLED, failed)
-        if mutant.key in listed(REASONS.read_text()):
+        if known:
             return MutantVerdict(mutant, SURVIVED)
         campaign, *_ = measure_campaign(CALLS, SEED, changed)
         if campaign.ok:
@@ -265,7 +285,7 @@ class MutantJudge:
 
     def _tests_of(self, source: str) -> list[str]:
         """Return the files of tests that touch a source, first those that killed its mutants."""
-        files = _files(_TOUCHING[Path(source).stem])
+        files = _files(_TOUCHING.get(Path(source).stem, ()))
         return list(dict.fromkeys([*self._kept.killers(source), *files]))
 
     def _codes(self, files: Sequence[str]) -> dict[str, str]:
@@ -294,8 +314,17 @@ class MutantJudge:
         if run.returncode == 0:
             return ""
         if not failed:
-            raise RuntimeError(f"the tests did not run; see {self._folder}/pytest.log")
+            ended = f"pytest ended with {run.returncode} and no failed test"
+            raise RuntimeError(f"{ended}; see {self._folder}/pytest.log")
         return failed[0].split()[1]
+
+
+def other_tests(home: Path, files: Sequence[str]) -> list[str]:
+    """Return the files of tests of contracts that are not among these, without tests of gas."""
+    left_out = {*files, *(f"{TESTS}/test_{name}.py" for name in LEFT_OUT)}
+    paths = sorted((home / TESTS).glob("test_*.py"))
+    names = [path.relative_to(home).as_posix() for path in paths]
+    return [name for name in names if name not in left_out]
 
 
 def copy_project(root: Path, home: Path) -> Path:
@@ -330,7 +359,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="proofrail-mutants-"))
     print(f"verdicts: {ROOT / VERDICTS}, logs: {folder}", flush=True)
     judge = MutantJudge(ROOT, folder, lambda text: print(text, flush=True))
-    verdicts = judge.judge_all(options.source or CORE, options.count, options.seed)
+    sources = options.source or core_files(ROOT)
+    verdicts = judge.judge_all(sources, options.count, options.seed)
     line = summarise(verdicts, REASONS.read_text(), 1)
     print(f"{line.value}\n{line.note}")
     return 0 if line.ok else 1

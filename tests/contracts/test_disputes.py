@@ -222,16 +222,18 @@ def test_correction_then_refund__debt_still_open__is_cancelled(plain):
     plain.assert_conserved()
 
 
-def test_correction_then_refund__debt_already_paid__the_payee_keeps_that_part(plain):
+@pytest.mark.parametrize("paid", [3 * EURO, EURO])
+def test_correction_then_refund__debt_already_paid__the_payee_keeps_that_part(plain, paid):
     (mine,) = plain.agreements(1, product=plain.plain.address)
     payment = plain.dispute(charge(plain, mine, 1, 5 * EURO))
     charge(plain, mine, 2, -3 * EURO)
-    plain.mint(3 * EURO, to=plain.payee)
-    plain.token.approve(plain.rail, 3 * EURO, sender=plain.payee)
-    plain.rail.repay(3 * EURO, sender=plain.payee)
+    plain.mint(paid, to=plain.payee)
+    plain.token.approve(plain.rail, paid, sender=plain.payee)
+    plain.rail.repay(paid, sender=plain.payee)
     plain.disputes.concede(payment, sender=plain.payee)
     assert plain.rail.agreementState(mine)[2] == 10 * EURO
-    assert plain.rail.withdrawable(plain.payee) == 3 * EURO
+    assert plain.rail.withdrawable(plain.payee) == paid
+    assert plain.rail.owed(plain.payee) == plain.rail.totals()[5] == 0
     assert given_back(plain, mine) == (5 * EURO, 5 * EURO)
     plain.assert_conserved()
 

@@ -14,7 +14,7 @@ from orchestrator.products.metered_energy.product import (
     ReadingKind,
     TariffBand,
 )
-from tests.support.contracts.contract_rail import DAY, EURO, HOUR
+from tests.support.contracts.contract_rail import DAY, DEVICE, EURO, HOUR
 from tests.support.contracts.energy_contract import LIMIT, EnergyContract
 
 IMPORT = registers.parse("1.8.0").number
@@ -242,6 +242,20 @@ def test_start_register_read_before_the_opening__charges_from_there_and_nothing_
     assert _settled(meter, agreement, over, (0, 1, 1)) == (0, "TimeBackwards")
     claim = _household(meter, 7 * KWH, 17 * KWH, 10 * KWH, -HOUR, HOUR)
     assert _settled(meter, agreement, claim, (0, 1, 1)) == (10 * PRICE, "")
+
+
+@pytest.mark.parametrize(("seconds", "refusal"), [(0, ""), (1, "TermsMalformed")])
+def test_start_register_read_in_the_second_of_the_opening__is_the_latest(meter, seconds, refusal):
+    terms = HOUSEHOLD._replace(start_register=KWH, started_at=meter.contracts.now + seconds)
+    opening = bytes(32), DEVICE, meter.since, energy.encode_terms(terms)
+    assert meter.refusal("open", *opening) == refusal
+
+
+def test_refunds__of_several_payments__add_up(meter):
+    agreement = _estimated(meter)
+    for _ in range(2):
+        meter.send("refunded", agreement, PRICE // 3)
+    assert meter.product.refundedOf(agreement) == 2 * PRICE // 3
 
 
 def test_refund_by_ruling_and_then_the_honest_correction__on_the_rail__nothing_is_owed(contracts):

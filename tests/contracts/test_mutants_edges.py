@@ -5,6 +5,8 @@ mandate
 dispute
 ├── given the last second before the release: it may begin, and be retracted for free
 └── given the last second for a ruling: it should not expire yet
+settlement
+└── given a time around a quarter of the window: it should release at the next one
 device
 └── given the earliest and latest times of an assignment or a theft: it should be taken
 """
@@ -82,6 +84,16 @@ def test_dispute__of_a_payment_around_the_bond__takes_the_smaller_of_both(contra
     contracts.disputes.dispute(*settlement.dispute(), sender=contracts.payer)
     taken = contracts.disputes.disputeOf(settlement.outcomes[0][0])[1]
     assert taken == min(bond, settlement.amounts[0]) == min(bond, 3 * EURO // 2)
+
+
+@pytest.mark.parametrize(("seconds", "quarters"), [(-1, 0), (0, 0), (1, 1)])
+def test_release__around_a_quarter_of_the_window__is_the_next_one(contracts, seconds, quarters):
+    quarter = DAY // 4
+    time = (contracts.now // quarter + 2) * quarter
+    contracts.node.mine_at(time + seconds - 1)
+    settlement = contracts.settle(contracts.claim())
+    assert contracts.now == time + seconds
+    assert settlement.release_at == time + DAY + quarters * quarter
 
 
 def test_assignment__in_90_days__is_the_latest_one(alone):

@@ -223,6 +223,17 @@ def test_attack__stranger_turns_cents_into_orders__one_a_day_and_none_below_the_
     assert orders(releases, stranger) == [300]
 
 
+@pytest.mark.parametrize(("above", "orders"), [(0, 1), (1, 0)])
+def test_release__by_a_stranger__orders_from_the_minimum_itself_on(contracts, above, orders):
+    minimum = 10 * PRICE + above
+    contracts.rail.setPayoutAccount(ACCOUNT, minimum, sender=contracts.payee)
+    settlement = settled(contracts)
+    contracts.wait(RELEASED)
+    times = [settlement.release_at]
+    receipt = contracts.rail.release(contracts.payee, times, sender=contracts.stranger)
+    assert [log.event_name for log in receipt.events].count("Redeemed") == orders
+
+
 def test_payee__releases_as_often_and_as_little_as_it_likes(contracts):
     rail, payee = contracts.rail, contracts.payee
     rail.setPayoutAccount(ACCOUNT, 99 * EURO, sender=payee)

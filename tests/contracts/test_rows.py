@@ -167,6 +167,17 @@ def test_ready__claims_that_nothing_speaks_against__and_no_others(library, dice)
         assert not library.isReady(spent, LAST_SEQUENCE + 1, first, last, 19_999)
 
 
+@pytest.mark.parametrize(
+    ("kept", "sequence", "expected"),
+    [
+        *((0, 1, True), (7, 8, True), (7, 7, False), (7, 9, False)),
+        *((LAST_SEQUENCE - 1, LAST_SEQUENCE, True), (LAST_SEQUENCE, LAST_SEQUENCE + 1, False)),
+    ],
+)
+def test_precedes__the_next_sequence__up_to_the_last_one(library, kept, sequence, expected):
+    assert library.precedes(put(0, sequence=kept), sequence) is expected
+
+
 # --- notes
 
 

@@ -125,6 +125,16 @@ def test_agreement__that_begins_before_its_device_resumed__is_not_steady(contrac
     assert not steady(contracts, backdated)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(0, True), (-1, False)])
+def test_agreement__that_begins_when_its_device_resumed__is_steady(contracts, seconds, expected):
+    device = next(contracts._spare)
+    contracts.registry.suspend(device, sender=contracts.warden)
+    contracts.registry.resume(device, sender=contracts.registrar)
+    begun = contracts.now + seconds
+    agreement = contracts.open(contracts.mandate(device=device, start=begun))
+    assert steady(contracts, agreement) is expected
+
+
 @pytest.mark.parametrize(("stolen", "answer"), [(True, NOT_ACTIVE), (False, "")])
 def test_attack__stolen_device__former_agreement_hears_of_it_too(contracts, stolen, answer):
     """Attack: the thief has the old agreement's grace to claim in, since the rail only informs the

@@ -155,6 +155,17 @@ def test_rules__of_the_oracles_and_of_the_contract__drop_the_same_vouchers(vouch
 
 
 @on_osaka
+@pytest.mark.parametrize("classes", [(0, 5411), (5814, 0, 5411)])
+def test_class__zero_before_a_code__is_not_agreed(voucher_contract, classes):
+    """Zero stands for no code, wherever it is; a voucher without a class is of none of them."""
+    band = voucher_contract.wearable(classes=classes)
+    voucher_contract.at(band.base + 10)
+    for code, refusal in ((0, "ClassNotAgreed"), (5411, "")):
+        voucher = band.voucher("A", EURO, 1, 1, 5, merchant_class=code)
+        assert band.pay(voucher).refusal == refusal
+
+
+@on_osaka
 def test_terms__of_any_words__open_where_python_reads_them(voucher_contract):
     chance, plain, readable = random.Random(3), voucher_contract.terms(), []
     paid = VoucherStart(voucher_contract.owner, EURO, 1)

@@ -154,6 +154,36 @@ def test_attack__later_agreement_says_what_was_paid__does_not_void_a_merchant_s_
     assert voucher_contract.refusal("open", *opening) == "StartsUnexpected"
 
 
+def test_voucher__signed_in_the_second_of_the_start__is_paid_and_none_before(voucher_contract):
+    band = voucher_contract.wearable()
+    early, first = (band.voucher("A", EURO, 1, 1, signed) for signed in (-1, 0))
+    assert band.pay(early, at=60)[:3] == (0, "", "BeforeStart")
+    assert band.pay(first)[:3] == (EURO, "", "")
+
+
+@pytest.mark.parametrize(
+    ("counter", "signed", "cut"),
+    [
+        *((3, -600, ""), (3, -601, "TimeFell")),  # newer, and earlier
+        *((1, 600, ""), (1, 601, "TimeFell")),  # older, and later
+    ],
+)
+def test_voucher__whose_clock_differs__is_paid_within_ten_minutes(
+    voucher_contract, counter, signed, cut
+):
+    band, last = voucher_contract.wearable(), 1_000
+    assert band.pay(band.voucher("A", EURO, 1, 2, last), at=last + 700).amount == EURO
+    answer = band.pay(band.voucher("B", EURO, 1, counter, last + signed))
+    assert (answer.amount, answer.cut) == (0 if cut else EURO, cut)
+
+
+@pytest.mark.parametrize(("seconds", "cut"), [(600, ""), (599, "CoolOff")])
+def test_voucher__after_the_cool_off_itself__is_paid(voucher_contract, seconds, cut):
+    band = voucher_contract.wearable(cool_off=600)
+    assert band.pay(band.voucher("A", EURO, 1, 1, 100), at=1_000).amount == EURO
+    assert band.pay(band.voucher("B", EURO, 1, 2, 100 + seconds)).cut == cut
+
+
 def test_attack__eight_vouchers_of_one_minute_with_back_dated_times__one_day_s_limit(
     voucher_contract,
 ):

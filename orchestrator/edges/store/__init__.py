@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,7 @@ __all__ = [
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
 _ROWS_AT_ONCE = 500
+_PAUSE_S = 1  # rarely needed: only where two processes make one database
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -57,7 +60,7 @@ def _connect(path: Path, wait_s: int) -> Engine:
         connection.isolation_level = None  # BEGIN is sent below
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
+            _patiently(cursor, f"PRAGMA {pragma}", wait_s)
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -66,6 +69,22 @@ def _connect(path: Path, wait_s: int) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
     return engine
+
+
+def _patiently(cursor: sqlite3.Cursor, statement: str, wait_s: int) -> None:
+    """Execute a statement; wait for another process where SQLite does not wait by itself.
+
+    It does not where a new file becomes a WAL one while another process has begun to write.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            cursor.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 class Store:

@@ -80,6 +80,10 @@ contract RowParts {
         return row.charged(amount, cap);
     }
 
+    function precedes(Row row, uint256 sequence) external pure returns (bool) {
+        return row.precedes(sequence);
+    }
+
     function isReady(Row row, uint256 sequence, uint256 first, uint256 last, uint256 day)
         external
         pure

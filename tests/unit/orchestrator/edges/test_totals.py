@@ -161,6 +161,7 @@ def of_store(session: Session) -> dict:
                 "payment_id": row.payment_id,
                 "stage": row.stage,
                 "reason": row.reason,
+                "product": agreement.product,
             }
             for row, agreement in payments.stopping(session)
         ],

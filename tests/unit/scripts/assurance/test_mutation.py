@@ -6,8 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from scripts.assurance.mutants import CORE, EDGE, in_turn, may_compile, moved_edges, mutant_of
-from scripts.assurance.mutation import _ALONE, _ALWAYS, _TOUCHING, REASONS
+from scripts.assurance import mutants
+from scripts.assurance.mutants import (
+    EDGE,
+    WITHOUT_CODE,
+    contract_of,
+    copy_packages,
+    core_files,
+    in_turn,
+    make_mutants,
+    may_compile,
+    moved_edges,
+    mutant_of,
+)
+from scripts.assurance.mutation import (
+    _ALONE,
+    _ALWAYS,
+    _TOUCHING,
+    LEFT_OUT,
+    REASONS,
+    other_tests,
+)
 from scripts.assurance.verdicts import (
     CAUGHT,
     INVALID,
@@ -172,6 +191,77 @@ def project(tmp_path):
     return tmp_path
 
 
+IMPORTED = "node_modules/@openzeppelin/contracts/Nonces.sol"
+REWRITES = f"""\
+#!/bin/sh
+echo changed > {IMPORTED}
+mkdir out
+sed 's/b = 2;/b = 3;/' {SOURCE} > out/RailState_CR_1.sol
+sed 's/a < b/a <= b/' {SOURCE} > out/RailState_ROR_1.sol
+"""
+
+
+@pytest.fixture
+def rewriting(project, monkeypatch):
+    """The project with a package, and a mutation program that rewrites a file of the package."""
+    (project / IMPORTED).parent.mkdir(parents=True)
+    (project / IMPORTED).write_text("library Nonces {}\n")
+    lines = ('import "@openzeppelin/contracts/Nonces.sol";', "library RailState {")
+    (project / SOURCE).write_text("\n".join([*lines, "b = 2;", "pay(a < b);", "}", ""]))
+    program = project / "slither-mutate"
+    program.write_text(REWRITES)
+    program.chmod(0o755)
+    monkeypatch.setattr(mutants, "tool", lambda name: program)
+    monkeypatch.setattr(mutants, "_compiler", lambda root, source, home: home)
+    return project
+
+
+def test_mutants__program_rewrites_a_package__changes_its_copy_alone(rewriting, tmp_path):
+    made = make_mutants(rewriting, tmp_path / "work", [SOURCE])
+    assert (SOURCE, "b = 2;", "b = 3;") in [each.key for each in made]
+    assert (tmp_path / "work" / "RailState" / IMPORTED).read_text() == "changed\n"
+    assert (rewriting / IMPORTED).read_text() == "library Nonces {}\n"
+
+
+def test_mutants__an_edge_that_the_program_makes_too__stays_an_edge(rewriting, tmp_path):
+    made = make_mutants(rewriting, tmp_path / "work", [SOURCE])
+    assert {each.after: each.operator for each in made} == {"pay(a <= b);": EDGE, "b = 3;": "CR"}
+    assert len(made) == 2
+
+
+def test_mutants__of_the_same_sources__are_kept(rewriting, tmp_path, monkeypatch):
+    made = make_mutants(rewriting, tmp_path / "work", [SOURCE])
+    monkeypatch.setattr(mutants, "_run_slither_mutate", lambda *_: [])
+    assert make_mutants(rewriting, tmp_path / "again", [SOURCE]) == made
+    (rewriting / IMPORTED).write_text("library Nonces { uint256 constant ONE = 1; }\n")
+    changed = make_mutants(rewriting, tmp_path / "changed", [SOURCE])
+    assert {each.operator for each in changed} == {EDGE}
+
+
+def test_packages__of_a_source__are_files_without_links(tmp_path):
+    copy_packages(ROOT, tmp_path, "contracts/EuroToken.sol")
+    copied = [path for path in tmp_path.rglob("*") if path.suffix == ".sol"]
+    assert tmp_path / "node_modules/@openzeppelin/contracts/token/ERC20/ERC20.sol" in copied
+    assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
+    assert not (tmp_path / "contracts").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("interface IRail {}\nabstract contract RailState is IRail {}\n", "RailState"),
+        ("type Terms is uint256;\n\nlibrary EnergyWords {}\ncontract Other {}\n", "EnergyWords"),
+    ],
+)
+def test_contract__of_a_file__has_any_name(text, name):
+    assert contract_of(text) == name
+
+
+def test_contract__of_a_file_of_interfaces__is_refused():
+    with pytest.raises(ValueError, match="defines no contract"):
+        contract_of("interface IRail {}\n")
+
+
 KILLER = f"{TESTS}/test_settle.py::test_settle__twice__is_refused"
 
 
@@ -214,19 +304,32 @@ def test_killers__of_a_source__come_the_most_deadly_first(project):
     assert kept.killers("contracts/Disputes.sol") == []
 
 
+def test_tests__that_a_source_does_not_name__meet_its_mutants_too(project):
+    for name in LEFT_OUT:
+        assert (ROOT / TESTS / f"test_{name}.py").exists()
+        (project / TESTS / f"test_{name}.py").write_text("figures")
+    assert other_tests(project, [f"{TESTS}/test_settle.py"]) == [f"{TESTS}/test_access.py"]
+
+
 def test_reasons__of_the_project__can_be_read():
     assert summarise([], REASONS.read_text(), 0).ok
 
 
-def test_core__each_file__exists_and_has_tests_that_touch_it():
-    for source in CORE:
-        assert (ROOT / source).exists()
-        names = [*_TOUCHING[source.rsplit("/")[-1].removesuffix(".sol")], *_ALWAYS]
-        assert all((ROOT / TESTS / f"test_{name}.py").exists() for name in names), source
+def test_core__of_the_project__is_every_file_with_code():
+    core = core_files(ROOT)
+    assert {"contracts/Disputes.sol", "contracts/products/energy/EnergyTerms.sol"} <= {*core}
+    assert not any("/interfaces/" in source or source in WITHOUT_CODE for source in core)
+    assert all((ROOT / source).exists() for source in WITHOUT_CODE)
+
+
+def test_touching_tests__of_each_file__exist():
+    assert {*_TOUCHING} <= {Path(source).stem for source in core_files(ROOT)}
+    names = {name for touching in _TOUCHING.values() for name in touching} | {*_ALWAYS}
+    assert all((ROOT / TESTS / f"test_{name}.py").exists() for name in names)
 
 
 def test_libraries__judged_by_themselves__are_called_by_a_contract_of_the_tests():
-    paths = {Path(source).stem: source for source in CORE}
+    paths = {Path(source).stem: source for source in core_files(ROOT)}
     for library, (caller, name) in _ALONE.items():
         assert paths[library] in reached_sources(ROOT, caller)
         assert caller in (ROOT / TESTS / f"test_{name}.py").read_text()

@@ -74,6 +74,20 @@ def test_writers__started_together_on_no_database__make_one(tmp_path):
     assert versions == [(schema.REVISION,)]
 
 
+def test_store__while_another_process_begins_a_new_file__waits_for_it(tmp_path):
+    """SQLite itself answers "database is locked" at once to who would make it a WAL file then."""
+    path = tmp_path / "rail.sqlite3"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    begun = threading.Timer(0.3, other.commit)
+    begun.start()
+    store = Store(path)
+    begun.join()
+    with store.read() as session:
+        assert store_ledger.count(session) == 0
+    store.close()
+
+
 def test_killed__within_a_transaction__leaves_nothing_half_written(store):
     other = process(store.path, "hold")
     assert other.stdout.readline() == "inside\n"
