@@ -18,11 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from orchestrator.edges.chain.artifacts import SHIPPED, read_records
 from scripts.assurance.forge import CAMPAIGN, ForgeRun, run_forge
 from scripts.assurance.line import AssuranceLine, AssuranceTask
+from scripts.assurance.pieces import KeptPieces
 from scripts.solidity.sources import ROOT
 
 CALLS = 100_000
@@ -82,7 +84,10 @@ def measure(task: AssuranceTask) -> list[AssuranceLine]:
     """Run the campaign of `make assurance`, or the long one, and return its lines."""
     calls = LONG_CALLS if task.long else CALLS
     task.say(f"{calls:,} calls, and the invariants after each")
-    return measure_campaign(calls, at_once=(os.cpu_count() or 1) if task.long else 1, say=task.say)
+    if not task.long:
+        return measure_campaign(calls, say=task.say)
+    kept = KeptPieces.of(task.root)
+    return measure_campaign(calls, at_once=os.cpu_count() or 1, say=task.say, kept=kept)
 
 
 def measure_campaign(
@@ -91,6 +96,7 @@ def measure_campaign(
     replaced: Mapping[str, str] | None = None,
     at_once: int = 1,
     say: Callable[[str], None] = lambda text: None,
+    kept: KeptPieces | None = None,
 ) -> list[AssuranceLine]:
     """Run a campaign and return its lines.
 
@@ -100,23 +106,35 @@ def measure_campaign(
         replaced: Bytecode (hex) of faulty contracts, by name, to see that the campaign finds them.
         at_once: How many processes make it: forge works on one core.
         say: Shows a line of progress.
+        kept: Where pieces that passed are kept, and not made again.
 
     Raises:
         Halt: forge or the compiler is missing.
     """
-    begun, runs = time.monotonic(), list[ForgeRun]()
+    begun, runs, earlier = time.monotonic(), list[ForgeRun](), list[ForgeRun]()
 
     def run_piece(number: int, size: int) -> None:
         if not all(run.ok for run in runs):
             return  # one finding is enough to look at
-        runs.append(_forge_campaign(size, None if seed is None else seed + number, replaced))
+        run = kept.get(number, size) if kept else None
+        if run is not None:
+            earlier.append(run)
+        else:
+            run = _forge_campaign(size, None if seed is None else seed + number, replaced)
+            if kept:
+                kept.put(number, size, run)
+        runs.append(run)
         say(f"{sum(run.calls for run in runs):,} calls in {time.monotonic() - begun:,.0f} s")
 
     pieces = [min(PIECE, calls - from_) for from_ in range(0, calls, PIECE)]
-    with ThreadPoolExecutor(at_once) as pool:  # the work is in other processes
+    pool = ThreadPoolExecutor(at_once)  # the work is in other processes
+    try:
         list(pool.map(run_piece, range(len(pieces)), pieces))
+    finally:  # who interrupts it does not want the pieces that have not begun
+        pool.shutdown(cancel_futures=True)
     campaign = merge_runs(runs)
-    line = _campaign_line(campaign, time.monotonic() - begun)
+    seconds, before = time.monotonic() - begun, sum(run.calls for run in earlier)
+    line = _campaign_line(campaign, before, seconds)
     return [line, *lines_of(read_counts(campaign.counts), functions(), rare_states())]
 
 
@@ -216,8 +234,12 @@ def _missing(what: str, names: Sequence[str]) -> list[str]:
     return [f"{what}: {', '.join(names)}"] if names else []
 
 
-def _campaign_line(run: ForgeRun, seconds: float) -> AssuranceLine:
-    value = f"{run.calls:,} calls in {run.runs:,} runs, {run.calls / max(seconds, 1):,.0f} a second"
+def _campaign_line(run: ForgeRun, before: int, seconds: float) -> AssuranceLine:
+    value = f"{run.calls:,} calls in {run.runs:,} runs"
+    if now := run.calls - before:
+        value += f", {now / max(seconds, 1):,.0f} a second"
+    if before:
+        value += f"; {before:,} of them made before"
     return AssuranceLine("invariants: campaign", value, run.ok, run.failure)
 
 
@@ -227,8 +249,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--seed", type=int, help="repeats the campaign that had it")
     parser.add_argument("--at-once", type=int, default=1, help="how many processes")
+    parser.add_argument("--keep", action="store_true", help="go on with what passed before")
     chosen = parser.parse_args(arguments)
-    lines = measure_campaign(chosen.calls, chosen.seed, at_once=chosen.at_once)
+    kept = KeptPieces.of() if chosen.keep else None
+    say = partial(print, flush=True)
+    lines = measure_campaign(chosen.calls, chosen.seed, at_once=chosen.at_once, say=say, kept=kept)
     for line in lines:
         print(f"{'✓' if line.ok else '✗'} {line.name}: {line.value}")
         for text in line.note.splitlines():

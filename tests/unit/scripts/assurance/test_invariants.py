@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
+from scripts.assurance import invariants
 from scripts.assurance.forge import ForgeRun
 from scripts.assurance.invariants import (
     NEVER_ACCEPTED,
     CampaignCounts,
     functions,
     lines_of,
+    measure_campaign,
     merge_runs,
     rare_states,
     read_counts,
 )
+from scripts.assurance.pieces import KeptPieces
 
 ROWS = (
     '{"call:Rail.open": 2, "refused:Rail.open": 1, "state:debt open": 3, "rule:paid once": 5}',
@@ -82,3 +87,40 @@ def test_merge__campaigns_of_several_processes__are_one():
     both = ForgeRun(False, 3, 1_300, "a rule broke", ROWS)
     assert merge_runs([sound, faulty]) == both
     assert not merge_runs([]).ok
+
+
+def test_campaign__interrupted__goes_on_with_the_pieces_that_passed(tmp_path, monkeypatch):
+    kept, asked = KeptPieces(tmp_path / "state"), list[int]()
+
+    def campaign(calls: int, seed: int | None, replaced: object) -> ForgeRun:
+        asked.append(calls)
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return ForgeRun(True, 1, calls, "", ROWS)
+
+    monkeypatch.setattr(invariants, "PIECE", 10)
+    monkeypatch.setattr(invariants, "_forge_campaign", campaign)
+    with pytest.raises(KeyboardInterrupt):
+        measure_campaign(40, kept=kept)
+    line, *_ = measure_campaign(40, kept=kept)
+    assert asked == [10] * 5  # three that passed, one that was cut off, and that one again
+    assert line.value.startswith("40 calls in 4 runs")
+    assert line.value.endswith("; 30 of them made before")
+
+
+def test_kept_pieces__of_a_failed_run__are_none(tmp_path):
+    kept = KeptPieces(tmp_path / "state")
+    kept.put(0, 10, ForgeRun(False, 1, 10, "sums differ"))
+    kept.put(1, 10, ForgeRun(True, 1, 10, "", ROWS))
+    assert kept.get(0, 10) is None
+    assert kept.get(1, 10) == ForgeRun(True, 1, 10, "", ROWS)
+    assert kept.get(1, 20) is None
+
+
+def test_kept_pieces__of_a_changed_campaign__are_others(tmp_path):
+    folder = tmp_path / "tests" / "assurance"
+    folder.mkdir(parents=True)
+    (folder / "Rules.sol").write_text("one")
+    before = KeptPieces.of(tmp_path)
+    (folder / "Rules.sol").write_text("two")
+    assert KeptPieces.of(tmp_path) != before
