@@ -19,8 +19,8 @@ from scripts.month.devices import MWH_PER_UNIT, MonthDevice, MonthMeter, MonthWe
 from scripts.month.parties import SAVINGS_CENTS, MonthParties, MonthParty
 from scripts.month.plan import CENT, Plan, PlannedAgreement
 from scripts.month.rail import MonthRail
-from scripts.month.trades.reporter import MonthTrade
 from scripts.month.trades.town import MonthTown
+from scripts.month.trades.trade import MonthTrade
 from services.bank import new_iban
 from services.simulated_devices.consignment import (
     SimulatedConsignment,

@@ -65,8 +65,7 @@ class MonthRun:
         for band in self.fleet.wearables:
             self._shop(day, band)
         self.deliver("voucher", self._redemptions(day))
-        for protocol, records in self.town.morning(day).items():
-            self.deliver(protocol, records)
+        self.deliver("sealed", self.town.morning(day))
         self.rail.work()
 
     def evening(self, day: date, between: Callable[[str], None]) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from device_adapters.types import device_id
-from orchestrator.core.effect import EffectKind, unlock_terms
 from orchestrator.core.reconcile import Reconciliation
 from orchestrator.edges.chain.totals import contract_totals
-from orchestrator.edges.store import Session, all_rows, effects, ledger, payments
+from orchestrator.edges.store import Session, ledger
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.month.faults import EXPLAINED
 from scripts.month.parties import MonthParties
 from scripts.month.plan import Plan
 from scripts.month.run import MonthRun
-from scripts.month.trades.town import MonthTown
+from scripts.month.trades.verdict import compare_days, compare_periods, compare_share
 
 _SHOWN = 12  # differences of each kind
 
@@ -63,7 +61,9 @@ def judge(run: MonthRun) -> MonthVerdict:
             session, rail.safeguarding["iban"], rail.now, partial(contract_totals, rail.chain)
         )
         _ledger(verdict, session, plan)
-        _trades(verdict, session, run.town)
+        compare_periods(verdict, session, run.town)
+        compare_days(verdict, session, run)
+    compare_share(verdict, run)
     verdict.compare_all("records, by the rail's answer", plan.records, run.answers)
     _bank(verdict, run, run.parties)
     supply = rail.chain.view("EuroToken", "totalSupply")
@@ -82,23 +82,6 @@ def _ledger(verdict: MonthVerdict, session: Session, plan: Plan) -> None:
         sums[asset] += amount
     verdict.compare("debits less credits", 0, sum(abs(total) for total in sums.values()))
     verdict.compare("first broken link of the journal", None, ledger.first_broken_link(session))
-
-
-def _trades(verdict: MonthVerdict, session: Session, town: MonthTown) -> None:
-    """Compare each period of the trades, and the days that tokens unlock."""
-    amounts = defaultdict(list)
-    for row in sorted(all_rows(session, payments.PaymentRow), key=lambda row: row.sequence):
-        amounts[row.agreement_id].append(row.amount_micro)
-    for trade in town.trades:
-        what = f"{trade.PRODUCT} of {trade.device.name} (micro-euro)"
-        verdict.compare(what, trade.agreement.payments, amounts[trade.agreement.identity])
-    unlocked = defaultdict(list)
-    for row in effects.newest(session, EffectKind.UNLOCK_TOKEN, None, 1_000)[::-1]:
-        token = effects.unlock_number(session, row.effect_id)
-        unlocked[token.device].append(unlock_terms(row.message)[1])
-    for lamp in town.lamps:
-        what = f"days that tokens unlock for {lamp.device.name}"
-        verdict.compare(what, lamp.sold, unlocked["0x" + device_id(lamp.device.name).hex()])
 
 
 def _bank(verdict: MonthVerdict, run: MonthRun, parties: MonthParties) -> None:

@@ -6,12 +6,13 @@ it costs nothing.
 
 from __future__ import annotations
 
-import random
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
 
 from scripts.month.days import at
-from scripts.month.trades.reporter import MonthTrade, Records
+from scripts.month.trades.trade import MonthTrade
 from scripts.month.worked import on_line, priced
 
 METRES, NIGHT, HARSH = "Vehicle.TraveledDistance", "NightShare", "HarshEventsPer1000km"
@@ -35,24 +36,24 @@ class DrivenWeek(NamedTuple):
         return priced(_BASE + on_line(_BY_METRES, self.metres), factors, _CEILING)
 
 
+@dataclass
 class MonthCar(MonthTrade):
     """A car with a policy.
 
     Attributes:
         weeks: the first day of each week that it reports.
-        restated: (day, how many metres less) of the week that is stated again.
+        corrected: (day, metres): the week before is stated again that day, by so much less.
         unplugged: the first day of the week in which the device was unplugged.
     """
 
     PRODUCT = "usage_premium"
     weeks: tuple[date, ...] = ()
-    restated: tuple[date, int] | None = None
+    corrected: tuple[date, int] | None = None
     unplugged: date | None = None
-    seed = 0
 
     def terms(self) -> dict[str, str]:
         return {
-            "about": f"policy:{self.device.name}",
+            "about": self.about,
             "metrics": f"{METRES} 0..20000000; {NIGHT} 0..10000; {HARSH} 0..1000",
             "plus": f"{METRES} rising: 0=0, 1000000=35.00, 3000000=75.00",
             "times": f"{NIGHT} rising: 0=100%, 2000=110%, 5000=130%; "
@@ -63,36 +64,28 @@ class MonthCar(MonthTrade):
             "period": "7 days",
         }
 
-    def morning(self, day: date) -> Records:
-        for ordinal, first in enumerate(self.weeks, 1):
+    def morning(self, day: date) -> Iterator[bytes]:
+        for first in self.weeks:
             if first + _WEEK == day:
-                week = self._driven(first)
-                is_plugged = first != self.unplugged
+                week, is_plugged = self._driven(first), first != self.unplugged
                 if is_plugged:
                     self.agreement.pay(week.premium_micro)
-                yield self._report(ordinal, first, week, 9_800 if is_plugged else 7_100)
-        if self.restated and self.restated[0] == day:
-            yield self._state_again(day)
+                yield self._report(first, week, 9_800 if is_plugged else 7_100)
+        if self.corrected and self.corrected[0] == day:
+            first = max(week for week in self.weeks if week + _WEEK < day)
+            before = self._driven(first)
+            after = before._replace(metres=before.metres - self.corrected[1])
+            self.agreement.pay(after.premium_micro - before.premium_micro)
+            yield self._report(first, after, 9_800)
 
-    def _state_again(self, day: date) -> tuple[str, bytes]:
-        """State the last week again; it costs the difference, which is below zero."""
-        ordinal, first = max(
-            (number, week) for number, week in enumerate(self.weeks, 1) if week + _WEEK < day
-        )
-        before = self._driven(first)
-        after = before._replace(metres=before.metres - self.restated[1])
-        self.agreement.pay(after.premium_micro - before.premium_micro)
-        return self._report(ordinal, first, after, 9_800)
-
-    def _report(
-        self, ordinal: int, first: date, week: DrivenWeek, coverage: int
-    ) -> tuple[str, bytes]:
+    def _report(self, first: date, week: DrivenWeek, coverage: int) -> bytes:
         metrics = {METRES: week.metres, NIGHT: week.night, HARSH: week.harsh}
-        times = at(first, 0), at(first + _WEEK, 0)
-        return self.device.report(ordinal, *times, f"policy:{self.device.name}", metrics, coverage)
+        period = at(first, 0), at(first + _WEEK, 0)
+        ordinal = self.weeks.index(first) + 1
+        return self.device.report(self.about, period, metrics, ordinal, coverage)
 
     def _driven(self, first: date) -> DrivenWeek:
-        chance = random.Random(f"{self.seed}/{self.device.name}/{first}")
+        chance = self.chance(self.device, first)
         return DrivenWeek(
             chance.randrange(400_000, 2_400_000), chance.randrange(4_000), chance.randrange(25)
         )

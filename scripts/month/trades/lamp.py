@@ -6,17 +6,19 @@ lender and two partners share.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from hashlib import sha256
 
 from scripts.month.days import at
-from scripts.month.trades.reporter import MonthTrade, Records
+from scripts.month.trades.trade import MonthTrade
 
 _DAY_MICRO = 300_000
 _MOST_DAYS = 60
 
 
+@dataclass
 class MonthLamp(MonthTrade):
     """A lamp that only tokens unlock.
 
@@ -27,27 +29,27 @@ class MonthLamp(MonthTrade):
 
     PRODUCT = "payg_unlock"
     orders: Sequence[date] = ()
-    seed = 0
+    sold: list[int] = field(default_factory=list)
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
-        self.sold: list[int] = []
+    @property
+    def key(self) -> bytes:
+        """Return the key of the lamp's lock (16 bytes)."""
+        return sha256(f"{self.seed}/{self.device.name}/lock".encode()).digest()[:16]
 
     def terms(self) -> dict[str, str]:
         return {
-            "about": f"device:{self.device.name}",
+            "about": self.about,
             "metrics": f"days 1..{_MOST_DAYS}",
             "plus": "days rising: 0=0, 60=18.00",
             "ceiling": "18.00",
             "period": "1..86400 seconds",
         }
 
-    def morning(self, day: date) -> Records:
+    def morning(self, day: date) -> Iterator[bytes]:
         if day not in self.orders:
             return
-        count = random.Random(f"{self.seed}/{self.device.name}/{day}").randrange(1, _MOST_DAYS)
+        count = self.chance(self.device, day).randrange(1, _MOST_DAYS)
         self.sold.append(count)
         self.agreement.pay(count * _DAY_MICRO)
-        times = at(day, 5), at(day, 5) + 60
-        subject = f"device:{self.device.name}"
-        yield self.device.report(len(self.sold), *times, subject, {"days": count})
+        period = at(day, 5), at(day, 5) + 60
+        yield self.device.report(self.about, period, {"days": count}, len(self.sold))

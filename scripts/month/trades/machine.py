@@ -6,13 +6,14 @@ day do not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from math import floor
 
 from scripts.month import days
 from scripts.month.days import at
-from scripts.month.trades.reporter import DAY, MonthTrade, Records
+from scripts.month.trades.trade import DAY, MonthTrade
 from scripts.month.worked import FULL, on_line, priced
 
 _HEARTBEAT = 6 * 3_600
@@ -44,7 +45,7 @@ class MonthMachine(MonthTrade):
 
     def terms(self) -> dict[str, str]:
         return {
-            "about": f"atm:{self.device.name}",
+            "about": self.about,
             "metrics": "uptime 0..10000; cashless 0..44640",
             "plus": "cashless falling: 60=0, 2560=-50.00",
             "times": "uptime rising: 9500=0%, 9900=90%, 9950=100%",
@@ -58,12 +59,13 @@ class MonthMachine(MonthTrade):
             "maintenance": "Sun 02:00-04:00",
         }
 
-    def morning(self, day: date) -> Records:
+    def morning(self, day: date) -> Iterator[bytes]:
         if day == _HELD:
             return
         since = day - timedelta(days=2 if day - timedelta(days=1) == _HELD else 1)
-        for moment, state, cash in self._states(at(since, 0), at(day, 0)):
-            yield self.device.state(moment, f"atm:{self.device.name}", state, cash)
+        states = self._states(at(since, 0), at(day, 0))
+        yield from self.device.serve(self.about, states)
+        for moment, *_ in states:
             week, rest = divmod(moment - _FIRST, _WEEK)
             if week and not rest:
                 self.agreement.pay(_fee(_DOWN_S[week - 1], _CASHLESS_MINUTES[week - 1]))
@@ -82,7 +84,11 @@ class MonthMachine(MonthTrade):
 
 def _fee(down_s: int, cashless_minutes: int) -> int:
     planned = _WEEK - _MAINTENANCE
-    uptime = floor(Fraction((planned - down_s) * FULL, planned))
+    return fee_micro(floor(Fraction((planned - down_s) * FULL, planned)), cashless_minutes)
+
+
+def fee_micro(uptime: int, cashless_minutes: int) -> int:
+    """Return the fee for an uptime (basis points) and minutes without cash."""
     sum_micro = _FEE + on_line(_BY_CASHLESS, cashless_minutes)
     return priced(sum_micro, [on_line(_BY_UPTIME, uptime)], _FEE)
 

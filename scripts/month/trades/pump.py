@@ -6,11 +6,12 @@ says nothing, and one under load.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 from scripts.month import days
 from scripts.month.days import at
-from scripts.month.trades.reporter import MonthTrade, Records
+from scripts.month.trades.trade import MonthTrade
 from scripts.month.worked import on_line, priced
 
 _BY_VELOCITY = ((2_300, 10_000), (4_500, 6_000), (7_100, 0))
@@ -34,7 +35,7 @@ class MonthPump(MonthTrade):
 
     def terms(self) -> dict[str, str]:
         return {
-            "about": f"asset:{self.device.name}",
+            "about": self.about,
             "metrics": "velocity 0..100000; hours 0..1000",
             "times": "velocity falling: 2300=100%, 4500=60%, 7100=0%; "
             "hours falling: 48=100%, 96=50%",
@@ -45,14 +46,17 @@ class MonthPump(MonthTrade):
             "load": "8000",
         }
 
-    def morning(self, day: date) -> Records:
+    def morning(self, day: date) -> Iterator[bytes]:
         for ordinal, (on, hour, metrics) in enumerate(_REPORTS, 1):
             if on == day.day - 1 and day.month == days.FIRST.month:
                 end = at(days.FIRST.replace(day=on), hour)
-                yield self.device.report(
-                    ordinal, end - 600, end, f"asset:{self.device.name}", metrics
-                )
+                yield self.device.report(self.about, (end - 600, end), metrics, ordinal)
                 if (on, hour) == _REPAIRED:
                     hours = (_REPAIRED[0] - _ORDERED[0]) * 24 + _REPAIRED[1] - _ORDERED[1]
-                    factors = on_line(_BY_VELOCITY, _AFTER), on_line(_BY_HOURS, hours)
-                    self.agreement.pay(priced(_PRICE, factors, _PRICE))
+                    self.agreement.pay(repair_micro(_AFTER, hours))
+
+
+def repair_micro(velocity: int, hours: int) -> int:
+    """Return what a repair is worth by the velocity after it and the hours that it took."""
+    factors = on_line(_BY_VELOCITY, velocity), on_line(_BY_HOURS, hours)
+    return priced(_PRICE, factors, _PRICE)
