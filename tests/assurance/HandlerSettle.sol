@@ -73,6 +73,10 @@ abstract contract HandlerSettle is Batches {
         _settleReports();
     }
 
+    function settleReportsOnceMore(uint256 seed) external step(seed) {
+        _settleReports();
+    }
+
     function settlePlain(uint256 seed) external step(seed) {
         _settle(Kind.Plain);
     }

@@ -75,7 +75,7 @@ abstract contract ReportFacts is Products {
     function _planReport(Plan memory plan, uint256 until) internal {
         Policy storage policy = policyOf[plan.pact];
         Report memory report = _honest();
-        bool again = policy.charged && _once(3);
+        bool again = policy.charged && (_once(3) || (policy.refunded != 0 && !_once(4)));
         uint256 begin = policy.end;
         if (again) {
             (report.from, report.to) = (begin - SHORTEST - _random(1 days), begin);
