@@ -32,7 +32,7 @@ CAR = {
 HEALTH = {
     "about": "policy:2",
     "metrics": "active 0..1440",
-    "plus": "active rising: 90=-1.00, 300=3.00",
+    "plus": "active rising: 90=-1.00, 300=4.00",
     "ceiling": "3.00",
     "coverage": "70%",
     "period": "1 day",
@@ -49,7 +49,7 @@ class Attacked:
         self.about, self.terms = words["about"], self.product.parse_terms(dict(words) | changes)
 
     def report(self, ordinal: int, begin: int, end: int, metrics: Mapping[str, int], **fields: Any):
-        """Return a report of the agreement's device; its counter is its ordinal, but for `fields`."""
+        """Return a report of the agreement's device; its ordinal is its counter."""
         stated = {"counter": ordinal, "ordinal": ordinal, "from": begin, "to": end}
         record = stated | {"metrics": dict(metrics), "subject": self.about} | fields
         return self.product.case_event(record)
