@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from device_adapters.types import device_id
+from device_adapters.types import Rejected, device_id
 from orchestrator.core.identity import enrolment_digest, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.owner_consent import OwnerConsent
+from orchestrator.core.registration import RegistrationReason
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.ethereum import LocalAccount, sign_document
 from orchestrator.edges.chain.rails import rail_of
@@ -84,7 +85,12 @@ class AgreementOps(DeviceOps):
             terms: cap_micro, window_s, expiry (Unix seconds) and terms (the product's, encoded);
                 optional: period_days, start, first_counter, required_domain, bond_micro, schedule,
                 fleet, salt.
+
+        Raises:
+            Rejected: The payee owns the device, and the product takes no such word for its pay.
         """
+        if getattr(product, "DISINTERESTED", False):
+            self._require_other_owner(device, payee)
         return Mandate(
             payer=payer,
             payee=payee,
@@ -103,6 +109,12 @@ class AgreementOps(DeviceOps):
             salt=terms.get("salt") or secrets.token_bytes(32),
             terms=terms["terms"],
         )
+
+    def _require_other_owner(self, device: str, payee: str) -> None:
+        owner = self._chain.view("DeviceRegistry", "ownerOf", device_id(device))
+        if owner.lower() == payee.lower():
+            detail = f"{device} belongs to the payee, whose work it would judge"
+            raise Rejected(RegistrationReason.PAYEE_UNEXPECTED, detail)
 
     def sign(self, mandate: Mandate, payer: LocalAccount) -> bytes:
         """Return the payer's EIP-712 signature over the mandate (65 bytes)."""

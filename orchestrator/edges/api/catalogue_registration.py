@@ -58,7 +58,8 @@ REGISTRATIONS: dict[StrEnum, tuple[int, str, str]] = {
     RegistrationReason.PAYEE_UNEXPECTED: (
         422,
         "The payee does not fit the product",
-        "Give a payee, or leave it out where each claim names its payee.",
+        "Give a payee, or leave it out where each claim names its payee. A device that judges work "
+        "has to belong to somebody else than the payee.",
     ),
     RegistrationReason.MANDATE_MALFORMED: (
         422,

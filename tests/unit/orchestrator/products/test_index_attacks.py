@@ -7,9 +7,12 @@ among heard records, in tests/unit/oracles/test_hearing.py.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from device_adapters.types import Assurance, Event
 from oracles.types import ClaimReason
@@ -337,7 +340,7 @@ def test_attack__first_good_reading_among_many_bad_ones__is_not_waited_for():
     assert pump.complete(run) == 3 and pump.facts(run[:3]).metrics == (7_000, 3)
 
 
-def test_attack__contractor_s_own_sensor_states_the_asset_quiet__the_owner_s_device_has_to():
+def test_attack__file_states_the_asset_quiet__its_own_device_has_to():
     pump = AttackedPump()
     quiet = pump.reading(5, 500, assurance=Assurance.FILE)
     assert pump.refusal(pump.reading(5, 500)) is None
@@ -353,3 +356,25 @@ def test_attack__order_is_stated_again_with_more_days__cannot_be_changed():
     again = lamp.report(1, START, START + 60, {"days": 30}, counter=2)
     assert lamp.refusal(order) is None
     assert lamp.refusal(again, order) == ClaimReason.PERIOD_UNEXPECTED
+
+
+# --- the pages
+
+
+PAGES = ("usage_premium", "service_level", "energy_savings", "parametric_cover")
+PAGES += ("maintenance_escrow", "payg_unlock")
+ROOT = Path(package.__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*(f"orchestrator/products/{name}/README.md" for name in PAGES), "docs/WATERFALL.md"],
+)
+def test_page__each_attack_in_its_table__names_tests_that_exist(page):
+    text = (ROOT / page).read_text()
+    _, _, table = text.partition("| attack | what holds | test |\n|---|---|---|\n")
+    rows = [line.split("|") for line in table.partition("\n\n")[0].splitlines()]
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row[3])]
+    assert len(rows) >= 4 and len(names) >= len(rows)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in names if not re.search(rf"def test_\w+__{name}__", tests)] == []
