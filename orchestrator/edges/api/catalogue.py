@@ -63,7 +63,9 @@ _KEY = "Give the device's public key as PEM, or hex or base64 of SubjectPublicKe
 _OPERATOR = "Ask the operator of the rail."
 _NOTHING = "Nothing to do."
 _PIECES = "Report them as serials or as a quantity in pieces, in a new record."
-_REPORT = "Compare the report with the agreement's terms (`proofrail agreement show`)."
+_REPORT = (
+    "Compare the report with the agreement's terms, and correct the device for the next period."
+)
 _GATEWAY = "Send through the gateway that the owner assigned (`proofrail device assign`)."
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
 _ORACLE = "The rail retries by itself; ask the operator if it persists."
