@@ -151,7 +151,7 @@ def test_totals__payment_that_did_not_come_all_the_way__is_reported(store):
     assert wrong(store) == [
         "settled = paid out + below a cent + frozen",
         "funded = settled + still in escrow + refunded",
-        "all payments reconciled, or frozen",
+        "all payments reconciled, frozen, or shared",
     ]
 
 
