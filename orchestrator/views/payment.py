@@ -262,22 +262,20 @@ def _dispute_moves(
             "window_ends": row.release_at,
         },
     ]
-    if record.deadline:  # contracts of version 1 have no deadline
-        moves += [
-            {
-                "who": None,
-                "command": "payment rule",
-                "bond": "returns with a refund, else goes to the payee",
-                "until": record.deadline,
-            },
-            {
-                "who": None,
-                "command": "payment expire",
-                "bond": "goes to the payee",
-                "after": record.deadline,
-            },
-        ]
-    return moves
+    ruling = {
+        "who": None,
+        "command": "payment rule",
+        "bond": "returns with a refund, else goes to the payee",
+    }
+    if not record.deadline:  # contracts of version 1 have none
+        return [*moves, ruling]
+    expiry = {
+        "who": None,
+        "command": "payment expire",
+        "bond": "goes to the payee",
+        "after": record.deadline,
+    }
+    return [*moves, ruling | {"until": record.deadline}, expiry]
 
 
 def _debt(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:

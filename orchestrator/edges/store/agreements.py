@@ -206,6 +206,16 @@ def all_agreements(session: Session) -> Sequence[AgreementRow]:
     return session.exec(select(AgreementRow).order_by(AgreementRow.device)).all()
 
 
+def required_domains(session: Session) -> dict[int, int]:
+    """Return trust domain -> how many live agreements require it among the signers."""
+    query = (
+        select(AgreementRow.required_domain, func.count())
+        .where(AgreementRow.stage == Stage.LIVE, AgreementRow.required_domain > 0)
+        .group_by(AgreementRow.required_domain)
+    )
+    return dict(session.exec(query).all())
+
+
 def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
     """Move an agreement by a fact; the only function that changes an agreement's stage.
 
