@@ -26,6 +26,7 @@ class RegistrationReason(StrEnum):
     MANDATE_MALFORMED = "mandate_malformed"
     CONSENT_MISSING = "consent_missing"
     CONSENT_INVALID = "consent_invalid"
+    DEVICE_CHARGED_ELSEWHERE = "device_charged_elsewhere"
     CONTRACT_REFUSES = "contract_refuses"
 
 
