@@ -76,6 +76,7 @@ class FleetRail(SmallRail):
         return {
             "price": "0.30",
             "fuse": "22000",
+            "register": "01-00:B0.08.00*FF",  # as the simulated meters name it
             "period": "15 minutes",
             "started": datetime.fromtimestamp(STARTED, UTC).isoformat(),
             "members": "\n".join(["device,counter,register", *rows]),

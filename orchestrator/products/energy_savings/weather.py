@@ -100,7 +100,7 @@ def derive(
     begin, end = report["from"], report["to"]
     registers = _registers(cited.values(), ways.meter)
     days = by_day(sensed(cited.values(), ways.station, "temperature", "Cel"))
-    means = [Fraction(sum(values)) / len(values) for values in days.values()]
+    means = [Fraction(sum(values)) * Fraction(1, len(values)) for values in days.values()]
     metrics = {
         HEATING: int(100 * sum(max(ways.heat_below - mean, Fraction(0)) for mean in means)),
         COOLING: int(100 * sum(max(mean - ways.cool_above, Fraction(0)) for mean in means)),
