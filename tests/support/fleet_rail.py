@@ -19,6 +19,8 @@ from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
 from oracles.readers import READERS
 from oracles.types import Progress
+from orchestrator.core.payment import Stage
+from orchestrator.core.release import next_day
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.ethereum import sign_document
 from orchestrator.edges.chain.reader import Registry
@@ -178,6 +180,18 @@ class FleetRail(SmallRail):
         sender = Sender(self.store, self.chain, self.payer)
         send_and_wait(sender, [call], self.clock, self.mine)
         self.work(3)
+
+    def until_reconciled(self, sequence: int) -> None:
+        """Work until a payment is on the bank's statement; the rail orders one payout a day."""
+        for _ in range(4):
+            self.clock = next_day(self.clock)
+            self.work(6, 20)
+            self.close_day()
+            self.work(2)
+            with self.store.read() as session:
+                if self._payment(session, sequence).stage == Stage.RECONCILED:
+                    return
+        raise AssertionError(f"payment {sequence} is on no statement")
 
     def _payment(self, session: Session, sequence: int) -> payments.PaymentRow | None:
         rows = lookup.payments_of(session, lookup.FoundId("agreement", self.agreements[HEAD]), 50)
