@@ -27,6 +27,8 @@ def meter_lines(terms: bytes, facts: bytes) -> tuple[MeterLine, ...]:
     claim, devices = decode_facts(facts), (member.device for member in decode_terms(terms).members)
     end = claim.to_time // MINUTE
     return tuple(
-        MeterLine(device, row.counter, new.counter, row.register, new.register, (end - new.age) * MINUTE)
+        MeterLine(
+            device, row.counter, new.counter, row.register, new.register, (end - new.age) * MINUTE
+        )
         for device, row, new in zip(devices, claim.rows, claim.rows_after, strict=True)
     )
