@@ -27,6 +27,7 @@ class RegistrationReason(StrEnum):
     CONSENT_MISSING = "consent_missing"
     CONSENT_INVALID = "consent_invalid"
     DEVICE_CHARGED_ELSEWHERE = "device_charged_elsewhere"
+    OWNER_DIFFERS = "owner_differs"
     CONTRACT_REFUSES = "contract_refuses"
 
 

@@ -121,12 +121,12 @@ class AgreementOps(DeviceOps):
 
         Raises:
             ConsentMissing: A device's owner has not consented; the mandates are stored.
-            Rejected: Another agreement charges by the same records.
+            Rejected: What operations/meters.py refuses of a fleet.
             Halt: The contracts of this deployment are of an earlier release.
         """
         self._require_present_contracts()
         rows = [agreements.row_of(*item) for item in signed]
-        self._require_charged_once(rows)
+        self._require_meters(rows)
         with self._store.write() as session:
             add_new(session, rows)
         self._open([agreements.row_of(*item) for item in signed])
@@ -137,12 +137,12 @@ class AgreementOps(DeviceOps):
 
         Raises:
             ConsentMissing: The device's owner has not consented.
-            Rejected: Another agreement charges by the same records.
+            Rejected: What operations/meters.py refuses of a fleet.
         """
         with self._store.read() as session:
             row = agreements.get(session, agreement)
         if row is not None and row.stage == agreements.Stage.SIGNED:
-            self._require_charged_once([row])
+            self._require_meters([row])
             self._open([row])
 
     def _open(self, rows: Sequence[agreements.AgreementRow]) -> None:
@@ -164,8 +164,9 @@ class AgreementOps(DeviceOps):
                 "contracts."
             )
 
-    def _require_charged_once(self, rows: Sequence[agreements.AgreementRow]) -> None:
+    def _require_meters(self, rows: Sequence[agreements.AgreementRow]) -> None:
         with self._store.read() as session:
+            meters.require_one_owner(session, rows)
             meters.require_charged_once(session, rows, self._now(), self._is_open)
 
     def _is_open(self, row: agreements.AgreementRow) -> bool:

@@ -13,6 +13,43 @@ from orchestrator.products import product, products
 _NAMED = 3  # meters in a refusal
 
 
+def require_one_owner(session: Session, rows: Sequence[agreements.AgreementRow]) -> None:
+    """Refuse a fleet with a meter that is not active, or not of the owner of the head.
+
+    The contract refuses the second as well, without saying which meter it is.
+
+    Args:
+        session: A session of the store.
+        rows: What is to be opened.
+
+    Raises:
+        Rejected: DEVICE_NOT_ACTIVE or OWNER_DIFFERS, with the meters.
+    """
+    fleets = [row for row in rows if hasattr(product(row.product), "meters")]
+    if not fleets:
+        return
+    devices = {device.device_id: device for device in agreements.devices(session)}
+    for row in fleets:
+        wanted = [row.device_id, *sorted(_charged(row))]
+        known = [devices[device] for device in wanted if device in devices]
+        idle = [device for device in wanted if device not in devices]
+        idle += [device.name for device in known if device.status != "active"]
+        if idle:
+            raise Rejected(
+                RegistrationReason.DEVICE_NOT_ACTIVE,
+                f"{_listed(idle, len(idle))}: not enrolled here, or not active. Nothing was sent. "
+                "Next: `proofrail device list` shows all",
+            )
+        head = known[0]
+        others = [device.name for device in known if device.owner.lower() != head.owner.lower()]
+        if others:
+            raise Rejected(
+                RegistrationReason.OWNER_DIFFERS,
+                f"{_listed(others, len(others))}: not of {head.owner}, who owns {head.name} and "
+                "consents for all of its meters. Nothing was sent. Next: an agreement of their own",
+            )
+
+
 def require_charged_once(
     session: Session,
     rows: Sequence[agreements.AgreementRow],
@@ -59,15 +96,18 @@ def _charged(row: agreements.AgreementRow) -> frozenset[str]:
 
 
 def _detail(session: Session, other: agreements.AgreementRow, shared: Collection[str]) -> str:
-    first = sorted(shared)[:_NAMED]
-    rows = [agreements.device(session, device) for device in first]
-    named = ", ".join(row.name if row else device for row, device in zip(rows, first, strict=True))
-    more = f" and {len(shared) - _NAMED} more" if len(shared) > _NAMED else ""
+    rows = ((device, agreements.device(session, device)) for device in sorted(shared)[:_NAMED])
+    named = _listed([row.name if row else device for device, row in rows], len(shared))
     end = datetime.fromtimestamp(other.closes_at or other.expiry, UTC)
     return (
-        f"{named}{more}: agreement {other.agreement_id} of {other.device} ({other.product}) "
+        f"{named}: agreement {other.agreement_id} of {other.device} ({other.product}) "
         f"charges by these records until {end:%Y-%m-%d %H:%M:%S} UTC, and a meter is charged once. "
         "Nothing was sent. Next: close it with `proofrail agreement close "
         f"{other.agreement_id[:12]}`, let the new one begin after its end (--start), or leave "
         "these meters out"
     )
+
+
+def _listed(meters: Sequence[str], count: int) -> str:
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    return ", ".join(meters[:_NAMED]) + more

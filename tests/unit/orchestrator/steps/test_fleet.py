@@ -160,10 +160,18 @@ def test_open__meter_that_pays_by_its_own_agreement__is_refused_before_anything_
     fleet.enrol(["cp-own", "head-2"])
     fleet.agree("cp-own")
     with pytest.raises(Rejected) as refusal:
-        fleet.open_fleet(["cp-own", "m-new"], head="head-2")
+        fleet.open_fleet(["cp-own"], head="head-2")
     assert refusal.value.reason == RegistrationReason.DEVICE_CHARGED_ELSEWHERE
     assert refusal.value.detail.startswith("cp-own: agreement 0x")
     assert "head-2" not in fleet.agreements
+    with pytest.raises(Rejected) as refusal:
+        fleet.open_fleet(["m-new", "m-newer"], head="head-2")
+    assert refusal.value.reason == RegistrationReason.DEVICE_NOT_ACTIVE
+    fleet.enrol(["m-new", "m-newer"], owner=fleet.payer.address)
+    with pytest.raises(Rejected) as refusal:
+        fleet.open_fleet(["m-new", "m-newer"], head="head-2")
+    assert refusal.value.reason == RegistrationReason.OWNER_DIFFERS
+    assert "m-new" in refusal.value.detail and fleet.payee.address in refusal.value.detail
     with pytest.raises(Rejected):
         fleet.agree("m-0002")
 
