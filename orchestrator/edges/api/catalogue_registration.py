@@ -66,6 +66,16 @@ REGISTRATIONS: dict[StrEnum, tuple[int, str, str]] = {
         "The mandate cannot be read",
         "Send `message` of the typed data as it was returned.",
     ),
+    RegistrationReason.DEVICE_CHARGED_ELSEWHERE: (
+        409,
+        "Another agreement charges by the same records",
+        "Close that one, begin after its end, or leave these meters out.",
+    ),
+    RegistrationReason.OWNER_DIFFERS: (
+        409,
+        "The meters of a fleet have more than one owner",
+        "Leave out the meters of other owners: an agreement of their own takes them.",
+    ),
     RegistrationReason.CONSENT_MISSING: (
         409,
         "The device's owner has not consented",

@@ -363,6 +363,22 @@ def ended_among(session: Session, ids: Collection[str], now: int) -> list[str]:
     ]
 
 
+def unended(
+    session: Session, since: int, devices: Collection[str], names: Collection[str]
+) -> list[AgreementRow]:
+    """Return agreements that take facts at a time (Unix seconds) or later.
+
+    They are those of these devices (0x-hex ids), and those about products with these names.
+    """
+    open_ = AgreementRow.stage.in_((Stage.SIGNED, Stage.LIVE)), AgreementRow.expiry >= since
+    wanted, rows = sorted(devices), {}
+    for start in range(0, len(wanted) + 1, _CHUNK):
+        chosen = AgreementRow.device_id.in_(wanted[start : start + _CHUNK])
+        query = select(AgreementRow).where(*open_, or_(chosen, AgreementRow.product.in_(names)))
+        rows |= {row.agreement_id: row for row in session.exec(query)}
+    return [row for row in rows.values() if not row.closes_at or row.closes_at >= since]
+
+
 def page(
     session: Session, after: str, limit: int, scope: str | None = None
 ) -> Sequence[AgreementRow]:
