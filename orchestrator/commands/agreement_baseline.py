@@ -10,12 +10,10 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.agreement_open import term_values
-from orchestrator.commands.home import text_or_file
 from orchestrator.commands.output import Json, parse_euro, plain, table
-from orchestrator.errors import Halt
+from orchestrator.commands.signed_files import genuine_events
 
 if TYPE_CHECKING:
-    from device_adapters.types import Event
     from orchestrator.products.energy_savings.baseline import Baseline
     from orchestrator.products.index.periods import Period
 
@@ -57,8 +55,8 @@ def baseline(
     given = term_values(term or [])
     price_micro = parse_euro(price, "--price")
     ways = parse_ways(given)
-    events = _genuine(meter_records, meter_key, ways.meter)
-    events += _genuine(station_records, station_key, ways.station)
+    events = genuine_events(meter_records, meter_key, ways.meter)
+    events += genuine_events(station_records, station_key, ways.station)
     periods, left_out = fitting.periods_of(ways, events, not daily, coverage * 100)
     fitted = fitting.fit(periods)
     bias = fitting.bias_of(fitted, periods, days, price_micro)
@@ -68,27 +66,6 @@ def baseline(
     PRODUCT.parse_terms(terms)
     view = _view(fitted, bias, left_out) | {"terms": terms}
     output.show(view, as_json, lambda console: _print(console, view))
-
-
-def _genuine(files: list[Path], key: str, device: str) -> list[Event]:
-    """Return the events of files; Halt where a record is not the device's, signed by the key."""
-    from device_adapters.evidence import check_file
-
-    events = []
-    for file in files:
-        report = check_file(file, text_or_file(key))
-        if report.error is not None:
-            raise Halt(f"{file} cannot be read: {report.error[1]} ({report.error[0]}).")
-        for record in report.records:
-            if not record.is_genuine or record.event is None:
-                reasons = [*record.genuine_reasons, *record.billable_reasons]
-                named = "; ".join(f"{code} ({detail})" for code, detail in reasons)
-                where = f"Record {record.index + 1} of {file}"
-                raise Halt(f"{where} proves nothing: {named or 'it is not signed'}. Leave it out.")
-            if record.event.device != device:
-                raise Halt(f"{file} has records of {record.event.device}, not only of {device}.")
-            events.append(record.event)
-    return events
 
 
 def _view(fitted: Baseline, bias: Fraction, left_out: list[Period]) -> dict[str, Any]:
