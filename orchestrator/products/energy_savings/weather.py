@@ -101,6 +101,7 @@ def derive(
     """Return the facts of a month; what it lacks of meter or weather lowers the coverage."""
     agreed = decode_terms(terms)
     ways, report = ways_of(agreed), events[-1].facts
+<<<<<<< HEAD
     registers, values = measured(ways, cited.values())
     period = period_of(ways, report["from"], report["to"], registers, values)
     return encode_facts(facts_of(agreed, period))
@@ -127,6 +128,12 @@ def period_of(
     """
     days = by_day(value for value in values if value.at < end)
     means = [Fraction(sum(day)) / len(day) for day in days.values()]
+=======
+    begin, end = report["from"], report["to"]
+    registers = _registers(cited.values(), ways.meter)
+    days = by_day(sensed(cited.values(), ways.station, "temperature", "Cel"))
+    means = [Fraction(sum(values)) * Fraction(1, len(values)) for values in days.values()]
+>>>>>>> index
     metrics = {
         HEATING: int(100 * sum(max(ways.heat_below - mean, Fraction(0)) for mean in means)),
         COOLING: int(100 * sum(max(mean - ways.cool_above, Fraction(0)) for mean in means)),
