@@ -110,7 +110,7 @@ def fit(periods: Sequence[Period]) -> Baseline:
         raise Rejected(FitReason.ENERGY_NONE, "the meter's register does not rise")
     base, slopes = _fit(periods, [name for name in (HEATING, COOLING) if _varies(periods, name)])
     if base < 0:
-        detail = "the site would use less than nothing without weather: move the balance points"
+        detail = "the site would feed energy in without weather: move the balance points"
         raise Rejected(FitReason.BASE_NEGATIVE, detail)
     baseline = Baseline(
         base,
@@ -122,7 +122,7 @@ def fit(periods: Sequence[Period]) -> Baseline:
     )
     free = len(periods) - 1 - len(slopes)
     squares = sum((period.metrics[ENERGY] - value_of(baseline, period)) ** 2 for period in periods)
-    relative = squares / free * Fraction(len(periods), total) ** 2 * 10**8
+    relative = Fraction(squares, free) * Fraction(len(periods), total) ** 2 * 10**8
     cv = isqrt(-(-relative.numerator // relative.denominator) - 1) + 1 if relative else 0
     if cv > MOST_CV:
         detail = (
@@ -156,7 +156,7 @@ def bias_of(baseline: Baseline, periods: Sequence[Period], days: int, price_micr
         for name, slope in _slopes(baseline):
             end = _far(days)
             expected += Fraction(_micro(slope * end, price_micro) * period.metrics[name], end)
-    return (expected - used) / used
+    return Fraction(expected - used, used)
 
 
 def terms_of(baseline: Baseline, days: int, price_micro: int) -> dict[str, str]:
@@ -185,7 +185,7 @@ def terms_of(baseline: Baseline, days: int, price_micro: int) -> dict[str, str]:
 
 def ceiling_of(baseline: Baseline, periods: Sequence[Period], days: int, price_micro: int) -> str:
     """Return whole euro that no saving exceeds: the baseline in the worst weather of its past."""
-    most = max(value_of(baseline, period) / _days(period) for period in periods) * days
+    most = max(Fraction(value_of(baseline, period), _days(period)) for period in periods) * days
     return f"{-(-_micro(most, price_micro) // _MILLION)}.00"
 
 
@@ -227,7 +227,7 @@ def _least_squares(
         if not matrix[i][i]:
             detail = "in these periods heating follows from cooling: take records of more seasons"
             raise Rejected(FitReason.WEATHER_FLAT, detail)
-        matrix[i] = [value / matrix[i][i] for value in matrix[i]]
+        matrix[i] = [Fraction(value, matrix[i][i]) for value in matrix[i]]
         for k in range(size):
             if k != i:
                 factor = matrix[k][i]
@@ -257,7 +257,7 @@ def _far(days: int) -> int:
 
 
 def _micro(watt_hours: Fraction, price_micro: int) -> int:
-    return round(watt_hours * price_micro / 1000)
+    return round(watt_hours * Fraction(price_micro, 1000))
 
 
 def _euro(micro: int) -> str:

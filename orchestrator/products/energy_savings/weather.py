@@ -101,7 +101,6 @@ def derive(
     """Return the facts of a month; what it lacks of meter or weather lowers the coverage."""
     agreed = decode_terms(terms)
     ways, report = ways_of(agreed), events[-1].facts
-<<<<<<< HEAD
     registers, values = measured(ways, cited.values())
     period = period_of(ways, report["from"], report["to"], registers, values)
     return encode_facts(facts_of(agreed, period))
@@ -127,13 +126,7 @@ def period_of(
     A register at either end counts; a temperature at its end is one of the next day.
     """
     days = by_day(value for value in values if value.at < end)
-    means = [Fraction(sum(day)) / len(day) for day in days.values()]
-=======
-    begin, end = report["from"], report["to"]
-    registers = _registers(cited.values(), ways.meter)
-    days = by_day(sensed(cited.values(), ways.station, "temperature", "Cel"))
-    means = [Fraction(sum(values)) * Fraction(1, len(values)) for values in days.values()]
->>>>>>> index
+    means = [Fraction(sum(day)) * Fraction(1, len(day)) for day in days.values()]
     metrics = {
         HEATING: int(100 * sum(max(ways.heat_below - mean, Fraction(0)) for mean in means)),
         COOLING: int(100 * sum(max(mean - ways.cool_above, Fraction(0)) for mean in means)),
