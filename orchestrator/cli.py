@@ -96,7 +96,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "agreement": (
             "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
-            "agreement_move:app agreement_preview:app agreement_show:app",
+            "agreement_move:app agreement_preview:app agreement_show:app agreement_baseline:app "
+            "agreement_basis_risk:app",
             "Preview, open, close, fund, skip, move and list agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
