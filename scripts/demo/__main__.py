@@ -103,6 +103,7 @@ def show(stack: Stack, participants: DemoParticipants) -> list[str]:
     run.settled("settled while an oracle lies")
     stack.stop("oracle-auditor")
     run.in_background(lambda: stack.restart_oracle("auditor"))
+    run.in_background(run.measured.finish)
     run.paid()
     return conclude(stack, run)
 
