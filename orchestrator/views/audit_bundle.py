@@ -46,6 +46,7 @@ _DEVICE_LOGS = (
     "DeviceAdopted",
 )
 _SEATING_LOGS = ("MemberSeated", "MemberUnseated", *BARRED)
+_SHOWN_LINES = ("camt.053", "camt.054")  # bank messages that a bundle shows
 _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
 
 
@@ -315,13 +316,16 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
 
 
 def _bank_line(session: Session, payout: payouts.PayoutRow) -> tuple[bytes, str] | None:
-    """Return the bank line that paid it, from a statement (camt.053) if there is one."""
+    """Return the bank line that paid it, from a statement (camt.053) if there is one.
+
+    None where only other messages report it: the verifier reads camt.053 and camt.054.
+    """
     if payout.stage != PayoutStage.BOOKED:
         return None
     lines = [
         line
         for line in bank_files.lines_of(session, payout.end_to_end_id)
-        if line.amount_minor == -payout.cents and not line.is_return
+        if line.amount_minor == -payout.cents and not line.is_return and line.kind in _SHOWN_LINES
     ]
     if not lines:
         return None
@@ -350,7 +354,8 @@ def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any])
         because = f" ({payout.reason})" if payout and payout.reason else ""
         missing.append(f"bank order: no file to the bank contains it{because}")
     if bundle["bank_line"] is None:
-        missing.append("statement line: the bank has not reported the debit")
+        kinds = " or ".join(_SHOWN_LINES)
+        missing.append(f"statement line: the bank has not reported the debit as {kinds}")
     return tuple(missing)
 
 

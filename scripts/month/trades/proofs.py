@@ -13,6 +13,8 @@ from orchestrator.views.trace import trace
 from scripts.month.rail import MonthRail
 from scripts.month.trades.trade import MonthTrade
 
+_STATEMENTS = ("camt.053", "MT940")  # the bank sends one day's as MT940
+
 
 def missing_steps(rail: MonthRail, session: Session, trade: MonthTrade) -> list[str]:
     """Return which steps of the life of a trade's first payment are not shown; none if all are.
@@ -29,7 +31,7 @@ def missing_steps(rail: MonthRail, session: Session, trade: MonthTrade) -> list[
         "signatures": len(life["attestation"]["signatures"]) >= 3,
         "settlement": life["settlement"]["final"],
         "ledger": [entry["kind"] for entry in life["ledger"]][:1] == ["settled"],
-        "statement line": any(line["kind"] == "camt.053" for line in _lines(life)),
+        "statement line": any(line["kind"] in _STATEMENTS for line in _lines(life)),
     }
     bundle = export(session, payment, rail.chain.deployment).bundle
     report = verify(json.loads(json.dumps(bundle)), products())

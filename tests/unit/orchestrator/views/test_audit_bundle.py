@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import AuditStage, verify
-from orchestrator.edges.store import payments
+from orchestrator.edges.store import Session, bank_files, payments
 from orchestrator.products import products
 from orchestrator.views.audit_bundle import Export, ExportReason, export
 from tests.support.small_rail import START, SmallRail, has_anvil, lived
@@ -40,6 +41,35 @@ def test_export__reconciled__holds_exactly_the_entries_of_this_payment() -> None
 
 def test_export__booked_intraday_and_on_the_statement__shows_the_statement() -> None:
     assert exported("cp-0001 reconciled").bundle["bank_line"]["path"].startswith("Stmt[")
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_export__reported_in_other_messages_too__shows_what_the_verifier_reads(
+    monkeypatch: pytest.MonkeyPatch, only: bool
+) -> None:
+    """MT940 and camt.052 sort before camt.053."""
+    lines_of = bank_files.lines_of
+
+    def lines_in_all(session: Session, reference: str) -> list[SimpleNamespace]:
+        own = lines_of(session, reference)
+        others = [
+            SimpleNamespace(
+                kind=kind,
+                source=line.source,
+                path="Stmt[1]/:61:[1]",
+                amount_minor=line.amount_minor,
+                is_return=False,
+            )
+            for kind in ("MT940", "camt.052")
+            for line in own
+        ]
+        return others if only else [*others, *own]
+
+    monkeypatch.setattr(bank_files, "lines_of", lines_in_all)
+    exported_payment = exported("cp-0001 reconciled")
+    report = verify(exported_payment.bundle, products())
+    assert (report.failed, report.complete) == (None, not only)
+    assert len(exported_payment.missing) == only
 
 
 @pytest.fixture
