@@ -50,7 +50,8 @@ library FleetRules {
     uint256 private constant BITS = 88; // of a row, and of a step
     uint256 private constant ROW = (1 << BITS) - 1;
     uint256 private constant AGE = type(uint16).max; // where its parts lie
-    uint256 private constant ENERGY = uint256(type(uint40).max) << 16;
+    uint256 private constant PART = type(uint40).max; // of the energy
+    uint256 private constant ENERGY = PART << 16;
     uint256 private constant COUNTERS = uint256(type(uint32).max) << 56;
     uint256 private constant COUNTER = 1 << 56; // one
     // the highest bits of parts are never set: no sum runs over into the next part
@@ -118,37 +119,47 @@ library FleetRules {
         uint256 steps,
         FleetLimits memory limits
     ) private pure {
-        FleetAnswer first = _judge(rows >> BITS & ROW, steps >> BITS, limits);
-        FleetAnswer second = _judge(rows & ROW, steps & ROW, limits);
-        advanced.answer = _firstOf(advanced.answer, _firstOf(first, second));
+        (uint256 row, uint256 step) = (rows >> BITS & ROW, steps >> BITS);
+        if (_odd(row, step, limits) != 0) _judge(advanced, row, step, limits);
+        (row, step) = (rows & ROW, steps & ROW);
+        if (_odd(row, step, limits) != 0) _judge(advanced, row, step, limits);
     }
 
-    /// @dev Why a step may not follow its row.
-    function _judge(uint256 row, uint256 step, FleetLimits memory limits)
+    /// @dev Zero for the step of a member that was read, where nothing is wrong.
+    function _odd(uint256 row, uint256 step, FleetLimits memory limits)
         private
         pure
-        returns (FleetAnswer)
+        returns (uint256)
     {
-        unchecked { // no part has more than 40 bits, and no product more than 72
-            uint256 energy = (step & ENERGY) >> 16;
+        unchecked { // no product has more than 72 bits: what is below zero has its highest bit
             uint256 age = step & AGE;
-            uint256 oldest = limits.elapsed + (row & AGE); // the age of one that was not read again
-            if (step < COUNTER) {
-                if (energy != 0) return FleetAnswer.CounterStands;
-                if (oldest > MOST_AGE) oldest = MOST_AGE;
-                return age == oldest ? FleetAnswer.Priced : FleetAnswer.ReadingOutside;
-            }
-            if (age > limits.elapsed) return FleetAnswer.ReadingOutside;
-            uint256 most = limits.fuseWatts * (oldest - age + 1);
-            if (energy * 60 > most) return FleetAnswer.FuseExceeded;
-            uint256 sum = (row & ~AGE) + (step & ~AGE);
-            return (step | sum) & FULL == 0 ? FleetAnswer.Priced : FleetAnswer.RowOverflow;
+            uint256 most = limits.fuseWatts * (limits.elapsed + (row & AGE) - age + 1);
+            uint256 below = step - COUNTER | limits.elapsed - age | most - (step >> 16 & PART) * 60;
+            return below >> 255 | (step | (row & ~AGE) + step) & FULL;
         }
     }
 
-    function _firstOf(FleetAnswer a, FleetAnswer b) private pure returns (FleetAnswer) {
-        if (a == FleetAnswer.Priced) return b;
-        return b == FleetAnswer.Priced || a < b ? a : b;
+    function _judge(
+        Advanced memory advanced,
+        uint256 row,
+        uint256 step,
+        FleetLimits memory limits
+    ) private pure {
+        uint256 age = step & AGE;
+        uint256 energy = step >> 16 & PART;
+        uint256 oldest = limits.elapsed + (row & AGE); // the age of one that was not read again
+        FleetAnswer answer = FleetAnswer.RowOverflow;
+        if (step < COUNTER) {
+            if (oldest > MOST_AGE) oldest = MOST_AGE;
+            if (energy == 0 && age == oldest) return;
+            answer = energy == 0 ? FleetAnswer.ReadingOutside : FleetAnswer.CounterStands;
+        } else if (age > limits.elapsed) {
+            answer = FleetAnswer.ReadingOutside;
+        } else if (energy * 60 > limits.fuseWatts * (oldest - age + 1)) {
+            answer = FleetAnswer.FuseExceeded;
+        }
+        bool first = advanced.answer == FleetAnswer.Priced || answer < advanced.answer;
+        if (first) advanced.answer = answer;
     }
 
     /// @dev Copies rows and steps into memory, and says where they begin there. A word before the rows
