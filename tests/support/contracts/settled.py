@@ -96,12 +96,11 @@ _GROUPS: dict[bytes, Group] = {}  # of each agreement that a test has a mandate 
 _NONE = Group(NOBODY, 0, 0, 0, 0, 0)
 
 
-def known(mandate: Mandate, metered: bool = True) -> Mandate:
+def known(mandate: Mandate, metered: bool = True, shared: int = 0) -> Mandate:
     """Remember what a mandate has in common with others, for `arguments`.
 
-    metered: Whether its product is MeteredEnergy; other products here share no terms.
+    metered: Whether its product is MeteredEnergy. shared: The shared terms of another product.
     """
-    shared = 0
     if metered:
         with suppress(Rejected):  # bad terms are in tests about them, and open no agreement
             shared = shared_terms(mandate.terms)
