@@ -50,9 +50,7 @@ def test_open__members_of_a_file__are_agreed_and_then_charged_nowhere_else(home,
         row = agreements.get(session, opened["agreement_id"])
     terms = RULES.decode_terms(bytes.fromhex(row.terms[2:]))
     starts = {member.device: member[1:3] for member in terms.members}
-    assert starts == {
-        device_id(name): (n, n * 10_000_000 + 500_000) for n, name in enumerate(METERS, 1)
-    }
+    assert starts == {device_id(name): (n, n * 10_000 + 500) for n, name in enumerate(METERS, 1)}
     shown = home.run("agreement", "show", opened["agreement_id"]).stdout
     assert "3, together 61.5 kWh at the start" in shown and "none yet" in shown
     other = home.refused(*opening("site-2", members))
