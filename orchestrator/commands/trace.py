@@ -20,7 +20,7 @@ from orchestrator.commands.output import (
 )
 from orchestrator.core.payment import Stage
 
-_RECORDS_SHOWN = 6
+_RECORDS_SHOWN, _DEVICES_NAMED = 6, 6
 
 
 def trace(
@@ -168,15 +168,16 @@ def _name(party: dict[str, Any] | None) -> str:
 
 
 def _add_events(root: Any, life: dict[str, Any]) -> None:
-    _add_records(
-        root, life["events"], f"device {life['device']} signed {len(life['events'])} records"
-    )
-    supporting = life["supporting"]
-    devices = ", ".join(dict.fromkeys(event["device"] for event in supporting))
-    _add_records(root, supporting, f"cited: {len(supporting)} records of {devices}")
+    events, supporting, total = life["events"], life["supporting"], life["supporting_total"]
+    _add_records(root, events, f"device {life['device']} signed {len(events)} records", len(events))
+    names = list(dict.fromkeys(event["device"] for event in supporting))
+    few = total["devices"] <= _DEVICES_NAMED
+    devices = ", ".join(names) if few else f"{total['devices']} devices"
+    title = f"cited or heard: {total['records']} records of {devices}"
+    _add_records(root, supporting, title, total["records"])
 
 
-def _add_records(root: Any, events: list[dict[str, Any]], title: str) -> None:
+def _add_records(root: Any, events: list[dict[str, Any]], title: str, count: int) -> None:
     if not events:
         return
     branch = _add_branch(root, events[0]["observed_at"], title)
@@ -185,7 +186,10 @@ def _add_records(root: Any, events: list[dict[str, Any]], title: str) -> None:
     for event in events if few else events[:half]:
         _add_event(branch, event)
     if not few:
-        _add_leaves(branch, f"... {len(events) - 2 * half} more; --json shows all of them")
+        where = "--json shows all of them"
+        if count > len(events):
+            where = f"--json shows {len(events)}, `proofrail audit export` all of them"
+        _add_leaves(branch, f"... {count - 2 * half} more; {where}")
         for event in events[-half:]:
             _add_event(branch, event)
 

@@ -32,6 +32,8 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import product
 from orchestrator.views.holds import hold_views
 
+SHOWN = 200  # supporting records: the first and the last; an audit bundle holds all of them
+
 
 def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
     """Return the JSON view of an event, with the facts decoded from its stored bytes."""
@@ -85,7 +87,11 @@ def life(
         "payee": _payee(session, row, agreement),
         "agreement": agreement_view(session, agreement),
         "events": [event_view(session, event) for event, _, _ in records],
-        "supporting": [event_view(session, event) for event, _, _ in supporting],
+        "supporting": [event_view(session, event) for event, _, _ in _ends_of(supporting)],
+        "supporting_total": {
+            "records": len(supporting),
+            "devices": len({event.device_id for event, _, _ in supporting}),
+        },
         "claim": _claim(row, agreement),
         "attestation": _attestation(session, row, facts),
         "holds": hold_views(session, row, agreement),
@@ -99,6 +105,11 @@ def life(
         "statement_lines": _lines(session, payout),
         "facts": [{"at": fact.at, "fact": fact.fact, "detail": fact.detail} for fact in facts],
     }
+
+
+def _ends_of(rows: list[Any]) -> list[Any]:
+    half = SHOWN // 2
+    return rows if len(rows) <= SHOWN else [*rows[:half], *rows[-half:]]
 
 
 def summary(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any]:
@@ -262,22 +273,20 @@ def _dispute_moves(
             "window_ends": row.release_at,
         },
     ]
-    if record.deadline:  # contracts of version 1 have no deadline
-        moves += [
-            {
-                "who": None,
-                "command": "payment rule",
-                "bond": "returns with a refund, else goes to the payee",
-                "until": record.deadline,
-            },
-            {
-                "who": None,
-                "command": "payment expire",
-                "bond": "goes to the payee",
-                "after": record.deadline,
-            },
-        ]
-    return moves
+    ruling = {
+        "who": None,
+        "command": "payment rule",
+        "bond": "returns with a refund, else goes to the payee",
+    }
+    if not record.deadline:  # contracts of version 1 have none
+        return [*moves, ruling]
+    expiry = {
+        "who": None,
+        "command": "payment expire",
+        "bond": "goes to the payee",
+        "after": record.deadline,
+    }
+    return [*moves, ruling | {"until": record.deadline}, expiry]
 
 
 def _debt(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ class IndexProduct:
         rules: Module with `admit`, `complete` and `derive` (oracles.types.ProductRules).
         ways: (name, help) of the terms that say how records become metrics.
         known: Names of the metrics that the rules derive; empty: any that reports bear.
+        DISINTERESTED: Whether the payee may not own the device, which judges its work.
     """
 
     NAME: str
@@ -44,6 +45,7 @@ class IndexProduct:
     rules: ModuleType = reports
     ways: tuple[tuple[str, str], ...] = ()
     known: tuple[str, ...] = ()
+    DISINTERESTED: bool = False
     GAPLESS = False  # a device's other records may be about something else
     LATE = False
     REFUSALS = pricing.REFUSALS

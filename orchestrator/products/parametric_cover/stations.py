@@ -6,7 +6,7 @@ signed in that time counts, whoever would rather leave it out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
@@ -97,23 +97,27 @@ def derive(
     late: bool = False,
 ) -> bytes:
     """Return the facts of a season: the median of the stations that measured enough of its days."""
-    agreed = decode_terms(terms)
-    ways, report = ways_of(agreed), events[-1].facts
-    begin, end = report["from"], report["to"]
-    least, totals, shares = agreed.coverage, [], []
+    agreed, report = decode_terms(terms), events[-1].facts
+    season = season_of(agreed, report["from"], report["to"], cited.values())
+    return encode_facts(facts_of(agreed, season))
+
+
+def season_of(terms: IndexTerms, begin: int, end: int, events: Iterable[Event]) -> Period:
+    """Return what the stations measured from begin to end (Unix seconds)."""
+    ways, records = ways_of(terms), list(events)
+    least, totals, shares = terms.coverage, [], []
     for station in ways.stations:
-        values = sensed(cited.values(), station, ways.quantity, ways.unit)
+        values = sensed(records, station, ways.quantity, ways.unit)
         share = len(by_day(values)) * FULL // days_of(begin, end)
         if values and share >= least:
             whole = _MEASURES[ways.measure](value.value for value in values)
             totals.append(int(whole // ways.step))
             shares.append(share)
     coverage = min(shares, default=FULL)
-    metrics = {MEASURED: _median(totals)}
-    return encode_facts(facts_of(agreed, Period(begin, end, coverage, len(totals), metrics)))
+    return Period(begin, end, coverage, len(totals), {MEASURED: median(totals)})
 
 
-def _median(values: list[int]) -> int:
+def median(values: list[int]) -> int:
     """Return the middle one, or the mean of the middle two, rounded down; 0 of none."""
     ordered = sorted(values)
     if not ordered:
