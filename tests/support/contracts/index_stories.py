@@ -21,7 +21,7 @@ from orchestrator.products.index.seal import sealed_content
 from orchestrator.products.index.tariff import (
     IndexFacts,
     IndexTerms,
-    Seal,
+    ReportSeal,
     TariffCurve,
     decode_facts,
     decode_terms,
@@ -196,7 +196,7 @@ def _random_claims(
 def _sealed(
     chance: random.Random, key: DeviceSigner, terms: IndexTerms, facts: IndexFacts, counter: int
 ) -> IndexFacts:
-    seal = Seal(chance.randrange(1 << 32), facts.end, chance.randbytes(32), bytes(64))
+    seal = ReportSeal(chance.randrange(1 << 32), facts.end, chance.randbytes(32), bytes(64))
     facts = facts._replace(seal=seal)
     signature = b"".join(key.sign(sha256(sealed_content(terms, facts, counter)).digest()))
     return facts._replace(seal=seal._replace(signature=signature))
