@@ -13,11 +13,11 @@ from web3 import Web3
 from tests.support.contracts.contract_rail import DEVICE, ContractRail
 from tests.support.contracts.index_stories import (
     Story,
-    Told,
+    StoryAnswers,
     counted,
+    expected_answers,
     random_story,
     read_answers,
-    told,
 )
 
 AT_ONCE = 250  # agreements of one call
@@ -34,7 +34,7 @@ class IndexFuzz:
         self.product = contracts.deploy("UsagePremium", self.rail, contracts.registry)
         self.since = _first_active(contracts)
 
-    def answers(self, stories: Sequence[Story]) -> list[Told]:
+    def answers(self, stories: Sequence[Story]) -> list[StoryAnswers]:
         """Return what the contract says of stories."""
         encoded = b"".join(story.encoded() for story in stories)
         data = self.rail.follow.encode_input(self.product, DEVICE, encoded)
@@ -52,7 +52,7 @@ def compare(
     differences: list[str] = []
     while seen["cases"] < cases and not differences:
         stories = [random_story(chance, fuzz.contracts.key, fuzz.since) for _ in range(AT_ONCE)]
-        expected = [told(story, fuzz.since) for story in stories]
+        expected = [expected_answers(story, fuzz.since) for story in stories]
         for story, mine, other in zip(stories, expected, fuzz.answers(stories), strict=True):
             seen["cases"] += len(mine.answers)
             seen.update(counted(story, mine))
