@@ -119,14 +119,14 @@ def open_(
     output.show(view, as_json, lambda console: _print_opened(console, view))
 
 
-def term_values(terms: list[str]) -> dict[str, str]:
-    """Return {name: value} of the --term options; each name may occur once."""
+def term_values(terms: list[str], option: str = "--term") -> dict[str, str]:
+    """Return {name: value} of an option that is given once a name."""
     values: dict[str, str] = {}
     for text in terms:
         name, equals, value = text.partition("=")
         if not equals or name in values:
             what = "is given twice" if equals else "is not name=value"
-            raise Halt(f"--term {text!r} {what}. Nothing was sent.")
+            raise Halt(f"{option} {text!r} {what}. Nothing was sent.")
         values[name] = value
     return values
 
