@@ -154,7 +154,7 @@ contract MeteredFleet is IProduct {
     }
 
     /// @dev Whether the members are others than the head, each named once, of its owner, and with a row
-    /// that has room.
+    /// whose numbers can rise.
     function _membersSound(bytes32 device, FleetTerms terms, bytes calldata raw)
         private
         view
