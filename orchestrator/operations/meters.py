@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from device_adapters.types import Rejected
 from orchestrator.core.registration import RegistrationReason
-from orchestrator.edges.store import Session, agreements
+from orchestrator.edges.store import Session, agreement_ends, agreements
 from orchestrator.products import product, products
 
 _NAMED = 3  # meters in a refusal
@@ -74,7 +74,7 @@ def require_charged_once(
     for row in rows:
         begins, charged = max(row.start, now), _charged(row)
         devices = charged if row.product in fleets else ()
-        for other in agreements.unended(session, begins, devices, fleets):
+        for other in agreement_ends.unended(session, begins, devices, fleets):
             shared = charged & _charged(other)
             if other.agreement_id == row.agreement_id or other.start > row.expiry or not shared:
                 continue

@@ -15,7 +15,7 @@ from orchestrator.edges.store import Session, blocks, payments, payouts
 from orchestrator.views.payout import line_views, micro, party_view, payout_view
 
 
-class _TakenIn(NamedTuple):
+class _IncomeLog(NamedTuple):
     """What came in at once: the log, and the sum of all that came in until before and after it."""
 
     log: blocks.ChainLogRow
@@ -67,7 +67,7 @@ def _created(session: Session, payee: str) -> dict[str, Any] | None:
 
 def _income(
     session: Session, row: payments.PaymentRow, waterfall: str, moves: Any
-) -> _TakenIn | None:
+) -> _IncomeLog | None:
     """Return the first income from the payment's rail after its release."""
     released = blocks.log_of(session, row.release_tx, "Released") if row.release_tx else None
     if released is None:
@@ -77,7 +77,7 @@ def _income(
         args = json.loads(log.args)
         if args["to"].lower() != waterfall.lower():
             continue
-        income = _TakenIn(log, received, received + args["value"])
+        income = _IncomeLog(log, received, received + args["value"])
         received = income.after
         is_rail = args["from"].lower() == released.address.lower()
         if is_rail and (log.block_number, log.log_index) > place:
@@ -88,7 +88,7 @@ def _income(
 def _holder_view(
     session: Session,
     terms: WaterfallTerms,
-    income: _TakenIn,
+    income: _IncomeLog,
     holder: str,
     waterfall: str,
     moves: Any,

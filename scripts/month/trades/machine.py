@@ -24,7 +24,7 @@ _BY_CASHLESS = ((60, 0), (2_560, -50_000_000))
 _FEE = 180_000_000
 _UP, _DOWN, _FULL_BOX, _EMPTY_BOX = "online", "hardwareError", 4_200, 20
 _FIRST = at(days.FIRST, 0)
-# what happens next to heartbeats: (day of April, hour, minute, state, banknotes)
+# what happens between heartbeats: (day of April, hour, minute, state, banknotes)
 _CHANGES = (
     (10, 7, 0, _DOWN, _FULL_BOX),
     (10, 8, 20, _UP, _FULL_BOX),  # 80 minutes down
@@ -73,13 +73,13 @@ class MonthMachine(MonthTrade):
     def _states(self, after: int, until: int) -> list[tuple[int, str, int]]:
         """Return (Unix seconds, state, banknotes) of a time, its end included."""
         silent = {_moment(*when) for when in _SILENT}
-        rhythm = [
+        reports = [
             (moment, _UP, _FULL_BOX)
             for moment in range(max(after + _HEARTBEAT, _FIRST), until + 1, _HEARTBEAT)
             if moment not in silent
         ]
         changes = [(_moment(*when), state, cash) for *when, state, cash in _CHANGES]
-        return sorted([*rhythm, *(change for change in changes if after < change[0] <= until)])
+        return sorted([*reports, *(change for change in changes if after < change[0] <= until)])
 
 
 def _fee(down_s: int, cashless_minutes: int) -> int:

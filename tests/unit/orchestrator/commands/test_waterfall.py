@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from types import SimpleNamespace
 
@@ -150,9 +151,49 @@ def test_create__dry_run_first__shows_the_call_and_where_it_would_be(rail):
     assert row["address"] == made["address"] and row["senior"]["share_bps"] == 2_000
     text = run(rail, "list").output
     assert "first Sparkasse 20 %" in text and "Stadtwerke 75 %" in text
-    assert "with this name and these terms is at" in refused(
-        rail, "create", "Roof 0", *shares, *senior
+    again = waterfall(rail, "create", "Roof 0", *shares, *senior)
+    assert (again["sent"], again["already"], again["calls"]) == (False, True, [])
+    assert "nothing was sent" in run(rail, "create", "Roof 0", *shares, *senior).output
+
+
+def test_create__killed_after_it_was_sent__is_a_payee_once_it_is_given_again(rail, monkeypatch):
+    """Its party was never stored, and the command refused what was there."""
+    from orchestrator.operations import waterfalls
+
+    words = ("create", "Roof 16", "--holder", "Dach GbR=100")
+    with monkeypatch.context() as killed:
+        killed.setattr(waterfalls, "save_party", lambda *_: sys.exit(9))
+        assert run(rail, *words).exit_code == 9
+    again = waterfall(rail, *words)
+    assert (again["sent"], again["already"]) == (False, True)
+    with rail.store.read() as session:
+        assert agreements.party(session, again["address"]).name == "Roof 16"
+    rail.work(3)
+
+
+def test_create__name_of_a_party__is_refused_as_neither_could_be_named(rail):
+    """A roof took the name of a payee, and no command found either by its name."""
+    text = refused(rail, "create", "Stadtwerke", "--holder", "Dach GbR=100")
+    assert address_of("Stadtwerke") in text and "nothing was sent" in text
+    created(rail, "Roof 17")
+    assert "Roof 17" in refused(rail, "create", "Roof 17", "--holder", "Dach GbR=100")
+
+
+def test_show__waterfall_of_a_stranger_with_the_same_name__is_the_own_one(rail):
+    """Anyone creates waterfalls on chain, of any name."""
+    roof = created(rail, "Roof 18")
+    terms = (
+        b"Roof 18".ljust(32, b"\0"),
+        "0x" + "00" * 20,
+        0,
+        0,
+        [address_of("Sparkasse")],
+        [10_000],
     )
+    rail.send(9, Call("Waterfalls", "create", (terms,)))
+    rail.work(3)
+    assert len([item for item in waterfall(rail, "list") if item["name"] == "Roof 18"]) == 2
+    assert waterfall(rail, "show", "Roof 18")["address"] == roof
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from device_adapters.protocols import sealed
 from device_adapters.types import device_id
 from orchestrator.products import products
 from scripts.demo.measured_month import MeasuredMonth
-from scripts.demo.tariffs import ATM, DAY_S, cases
+from scripts.demo.tariffs import ATM, DAY_S, FREEZER, cases
 
+README = Path(__file__).parents[4] / "README.md"
 BEGIN = 20_500 * DAY_S
 
 
@@ -43,3 +46,11 @@ def test_month__of_each_device__is_one_claim_of_the_amount_announced(case, event
     assert product.price(state, terms, facts, 10**9) == (case.amount_micro, 0)
     if case.device == ATM:
         assert product.decode_facts(facts).metrics == (9_820, 400)
+
+
+@pytest.mark.parametrize("name", sorted(products()))
+def test_readme__of_each_product__has_a_row_with_its_page_and_a_device_of_the_demonstration(name):
+    page = f"(orchestrator/products/{name}/README.md)"
+    (row,) = [line for line in README.read_text().splitlines() if f"{page} |" in line]
+    shown = {case.product: case.device for case in cases(BEGIN) if case.device != FREEZER}
+    assert f"`proofrail trace {shown.get(name, '')}" in row
