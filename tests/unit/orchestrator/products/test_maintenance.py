@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from device_adapters.types import Rejected, device_id
 from oracles.rules import runs
-from oracles.types import Agreement, Claim
+from oracles.types import Agreement
 from orchestrator.core.effect import EffectKind
 from orchestrator.products import products
-from orchestrator.products.final_effects import final_effects
 from orchestrator.products.index.tariff import IndexFacts
-from tests.support.effect_double import SCOPE
-from tests.unit.orchestrator.products.test_final_effects import mandate
+from tests.support.effect_double import effects_of
 
 RULES = products()["maintenance_escrow"]
 START, HOUR = 1_798_761_600, 3_600
@@ -72,11 +69,7 @@ def _claims(*metrics: dict[str, int]) -> list[tuple[int, list[int], int, list[di
 
 
 def _orders(terms: bytes, facts: bytes, amount: int) -> list[dict]:
-    claim = Claim(b"\x0a" * 32, 1, 1, 2, bytes(32), facts)
-    agreed = replace(mandate(), terms=terms)
-    first, again = (
-        final_effects(SCOPE, RULES, agreed, claim, amount, 100, "0xtx") for _ in range(2)
-    )
+    first, again = (effects_of(RULES, terms, facts, amount) for _ in range(2))
     assert first == again  # a rebuild makes the same bytes, under the same id
     assert all(effect.kind == EffectKind.WORK_ORDER for effect in first)
     return [json.loads(effect.message)["data"]["content"] for effect in first]
