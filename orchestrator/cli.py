@@ -96,7 +96,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "agreement": (
             "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
-            "agreement_move:app agreement_preview:app agreement_baseline:app "
+            "agreement_move:app agreement_preview:app agreement_show:app agreement_baseline:app "
             "agreement_basis_risk:app agreement_premium:app",
             "Preview, open, close, fund, skip, move and list agreements.",
         ),
@@ -104,7 +104,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Money": {
         "payment": (
-            "payment_hold:app payment_dispute:app payment_challenge:app",
+            "payment_hold:app payment_dispute:app payment_challenge:app payment_meters:app",
             "Hold or dispute a payment, prove its fault, end disputes.",
         ),
         "payout": ("payout:app", "Payments to payees' bank accounts."),

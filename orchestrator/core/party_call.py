@@ -47,7 +47,7 @@ class WaterfallReason(StrEnum):
     HOLDERS = "holders_invalid"
     SHARES = "shares_invalid"
     SENIOR = "senior_invalid"
-    EXISTS = "waterfall_exists"
+    NAME_TAKEN = "name_taken"
     UNKNOWN = "waterfall_unknown"
     NO_HOLDER = "not_a_holder"
     NOTHING = "nothing_due"

@@ -37,6 +37,7 @@ class IndexProduct:
         rules: Module with `admit`, `complete` and `derive` (oracles.types.ProductRules).
         ways: (name, help) of the terms that say how records become metrics.
         known: Names of the metrics that the rules derive; empty: any that reports bear.
+        DISINTERESTED: Whether the payee may not own the device, which judges its work.
         defaults: (name, value) of terms that may be left out.
     """
 
@@ -45,6 +46,7 @@ class IndexProduct:
     rules: ModuleType = reports
     ways: tuple[tuple[str, str], ...] = ()
     known: tuple[str, ...] = ()
+    DISINTERESTED: bool = False
     defaults: tuple[tuple[str, str], ...] = ()
     GAPLESS = False  # a device's other records may be about something else
     LATE = False
