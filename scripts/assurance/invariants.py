@@ -61,6 +61,8 @@ _LEAVES = (
     *("ParametricCover", "MaintenanceEscrow", "PaygUnlock"),
 )
 _REFUSED_TO_ALL |= dict.fromkeys(_LEAVES, ("open", "price", "refunded"))
+# no cover of the campaign asks for a premium; tests/contracts/test_cover_premium.py proves some
+_REFUSED_TO_ALL["ParametricCover"] += ("provePremium",)
 NEVER_ACCEPTED = frozenset(
     f"{contract}.{name}" for contract, names in _REFUSED_TO_ALL.items() for name in names
 )

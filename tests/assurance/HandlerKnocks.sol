@@ -128,6 +128,7 @@ abstract contract HandlerKnocks is HandlerMeters {
         for (uint256 i; i < leaves.length; ++i) {
             _knockProduct(_leafNames()[i], caller, address(leaves[i]));
         }
+        _knockPremium(caller);
         bytes memory link = abi.encodeCall(IWearableVoucher.setPredecessor, (address(energy)));
         _at("ProofOfDelivery.setPredecessor", caller, address(delivery), link);
         _at("WearableVoucher.setPredecessor", caller, address(voucher), link);
@@ -142,6 +143,20 @@ abstract contract HandlerKnocks is HandlerMeters {
             caller,
             address(voucher),
             abi.encodeCall(IWearableVoucher.passOn, (devices[0].id))
+        );
+    }
+
+    /// @dev Its pacts' terms name no premium, so that none can be proved.
+    function _knockPremium(address caller) private {
+        IPaymentRail.Outcome memory outcome;
+        bytes32[] memory proof;
+        string memory called =
+            "provePremium(bytes32,uint32,(bytes32,bytes32,address,int48,uint8,uint32),bytes32,bytes32[])";
+        _at(
+            "ParametricCover.provePremium",
+            caller,
+            address(leaves[3]),
+            abi.encodeWithSignature(called, pacts[0].id, 1, outcome, bytes32(0), proof)
         );
     }
 

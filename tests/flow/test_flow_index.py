@@ -1,7 +1,7 @@
-"""Products of one formula on a whole rail: a car's premium, an ATM's fee, and a farm's cover.
+"""Products of one formula on a whole rail: a car, an ATM, a farm, a locked lamp, and a pump.
 
-Devices sign sealed records; a period that is stated again costs the difference. The cover pays for
-a season whose premium is a settled payment of the car's agreement.
+Devices sign sealed records; a period that is stated again costs the difference. The farm's cover
+pays for a season whose premium is a settled payment of the car's agreement.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from device_adapters.protocols.sealed.write import SealClaims, content_claims, write_cose
+from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
+from orchestrator.edges.store import ledger as store_ledger
 from scripts.demo import parties
+from tests.support.locked_device import LockedDevice
 from tests.support.whole_rail import AT_BANK, WholeRail
 
 CAR, ATM, FARM, STATIONS = "car-1", "atm-7", "farm-1", ("st-1", "st-2")
+LAMP, PUMP = "lamp-3", "pump-3"
 INSURER, DRIVER = parties.UTILITY, parties.HOUSEHOLD
 CAR_TERMS = {
     "about": "policy:DE-4711",
@@ -50,6 +54,25 @@ COVER_TERMS = {
     "measure": "sum",
     "step": "0.1",
 }
+LAMP_KEY, DAY_PRICE = "bc41ec9530f6dac86b1a29ab82edc5fb", 300_000
+LAMP_TERMS = {
+    "about": "device:lamp-3",
+    "metrics": "days 1..60",
+    "plus": "days rising: 0=0, 60=18.00",
+    "ceiling": "18.00",
+    "period": "1..86400 seconds",
+}
+PUMP_TERMS = {
+    "about": "asset:pump-3",
+    "metrics": "velocity 0..1000000; hours 0..10000; done 0..1",
+    "times": "velocity falling: 2300=100%, 4500=60%, 7100=0%; done rising: 0=0%, 1=100%",
+    "base": "64.00",
+    "ceiling": "64.00",
+    "period": "1..9000000 seconds",
+    "alarm": "4500",
+    "load": "7000",
+}
+FUNDED = 300_000_000
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
 
@@ -64,7 +87,7 @@ class Insured:
         self.policy = self.agree(CAR, "usage_premium", CAR_TERMS)
         self.first = int(time.time()) + 2  # after the block of the opening
         self.service = self.agree(ATM, "service_level", self.atm_terms())
-        self.now = self.first
+        self.now, self.ordered = self.first, 0
 
     def enrol(self, name: str) -> None:
         file = self.home / f"{name}.pem"
@@ -88,14 +111,20 @@ class Insured:
         }
 
     def agree(
-        self, device: str, product: str, terms: dict[str, str], payer=DRIVER, payee=INSURER
+        self,
+        device: str,
+        product: str,
+        terms: dict[str, str],
+        *more: str,
+        payer=DRIVER,
+        payee=INSURER,
     ) -> str:
         words = [part for name, text in terms.items() for part in ("--term", f"{name}={text}")]
         parties_of = ["--payer", payer.name, "--payee", payee.name]
         limits = ["--cap", "500.00", "--window", "1"]
         opened = self.run(
             *("agreement", "open", "--device", device, "--product", product),
-            *(*parties_of, *limits, *words),
+            *(*parties_of, *limits, *words, *more),
         )
         reference = opened["funding_reference"]
         paid = self.rail.stack.bank.pay(parties.iban(payer), "", 30_000, reference)
@@ -140,6 +169,22 @@ class Insured:
         report = {"device": FARM, "subject": COVER_TERMS["about"], "ordinal": 1}
         report |= {"from": begin, "to": end, "metrics": {"x": 0}, "coverage": 10_000, "sources": 1}
         return self.seal(FARM, 1, end, {"report": report})
+
+    def stated(self, device: str, about: str, counter: int, **metrics: int) -> str:
+        """Send a report of the second that follows the last one; return the rail's answer."""
+        begin = max(self.ordered, int(time.time()) + 2)  # behind the block of the opening
+        self.ordered = begin + 1
+        report = {"device": device, "subject": about, "ordinal": counter, "metrics": metrics}
+        report |= {"from": begin, "to": begin + 1, "coverage": 10_000, "sources": 1}
+        return self.send(self.seal(device, counter, begin, {"report": report}))[0]
+
+    def order(self, counter: int, days: int) -> str:
+        return self.stated(LAMP, LAMP_TERMS["about"], counter, days=days)
+
+    def left(self, agreement: str) -> int:
+        """Return what the ledger says that an agreement can still be charged."""
+        with self.rail.store.read() as session:
+            return -store_ledger.balances(session).get((ledger.escrow(agreement), ledger.TEUR), 0)
 
     def send(self, *records: dict[str, str]) -> list[str]:
         """Send records by HTTP; return the rail's answer to each."""
@@ -202,6 +247,50 @@ def test_cover__whose_premium_is_proved_on_chain__pays_for_the_season(insured):
     records = [*stations, insured.season(begin, begin + 2)]
     assert insured.send(*records) == ["accepted"] * 3
     assert insured.amounts(cover, 1) == [3_000_000]  # the median of 6 and 9 mm
+
+
+def test_lamp__of_ordered_days__takes_one_token_for_each_final_payment(insured):
+    """Its count goes on behind a claim that was passed over, and in a renewed agreement."""
+    insured.enrol(LAMP)
+    secret = insured.home / "lamp.key"
+    secret.write_text(LAMP_KEY)
+    insured.run("unlock", "device", "add", LAMP, "--key", str(secret))
+    lamp = LockedDevice(LAMP_KEY)
+    first = insured.agree(LAMP, "payg_unlock", LAMP_TERMS)
+    assert insured.order(1, 7) == "accepted"
+    assert insured.amounts(first, 1) == [7 * DAY_PRICE]
+    insured.run("agreement", "skip", first, "--last-counter", "1")  # no record
+    assert insured.order(2, 30) == "accepted"
+    insured.amounts(first, 2)
+    second = insured.agree(LAMP, "payg_unlock", LAMP_TERMS, "--after", "2")
+    insured.rail.until(lambda: insured.left(second) == FUNDED, "the renewed agreement")
+    assert insured.order(3, 60) == "accepted"
+    assert insured.amounts(second, 1) == [60 * DAY_PRICE]
+    paid = [
+        row for row in (*insured.payments(first), *insured.payments(second)) if row.amount_micro
+    ]
+    shown = [insured.run("unlock", "show", row.payment_id)["tokens"] for row in paid]
+    tokens = [token for (token,) in shown]
+    assert [(token["number"], token["days"]) for token in tokens] == [(1, 7), (2, 30), (3, 60)]
+    assert [lamp.enter(token["digits"]) for token in tokens] == ["add_time"] * 3
+    assert [lamp.enter(token["digits"]) for token in tokens] == ["used"] * 3
+    charged = 2 * FUNDED - insured.left(first) - insured.left(second)
+    assert lamp.days == 97 == charged // DAY_PRICE  # days sold = days unlocked
+
+
+def test_pump__ordered_behind_an_alarm__sends_a_work_order_and_is_paid_under_load(insured):
+    insured.enrol(PUMP)
+    repair, about = insured.agree(PUMP, "maintenance_escrow", PUMP_TERMS), PUMP_TERMS["about"]
+    assert insured.stated(PUMP, about, 1, velocity=6_200, load=8_000) == "accepted"
+    assert insured.stated(PUMP, about, 2, order=1) == "accepted"
+    assert insured.amounts(repair, 1) == [0]
+    payment = insured.payments(repair)[0].payment_id
+    orders = insured.run("effect", "list", "--kind", "work_order")["effects"]
+    assert [(order["payment"], order["name"]) for order in orders] == [(payment, "repair")]
+    assert insured.stated(PUMP, about, 3, velocity=900, load=500) == "accepted"  # it idles
+    assert insured.stated(PUMP, about, 4, velocity=3_400, load=7_400) == "accepted"
+    assert insured.amounts(repair, 2) == [0, 51_200_000]
+    assert len(insured.run("effect", "list", "--kind", "work_order")["effects"]) == 1
 
 
 def test_fee__of_signed_states__silence_is_down_and_late_records_are_not(insured):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from oracles.types import Claim
 from orchestrator.core.effect import (
     Effect,
     EffectKind,
+    EffectRecord,
     EffectScope,
     FinalPayment,
     UnlockMode,
 )
 from orchestrator.core.mandate import Mandate
-from orchestrator.products import products
+from orchestrator.products import Product, products
+from orchestrator.products.final_effects import final_effects
 
 SCOPE = EffectScope(31337, "0x" + "11" * 20)
 PAYMENT = FinalPayment(
@@ -26,11 +29,12 @@ PAYMENT = FinalPayment(
 )
 
 
-def agreed_mandate(payee: str = "0x" + "0b" * 20) -> Mandate:
-    return Mandate(
-        payer="0x" + "0a" * 20,
-        payee=payee,
-        device=b"\x0d" * 32,
+def effects_of(product: Product, terms: bytes, facts: bytes, amount: int) -> list[EffectRecord]:
+    """Return the outbox rows of a claim with these facts that a final block applied."""
+    mandate = Mandate(
+        payer=PAYMENT.payer,
+        payee=PAYMENT.payee,
+        device=bytes.fromhex(PAYMENT.device[2:]),
         product="0x" + "0e" * 20,
         cap=1,
         period_days=1,
@@ -39,8 +43,10 @@ def agreed_mandate(payee: str = "0x" + "0b" * 20) -> Mandate:
         first_counter=0,
         required_domain=0,
         salt=bytes(32),
-        terms=b"terms",
+        terms=terms,
     )
+    claim = Claim(b"\x0a" * 32, 3, 1, 2, bytes(32), facts)
+    return final_effects(SCOPE, product, mandate, claim, amount, 100, PAYMENT.transaction)
 
 
 def orders_of(terms: bytes, facts: bytes, payment: FinalPayment) -> tuple[Effect, ...]:

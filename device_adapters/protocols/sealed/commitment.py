@@ -1,9 +1,9 @@
 """Commits a report to the raw records behind its totals, on the device's side.
 
 Each record gets a random salt. The commitment in the report is the root of a Merkle tree (RFC 9162,
-section 2.1, SHA-256) over salt || record. Records and salts stay with the device: a record with its
-salt and path can be shown to those it is due to, and a record whose salt is deleted can be shown to
-nobody any more, while the signed totals stand. Without its salt not even a guess can be confirmed.
+section 2.1, SHA-256) over salt || record. Records and salts stay with the device: a record can be
+shown with its salt and path. Once its salt is deleted nobody can show it, nor confirm a guess, and
+the signed totals stand.
 """
 
 from __future__ import annotations

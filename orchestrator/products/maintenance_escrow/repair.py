@@ -2,6 +2,9 @@
 
 All three are reports of the asset's own device, which belongs to its owner and not to the
 contractor. `order` is a metric that its controller sets when the owner orders the work.
+
+Where the terms have the metric `done`, the order is a claim of its own: it costs nothing, and its
+final payment sends the work order. The reading afterwards is the second claim.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ from typing import NamedTuple
 
 from device_adapters.types import Event
 from oracles.types import ClaimReason
+from orchestrator.core.effect import Effect, EffectKind, FinalPayment
 from orchestrator.products.index import reports
 from orchestrator.products.index.periods import Period, facts_of
 from orchestrator.products.index.tariff import (
+    FULL,
     IndexTerms,
+    TariffCurve,
+    decode_facts,
     decode_terms,
     encode_facts,
     malformed,
 )
 
-VELOCITY, HOURS = "velocity", "hours"
-METRICS = (VELOCITY, HOURS)  # RMS afterwards in um/s (ISO 20816); hours from the order on
+VELOCITY, HOURS, DONE = "velocity", "hours", "done"
+METRICS = (VELOCITY, HOURS, DONE)  # RMS in um/s (ISO 20816); hours from the order on; 0 or 1
 WAYS = (
     ("alarm", "the velocity before the order from which on it is a repair, in um/s"),
     ("load", "the least load of the reading afterwards, in basis points of the rated one"),
@@ -43,6 +50,14 @@ def ways_of(terms: IndexTerms) -> RepairWays:
     for name, text in WAYS:
         if not words.get(name, "").isdecimal() or len(words[name]) > 9:
             raise malformed(f"{name} is {words.get(name, '')!r:.40}, not a whole number: {text}")
+    if _orders(terms):
+        number = [metric.name for metric in terms.metrics].index(DONE)
+        free = TariffCurve(number, ((0, 0), (1, FULL)), factor=True)
+        curves = [curve for curve in terms.curves if curve.metric == number]
+        plain = [curve._replace(rises=False) for curve in curves] == [free]
+        if not plain or terms.floor or terms.shortest > 1:
+            detail = 'times has "done: 0=0%, 1=100%", a period begins with 1 second, without floor'
+            raise malformed(f"an order costs nothing: {detail}")
     return RepairWays(int(words["alarm"]), int(words["load"]))
 
 
@@ -63,11 +78,11 @@ def admit(
 
 
 def complete(terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
-    """Return how many events make a repair: up to the reading under load after the order."""
+    """Return how many events make an order, or a repair up to the reading under load after it."""
     agreed = decode_terms(terms)
     for count in range(1, len(events) + 1):
-        repair = _repair(ways_of(agreed), events[:count])
-        if repair and reports.priced(agreed, _period(agreed, repair)):
+        period = _period(agreed, anchor, events[:count])
+        if period and reports.priced(agreed, period):
             return count
     return 0
 
@@ -79,32 +94,59 @@ def derive(
     cited: Mapping[str, Event],
     late: bool = False,
 ) -> bytes:
-    """Return the facts of a repair."""
+    """Return the facts of an order or of a repair."""
     agreed = decode_terms(terms)
-    repair = _repair(ways_of(agreed), events)
-    assert repair, "a run ends with the reading after an order"
-    return encode_facts(facts_of(agreed, _period(agreed, repair)))
+    period = _period(agreed, anchor, events)
+    assert period, "a run ends with an order, or with the reading after one"
+    return encode_facts(facts_of(agreed, period))
 
 
-def _repair(ways: RepairWays, events: Sequence[Event]) -> tuple[Event, Event, Event] | None:
-    """Return the reading before, the order, and the last event if it is the reading after it."""
+def effects(terms: bytes, facts: bytes, payment: FinalPayment) -> tuple[Effect, ...]:
+    """Return the work order for a claim that is an order."""
+    agreed, stated = decode_terms(terms), decode_facts(facts)
+    metrics = {m.name: value for m, value in zip(agreed.metrics, stated.metrics, strict=True)}
+    if metrics.get(DONE, 1):
+        return ()
+    content = {"asset": payment.device, "about": agreed.about, "ordered_at": stated.end}
+    return (Effect("repair", EffectKind.WORK_ORDER, content),)
+
+
+def _period(terms: IndexTerms, anchor: Event | None, events: Sequence[Event]) -> Period | None:
+    """Return the period of the order, or of the repair, that ends with the last event; or None."""
+    ways, last = ways_of(terms), events[-1]
+    if _orders(terms) and anchor is not None and _is_order(anchor):
+        usable = _is_under_load(ways, last) and not _is_order(last)
+        return _stated(anchor, anchor, last, done=1) if usable else None
     before = order = None
     for event in events[:-1]:
-        metrics = event.facts["metrics"]
-        if metrics.get(ORDER, 0) > 0 and before:
+        if _is_order(event) and before:
             order = order or event
-        elif order is None and metrics.get(VELOCITY, 0) >= ways.alarm:
+        elif order is None and event.facts["metrics"].get(VELOCITY, 0) >= ways.alarm:
             before = event
-    after = events[-1].facts["metrics"]
-    if before is None or order is None or after.get(LOAD, 0) < ways.load or VELOCITY not in after:
+    if before is None:
         return None
-    return before, order, events[-1]
+    if _orders(terms):
+        return _stated(before, last, last, done=0) if _is_order(last) else None
+    return _stated(before, order, last, done=1) if order and _is_under_load(ways, last) else None
 
 
-def _period(terms: IndexTerms, repair: tuple[Event, Event, Event]) -> Period:
-    before, order, after = repair
-    begin, end = before.observed_at_ms // 1000, after.observed_at_ms // 1000
-    ordered = order.observed_at_ms // 1000
-    report = after.facts
-    metrics = {VELOCITY: report["metrics"][VELOCITY], HOURS: -((ordered - end) // _HOUR)}
-    return Period(begin, end, report["coverage"], report["sources"], metrics)
+def _stated(begin: Event, order: Event, last: Event, done: int) -> Period:
+    times = [event.observed_at_ms // 1000 for event in (begin, order, last)]
+    hours = -((times[1] - times[2]) // _HOUR)
+    report, reading = last.facts, last if done else begin
+    metrics = {VELOCITY: reading.facts["metrics"][VELOCITY], HOURS: hours, DONE: done}
+    return Period(times[0], times[2], report["coverage"], report["sources"], metrics)
+
+
+def _orders(terms: IndexTerms) -> bool:
+    """Return whether an order is a claim of its own."""
+    return DONE in [metric.name for metric in terms.metrics]
+
+
+def _is_order(event: Event) -> bool:
+    return event.facts["metrics"].get(ORDER, 0) > 0
+
+
+def _is_under_load(ways: RepairWays, event: Event) -> bool:
+    metrics = event.facts["metrics"]
+    return VELOCITY in metrics and metrics.get(LOAD, 0) >= ways.load

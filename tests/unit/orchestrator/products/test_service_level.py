@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,24 +19,28 @@ from device_adapters.protocols.sealed import decode
 from device_adapters.types import Message, Rejected, device_id
 from oracles.attest import claim_hash
 from oracles.rules import runs
-from oracles.types import Agreement, Claim
+from oracles.types import Agreement
 from orchestrator.core.effect import EffectKind, EffectRecord
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.store import payments
 from orchestrator.products import products
-from orchestrator.products.final_effects import final_effects
 from orchestrator.products.index.tariff import IndexFacts
 from orchestrator.settings import Settings
 from orchestrator.steps.attest import claim_of_row
 from orchestrator.steps.collect import collect, verify
-from tests.support.effect_double import SCOPE, agreed_mandate
+from tests.support.effect_double import effects_of
 from tests.support.rail_builder import context_of_stand_ins, file_log
 from tests.support.signing_gateway import SigningGateway
 from tests.support.small_intake import SmallIntake
 
 RULES = products()["service_level"]
 ATM = SigningGateway("atm-7")
-FIRST, HOUR, DAY, EACH = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()), 3_600, 86_400, 1_800
+FIRST, HOUR, DAY, HEARTBEAT = (
+    int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()),
+    3_600,
+    86_400,
+    1_800,
+)
 WORDS = {
     "about": "atm:7",
     "metrics": "uptime 0..10000; cashless 0..1440; shortages 0..100",
@@ -64,7 +67,7 @@ def _record(counter: int, state: State) -> bytes:
     return ATM.seal("atm-7", counter, content, protocol="machine", at=FIRST + after)
 
 
-class ServedMachine:
+class HeldBackMachine:
     """An ATM's agreement on a rail of its own, which takes records when it can."""
 
     def __init__(self, home: Path, words: dict[str, str]) -> None:
@@ -111,20 +114,20 @@ class ServedMachine:
         return [claim_of_row(row) for row in sorted(rows, key=lambda row: row.sequence)]
 
 
-def _reports(until: int, cash: int = 4_200) -> list[State]:
-    return [(at, "online", cash) for at in range(0, until + 1, EACH)]
+def _steady(until: int, cash: int = 4_200) -> list[State]:
+    return [(at, "online", cash) for at in range(0, until + 1, HEARTBEAT)]
 
 
-def _machine(home: Path, **changes: str) -> closing[ServedMachine]:
+def _machine(home: Path, **changes: str) -> closing[HeldBackMachine]:
     home.mkdir(exist_ok=True)
-    return closing(ServedMachine(home, WORDS | changes))
+    return closing(HeldBackMachine(home, WORDS | changes))
 
 
 def test_outage_of_broker_or_rail__for_two_hours__is_nobodys_downtime(tmp_path):
     """Also where the period ends within the outage, and where the machine failed in it."""
     states = [
         (at, "hardwareError" if at == 23 * HOUR else device, cash)
-        for at, device, cash in _reports(DAY + HOUR)
+        for at, device, cash in _steady(DAY + HOUR)
     ]
     outage = range(22 * HOUR + HOUR // 2, DAY + HOUR // 2)
     claims = []
@@ -141,14 +144,14 @@ def test_outage_of_broker_or_rail__for_two_hours__is_nobodys_downtime(tmp_path):
     assert [claim.facts for claim in steady] == [claim.facts for claim in late]
     assert [claim_hash(claim) for claim in steady] == [claim_hash(claim) for claim in late]
     (facts,) = (RULES.decode_facts(claim.facts) for claim in late)
-    assert facts.metrics[0] == 10_000 * (DAY - EACH) // DAY  # half an hour, which it reported
+    assert facts.metrics[0] == 10_000 * (DAY - HEARTBEAT) // DAY  # half an hour, which it reported
 
 
 def test_silence_of_the_machine__for_two_hours__is_downtime(tmp_path):
     silent = range(10 * HOUR + 1, 12 * HOUR)
     with _machine(tmp_path / "silent") as machine:
-        machine.take([s for s in _reports(DAY) if s[0] not in silent], DAY)
-        assert machine.uptime() == 10_000 * (DAY - 2 * HOUR + EACH) // DAY
+        machine.take([s for s in _steady(DAY) if s[0] not in silent], DAY)
+        assert machine.uptime() == 10_000 * (DAY - 2 * HOUR + HEARTBEAT) // DAY
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_maintenance__planned_for_the_time__is_left_out_of_the_period(tmp_path, 
     """1 January 2027 is a Friday; the machine is off from 10 to 12."""
     states = [
         (at, "powerOff" if 10 * HOUR <= at < 12 * HOUR else device, cash)
-        for at, device, cash in _reports(DAY)
+        for at, device, cash in _steady(DAY)
     ]
     with _machine(tmp_path / "planned", maintenance=window) as machine:
         machine.take(states, DAY)
@@ -167,10 +170,10 @@ def test_maintenance__planned_for_the_time__is_left_out_of_the_period(tmp_path, 
 
 
 def _cash(levels: Sequence[int], until: int) -> list[State]:
-    """Return a report each half hour with these banknotes in turn; the last number stays."""
-    reports = _reports(until)
+    """Return a record each half hour with these banknotes in turn; the last number stays."""
+    states = _steady(until)
     return [
-        (at, device, levels[min(n, len(levels) - 1)]) for n, (at, device, _) in enumerate(reports)
+        (at, device, levels[min(n, len(levels) - 1)]) for n, (at, device, _) in enumerate(states)
     ]
 
 
@@ -215,9 +218,7 @@ def test_shortage__in_a_period_that_is_not_priced__is_ordered_with_the_next_one(
 
 
 def _effects(facts: bytes) -> list[EffectRecord]:
-    agreed = replace(agreed_mandate(), terms=RULES.parse_terms(WORDS))
-    claim = Claim(b"\x0a" * 32, 3, 1, 2, bytes(32), facts)
-    return final_effects(SCOPE, RULES, agreed, claim, 6_000_000, 100, "0xtx")
+    return effects_of(RULES, RULES.parse_terms(WORDS), facts, 6_000_000)
 
 
 def test_cash_order__of_a_shortage__is_paid_as_a_delivery_of_cassettes():
