@@ -20,6 +20,7 @@ from orchestrator.products.index.tariff import (
     TariffCurve,
     encode_facts,
     encode_terms,
+    tariff_of,
 )
 from tests.support.contracts.contract_rail import DAY, DEVICE, EURO
 from tests.support.contracts.index_contract import IndexContract
@@ -106,6 +107,16 @@ def test_attack__a_tariff_that_overflows__opens_no_agreement(index):
     assert index.refusal("open", b"\1" * 32, DEVICE, 0, more) == "TermsMalformed"
 
 
+def test_attack__terms_that_end_early__open_no_agreement(index):
+    """What follows a tariff in memory is not part of it, wherever it is cut."""
+    whole = encode_terms(TERMS._replace(signer="EVSE-1"))
+    tariff, rest = tariff_of(whole), whole[3 + len(tariff_of(whole)) :]
+    for length in range(len(tariff)):
+        cut = whole[:1] + length.to_bytes(2, "big") + tariff[:length] + rest
+        assert index.refusal("open", b"\1" * 32, DEVICE, 0, cut) == "TermsMalformed", length
+    assert index.refusal("open", b"\1" * 32, DEVICE, 0, whole) == ""
+
+
 def test_attack__second_phone_signs_for_the_policy__is_not_the_agreement_s_device(index):
     """One device for a policy: terms that ask for another's signature open nothing."""
     raw = encode_terms(TERMS._replace(signer="EVSE-1"))
@@ -140,6 +151,24 @@ def test_attack__claim_is_priced_by_another_tariff__reverts_by_name(contracts):
     assert group_of(mine).shared != group_of(other).shared
     assert sent(group_of(mine)._replace(shared=group_of(other).shared)) == "GroupInvalid"
     assert sent(group_of(mine)) == ""
+
+
+def test_attack__cheap_agreement_in_a_batch_of_dear_ones__each_is_priced_by_its_own(contracts):
+    """A batch reads a tariff once for the claims that share it, and no further."""
+    leaf = contracts.add_product("ServiceLevel")
+    tariffs = [TERMS, TERMS, TERMS._replace(base=EURO), TERMS._replace(base=2 * EURO), TERMS]
+    wanted, begin = {}, contracts.now - 10 * DAY
+    for number, terms in enumerate(tariffs):
+        raw = encode_terms(terms._replace(about=f"policy:{number}"))
+        (agreement,) = contracts.agreements(1, product=leaf.address, terms=raw)
+        wanted[agreement] = terms.base + number * EURO // 10
+    claims = [
+        Claim(agreement, 1, 11, 12, b"\1" * 32, _facts(begin, begin + DAY, 10 * number))
+        for number, agreement in enumerate(wanted)
+    ]
+    settled = contracts.settle(*sorted(claims, key=lambda claim: claim.agreement), product=leaf)
+    assert settled.named == ["None"] * 5
+    assert settled.amounts == [wanted[agreement] for agreement in sorted(wanted)]
 
 
 def test_attack__refund_and_restatement_of_one_period__give_its_money_back_once(contracts):

@@ -176,10 +176,10 @@ library IndexTerms {
         bool named = true;
         for (uint256 i; i < tariff.metrics() && named; ++i) (named, at_) = _text(at_, end);
         if (!named || at_ >= end) return false;
-        (bool signed, uint256 next_) = _text(at_, end);
-        if (signed) (signed, next_) = _text(next_, end);
-        else next_ = _isZero(at_) ? at_ + 1 : 0;
-        return next_ == end;
+        (bool whole, uint256 next_) = _text(at_, end);
+        if (whole) (whole, next_) = _text(next_, end);
+        else (whole, next_) = (_isZero(at_), at_ + 1);
+        return whole && next_ == end;
     }
 
     /// @dev Whether a text that is not empty lies there, before the end; and what follows it.

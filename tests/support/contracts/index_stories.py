@@ -27,6 +27,7 @@ from orchestrator.products.index.tariff import (
     decode_terms,
     encode_facts,
     encode_terms,
+    tariff_of,
 )
 from tests.support.contracts.contract_rail import DEVICE
 from tests.support.contracts.device_keys import DeviceSigner
@@ -141,6 +142,7 @@ FAULTS = (
     "overflow of many curves",
     "knots",
     "a bit changed",
+    "an early end",
 )
 REACHED = frozenset(  # what a run has to reach
     {"opening taken", "priced", *REFUSALS.values()}
@@ -218,6 +220,12 @@ def _spoilt(chance: random.Random, terms: IndexTerms, raw: bytes) -> tuple[bytes
         texts = sum(1 + len(metric.name) for metric in terms.metrics) + 2 + len(terms.about)
         at = chance.randrange(len(raw) - texts)  # a text may be any
         return _with(raw, at, bytes([raw[at] ^ 1 << chance.randrange(8)])), fault
+    if fault == "an early end":
+        tariff = tariff_of(raw)
+        length = chance.choice((len(tariff) - 1 - len(terms.about), chance.randrange(len(tariff))))
+        return raw[:1] + length.to_bytes(2, "big") + raw[3 : 3 + length] + raw[
+            3 + len(tariff) :
+        ], fault
     if fault == "overflow of the ceiling":
         return _with(
             raw, _CEILING, chance.randint(1 << 44, (1 << 48) - 1).to_bytes(6, "big")
