@@ -179,6 +179,21 @@ def test_energy__that_runs_over_into_the_next_part__to_move_a_neighbour__is_refu
     assert flats.settle(flats.hour(READ, other, other)) == (0, "RowOverflow")
 
 
+@pytest.mark.parametrize("age", [0, 5])
+def test_energy__as_large_as_a_row_holds__is_charged_and_not_one_more(shared_meters, age):
+    """After two weeks the largest fuse lets through more than a register counts."""
+    flats = FlatFleet(shared_meters, fuse_watts=2**32 - 1, price_per_kwh=1)
+    most = 2**39 - 1 - 5_000
+
+    def fortnight(energy: int) -> tuple[int, str]:
+        return flats.settle(period(flats.state, 14 * DAY, (1, energy, age), READ, READ))
+
+    for energy in (2**40 - 1, 2**39, 2**39 - 1, most + 1):
+        assert fortnight(energy) == (0, "RowOverflow")
+    assert fortnight(most) == ((most + 2_000) // 1_000, "")
+    assert fortnight(1) == (0, "RowOverflow")
+
+
 def test_claim__that_charges_nothing__though_nothing_was_passed_over__is_refused(flats):
     """Else a payer's quorum could read the meters for free."""
     free = flats.hour(READ, READ, READ)._replace(kind=FleetKind.READ)
