@@ -115,7 +115,7 @@ class OracleNode:
 
     def rulings(self) -> list[SignedRuling]:
         """Return the rulings that people of this oracle's trust domain had it sign."""
-        return self._rulings.all(self.identity.rail)
+        return self._rulings.all()
 
     def health(self) -> dict[str, object]:
         """Return the oracle's name, trust domain, reader, address and number of stored rows."""

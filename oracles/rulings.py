@@ -15,7 +15,7 @@ from pathlib import Path
 
 from device_adapters.types import Rejected
 
-from .attest import address_word, separator
+from .attest import DOMAIN_VERSION, address_word, separator
 from .merkle import keccak
 
 _RULING_TYPE = keccak(b"Ruling(address rail,bytes32 payment,bool refund)")
@@ -52,8 +52,13 @@ class Ruling:
         """Return the answer in one word."""
         return "refund" if self.refund else "stand"
 
-    def digest(self, chain_id: int, committee: str) -> bytes:
+    def digest(self, chain_id: int, committee: str, version: str = DOMAIN_VERSION) -> bytes:
         """Return what an oracle signs: the EIP-712 digest (32 bytes) for one committee.
+
+        Args:
+            chain_id: Of the committee's chain.
+            committee: Its address.
+            version: Of its signing domain.
 
         Raises:
             ValueError: The payment is not 32 bytes long.
@@ -62,7 +67,7 @@ class Ruling:
             raise ValueError("a payment's id is 32 bytes")
         refund = int(self.refund).to_bytes(32, "big")
         struct = keccak(_RULING_TYPE + address_word(self.rail) + self.payment + refund)
-        return keccak(b"\x19\x01" + separator(chain_id, committee) + struct)
+        return keccak(b"\x19\x01" + separator(chain_id, committee, version) + struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +148,11 @@ class RulingMemory:
             db.execute("COMMIT")  # nobody sees a signature that is not stored
         return signed
 
-    def all(self, rail: str) -> list[SignedRuling]:
-        """Return the rulings that this oracle signed for a rail, oldest first."""
-        query = f"SELECT {_COLUMNS} FROM rulings WHERE rail = ? ORDER BY decided_at, payment"
+    def all(self) -> list[SignedRuling]:
+        """Return the rulings that this oracle signed, of every rail, oldest first."""
+        query = f"SELECT {_COLUMNS} FROM rulings ORDER BY decided_at, payment"
         with self._opened() as db:
-            return [_signed(row) for row in db.execute(query, (rail,))]
+            return [_signed(row) for row in db.execute(query)]
 
     # --- which payments were ever disputed, from the chain's logs
 

@@ -287,11 +287,9 @@ def limits_of(settings: Settings) -> HealthLimits:
 
 
 def _seated(state: OracleState, oracle: OracleClient, committee: Committee) -> OracleState:
-    """Return the state of an oracle; one whose signature does not count is as good as down."""
+    """Return the state of an oracle that answers or not, with whether its signature counts."""
     # before the first block is read no member is known
-    if state.error or not committee.seats or oracle.address in committee.members:
-        return state
-    return replace(state, error="it has no seat in the committee, or was silenced")
+    return replace(state, counts=not committee.seats or oracle.address in committee.members)
 
 
 def _result(answer: Future[Any], silent: Any) -> Any:

@@ -7,7 +7,7 @@ also be sent to whoever ends the dispute (`proofrail payment rule`).
 from __future__ import annotations
 
 import argparse
-import re
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,14 @@ from oracles.rulings import Ruling, RulingMemory
 from oracles.wire import ruling_to_json
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.disputes import DisputeState, dispute_of, disputed_since, has_disputes
-from orchestrator.edges.chain.rails import former_rails
+from orchestrator.edges.chain.disputes import (
+    DisputeContracts,
+    DisputeState,
+    contracts_of_rails,
+    dispute_of,
+    disputed_since,
+)
+from orchestrator.edges.chain.rails import RAIL
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.errors import Halt
 from orchestrator.products import product
@@ -31,11 +37,21 @@ from services.processes import oracle_process
 
 REREAD_BLOCKS = 8  # as the oracle's process reads settlements again
 MIN_PREFIX = 6
-FORMER_ENDS = (
-    "its payee gives the money back (`proofrail payment concede`), or its payer gives the dispute "
-    "up (`proofrail payment retract`)"
-)
-_PAYMENT = re.compile("0x[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDispute:
+    """A dispute that an oracle can sign a ruling on.
+
+    Attributes:
+        payment: Id of the payment, 0x-hex.
+        state: The dispute as its contract has it.
+        contracts: What it goes through: those of the payment's own rail.
+    """
+
+    payment: str
+    state: DisputeState
+    contracts: DisputeContracts
 
 
 class OracleDesk:
@@ -52,46 +68,35 @@ class OracleDesk:
         self._database = home / "oracle.sqlite3"
         self.rulings = RulingMemory(self._database)
 
-    @property
-    def rail(self) -> str:
-        """Return the address of the rail that this oracle attests for."""
-        return self.chain.deployment.addresses["PaymentRail"]
-
     @cached_property
     def memory(self) -> Memory:
         """Return the oracle's evidence; its process may use it at the same time."""
         return Memory(self._database)
 
-    def open(self) -> dict[str, DisputeState]:
-        """Return payment (0x-hex) -> state of each open dispute, after reading the newest blocks.
+    def open(self) -> list[OpenDispute]:
+        """Return the open disputes on all rails, after reading the newest blocks.
 
         Raises:
-            Halt: This deployment has no contract for disputes.
             Retry: The node does not answer.
         """
-        if not has_disputes(self.chain):
-            raise Halt(
-                "This deployment has no contract Disputes: it is of an earlier release. Nothing "
-                "was signed. Next: ask the rail for the deployment.json of its new contracts."
-            )
         head, above = self.chain.head(), self.rulings.disputes_up_to() - REREAD_BLOCKS
         self.rulings.note_disputes(disputed_since(self.chain, above, head), head)
-        states = {
-            "0x" + payment.hex(): dispute_of(self.chain, "0x" + payment.hex())
-            for payment in self.rulings.disputes()
-        }
-        return {payment: state for payment, state in states.items() if state is not None}
+        rails = contracts_of_rails(self.chain)
+        return [
+            OpenDispute(payment, state, contracts)
+            for payment in ("0x" + payment.hex() for payment in self.rulings.disputes())
+            for contracts in rails
+            if (state := dispute_of(self.chain, payment, contracts.disputes)) is not None
+        ]
 
-    def one(self, text: str) -> tuple[str, DisputeState]:
+    def one(self, text: str) -> OpenDispute:
         """Return the only open dispute whose payment's id is or begins with a text.
 
         Raises:
             Halt: There is none, or several.
         """
-        matches = [item for item in self.open().items() if item[0].startswith(text.lower())]
+        matches = [item for item in self.open() if item.payment.startswith(text.lower())]
         if len(text) < MIN_PREFIX or len(matches) != 1:
-            if not matches and len(text) >= MIN_PREFIX:
-                self._refuse_former(text.lower())
             raise Halt(
                 f"{len(matches)} open disputes are about a payment {text!r}: give one id, or its "
                 f"first {MIN_PREFIX} or more characters. Nothing was signed. Next: "
@@ -99,34 +104,22 @@ class OracleDesk:
             )
         return matches[0]
 
-    def _refuse_former(self, text: str) -> None:
-        """Raise Halt if a text begins the id of a payment that is disputed on a former rail."""
-        ids = ("0x" + payment_id(row[0], row[1]).hex() for row in self.memory.passed())
-        matches = {payment for payment in ids if payment.startswith(text)}
-        matches |= {text} if _PAYMENT.fullmatch(text) else set()
-        for rail in former_rails(self.chain.deployment):
-            for payment in sorted(matches):
-                if dispute_of(self.chain, payment, rail) is not None:
-                    raise Halt(
-                        f"Payment {payment} is disputed on the former {rail}, where a dispute has "
-                        "no deadline, and oracles of this release sign no rulings for it. Nothing "
-                        f"was signed. Next: {FORMER_ENDS}."
-                    )
-
-    def view(self, payment: str, state: DisputeState) -> dict[str, Any]:
+    def view(self, dispute: OpenDispute) -> dict[str, Any]:
         """Return the JSON view of an open dispute with what this oracle has about it."""
+        payment, state = dispute.payment, dispute.state
         amount, payer, payee = self._parties(payment)
         signed = next(
-            (s for s in self.rulings.all(self.rail) if s.ruling.payment.hex() == payment[2:]), None
+            (s for s in self.rulings.all() if s.ruling.payment.hex() == payment[2:]), None
         )
         return {
             "payment": payment,
+            "rail": dispute.contracts.rail,
             "amount": {"amount": str(amount), "asset": "tEUR/6"},
             "payer": payer,
             "payee": payee,
-            "challenger": state.challenger,
+            "challenger": state.challenger or payer,
             "bond": {"amount": str(state.bond_micro), "asset": "tEUR/6"},
-            "deadline": state.deadline,
+            "deadline": state.deadline or None,
             "required_domain": state.required_domain,
             "signed": ruling_to_json(signed) if signed else None,
             "evidence": self._evidence(bytes.fromhex(payment[2:])),
@@ -134,7 +127,7 @@ class OracleDesk:
 
     def _parties(self, payment: str) -> tuple[int, str, str]:
         block = self.rulings.disputes()[bytes.fromhex(payment[2:])]
-        logs = self.chain.logs_named({"PaymentRail": ("PaymentDisputed",)}, block, block)
+        logs = self.chain.logs_named({RAIL: ("PaymentDisputed",)}, block, block)
         args = next(log.args for log in logs if log.args["payment"] == payment)
         return args["amount"], args["payer"], args["payee"]
 
@@ -170,17 +163,21 @@ class OracleDesk:
 def sign_ruling(
     desk: OracleDesk,
     key: bytes,
-    ruling: Ruling,
+    dispute: OpenDispute,
+    refund: bool,
     decided_by: str,
     reason: str,
     now: int,
 ) -> dict[str, Any]:
     """Store a decision, sign it, and return the signed document (oracles.wire.ruling_to_json).
 
+    It names the payment's own rail, and is for the committee of that rail.
+
     Args:
         desk: The oracle's desk.
         key: Its private key, 32 bytes.
-        ruling: What was decided.
+        dispute: What was decided.
+        refund: How: True, back to the payer's escrow; False, the payment stands.
         decided_by: The name of the person.
         reason: Why.
         now: Unix seconds.
@@ -188,11 +185,12 @@ def sign_ruling(
     Raises:
         Halt: This oracle signed the other answer before.
     """
-    deployment = desk.chain.deployment
-    committee = deployment.addresses["OracleCommittee"]
+    deployment, contracts = desk.chain.deployment, dispute.contracts
+    rail, committee = (deployment.addresses[name] for name in (contracts.rail, contracts.committee))
+    ruling = Ruling(rail, bytes.fromhex(dispute.payment[2:]), refund)
 
     def make(decided: Ruling) -> bytes:
-        return sign(decided.digest(deployment.chain_id, committee), key)
+        return sign(decided.digest(deployment.chain_id, committee, contracts.version), key)
 
     try:
         signed = desk.rulings.sign(ruling, address_of(key), make, decided_by, reason, now)

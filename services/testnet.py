@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ MNEMONIC = "test test test test test test test test test test test junk"  # publ
 CHAIN_ID = 31337
 TX_GAS_LIMIT = 16_777_216  # EIP-7825
 _LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
+_STATES = "anvil-states-"  # then the id of the process that started the chain
 _PDEATHSIG = 1
 
 
@@ -37,7 +39,6 @@ class Testnet:
         tx_gas_limit: refuse transactions above 16,777,216 gas (EIP-7825).
         state: a file that keeps the chain across runs; None keeps nothing.
         accounts: number of development keys that hold ether (mnemonic `MNEMONIC`).
-        outlive: the chain goes on when the process that started it ends.
     """
 
     __test__ = False  # pytest must not collect it
@@ -54,7 +55,6 @@ class Testnet:
         chain_id: int = CHAIN_ID,
         log: Path | None = None,
         extra: Sequence[str] = (),
-        outlive: bool = False,
     ) -> None:
         self.command = [str(anvil_binary()), "--host", "127.0.0.1", "--port", str(port)]
         self.command += ["--mnemonic", MNEMONIC, "--accounts", str(accounts)]
@@ -66,7 +66,8 @@ class Testnet:
         self.command += ["--slots-in-an-epoch", "0"]
         self.command += list(extra)
         self.command += ["--chain-id", str(chain_id)]
-        self.chain_id, self._log, self._outlive = chain_id, log, outlive
+        self.chain_id, self._log = chain_id, log
+        self._states: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -78,14 +79,15 @@ class Testnet:
         """
         log = self._log or Path(tempfile.mkstemp(prefix="anvil-", suffix=".log")[1])
         offset = log.stat().st_size if log.exists() else 0
+        self._states = _states_folder()
         with log.open("ab") as sink:
             self._process = subprocess.Popen(
-                self.command,
+                [*self.command, "--cache-path", str(self._states)],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=None if self._outlive else die_with_parent,
+                preexec_fn=die_with_parent,
             )
         try:
             self.url = f"http://127.0.0.1:{self._port(log, offset, time.monotonic() + timeout)}"
@@ -103,14 +105,14 @@ class Testnet:
     def stop(self) -> None:
         """End the chain; with `state` it writes the file first. Safe to call twice."""
         process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self._delete_states()
 
     def kill(self) -> None:
         """End the chain as a power cut does."""
@@ -118,6 +120,11 @@ class Testnet:
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        self._delete_states()
+
+    def _delete_states(self) -> None:
+        if self._states is not None:
+            shutil.rmtree(self._states, ignore_errors=True)
 
     @property
     def running(self) -> bool:
@@ -175,6 +182,28 @@ class Testnet:
                 raise RuntimeError(f"anvil ended with {process.returncode}: {output[-800:]}")
             time.sleep(0.01)
         raise RuntimeError("anvil did not start in time.")
+
+
+def _states_folder() -> Path:
+    """Return a new folder for the states of past blocks, which anvil itself leaves behind.
+
+    Those of processes that were killed, and their chains with them, are deleted.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_STATES}*"):
+        owner = folder.name.removeprefix(_STATES).partition("-")[0]
+        if owner.isdigit() and not _is_running(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_STATES}{os.getpid()}-"))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def _mining_options(mining: str | int) -> list[str]:

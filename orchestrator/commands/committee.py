@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,21 +32,7 @@ _Oracle = Annotated[
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the members that the contract has or had, in the order of their index."""
     home = rail_of(context)
-    names = {address.lower(): name for name, address, _ in _configured(home)}
-    chain = home.chain
-    members = []
-    for index in range(chain.view("OracleCommittee", "memberCount")):
-        address = chain.view("OracleCommittee", "memberAt", index)
-        domain, seated, barred, silenced, _ = chain.view("OracleCommittee", "memberOf", address)
-        members.append(
-            {
-                "index": index,
-                "name": names.get(address.lower()),
-                "address": address,
-                "domain": domain,
-                "state": _state(seated, barred, silenced),
-            }
-        )
+    chain, members = home.chain, _members(home)
     view = {
         "quorum": chain.view("OracleCommittee", "quorum") if members else None,
         "seats": chain.view("OracleCommittee", "seatedCount"),
@@ -64,6 +50,24 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         f"{view['quorum']} of {view['seats']} members of {view['min_domains']} domains are a quorum"
     )
     output.show(view, as_json, lambda console: console.print(table(title, columns, lines)))
+
+
+def _members(home: Home) -> list[dict[str, Any]]:
+    names = {address.lower(): name for name, address, _ in _configured(home)}
+    chain, members = home.chain, []
+    for index in range(chain.view("OracleCommittee", "memberCount")):
+        address = chain.view("OracleCommittee", "memberAt", index)
+        domain, seated, barred, silenced, _ = chain.view("OracleCommittee", "memberOf", address)
+        members.append(
+            {
+                "index": index,
+                "name": names.get(address.lower()),
+                "address": address,
+                "domain": domain,
+                "state": _state(seated, barred, silenced),
+            }
+        )
+    return members
 
 
 def _state(seated: bool, barred: bool, silenced: bool) -> str:
@@ -114,7 +118,10 @@ def unseat(
     options: CallOptions,
     oracle: _Oracle,
 ) -> None:
-    """Take an oracle's seat away. The steward's call: it waits for the delay."""
+    """Take an oracle's seat away. The steward's call: it waits for the delay.
+
+    Warns if the members that are left could not settle all that the rail has.
+    """
     from orchestrator.edges.chain.calls import Call
     from orchestrator.edges.chain.plan import Role
 
@@ -122,7 +129,22 @@ def unseat(
     address, _ = _found(home, oracle)
     seated = home.chain.view("OracleCommittee", "memberOf", address)[1]
     call = Call("OracleCommittee", "unseat", (address,))
-    make_call(home, call, Role.STEWARD, options, is_done=not seated)
+    risks = _risks(home, address)
+    make_call(home, call, Role.STEWARD, options, is_done=not seated, risks=risks)
+
+
+def _risks(home: Home, address: str) -> list[str]:
+    """Return what the committee could not do without an oracle."""
+    from orchestrator.core.committee import Committee, unseating_risks
+    from orchestrator.edges.store import agreements
+
+    members = {m["address"]: m["domain"] for m in _members(home) if m["state"] == "seated"}
+    seats, least = (
+        home.chain.view("OracleCommittee", name) for name in ("seatedCount", "minDomains")
+    )
+    with home.store.read() as session:
+        required = agreements.required_domains(session)
+    return unseating_risks(Committee(members, seats, least), address, required)
 
 
 @app.command()

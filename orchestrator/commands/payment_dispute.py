@@ -113,7 +113,6 @@ def rule(
     The rail asks its oracles for rulings and sends enough of them by itself; this command also
     takes files.
     """
-    from orchestrator.edges.store import disputes
     from orchestrator.operations.disputes import count_view, ruling_calls, ruling_plan
 
     home, now = home_of(context), int(time.time())
@@ -122,9 +121,7 @@ def rule(
         _show(home, subject, [], home.role_account("sender").address, as_json, already=True)
         return
     _keep_files(home, ruling or [], subject.row.payment_id, now)
-    with home.store.read() as session:
-        rows = disputes.rulings_of(session, subject.row.payment_id)
-    plan = ruling_plan(home.chain, subject, rows)
+    plan = ruling_plan(home.store, home.chain, subject)
     extra = {"rulings": count_view(plan, _oracle_names(home))}
     sender = home.role_account("sender")
     if dry_run and plan.answer is None:

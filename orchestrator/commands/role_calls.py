@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,9 +110,18 @@ def caller_of(home: Home, role: Role, options: CallOptions) -> str:
 
 
 def make_call(
-    home: Home, call: Call, role: Role, options: CallOptions, *, is_done: bool = False
+    home: Home,
+    call: Call,
+    role: Role,
+    options: CallOptions,
+    *,
+    is_done: bool = False,
+    risks: Sequence[str] = (),
 ) -> None:
-    """Show a role's call, then make the next part of it, unless the chain is so already."""
+    """Show a role's call, then make the next part of it, unless the chain is so already.
+
+    risks: what the call endangers; they are shown with it, and stop nothing.
+    """
     from orchestrator.operations.role_calls import CallState, RoleCall
 
     calls, caller = calls_of(home), caller_of(home, role, options)
@@ -120,10 +129,16 @@ def make_call(
         role_call = RoleCall(call, role, caller, CallState.DONE)
     else:
         role_call = calls.look(call, role, caller)
-    finish(home, calls, role_call, options)
+    finish(home, calls, role_call, options, () if is_done else risks)
 
 
-def finish(home: Home, calls: RoleCalls, role_call: RoleCall, options: CallOptions) -> None:
+def finish(
+    home: Home,
+    calls: RoleCalls,
+    role_call: RoleCall,
+    options: CallOptions,
+    risks: Sequence[str] = (),
+) -> None:
     """Show the plan of a role's call; send it if that was asked for."""
     from orchestrator.operations.role_calls import CallState
 
@@ -132,15 +147,18 @@ def finish(home: Home, calls: RoleCalls, role_call: RoleCall, options: CallOptio
     sent = False
     if not (is_idle or options.dry_run):
         if not options.yes:
-            print_call(output.console(errors=True), call_view(home, role_call, sent=False))
+            plan = call_view(home, role_call, sent=False, risks=risks)
+            print_call(output.console(errors=True), plan)
             typer.confirm("Send it?", abort=True, err=True)
         account = account_of(home, role_call.role, options)
         role_call, sent = calls.make(role_call, calls.sender(account)), True
-    view = call_view(home, role_call, sent=sent)
+    view = call_view(home, role_call, sent=sent, risks=risks)
     output.show(view, options.as_json, lambda console: print_call(console, view))
 
 
-def call_view(home: Home, role_call: RoleCall, *, sent: bool) -> dict[str, Any]:
+def call_view(
+    home: Home, role_call: RoleCall, *, sent: bool, risks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the JSON view of a role's call: decoded, encoded, and where it stands."""
     to, data = home.chain.calls.encode(role_call.call)
     return {
@@ -155,6 +173,7 @@ def call_view(home: Home, role_call: RoleCall, *, sent: bool) -> dict[str, Any]:
         "operation": role_call.operation or None,
         "at": role_call.at or None,
         "sent": sent,
+        "risks": list(risks),
     }
 
 
@@ -188,6 +207,8 @@ def print_call(console: Any, view: dict[str, Any]) -> None:
     console.print(plain(f"by the {view['role']} {view['caller']}"), soft_wrap=True)
     if view["operation"]:
         console.print(plain(f"operation {view['operation']}"), soft_wrap=True)
+    for risk in view["risks"]:
+        console.print(plain(f"Warning: {risk}"), soft_wrap=True)
     state = "sent" if view["sent"] and view["state"] == "done" else view["state"]
     step = _NEXT["waiting" if view["sent"] and view["at"] else state]
     console.print(plain(step.format(at=when(view["at"]))), soft_wrap=True)

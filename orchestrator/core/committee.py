@@ -41,6 +41,38 @@ class Committee:
         return self.seats - self.need if self.seats else 0
 
 
+def unseating_risks(
+    committee: Committee, member: str, agreements_of_domain: Mapping[int, int]
+) -> list[str]:
+    """Return what a committee could not do without one of its members; [] if it could do all.
+
+    Args:
+        committee: As it is now.
+        member: Checksummed address of who would lose its seat.
+        agreements_of_domain: Trust domain -> how many live agreements require it.
+    """
+    left = {address: n for address, n in committee.members.items() if address != member}
+    after = Committee(left, max(committee.seats - 1, 0), committee.min_domains)
+    domains, risks = set(left.values()), []
+    if len(left) < after.need:
+        need = f"a quorum needs {after.need}" if after.seats else "nobody has a seat"
+        risks.append(f"{len(left)} members can sign then, and {need}: nothing settles")
+    elif len(left) == after.need:
+        risks.append(f"all {len(left)} members that are left must sign: one that is down stops all")
+    if len(domains) < after.min_domains:
+        risks.append(
+            f"members are of {len(domains)} trust domains then, and a quorum needs "
+            f"{after.min_domains}: nothing settles"
+        )
+    risks += [
+        f"trust domain {domain} has no member then: nothing settles for the {count} live "
+        "agreements that require it"
+        for domain, count in sorted(agreements_of_domain.items())
+        if domain not in domains
+    ]
+    return risks
+
+
 def committee_of(logs: Iterable[tuple[str, Mapping[str, Any]]], min_domains: int) -> Committee:
     """Return the committee after these logs.
 

@@ -81,6 +81,7 @@ class OracleState:
         error: Why it does not answer; "" if it does.
         unwell: What it reports to be wrong with itself; it still answers.
         reader: How it says that it reads records, such as "own" or "library"; "" if it does not.
+        counts: Whether its signature counts; if it does not, it is as good as down.
     """
 
     name: str
@@ -88,6 +89,7 @@ class OracleState:
     error: str = ""
     unwell: str = ""
     reader: str = ""
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from orchestrator.core.health import (
     HealthLimits,
     HealthProblem,
     Observations,
+    OracleState,
     Severity,
 )
 
@@ -231,18 +232,8 @@ def _nodes(seen: Observations, limits: HealthLimits) -> list[HealthProblem]:
 
 
 def _oracles(seen: Observations) -> list[HealthProblem]:
-    down = [oracle for oracle in seen.oracles if oracle.error]
-    well = [oracle for oracle in seen.oracles if not oracle.error]
-    problems = [
-        HealthProblem(
-            "oracle_down",
-            oracle.name,
-            f"The oracle {oracle.name} (domain {oracle.domain}) does not answer: {oracle.error}",
-            "Start it, or ask its operator to. Records wait; nothing is lost.",
-            Severity.WARNING,
-        )
-        for oracle in down
-    ]
+    well = [oracle for oracle in seen.oracles if oracle.counts and not oracle.error]
+    problems = [_oracle_down(oracle) for oracle in seen.oracles if oracle not in well]
     problems += [
         HealthProblem(
             "oracle_unwell",
@@ -262,11 +253,27 @@ def _oracles(seen: Observations) -> list[HealthProblem]:
                 "",
                 f"{len(well)} oracles of {len(domains)} domains answer; a quorum needs "
                 f"{seen.need} of {seen.min_domains}.",
-                "Start the oracles that are down (oracle_down names them). Payments wait.",
+                "Do for each oracle what its oracle_down says. Payments wait.",
                 Severity.ERROR,
             )
         )
     return problems
+
+
+def _oracle_down(oracle: OracleState) -> HealthProblem:
+    name, subject = "oracle_down", f"The oracle {oracle.name} (domain {oracle.domain})"
+    if oracle.counts:
+        text = f"{subject} does not answer: {oracle.error}"
+        step = "Start it, or ask its operator to. Records wait; nothing is lost."
+    else:
+        text = f"{subject} is no member of the committee whose signature counts."
+        step = (
+            "`proofrail committee list` shows whether it is unseated, silenced or barred. The "
+            f"steward gives it a seat (`proofrail committee seat {oracle.name}`), which also ends "
+            "its silence; a barred one needs a new key. One that is to stay out: take it out of "
+            "the settings (`[[oracles]]`)."
+        )
+    return HealthProblem(name, oracle.name, text, step, Severity.WARNING)
 
 
 def _outside(seen: Observations) -> list[HealthProblem]:

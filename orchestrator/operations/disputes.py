@@ -17,17 +17,17 @@ from orchestrator.core.payment import Stage
 from orchestrator.core.ruling import RulingCount, RulingRules, count_ruling
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.disputes import (
-    CONTRACT,
+    DisputeContracts,
     DisputeState,
+    contracts_of_product,
     dispute_end_call,
     dispute_of,
-    disputes_of,
     rule_call,
-    ruling_rules,
 )
 from orchestrator.edges.store import Store, agreements, disputes, payments
 from orchestrator.operations.payee_money import euro
 from orchestrator.steps.dispute import dispute_call
+from orchestrator.steps.rulings import rules_of
 
 BOND_TOKENS = (
     "within the dispute window, another wallet transfers tokens to it; or a bank transfer without "
@@ -47,8 +47,7 @@ class DisputedPayment:
         payee: Its payee.
         state: The open dispute as the contract has it; None: there is none.
         record: Its dispute as the stored logs have it, also one that ended; None: none.
-        contract: Name of the contract that takes disputes about it; a rail of 0.5.0 is it itself.
-        by_ruling: Whether a ruling or a deadline can end a dispute about it.
+        contracts: What a dispute about it goes through: those of its own rail.
     """
 
     row: payments.PaymentRow
@@ -56,8 +55,7 @@ class DisputedPayment:
     payee: str
     state: DisputeState | None
     record: disputes.DisputeRecord | None
-    contract: str = CONTRACT
-    by_ruling: bool = True
+    contracts: DisputeContracts
 
     @property
     def bond_micro(self) -> int:
@@ -93,22 +91,22 @@ def disputed_payment(store: Store, chain: Chain, payment: str) -> DisputedPaymen
         agreement = agreements.get(session, row.agreement_id)
         record = disputes.record_of(session, payment)
     payee = payments.payee_of(row, agreement)
-    contract = disputes_of(chain, agreement.product_address)
-    state, by_ruling = dispute_of(chain, payment, contract), chain.knows(contract, "disputeOf")
+    contracts = contracts_of_product(chain, agreement.product_address)
+    state = dispute_of(chain, payment, contracts.disputes)
     if state is not None and not state.challenger:
         state = replace(state, challenger=agreement.payer)
-    return DisputedPayment(row, agreement, payee, state, record, contract, by_ruling)
+    return DisputedPayment(row, agreement, payee, state, record, contracts)
 
 
 def dispute_cost(chain: Chain, subject: DisputedPayment, now: int) -> DisputeCost:
     """Return what it takes the payer to dispute a payment now (Unix seconds)."""
-    payer = subject.agreement.payer
-    contract = chain.deployment.addresses[subject.contract]
+    payer, contracts = subject.agreement.payer, subject.contracts
+    contract = chain.deployment.addresses[contracts.disputes]
     return DisputeCost(
         subject.bond_micro,
         chain.view("EuroToken", "balanceOf", payer),
         chain.view("EuroToken", "allowance", payer, contract),
-        now + chain.view(subject.contract, "RULING_TIME") if subject.by_ruling else 0,
+        now + chain.view(contracts.disputes, "RULING_TIME") if contracts.has_deadlines else 0,
     )
 
 
@@ -147,7 +145,7 @@ def dispute_calls(
             f"the outcomes of settlement {row.settlement_tx} cannot be read, so there is no proof "
             "of this payment; nothing was sent. Next: try again at another node",
         )
-    contract = chain.deployment.addresses[subject.contract]
+    contract = chain.deployment.addresses[subject.contracts.disputes]
     approve = Call("EuroToken", "approve", (contract, cost.bond_micro))
     return [dispute] if cost.allowance_micro >= cost.bond_micro else [approve, dispute]
 
@@ -160,7 +158,7 @@ def end_calls(subject: DisputedPayment, function: str, now: int) -> list[Call]:
     """
     state = _open(subject)
     if function == "expire":
-        _require_rulings(subject)
+        _require_deadline(subject)
     if function == "expire" and now <= state.deadline:
         raise Rejected(
             DisputeReason.NOT_EXPIRED,
@@ -168,17 +166,17 @@ def end_calls(subject: DisputedPayment, function: str, now: int) -> list[Call]:
             f"{datetime.fromtimestamp(state.deadline, UTC):%Y-%m-%d %H:%M:%S} UTC; nothing was "
             "sent. The rail ends it after that",
         )
-    return [dispute_end_call(function, subject.row.payment_id, subject.contract)]
+    return [dispute_end_call(function, subject.row.payment_id, subject.contracts.disputes)]
 
 
-def _require_rulings(subject: DisputedPayment) -> None:
-    if not subject.by_ruling:
+def _require_deadline(subject: DisputedPayment) -> None:
+    if not subject.contracts.has_deadlines:
         raise Rejected(
             DisputeReason.NO_CONTRACT,
             f"payment {subject.row.payment_id} is on a rail of an earlier release, where a dispute "
-            "has no deadline, and oracles of this release sign no rulings for it; nothing was "
-            "sent. Next: its payee concedes (`proofrail payment concede`), or its payer retracts "
-            "(`proofrail payment retract`)",
+            "has no deadline; nothing was sent. Next: its payee concedes (`proofrail payment "
+            "concede`), its payer retracts (`proofrail payment retract`), or the oracles rule "
+            "(`proofrail payment rule`)",
         )
 
 
@@ -202,18 +200,16 @@ class RulingPlan:
         return next((refund for refund, count in self.counts.items() if count.is_enough), None)
 
 
-def ruling_plan(
-    chain: Chain, subject: DisputedPayment, rows: Sequence[disputes.RulingRow]
-) -> RulingPlan:
-    """Return how rulings on a payment count.
+def ruling_plan(store: Store, chain: Chain, subject: DisputedPayment) -> RulingPlan:
+    """Return how the stored rulings on a payment count.
 
     Raises:
         Rejected: The payment is not under dispute.
         Retry: The node does not answer.
     """
-    state = _open(subject)
-    _require_rulings(subject)
-    rules = ruling_rules(chain, state)
+    rules = rules_of(store, chain, subject.contracts, _open(subject))
+    with store.read() as session:
+        rows = disputes.rulings_of(session, subject.row.payment_id)
     signed = {
         refund: {row.oracle: row.signature for row in rows if row.refund == refund}
         for refund in (True, False)
@@ -243,7 +239,8 @@ def ruling_calls(subject: DisputedPayment, plan: RulingPlan) -> list[Call]:
             "nothing was sent. Next: `proofrail-oracle ruling sign` at the oracles that are "
             "missing",
         )
-    return [rule_call(subject.row.payment_id, answer, plan.signatures[answer])]
+    signatures, contract = plan.signatures[answer], subject.contracts.disputes
+    return [rule_call(subject.row.payment_id, answer, signatures, contract)]
 
 
 def missing_text(count: RulingCount) -> str:

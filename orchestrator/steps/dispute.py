@@ -15,7 +15,7 @@ from oracles.merkle import path, root
 from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.disputes import disputes_of
+from orchestrator.edges.chain.disputes import contracts_of_product
 from orchestrator.edges.chain.sender import ChainCall, Sender
 from orchestrator.edges.store import Session, Store, agreements, blocks, exposure, payments, sends
 from orchestrator.errors import Retry
@@ -114,4 +114,5 @@ def dispute_call(
     proof = ["0x" + node.hex() for node in path(leaves, leaves.index(own))]
     outcome = (row.payment_id, row.claim_hash, payee, row.amount_micro, 0, row.release_at)
     arguments = (row.agreement_id, row.sequence, outcome, "0x" + root(leaves).hex(), proof)
-    return Call(disputes_of(chain, agreement.product_address), "dispute", arguments)
+    contracts = contracts_of_product(chain, agreement.product_address)
+    return Call(contracts.disputes, "dispute", arguments)

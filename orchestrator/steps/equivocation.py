@@ -18,6 +18,7 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Session, Store, disputes
 from orchestrator.edges.store import equivocations as evidence
 from orchestrator.errors import Retry
+from orchestrator.steps.rulings import contracts_of
 
 REPORT = "equivocation"  # purpose of the chain send; its reference is the oracle's address
 _AT_ONCE = 10
@@ -69,9 +70,11 @@ def _report(context: EquivocationContext, row: evidence.EquivocationRow) -> int:
 
 def _call(context: EquivocationContext, session: Session, row: evidence.EquivocationRow) -> Call:
     if row.first_digest == evidence.RULINGS:
-        rail = context.chain.deployment.addresses["PaymentRail"]
         payment, rulings = row.second_digest, disputes.rulings_of(session, row.second_digest)
-        return rulings_call(rail, payment, [r for r in rulings if r.oracle == row.oracle])
+        contracts = contracts_of(session, context.chain, payment)
+        rail = context.chain.deployment.addresses[contracts.rail]
+        own_rulings = [ruling for ruling in rulings if ruling.oracle == row.oracle]
+        return rulings_call(rail, payment, own_rulings, contracts.committee)
     first, second = evidence.proof(session, row)
     return report_call(
         row.agreement_id, row.sequence, first, second, _committee(context, first.batch.rail)
@@ -85,17 +88,20 @@ def _committee(context: EquivocationContext, rail_address: str) -> str:
     return serving(deployment, rail, COMMITTEE)
 
 
-def rulings_call(rail: str, payment: str, rulings: Sequence[disputes.RulingRow]) -> Call:
-    """Return the call of OracleCommittee.reportRulings for both rulings of one oracle.
+def rulings_call(
+    rail: str, payment: str, rulings: Sequence[disputes.RulingRow], committee: str = COMMITTEE
+) -> Call:
+    """Return the call of a committee's reportRulings for both rulings of one oracle.
 
     Args:
         rail: Address of the rail.
         payment: Id of the payment, 0x-hex.
         rulings: The oracle's two rulings, in any order.
+        committee: Name of the rail's committee.
     """
     signatures = {ruling.refund: bytes.fromhex(ruling.signature[2:]) for ruling in rulings}
     arguments = (rail, bytes.fromhex(payment[2:]), signatures[True], signatures[False])
-    return Call("OracleCommittee", "reportRulings", arguments)
+    return Call(committee, "reportRulings", arguments)
 
 
 def report_call(

@@ -1,31 +1,39 @@
 """Ends disputes: with the rulings that people had the oracles sign, or at the deadline.
 
-A dispute whose deadline is over ends in the payee's favour. Anyone may do both on chain. An oracle
-that signed both answers is reported by `equivocation`.
+A dispute whose deadline is over ends in the payee's favour; on a rail of 0.5.0 it has none. Anyone
+may do both on chain. An oracle that signed both answers is reported by `equivocation`, where its
+committee takes that.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from device_adapters.types import Rejected
-from oracles.attest import recover
+from oracles.attest import checksummed, recover
 from oracles.rulings import SignedRuling
-from orchestrator.core.ruling import count_ruling
+from orchestrator.core.committee import SEATED
+from orchestrator.core.ruling import RulingRules, count_ruling
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.disputes import (
+    DisputeContracts,
+    DisputeState,
     all_members,
+    contracts_of_product,
+    contracts_of_rails,
     dispute_end_call,
     dispute_of,
-    has_disputes,
+    lists_members,
     rule_call,
     ruling_rules,
 )
+from orchestrator.edges.chain.rails import COMMITTEE, emitter
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import Session, Store, disputes, payments, sends
+from orchestrator.edges.store import Session, Store, agreements, blocks, disputes, payments, sends
 from orchestrator.edges.store import equivocations as evidence
 from orchestrator.errors import Retry
 from orchestrator.steps import WorkerMemory
@@ -80,8 +88,6 @@ def expire_disputes(context: RulingsContext) -> int:
 
 def _open(context: RulingsContext, purpose: str) -> list[str]:
     """Return frozen payments whose dispute no call of ours for this purpose ends already."""
-    if not has_disputes(context.chain):
-        return []
     with context.store.read() as session:
         return [
             row.payment_id
@@ -93,18 +99,20 @@ def _open(context: RulingsContext, purpose: str) -> list[str]:
 def _rule(context: RulingsContext, payment: str, now: int) -> int:
     with context.store.read() as session:
         rows = disputes.rulings_of(session, payment)
-    if not rows:
-        return 0
-    state = dispute_of(context.chain, payment)
+        if not rows:
+            return 0
+        contracts = contracts_of(session, context.chain, payment)
+    state = dispute_of(context.chain, payment, contracts.disputes)
     if state is None:  # it ended in a block that is not final yet
         return 0
-    rules = ruling_rules(context.chain, state)
+    rules = rules_of(context.store, context.chain, contracts, state)
     for refund in (True, False):
         signatures = {row.oracle: row.signature for row in rows if row.refund == refund}
         count = count_ruling(rules, signatures)
         if count.is_enough:
             counting = [bytes.fromhex(signatures[oracle][2:]) for oracle in count.counting]
-            return _send(context, RULE, payment, rule_call(payment, refund, counting), now)
+            call = rule_call(payment, refund, counting, contracts.disputes)
+            return _send(context, RULE, payment, call, now)
     return 0
 
 
@@ -133,12 +141,47 @@ def ask_oracles(context: RulingsContext) -> list[SignedRuling]:
         return [signed for answer in pool.map(ask, context.oracles) for signed in answer]
 
 
+def contracts_of(session: Session, chain: Chain, payment: str) -> DisputeContracts:
+    """Return what a dispute about a stored payment (0x-hex) goes through: those of its rail."""
+    [row] = payments.by_ids(session, [payment])
+    return contracts_of_product(chain, agreements.get(session, row.agreement_id).product_address)
+
+
+def rules_of(
+    store: Store, chain: Chain, contracts: DisputeContracts, state: DisputeState
+) -> RulingRules:
+    """Return what a ruling on an open dispute needs of its rail's committee now.
+
+    Raises:
+        Retry: The node does not answer.
+    """
+    return ruling_rules(chain, contracts, state, _members(store, chain, contracts.committee))
+
+
+def _members(store: Store, chain: Chain, committee: str) -> list[str]:
+    """Return who ever had a seat in a committee, in the order in which it takes signatures.
+
+    A committee of 0.5.0 does not list them, so the stored logs do; it takes signatures by address.
+    """
+    if lists_members(chain, committee):
+        return all_members(chain, committee)
+    with store.read() as session:
+        logs = blocks.logs_named(session, (SEATED,))
+    seats = {
+        checksummed(bytes.fromhex(json.loads(log.args)["member"][2:]))
+        for log in logs
+        if emitter(chain.deployment, COMMITTEE, log.address) == committee
+    }
+    return sorted(seats, key=str.lower)
+
+
 def keep_rulings(
     store: Store, chain: Chain, signed_rulings: Iterable[SignedRuling], now: int
 ) -> list[str]:
-    """Store genuine rulings on payments of this rail, and note oracles that signed both answers.
+    """Store genuine rulings on payments of our rails, and note oracles that signed both answers.
 
-    Those of signers who never had a seat are left out: a hostile oracle could make any number.
+    A ruling is of its payment's own rail and of a member of that rail's committee. Those of signers
+    who never had a seat are left out: a hostile oracle could make any number.
 
     Args:
         store: The store.
@@ -152,40 +195,55 @@ def keep_rulings(
     Raises:
         Retry: The node does not answer.
     """
-    deployment, seated = chain.deployment, set(all_members(chain))
-    rail, committee = (deployment.addresses[name] for name in ("PaymentRail", "OracleCommittee"))
-    rows = [
-        disputes.RulingRow(
-            payment_id="0x" + signed.ruling.payment.hex(),
-            oracle=signed.oracle,
-            refund=signed.ruling.refund,
-            signature="0x" + signed.signature.hex(),
-            decided_by=signed.decided_by[:200],
-            reason=signed.reason[:1_000],
-            decided_at=signed.decided_at,
-            received_at=now,
-        )
-        for signed in signed_rulings
-        if signed.oracle in seated
-        and signed.ruling.rail.lower() == rail.lower()
-        and _is_genuine(signed, deployment.chain_id, committee)
-    ]
+    genuine = _genuine_by_payment(store, chain, list(signed_rulings))
+    kept: list[str] = []
     with store.write() as session:
-        existing = {
-            row.payment_id for row in payments.by_ids(session, {r.payment_id for r in rows})
-        }
-        kept = [row for row in rows if row.payment_id in existing]
-        disputes.add_rulings(session, kept)
-        for payment in {row.payment_id for row in kept}:
-            _note_contradictions(session, payment, now)
-    return [row.payment_id for row in kept]
+        for row in payments.by_ids(session, genuine):
+            contracts = contracts_of(session, chain, row.payment_id)
+            rulings = genuine[row.payment_id].get(contracts, [])
+            disputes.add_rulings(session, [_row(signed, now) for signed in rulings])
+            if chain.knows(contracts.committee, "reportRulings"):
+                _note_contradictions(session, row.payment_id, now)
+            kept += [row.payment_id] * len(rulings)
+    return kept
 
 
-def _is_genuine(signed: SignedRuling, chain_id: int, committee: str) -> bool:
+def _genuine_by_payment(
+    store: Store, chain: Chain, signed_rulings: Sequence[SignedRuling]
+) -> dict[str, dict[DisputeContracts, list[SignedRuling]]]:
+    """Return payment (0x-hex) -> contracts of the rail that a ruling names -> genuine rulings."""
+    genuine: dict[str, dict[DisputeContracts, list[SignedRuling]]] = {}
+    for contracts in contracts_of_rails(chain) if signed_rulings else []:
+        rail = chain.deployment.addresses[contracts.rail].lower()
+        named = [signed for signed in signed_rulings if signed.ruling.rail.lower() == rail]
+        seated = set(_members(store, chain, contracts.committee)) if named else set()
+        for signed in named:
+            if signed.oracle in seated and _is_genuine(signed, chain, contracts):
+                by_rail = genuine.setdefault("0x" + signed.ruling.payment.hex(), {})
+                by_rail.setdefault(contracts, []).append(signed)
+    return genuine
+
+
+def _is_genuine(signed: SignedRuling, chain: Chain, contracts: DisputeContracts) -> bool:
+    committee = chain.deployment.addresses[contracts.committee]
+    digest = signed.ruling.digest(chain.deployment.chain_id, committee, contracts.version)
     try:
-        return recover(signed.ruling.digest(chain_id, committee), signed.signature) == signed.oracle
+        return recover(digest, signed.signature) == signed.oracle
     except Rejected:
         return False
+
+
+def _row(signed: SignedRuling, now: int) -> disputes.RulingRow:
+    return disputes.RulingRow(
+        payment_id="0x" + signed.ruling.payment.hex(),
+        oracle=signed.oracle,
+        refund=signed.ruling.refund,
+        signature="0x" + signed.signature.hex(),
+        decided_by=signed.decided_by[:200],
+        reason=signed.reason[:1_000],
+        decided_at=signed.decided_at,
+        received_at=now,
+    )
 
 
 def _note_contradictions(session: Session, payment: str, now: int) -> None:

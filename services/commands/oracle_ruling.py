@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("device")(device)
+_NEVER = 1 << 64
 HOME = Path(".proofrail-oracle")
 HomeOption = Annotated[Path, typer.Option(help="The oracle's folder.")]
 NameOption = Annotated[
@@ -33,27 +34,20 @@ PaymentArgument = Annotated[
 
 @app.command("list")
 def list_(home: HomeOption = HOME, name: NameOption = "", as_json: JsonOption = False) -> None:
-    """List open disputes, the next deadline first."""
-    from orchestrator.edges.chain.rails import former_rails
-    from services.oracle_rulings import FORMER_ENDS, open_desk
+    """List open disputes, the next deadline first; those of a rail of 0.5.0 have none."""
+    from services.oracle_rulings import open_desk
 
     desk, _ = open_desk(home, name)
-    views = [desk.view(payment, state) for payment, state in desk.open().items()]
-    views.sort(key=lambda view: view["deadline"])
+    views = [desk.view(dispute) for dispute in desk.open()]
+    views.sort(key=lambda view: view["deadline"] or _NEVER)
     if as_json:
         typer.echo(json.dumps(views, indent=2))
         return
     for view in views:
         typer.echo(
-            f"{view['payment']}  {_euro(view['amount'])}  until {_when(view['deadline'])}  "
-            f"{_signed_text(view)}"
+            f"{view['payment']}  {_euro(view['amount'])}  {_until(view)}  {_signed_text(view)}"
         )
     typer.echo(f"{len(views)} open disputes; next: proofrail-oracle ruling show PAYMENT")
-    if names := ", ".join(former_rails(desk.chain.deployment)):
-        typer.echo(
-            f"Disputes on the former {names} are not listed, and oracles sign no rulings for "
-            f"them. Each ends when {FORMER_ENDS}."
-        )
 
 
 @app.command()
@@ -67,7 +61,7 @@ def show(
     from services.oracle_rulings import open_desk
 
     desk, _ = open_desk(home, name)
-    view = desk.view(*desk.one(payment))
+    view = desk.view(desk.one(payment))
     if as_json:
         typer.echo(json.dumps(view, indent=2))
         return
@@ -89,14 +83,14 @@ def sign_(
     name: NameOption = "",
 ) -> None:
     """Sign your decision. Prints the signed ruling; the rail also asks this oracle for it."""
-    from oracles.rulings import Ruling
     from services.oracle import read_key
     from services.oracle_rulings import open_desk, sign_ruling
 
     if refund is None or not by.strip():
         raise Halt("Give --refund or --stand, and --by with your name. Nothing was signed.")
     desk, options = open_desk(home, name)
-    view = desk.view(*desk.one(payment))
+    dispute = desk.one(payment)
+    view = desk.view(dispute)
     for line in _lines(view):
         typer.echo(line, err=True)
     question = (
@@ -105,9 +99,8 @@ def sign_(
     )
     if not yes and not typer.confirm(question, err=True):
         raise Halt("You did not confirm. Nothing was signed.")
-    ruling = Ruling(desk.rail, bytes.fromhex(view["payment"][2:]), refund)
-    key = read_key(options.keystore, options.password_file)
-    document = sign_ruling(desk, key, ruling, by.strip(), reason.strip(), int(time.time()))
+    key, now = read_key(options.keystore, options.password_file), int(time.time())
+    document = sign_ruling(desk, key, dispute, refund, by.strip(), reason.strip(), now)
     typer.echo(json.dumps(document, indent=2))
 
 
@@ -116,7 +109,7 @@ def _lines(view: dict[str, Any]) -> list[str]:
         f"payment {view['payment']}: {_euro(view['amount'])} from {view['payer']} to "
         f"{view['payee']}",
         f"disputed by {view['challenger']} with a bond of {_euro(view['bond'])}; a ruling counts "
-        f"until {_when(view['deadline'])}",
+        f"{_until(view)}",
         _signed_text(view),
     ]
     if view["required_domain"]:
@@ -133,6 +126,12 @@ def _lines(view: dict[str, Any]) -> list[str]:
     if evidence["facts"]:
         lines.append(", ".join(f"{name} {value}" for name, value in evidence["facts"].items()))
     return lines
+
+
+def _until(view: dict[str, Any]) -> str:
+    if view["deadline"] is None:
+        return f"on {view['rail']}, without a deadline"
+    return f"until {_when(view['deadline'])}"
 
 
 def _signed_text(view: dict[str, Any]) -> str:

@@ -230,7 +230,7 @@ class FleetOnRail:
         mandate = self.contracts.mandate(
             product=self.product.address, device=self.head, terms=terms, start=start
         )
-        return known(mandate, metered=False, shared=fleet.shared_terms(self.terms))
+        return known(mandate, "metered_fleet")
 
     def opening_refusal(self, terms: bytes) -> str:
         contracts = self.contracts

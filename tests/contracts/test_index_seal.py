@@ -27,7 +27,7 @@ from orchestrator.products.index.tariff import (
     IndexFacts,
     IndexTerms,
     Metric,
-    Seal,
+    ReportSeal,
     TariffCurve,
     encode_facts,
     encode_terms,
@@ -60,7 +60,9 @@ def _signed(
 def _facts(index: IndexContract, chance: random.Random, metrics=METRICS) -> IndexFacts:
     begin = index.since + chance.randint(0, 10**6)
     values = tuple(chance.choice(NUMBERS) for _ in metrics)
-    seal = Seal(chance.choice(NUMBERS[:9]), chance.randint(1, 2**32 - 1), chance.randbytes(32), b"")
+    seal = ReportSeal(
+        chance.choice(NUMBERS[:9]), chance.randint(1, 2**32 - 1), chance.randbytes(32), b""
+    )
     end = begin + chance.randint(1, 10**6)
     coverage, sources = chance.choice((0, 9_999, 10_000)), chance.choice((0, 23, 24, 65_535))
     return IndexFacts(begin, end, coverage, sources, values, seal)

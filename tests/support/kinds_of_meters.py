@@ -71,6 +71,7 @@ def _csv(at: int, wh: int) -> bytes:
     return f"{declared}\nm;t;r;v;u\ncsv-42;{moment};1-0:1.8.0;{wh};Wh\n".encode()
 
 
+WITHOUT_ENERGY = {"machine"}  # protocols of devices that are no meters
 # protocol -> (the meter's name in its content, the content)
 KINDS: dict[str, tuple[str, Content]] = {
     "sml": ("1TST0000000042", _sml),

@@ -66,7 +66,7 @@ class MovedRail(OpenRail):
         committee = create("OracleCommittee", steward, members, domains, plan.min_domains)
         token = create(_KEPT, plan.minter)
         rail = create("PaymentRail", steward, plan.guardian, token, committee, registry)
-        for name in product_contracts():
+        for name in sorted({*product_contracts()} & {*contracts}):
             product = create(name, rail, registry)
             self._transact(contracts["PaymentRail"], rail, steward, "allowProduct", product, True)
         return self._deployment({}, {name: at for name, (at, _) in self.made.items()})
@@ -209,7 +209,9 @@ class MovedRail(OpenRail):
             name if name == _KEPT else f"{name}@{RELEASE}": at
             for name, at in before.addresses.items()
         }
-        rails = {f"{name}@{RELEASE}": FORMER_RAIL for name in plan.products}
+        rails = {
+            f"{name}@{RELEASE}": FORMER_RAIL for name in {*plan.products} & {*before.addresses}
+        }
         deployment = self._deployment(rails, addresses | former)
         self.testnet.rpc("evm_setAutomine", False)
         return deployment

@@ -7,14 +7,20 @@ owes; a wearable that paid two merchants; a delivery that has not begun, and one
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
+from oracles.attest import address_of, sign
+from oracles.rulings import Ruling, SignedRuling
 from oracles.types import ClaimReason
+from oracles.wire import ruling_to_json
+from orchestrator.assembly import open_chain
 from orchestrator.core.mandate import salt_of
 from orchestrator.core.payment import Stage as PaymentStage
+from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import moves, payments
-from orchestrator.edges.store.tables import EventRow, RejectionRow
+from orchestrator.edges.store.tables import ChainLogRow, EventRow, RejectionRow
 from orchestrator.products.proof_of_delivery import product as deliveries
 from orchestrator.products.proof_of_delivery.abi import DeliveryFacts, DeliveryTerms
 from orchestrator.products.wearable_voucher.abi import VoucherTerms, encode_terms
@@ -166,6 +172,37 @@ class MovingRail(FormerRail):
         )
         with self.store.write() as session:
             session.add(row)
+
+    def store_seats(self) -> None:
+        """Store the seats of both committees, as the service stores their logs."""
+        chain = open_chain(self.testnet.url, Deployment.load(self.settings.deployment))
+        logs = chain.logs_named({"OracleCommittee": ("MemberSeated",)}, 0, chain.head())
+        rows = [
+            ChainLogRow(
+                block_hash=log.block_hash,
+                log_index=log.index,
+                block_number=log.block_number,
+                tx_hash=log.tx_hash,
+                name=log.name,
+                args=json.dumps(log.args),
+                address=log.address,
+            )
+            for log in logs
+        ]
+        with self.store.write() as session:
+            session.add_all(rows)
+
+    def rulings(self, payment: str, refund: bool, folder: Path) -> list[tuple[str, str]]:
+        """Return the options that take a ruling of each oracle on a payment of the former rail."""
+        ruling = Ruling(self.old.rail.address, bytes.fromhex(payment[2:]), refund)
+        digest = ruling.digest(CHAIN_ID, self.old.committee.address, "1")
+        words = []
+        for key in reversed(self.old.oracles[1:]):  # 0.5.0 takes them by address
+            signed = SignedRuling(ruling, address_of(key), sign(digest, key), "Mia Vogt", "", 1)
+            file = folder / f"{signed.oracle}.json"
+            file.write_text(json.dumps(ruling_to_json(signed)))
+            words.append(("--ruling", str(file)))
+        return words
 
     def refuse(self, device: str, record: bytes) -> None:
         """Store a record as the service refused it after the end of its agreement."""

@@ -24,6 +24,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.disputes import dispute_contracts
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, lookup, payments
 from orchestrator.errors import Retry
@@ -57,6 +58,7 @@ class WillingOracle:
     """Signs every batch that it is asked about; `down` ones answer as dead ones do.
 
     decided: what its people decided: (payment, refund) pairs; a liar's may contradict each other.
+    rules_on: name of the rail of those payments.
     """
 
     name: str
@@ -66,6 +68,7 @@ class WillingOracle:
     chain: Any
     down: bool = False
     decided: list[tuple[str, bool]] = field(default_factory=list)
+    rules_on: str = "PaymentRail"
 
     @property
     def address(self) -> str:
@@ -83,10 +86,11 @@ class WillingOracle:
         if self.down:
             raise Retry(f"oracle {self.name} is not reached: ConnectionError")
         at, chain_id = self.chain.deployment.addresses, self.chain.deployment.chain_id
-        signed = []
+        signed, contracts = [], dispute_contracts(self.chain, self.rules_on)
+        domain = chain_id, at[contracts.committee], contracts.version
         for payment, refund in self.decided:
-            ruling = Ruling(at["PaymentRail"], bytes.fromhex(payment[2:]), refund)
-            signature = sign(ruling.digest(chain_id, at["OracleCommittee"]), self.key)
+            ruling = Ruling(at[contracts.rail], bytes.fromhex(payment[2:]), refund)
+            signature = sign(ruling.digest(*domain), self.key)
             signed.append(SignedRuling(ruling, self.address, signature, "Mia Vogt", "", START))
         return tuple(signed)
 
@@ -226,8 +230,8 @@ class SmallRail:
         self.agreements[name] = self.agreement_ops.open([signed])[0]
         return self.agreements[name]
 
-    def _rail(self) -> None:
-        oracles = [
+    def _oracles(self) -> list[Any]:
+        return [
             WillingOracle(
                 name,
                 domain,
@@ -240,6 +244,8 @@ class SmallRail:
                 (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
             )
         ]
+
+    def _rail(self) -> None:
         safeguarding = {
             "name": "proofrail",
             "iban": self.iban,
@@ -252,7 +258,7 @@ class SmallRail:
             lambda: self.clock,
             chain=self.chain,
             accounts=load_accounts(self.settings, SENDING_ROLES),
-            oracles=oracles,
+            oracles=self._oracles(),
             safeguarding=safeguarding,
         )
         self.worker = Worker(self.rail)

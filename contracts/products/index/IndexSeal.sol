@@ -15,7 +15,7 @@ library IndexSeal {
     uint256 private constant NEGATIVE = 1;
     uint256 private constant TEXT = 3;
     uint256 private constant MAP = 5;
-    uint256 private constant ROOM = 64; // for what comes before the payload
+    uint256 private constant AHEAD = 64; // for what comes before the payload
 
     /// @dev SHA-256 of what the device signed (the Sig_structure).
     function digest(Tariff tariff, Facts facts, uint256 counter)
@@ -25,7 +25,7 @@ library IndexSeal {
     {
         uint256 start;
         assembly ("memory-safe") {
-            start := add(mload(0x40), ROOM)
+            start := add(mload(0x40), AHEAD)
         }
         uint256 names = tariff.names();
         uint256 device = _behind(names, tariff.metrics());

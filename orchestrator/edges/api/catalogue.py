@@ -63,6 +63,9 @@ _KEY = "Give the device's public key as PEM, or hex or base64 of SubjectPublicKe
 _OPERATOR = "Ask the operator of the rail."
 _NOTHING = "Nothing to do."
 _PIECES = "Report them as serials or as a quantity in pieces, in a new record."
+_REPORT = (
+    "Compare the report with the agreement's terms, and correct the device for the next period."
+)
 _GATEWAY = "Send through the gateway that the owner assigned (`proofrail device assign`)."
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
 _ORACLE = "The rail retries by itself; ask the operator if it persists."
@@ -206,6 +209,27 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ClaimReason.ASSURANCE_TOO_LOW: ("The terms ask for a stronger signer", _GATEWAY),
     ClaimReason.ABOVE_TAP_LIMIT: ("The amount exceeds the mandate's tap limit", _NOTHING),
     ClaimReason.UNITS_UNCOUNTABLE: ("The units in the record cannot be counted", _PIECES),
+    ClaimReason.METRIC_MISSING: ("The report lacks a number that the terms price", _REPORT),
+    ClaimReason.METRIC_OUTSIDE: (
+        "A number of the report is outside what the terms believe",
+        _REPORT,
+    ),
+    ClaimReason.PERIOD_UNEXPECTED: (
+        "The report's period has another length, or overlaps the one before",
+        "Report the period that follows the last one, or the last one again with the same times.",
+    ),
+    ClaimReason.COVERAGE_SHORT: (
+        "Too little of the period was observed",
+        "Nothing to do for this period: find out why the device did not measure, for the next.",
+    ),
+    ClaimReason.SEAL_NOT_CANONICAL: (
+        "The contract cannot make the signed bytes again",
+        "Write the report in the one form of orchestrator/products/index/README.md.",
+    ),
+    ClaimReason.SOURCES_SHORT: (
+        "Too few sources stand behind the numbers",
+        "Nothing to do for this period: find out which sources are silent, for the next.",
+    ),
     ClaimReason.TWO_PLACES: (
         "The device was elsewhere at that time: its key is cloned",
         "The device is suspended; ask the operator to find out which one is genuine.",

@@ -16,8 +16,8 @@ _LOOK = "Read the payment with GET /v1/payments/{payment_id}; its trace has its 
 PARTY_CALLS: dict[StrEnum, tuple[int, str, str]] = {
     DisputeReason.NO_CONTRACT: (
         409,
-        "The contracts of this rail have no bonds for disputes",
-        "Ask the operator to move the rail to the present contracts.",
+        "The payment is on a rail whose disputes have no deadline",
+        "Its payee concedes, its payer retracts, or the oracles rule.",
     ),
     DisputeReason.NOT_DISPUTABLE: (409, "The payment cannot be disputed", _LOOK),
     DisputeReason.WINDOW_OVER: (

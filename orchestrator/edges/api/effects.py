@@ -10,10 +10,11 @@ from fastapi import APIRouter, Query
 from orchestrator.core.effect import EffectKind
 from orchestrator.edges.api.access import Anyone
 from orchestrator.edges.api.catalogue import ProblemCode
+from orchestrator.edges.api.effects_wire import EffectView
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.reads import After, Limit, cursor_of, next_of, number_in
 from orchestrator.edges.api.schema import KEYED, problems_of
-from orchestrator.edges.api.views import EffectView, Page
+from orchestrator.edges.api.views import Page
 from orchestrator.edges.api.wire import HEX32
 from orchestrator.edges.store import effects
 

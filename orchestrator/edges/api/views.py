@@ -6,7 +6,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from orchestrator.core.effect import EffectKind
 from orchestrator.core.health import Severity
 from orchestrator.core.later_outcome import MAX_IDS
 from orchestrator.core.ledger import TEUR
@@ -60,29 +59,6 @@ class EventView(BaseModel):
     role: str = Field(description="stream: may be claimed; supporting: may be cited")
     payment_id: Id | None = Field(description="null until a claim contains it")
     reason: str | None = Field(description="why no claim can contain it")
-
-
-class EffectView(BaseModel):
-    """What a final payment makes happen outside."""
-
-    model_config = example(
-        id=SOME_ID,
-        kind="work_order",
-        name="visit",
-        payment_id=SOME_ID,
-        agreement_id=SOME_ID,
-        device="atm-0007",
-        at=1_790_000_000,
-        message={"id": SOME_ID, "type": "work_order", "timestamp": "2026-09-21T14:13:20Z"},
-    )
-    id: Id = Field(description="the same at each delivery: a receiver drops what it has had")
-    kind: EffectKind
-    name: str = Field(description="ends with .refunded where it reports a refund")
-    payment_id: Id
-    agreement_id: Id
-    device: str = Field(description="of the agreement")
-    at: Seconds
-    message: dict[str, Any] = Field(description="what targets get: id, type, timestamp, data")
 
 
 class PaymentView(BaseModel):

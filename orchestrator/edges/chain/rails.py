@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from oracles.attest import DOMAIN_VERSION
 from orchestrator.edges.chain.artifacts import Artifact
 from orchestrator.edges.chain.deployment import Deployment
 
 RAIL = "PaymentRail"
 COMMITTEE = "OracleCommittee"
 REGISTRY = "DeviceRegistry"
-_FIRST_WITH_GROUPS = (0, 6, 0)
+_FIRST_WITH_GROUPS = _FIRST_OF_SECOND_DOMAIN = (0, 6, 0)
 MANY = ("Waterfall",)  # contracts of which there are many, at addresses that logs name
 
 
@@ -55,8 +56,18 @@ def release_of(name: str) -> tuple[int, ...]:
 
 def takes_groups(deployment: Deployment, rail: str) -> bool:
     """Return whether a rail's `settle` takes groups and packed claims (core/batch_bytes.py)."""
-    named = rail.partition("@")[2] or deployment.release_of(rail)
-    return release_of(f"{RAIL}@{named}") >= _FIRST_WITH_GROUPS
+    return _interface_release(deployment, rail) >= _FIRST_WITH_GROUPS
+
+
+def signing_version(deployment: Deployment, committee: str) -> str:
+    """Return the version of a committee's signing domain (EIP-712)."""
+    is_former = _interface_release(deployment, committee) < _FIRST_OF_SECOND_DOMAIN
+    return "1" if is_former else DOMAIN_VERSION
+
+
+def _interface_release(deployment: Deployment, name: str) -> tuple[int, ...]:
+    named = name.partition("@")[2] or deployment.release_of(name)
+    return release_of(f"{name.partition('@')[0]}@{named}")
 
 
 def rails(deployment: Deployment) -> tuple[str, ...]:

@@ -206,6 +206,16 @@ def all_agreements(session: Session) -> Sequence[AgreementRow]:
     return session.exec(select(AgreementRow).order_by(AgreementRow.device)).all()
 
 
+def required_domains(session: Session) -> dict[int, int]:
+    """Return trust domain -> how many live agreements require it among the signers."""
+    query = (
+        select(AgreementRow.required_domain, func.count())
+        .where(AgreementRow.stage == Stage.LIVE, AgreementRow.required_domain > 0)
+        .group_by(AgreementRow.required_domain)
+    )
+    return dict(session.exec(query).all())
+
+
 def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
     """Move an agreement by a fact; the only function that changes an agreement's stage.
 
@@ -351,6 +361,22 @@ def ended_among(session: Session, ids: Collection[str], now: int) -> list[str]:
             .where(AgreementRow.stage == Stage.LIVE, AgreementRow.ends_at < now)
         )
     ]
+
+
+def unended(
+    session: Session, since: int, devices: Collection[str], names: Collection[str]
+) -> list[AgreementRow]:
+    """Return agreements that take facts at a time (Unix seconds) or later.
+
+    They are those of these devices (0x-hex ids), and those about products with these names.
+    """
+    open_ = AgreementRow.stage.in_((Stage.SIGNED, Stage.LIVE)), AgreementRow.expiry >= since
+    wanted, rows = sorted(devices), {}
+    for start in range(0, len(wanted) + 1, _CHUNK):
+        chosen = AgreementRow.device_id.in_(wanted[start : start + _CHUNK])
+        query = select(AgreementRow).where(*open_, or_(chosen, AgreementRow.product.in_(names)))
+        rows |= {row.agreement_id: row for row in session.exec(query)}
+    return [row for row in rows.values() if not row.closes_at or row.closes_at >= since]
 
 
 def page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from orchestrator.products.index.tariff import IndexFacts, IndexTerms, Seal
+from orchestrator.products.index.tariff import IndexFacts, IndexTerms, ReportSeal
 
 _MOST_SOURCES = (1 << 16) - 1
 
@@ -20,7 +20,7 @@ class Period(NamedTuple):
     metrics: Mapping[str, int]
 
 
-def facts_of(terms: IndexTerms, period: Period, seal: Seal | None = None) -> IndexFacts:
+def facts_of(terms: IndexTerms, period: Period, seal: ReportSeal | None = None) -> IndexFacts:
     """Return the facts of a period: the metrics that the terms price, in their order."""
     return IndexFacts(
         period.begin,

@@ -14,7 +14,7 @@ import cbor2
 from device_adapters.keys import normalise_low_s, read_der
 from device_adapters.protocols.sealed.envelope import LABELS, VERSION, open_envelope
 from device_adapters.types import Event, Rejected
-from orchestrator.products.index.tariff import IndexFacts, IndexTerms, Seal
+from orchestrator.products.index.tariff import IndexFacts, IndexTerms, ReportSeal
 
 _PROTECTED = cbor2.dumps({1: -7})
 
@@ -57,7 +57,7 @@ def report_of(terms: IndexTerms, facts: IndexFacts) -> dict[str, Any]:
     }
 
 
-def seal_of(event: Event) -> Seal | None:
+def seal_of(event: Event) -> ReportSeal | None:
     """Return the seal of a report's event; None where it has none that a contract can check."""
     report = event.facts
     try:
@@ -65,7 +65,7 @@ def seal_of(event: Event) -> Seal | None:
         r, s = normalise_low_s(*read_der(event.signed.signature_der), event.signed.curve)
         commitment = bytes.fromhex(report["commitment"])
         signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        return Seal(report["ordinal"], sealed_at, commitment, signature)
+        return ReportSeal(report["ordinal"], sealed_at, commitment, signature)
     except (Rejected, ValueError, KeyError, OverflowError):
         return None
 

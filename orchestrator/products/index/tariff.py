@@ -51,8 +51,8 @@ class TariffCurve(NamedTuple):
     falls: bool = False
 
 
-class Seal(NamedTuple):
-    """What a device signed besides the numbers: IndexFacts.sol says how it is written.
+class ReportSeal(NamedTuple):
+    """What a device signed with the numbers: IndexFacts.sol says how it is written.
 
     ordinal: number of the report. sealed_at: Unix seconds. commitment: 32 bytes. signature: r, s.
     """
@@ -98,7 +98,7 @@ class IndexFacts(NamedTuple):
     coverage: int
     sources: int
     metrics: tuple[int, ...]
-    seal: Seal | None = None
+    seal: ReportSeal | None = None
 
 
 def encode_terms(terms: IndexTerms) -> bytes:
@@ -182,7 +182,7 @@ def decode_facts(raw: bytes) -> IndexFacts:
     facts = IndexFacts(
         *_FACTS.unpack_from(raw),
         struct.unpack_from(f">{count}q", raw, _FACTS.size),
-        Seal(*_SEAL.unpack_from(raw, len(raw) - _SEAL.size)) if sealed else None,
+        ReportSeal(*_SEAL.unpack_from(raw, len(raw) - _SEAL.size)) if sealed else None,
     )
     if facts.end <= facts.begin or facts.coverage > FULL:
         raise malformed("a period has a length, and at most all of it was observed", raw)

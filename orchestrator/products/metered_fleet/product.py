@@ -45,6 +45,7 @@ from orchestrator.products.metered_fleet.stream import (
     reopened,
     rows_before,
 )
+from orchestrator.products.metered_fleet.table import meter_lines
 from orchestrator.products.metered_fleet.text import (
     TERMS,
     format_facts,
@@ -83,6 +84,8 @@ __all__ = [
     "format_terms",
     "heard_period",
     "hears",
+    "meter_lines",
+    "meters",
     "open",
     "parse_terms",
     "payee",
@@ -101,6 +104,7 @@ CONTRACT = "MeteredFleet"
 GAPLESS = False  # a record of the head that is lost delays nobody: the next one ends the period
 LATE = False
 MOST_DEVICES = MOST_MEMBERS
+meters = hears  # no other agreement may charge by their records
 
 
 def subject(terms: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """From an order of days to a payment, and from a final payment to the token that unlocks them.
 
 The device reports an order: `days`, for a period of its own. Days have one price. A final payment
-unlocks what it paid for, so that days sold are days unlocked, whatever an order said.
+unlocks what it paid for: days sold are days unlocked, even where an order says otherwise.
 """
 
 from __future__ import annotations

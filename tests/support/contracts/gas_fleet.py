@@ -70,7 +70,7 @@ class GasFleet:
             salt=self.head,
             terms=self.terms,
         )
-        known(mandate, metered=False, shared=fleet.shared_terms(self.terms))
+        known(mandate, "metered_fleet")
         escrow = rail.at["PaymentRail"].address
         document = mandate.typed_data(CHAIN_ID, escrow)
         signed = Account.sign_typed_data(rail.payer.key, full_message=document).signature

@@ -25,9 +25,11 @@ class GasRail(Fork):
     """A deployed rail with funded agreements, `count` of one payee and `lone` of their own.
 
     pace: seconds from batch to batch, and from reading to reading.
+    product: what it settles where no amounts are given.
     """
 
     pace = HOUR
+    product = "MeteredEnergy"
 
     def __init__(
         self, chain: Testnet, artifacts: dict[str, Any], journal: Path, count: int, lone: int
@@ -124,7 +126,7 @@ class GasRail(Fork):
 
         The oracles' signatures stand in one element, in ascending order of the signers.
         """
-        name = "MeteredEnergy" if amount is None else "PlainProduct"
+        name = self.product if amount is None else "PlainProduct"
         claims = tuple(self.claim(agreement, amount) for agreement in agreements)
         self.clock += self.pace
         return self.settled_claims(name, claims, signers)

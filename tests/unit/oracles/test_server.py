@@ -129,14 +129,14 @@ def test_open__a_port_that_is_taken__is_named():
         taken.close()
 
 
-def test_rulings__with_the_token__are_those_that_people_decided(served):
+def test_rulings__with_the_token__are_those_that_people_decided_on_every_rail(served):
     node, server = served
     ruling = Ruling(node.identity.rail, b"\x07" * 32, True)
     memory = RulingMemory(node.memory.path)
     signed = memory.sign(ruling, node.identity.address, lambda _: b"\x01" * 65, "Mia", "", 5)
-    memory.sign(
-        Ruling("0x" + "9" * 40, b"\x07" * 32, False), "0x", lambda _: b"\x01" * 65, "", "", 5
+    former = memory.sign(
+        Ruling("0x" + "9" * 40, b"\x09" * 32, False), "0x", lambda _: b"\x01" * 65, "", "", 6
     )
     status, body = _call(server, "GET", "/rulings")
-    assert status == 200 and read_rulings(body) == (signed,)
+    assert status == 200 and read_rulings(body) == (signed, former)
     assert _call(server, "GET", "/rulings", token="another token of sixteen")[0] == 401

@@ -237,6 +237,18 @@ def test_oracle__that_does_not_answer__delays_no_look(rail, monkeypatch):
     go_on.set()
 
 
+def test_oracle__without_a_seat__is_named_with_what_gives_it_one(rail):
+    """It was told to be started, and it ran."""
+    assert rail.look() == []
+    gone = rail.oracles[0]
+    members = {o.address: o.domain for o in rail.oracles if o is not gone}
+    rail.committee = Committee(members, 3, 2)
+    assert rail.look() == ["oracle_down"]
+    [problem] = rail.monitor.problems()
+    assert "whose signature counts" in problem.what
+    assert f"proofrail committee seat {gone.name}" in problem.next_step
+
+
 def test_each_part__that_fails__is_named(rail):
     rail.broker, rail.node = "not connected", ChainState(error="refused")
     rail.oracles[0].error = rail.oracles[1].error = "Timeout"

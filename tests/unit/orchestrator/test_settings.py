@@ -83,6 +83,19 @@ def test_rpc_urls__as_a_list_in_the_file_or_with_commas_in_the_environment__are_
     assert read_settings(home).rpc_urls == ("https://c.example", "https://d.example")
 
 
+@pytest.mark.parametrize(
+    ("lines", "hours"),
+    [
+        ('profile = "dev"', 0),  # as 0.5.0 wrote it: after a move a developer waited two days
+        ('profile = "dev"\nsteward_delay_hours = 24', 24),
+        ('profile = "server"', 48),
+    ],
+)
+def test_steward_delay__of_a_file_without_it__is_none_in_profile_dev_alone(tmp_path, lines, hours):
+    (tmp_path / "proofrail.toml").write_text(f"version = 1\n{lines}\n")
+    assert read_settings(tmp_path).steward_delay_hours == hours
+
+
 def test_settings__no_file__are_the_defaults_with_a_fixed_port(tmp_path):
     settings = read_settings(tmp_path)
     assert (settings.api_port, settings.broker_port, settings.oracles) == (8420, 1883, ())

@@ -27,6 +27,7 @@ PAYER, PAYEE, NOBODY = "0x" + "a" * 40, "0x" + "b" * 40, "0x" + "00" * 20
 PAYMENT = "0x" + payment_id(AGREEMENT, 1).hex()
 OTHER = "0x" + payment_id(AGREEMENT, 9).hex()
 DEADLINE = 1_790_600_000
+FORMER, FORMER_RAIL, FORMER_COMMITTEE = "PaymentRail@0.5.0", "0x" + "5" * 40, "0x" + "6" * 40
 CLI = CliRunner()
 
 
@@ -44,9 +45,9 @@ class DisputedChain:
                 "OracleCommittee": COMMITTEE,
                 "Disputes": "0x" + "4" * 40,
             },
-            blocks={"Disputes": 3},
             block_number=1,
             named=lambda contract: (contract,),
+            release_of=lambda contract: "0.6.0",
         )
     )
     frozen: frozenset[str] = frozenset()  # payments that are disputed on a rail of 0.5.0
@@ -56,23 +57,26 @@ class DisputedChain:
 
     def logs_named(self, events, first, last):
         self.asked_from.append(first)
-        name = "DisputeOpened" if "Disputes" in events else "PaymentDisputed"
+        assert events == {"PaymentRail": ("PaymentDisputed",)}  # that of former rails as well
         args = {"amount": 4_650_000, "payer": PAYER, "payee": PAYEE}
         return [
-            SimpleNamespace(name=name, args={"payment": payment, **args}, block_number=block)
+            SimpleNamespace(
+                name="PaymentDisputed", args={"payment": payment, **args}, block_number=block
+            )
             for payment, (block, _) in self.disputes.items()
             if first <= block <= last
         ]
 
     def knows(self, contract, function):
-        return (contract, function) == ("Disputes", "disputeOf")
+        former = (contract, function) == (FORMER, "dispute")
+        return former or (contract, function) == ("Disputes", "disputeOf")
 
     def view(self, contract, function, payment):
-        if contract == "PaymentRail@0.5.0":
+        if contract == FORMER:
             assert function == "frozen"
             return (b"", 4_650_000 if "0x" + payment.hex() in self.frozen else 0, PAYEE)
         assert (contract, function) == ("Disputes", "disputeOf")
-        is_open = self.disputes["0x" + payment.hex()][1]
+        is_open = self.disputes["0x" + payment.hex()][1] and not self.frozen
         return (PAYER, 1_000_000, DEADLINE, 3, 0b111) if is_open else (NOBODY, 0, 0, 0, 0)
 
 
@@ -137,7 +141,7 @@ def test_sign__after_the_person_confirms__prints_the_document_and_keeps_who_deci
     digest = Ruling(RAIL, bytes.fromhex(PAYMENT[2:]), True).digest(CHAIN, COMMITTEE)
     assert recover(digest, signed.signature) == address_of(KEY) == signed.oracle
     assert (signed.decided_by, signed.reason) == ("Mia Vogt", "swapped")
-    assert desk.rulings.all(RAIL) == [signed]
+    assert desk.rulings.all() == [signed]
     assert "decided here: refund, by Mia Vogt" in invoke(["ruling", "list"]).output
 
 
@@ -152,16 +156,16 @@ def test_sign__after_the_person_confirms__prints_the_document_and_keeps_who_deci
 def test_sign__without_a_decision_or_a_name__signs_nothing(desk, invoke, words, answer, text):
     result = invoke(["ruling", "sign", PAYMENT, *words], input=answer)
     assert isinstance(result.exception, Halt) and text in str(result.exception)
-    assert desk.rulings.all(RAIL) == []
+    assert desk.rulings.all() == []
 
 
 def test_sign__the_other_answer__is_refused_by_name_and_nothing_is_signed(desk):
     """On 0.3.0 an oracle could sign refund and stand for one payment."""
-    payment = bytes.fromhex(PAYMENT[2:])
-    sign_ruling(desk, KEY, Ruling(RAIL, payment, True), "Mia", "", 1)
+    [dispute] = desk.open()
+    sign_ruling(desk, KEY, dispute, True, "Mia", "", 1)
     with pytest.raises(Halt, match="Two contradicting rulings of one oracle bar it"):
-        sign_ruling(desk, KEY, Ruling(RAIL, payment, False), "Jo", "", 2)
-    assert [signed.ruling.refund for signed in desk.rulings.all(RAIL)] == [True]
+        sign_ruling(desk, KEY, dispute, False, "Jo", "", 2)
+    assert [signed.ruling.refund for signed in desk.rulings.all()] == [True]
 
 
 def test_one__of_no_open_dispute_or_a_short_text__is_a_halt(desk):
@@ -170,29 +174,22 @@ def test_one__of_no_open_dispute_or_a_short_text__is_a_halt(desk):
             desk.one(text)
 
 
-@pytest.mark.parametrize("command", ["show", "sign"])
-@pytest.mark.parametrize("payment", [OTHER, PAYMENT[:14]])
-def test_ruling__on_a_dispute_of_a_former_rail__is_refused_with_what_ends_it(
-    desk, invoke, command, payment
-):
-    desk.chain.disputes.clear()
-    desk.chain.frozen = frozenset((OTHER, PAYMENT))
-    desk.chain.deployment.named = lambda contract: (contract, f"{contract}@0.5.0")
-    words = ["--refund", "--by", "A"] if command == "sign" else []
-    result = invoke(["ruling", command, payment, *words])
-    assert isinstance(result.exception, Halt)
-    text = str(result.exception)
-    assert "disputed on the former PaymentRail@0.5.0" in text and "payment concede" in text
-    assert not desk.rulings.all(RAIL)
-    assert "payment concede" in invoke(["ruling", "list"]).stdout
-    with pytest.raises(Halt, match="0 open disputes"):  # disputed nowhere
-        desk.one("0x" + "7" * 64)
-
-
-def test_open__on_a_deployment_without_disputes__says_what_to_ask_for(desk):
-    del desk.chain.deployment.addresses["Disputes"]
-    with pytest.raises(Halt, match="no contract Disputes"):
-        desk.open()
+def test_sign__on_a_dispute_of_a_former_rail__is_for_its_rail_and_committee(desk, invoke):
+    """Before, it was refused by name."""
+    desk.chain.frozen = frozenset((PAYMENT,))
+    deployment = desk.chain.deployment
+    deployment.named = lambda contract: (contract, f"{contract}@0.5.0")
+    deployment.addresses |= {FORMER: FORMER_RAIL, "OracleCommittee@0.5.0": FORMER_COMMITTEE}
+    assert "1 open disputes" in (listed := invoke(["ruling", "list"]).stdout)
+    assert "without a deadline" in listed and "1970" not in listed
+    words = ["ruling", "sign", PAYMENT[:14], "--stand", "--by", "Mia", "--yes"]
+    signed = read_ruling(invoke(words).stdout.encode())
+    digest = Ruling(FORMER_RAIL, bytes.fromhex(PAYMENT[2:]), False).digest(
+        CHAIN, FORMER_COMMITTEE, "1"
+    )
+    assert recover(digest, signed.signature) == address_of(KEY) == signed.oracle
+    assert signed.ruling.rail == FORMER_RAIL and desk.rulings.all() == [signed]
+    assert "decided here: stand, by Mia" in invoke(["ruling", "show", PAYMENT]).stdout
 
 
 def test_ruling__in_a_folder_without_an_oracle__ends_with_code_2(tmp_path, monkeypatch, capsys):

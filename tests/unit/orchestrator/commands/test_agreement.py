@@ -202,7 +202,7 @@ def test_refund__somebody_else_asked_first__sends_nothing(home):
 
 def brief(home: OperatorsHome, device: str) -> str:
     """An agreement that ends within two days of the chain's clock, which other tests move on."""
-    ahead = max(0, home.chain.now() - int(time.time())) // DAY
+    ahead = -(-max(0, home.chain.now() - int(time.time())) // DAY)  # it stands between blocks
     return home.run_json(*opening(device, "--days", str(ahead + 1)))["agreement_id"]
 
 

@@ -22,6 +22,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.plan import Role
 from orchestrator.edges.store import Store
+from orchestrator.edges.store.tables import AgreementRow
 from services import anvil
 from services.development import OFFICERS, ROLES, development_plan
 from services.testnet import Testnet
@@ -279,6 +280,25 @@ def test_committee__list__shows_everyone_with_domain_and_state(rail):
     assert [row["index"] for row in view["members"]] == list(range(len(view["members"])))
     assert view["min_domains"] == 2 and view["seats"] == 5 and view["quorum"] == 4
     assert "quorum" in rail.run("committee", "list").stdout
+
+
+def test_unseat__of_a_member_that_is_needed__warns_before_anything_is_sent(rail):
+    """The only member of a domain lost its seat, and agreements that require it stood still."""
+    oracle = rail.listed("committee", "list")["members"][3]  # the only one of its domain
+    words = ("agreement_id", "device_id", "device", "product", "product_address")
+    words += ("payer", "payee", "salt", "terms", "signature", "reference", "stage")
+    numbers = ("cap_micro", "period_days", "window_s", "expiry", "first_counter", "required_domain")
+    columns = dict.fromkeys(words, "live") | dict.fromkeys(numbers, oracle["domain"])
+    store = Store(rail.home / "proofrail.sqlite3")
+    with store.write() as session:
+        session.add(AgreementRow(**columns))
+    store.close()
+    plan = rail.listed("committee", "unseat", oracle["address"], "--dry-run")
+    assert (plan["state"], plan["sent"]) == ("to_schedule", False)
+    [risk] = plan["risks"]
+    assert f"trust domain {oracle['domain']} has no member then" in risk
+    shown = rail.run("committee", "unseat", oracle["address"], "--dry-run").stdout
+    assert f"Warning: {risk}" in shown
 
 
 def test_officer__list__shows_seats_of_the_chain_and_names_of_the_home(rail):

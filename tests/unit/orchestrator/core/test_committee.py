@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oracles.attest import checksummed
-from orchestrator.core.committee import committee_of
+from orchestrator.core.committee import committee_of, unseating_risks
 
 A, B, C, D, E = (checksummed(bytes([n]) * 20) for n in range(1, 6))
 FOUR = [("MemberSeated", {"member": m, "domain": n}) for n, m in enumerate((A, B, C, D), 1)]
@@ -38,6 +38,23 @@ def test_committee__after_logs__has_who_counts(later, members, need, tolerated):
     if later and later[-1][1].get("domain"):  # a new seat may have another domain
         changed = checksummed(bytes.fromhex(later[-1][1]["member"][2:]))
         assert committee.members[changed] == later[-1][1]["domain"]
+
+
+@pytest.mark.parametrize(
+    ("later", "required", "risks"),
+    [
+        ([log("MemberSeated", E, domain=1)], {1: 2}, []),  # three of four, and domain 1 stays
+        ([], {1: 2, 4: 7}, ["all 3 members", "domain 1 has no member then", "the 2 live"]),
+        ([log("MemberSilenced", B)], {}, ["2 members can sign then, and a quorum needs 3"]),
+        ([log("MemberUnseated", m) for m in (B, C, D)], {}, ["nobody has a seat", "0 trust"]),
+        ([log("MemberSilenced", m) for m in (B, C)], {}, ["of 1 trust domains then", "needs 2"]),
+    ],
+)
+def test_unseating__of_a_member__names_what_the_others_could_not_do(later, required, risks):
+    committee = committee_of([*FOUR, *later], 2)
+    text = "; ".join(unseating_risks(committee, A, required))
+    assert all(risk in text for risk in risks), text
+    assert bool(text) is bool(risks) and "domain 4" not in text
 
 
 def test_committee__without_a_seat__has_a_quorum_that_nothing_reaches():

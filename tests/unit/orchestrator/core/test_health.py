@@ -73,6 +73,10 @@ CASES = [
     ({"paused_until": NOW + 1}, [("rail_paused", "", WARNING)]),
     ({"oracles": down("o0")}, [("oracle_down", "o0", WARNING)]),
     (
+        {"oracles": (replace(ORACLES[0], counts=False), *ORACLES[1:])},
+        [("oracle_down", "o0", WARNING)],
+    ),
+    (
         {"oracles": down("o0", "o1")},
         [
             ("quorum_out_of_reach", "", ERROR),

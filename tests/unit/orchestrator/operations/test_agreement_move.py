@@ -166,13 +166,22 @@ def test_move__next_records__are_paid_for_what_is_new(moved):
     assert moved.settled(DOCK, "ProofOfDelivery", 1, (2, 2), stated) == (10 * EURO, "None")
 
 
-def test_move__former_rail__pays_out_matured_money_and_ends_its_dispute(moved):
+def test_move__former_rail__pays_out_matured_money_and_ends_its_dispute(moved, tmp_path):
+    """Its dispute ends by a ruling, which 0.5.0 counts for itself: before, none was sent there."""
     nord = moved.party("Nord").address
     (payee,) = [p for p in moved.view["payees"] if p["payee"] == nord]
     assert payee["rail"] == former("PaymentRail")
     assert int(payee["owed"]["amount"]) == 4_500_000
     before = moved.worth(moved.releases)
-    moved.old.rail.retract(payment_of(moved.first.agreement, 3), sender=moved.party("Ada"))
+    payment = "0x" + payment_of(moved.first.agreement, 3).hex()
+    moved.store_seats()
+    files = [word for file in moved.rulings(payment, False, tmp_path) for word in file]
+    short = moved.run("payment", "rule", payment, *files[:4], "--dry-run")
+    stand = next(count for count in short["rulings"] if count["answer"] == "stand")
+    assert (len(stand["counting"]), stand["need"], short["calls"]) == (2, 3, [])
+    ruled = moved.run("payment", "rule", payment, *files)
+    assert [call["contract"] for call in ruled["calls"]] == [former("PaymentRail")]
+    assert ruled["sent"] and not moved.old.rail.frozen(bytes.fromhex(payment[2:]))[1]
     times = sorted({time for address, time in moved.releases if address == nord})
     moved.old.rail.release(nord, times, sender=moved.account(20))
     after = moved.worth(moved.releases)

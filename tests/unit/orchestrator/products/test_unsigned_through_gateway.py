@@ -13,10 +13,12 @@ from oracles.types import ClaimReason
 from oracles.verify import verify_event
 from orchestrator.products.metered_energy import product
 from orchestrator.products.metered_energy.abi import EnergyTerms, decode_facts, encode_terms
+from tests.support.kinds_of_meters import WITHOUT_ENERGY
 from tests.support.signing_gateway import SigningGateway
 
 GATEWAY = SigningGateway("GW-7")
-PROTOCOLS = pytest.mark.parametrize("protocol", unsigned().values(), ids=lambda p: p.name)
+METERS = [protocol for name, protocol in unsigned().items() if name not in WITHOUT_ENERGY]
+PROTOCOLS = pytest.mark.parametrize("protocol", METERS, ids=lambda p: p.name)
 FORMS = pytest.mark.parametrize("form", ["COSE", "JWS"])
 
 

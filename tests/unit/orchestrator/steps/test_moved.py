@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from device_adapters.types import Rejected
+from oracles.attest import address_of, sign
+from oracles.rulings import Ruling, SignedRuling
+from oracles.wire import read_ruling
 from orchestrator.core.audit import verify
 from orchestrator.core.payment import MOVED
 from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.disputes import dispute_contracts
+from orchestrator.edges.chain.keystore import development_account
 from orchestrator.edges.chain.rails import RAIL
 from orchestrator.edges.chain.totals import contract_totals
 from orchestrator.edges.store import agreements, blocks, evidence, lookup, payments
 from orchestrator.errors import Halt, Retry
+from orchestrator.operations.disputes import (
+    disputed_payment,
+    end_calls,
+    ruling_calls,
+    ruling_plan,
+)
 from orchestrator.operations.payee_money import payee_money, payout_account_calls
 from orchestrator.products import products
 from orchestrator.rebuild import Rebuilt, rebuild
+from orchestrator.steps import rulings
 from orchestrator.steps.collect import collect
 from orchestrator.steps.collect import verify as derive
+from orchestrator.steps.dispute import dispute_call
+from orchestrator.steps.rulings import keep_rulings
 from orchestrator.views.audit_bundle import export
+from orchestrator.views.payment import dispute_view
+from services.oracle_rulings import OracleDesk, sign_ruling
 from tests.support.moved_rail import FORMER_RAIL, MovedRail
 from tests.support.small_rail import has_anvil
 
@@ -29,7 +47,7 @@ pytestmark = [
     pytest.mark.extended,  # about 15 s
     pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"),
 ]
-PAYEE = 11  # development account
+PAYER, PAYEE = 10, 11  # development accounts
 DAY = 86_400
 KWH = 300_000  # micro-euro
 
@@ -43,6 +61,8 @@ class Moved:
         after: The same once the agreement had moved.
         former: Ids of payments on the former rail by a word about them.
         rebuilt: What `rebuild` said at points of the story.
+        shown: What the last oracle's desk said of the dispute that a command ruled on.
+        ruled_on: The contract that took that ruling.
     """
 
     rail: MovedRail
@@ -51,6 +71,8 @@ class Moved:
     former: dict[str, str] = field(default_factory=dict)
     rebuilt: dict[str, Rebuilt] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    shown: dict[str, Any] = field(default_factory=dict)
+    ruled_on: str = ""
 
     def payment(self, payment: str) -> payments.PaymentRow:
         with self.rail.store.read() as session:
@@ -118,11 +140,55 @@ def _live_before(story: Moved) -> None:
     rail.until_paid("cp-0001")
     story.former["paid"] = rail.payment("cp-0001").payment_id
     story.former["late"] = rail.payment("cp-late").payment_id
+    for name, kwh in (("cp-back", "5"), ("cp-stays", "6")):
+        rail.join(name, 10_000, window_s=10 * DAY)
+        rail.work(4)
+        rail.charge(name, kwh)
+        rail.until(name, "posted")
+        _dispute(story, name)
     try:
         rail.agreement_ops.open([_signed(rail)])
     except Halt as halt:
         story.refused.append(str(halt))
     rail.signs_as_before = False
+
+
+def _dispute(story: Moved, name: str) -> None:
+    rail, row = story.rail, story.rail.payment(name)
+    with rail.store.read() as session:
+        agreement = agreements.get(session, row.agreement_id)
+        call = dispute_call(session, rail.chain, row, agreement)
+    rail.send(PAYER, call)
+    rail.until(name, "disputed")
+    story.former[name] = row.payment_id
+
+
+def _rule(story: Moved) -> None:
+    """Rule on a dispute by the worker, and on one by command, with what oracles' people signed."""
+    rail = story.rail
+    subject = disputed_payment(rail.store, rail.chain, story.former["cp-back"])
+    with pytest.raises(Rejected, match="a dispute has no deadline"):
+        end_calls(subject, "expire", rail.clock)
+    oracles = rail.rail.oracles
+    oracles[:] = [replace(oracle, rules_on=FORMER_RAIL) for oracle in oracles]
+    for oracle in oracles:  # the bank's is down
+        oracle.decided.append((story.former["cp-back"], True))
+    rail.work(1, rulings.ASK_EVERY_S)
+    rail.until("cp-back", "refunded")
+    for oracle in oracles[1:]:
+        folder = rail.home / "oracles" / oracle.name
+        folder.mkdir(parents=True, exist_ok=True)
+        desk = OracleDesk(rail.chain, rail.rail.registry, folder)
+        [dispute] = desk.open()
+        story.shown = desk.view(dispute)
+        document = sign_ruling(desk, oracle.key, dispute, False, "Mia Vogt", "", rail.clock)
+        signed = read_ruling(json.dumps(document).encode())
+        assert keep_rulings(rail.store, rail.chain, [signed], rail.clock) == [dispute.payment]
+    subject = disputed_payment(rail.store, rail.chain, story.former["cp-stays"])
+    [call] = ruling_calls(subject, ruling_plan(rail.store, rail.chain, subject))
+    rail.send(PAYEE, call)
+    story.ruled_on = call.contract
+    rail.until("cp-stays", "posted")
 
 
 def _signed(rail: MovedRail) -> tuple[Any, ...]:
@@ -155,6 +221,7 @@ def _move(story: Moved) -> None:
     rail.until("cp-0001", "posted")
     story.after = worth(rail)
     story.former["moved on"] = rail.payment("cp-0001").payment_id
+    _rule(story)
     rail.until_paid("cp-0001")
     rail.clock += 10 * DAY
     rail.work(2)
@@ -213,6 +280,43 @@ def test_move__unmatured_payment__is_paid_out_by_the_former_rail(moved):
     assert tokens["payee"] == 0  # all of it went to the bank
 
 
+def test_ruling__on_disputes_of_the_former_rail__ends_them_there_either_way(moved):
+    """Before, oracles of this release signed no rulings for a rail of 0.5.0."""
+    back, stays = moved.payment(moved.former["cp-back"]), moved.payment(moved.former["cp-stays"])
+    assert (back.stage, stays.stage) == ("refunded", "paid_out")
+    chain, shown = moved.rail.chain, moved.shown
+    escrow = chain.view(FORMER_RAIL, "agreementState", bytes.fromhex(back.agreement_id[2:]))[2]
+    assert escrow == 100_000_000 and chain.view(FORMER_RAIL, "totals")[3] == 0  # none is frozen
+    assert moved.ruled_on == shown["rail"] == FORMER_RAIL
+    assert (shown["deadline"], shown["bond"]["amount"]) == (None, "0")
+    assert (shown["payer"], shown["challenger"]) == (moved.rail.payer.address,) * 2
+    for payment, refunded in ((back, True), (stays, False)):
+        with moved.rail.store.read() as session:
+            row = agreements.get(session, payment.agreement_id)
+            view = dispute_view(session, payment, row)
+        assert view["refunded"] is refunded and len(view["rulings"]) == 3
+        assert {ruling["decided_by"] for ruling in view["rulings"]} == {"Mia Vogt"}
+
+
+def test_ruling__signed_for_the_other_rail_or_by_a_stranger__is_not_kept(moved):
+    chain, addresses = moved.rail.chain, moved.rail.chain.deployment.addresses
+    payment = bytes.fromhex(moved.former["cp-back"][2:])
+    kept = []
+    for contracts, key in (
+        (dispute_contracts(chain, RAIL), moved.rail.rail.oracles[3].key),
+        (dispute_contracts(chain, FORMER_RAIL), bytes(development_account(30).key)),
+        (dispute_contracts(chain, FORMER_RAIL), moved.rail.rail.oracles[3].key),
+    ):
+        ruling = Ruling(addresses[contracts.rail], payment, True)
+        committee = addresses[contracts.committee]
+        signature = sign(
+            ruling.digest(chain.deployment.chain_id, committee, contracts.version), key
+        )
+        signed = SignedRuling(ruling, address_of(key), signature, "Mia Vogt", "", 1)
+        kept.append(len(keep_rulings(moved.rail.store, chain, [signed], moved.rail.clock)))
+    assert kept == [0, 0, 1]
+
+
 @pytest.mark.parametrize("point", ["started", "paid"])
 def test_rebuild__over_both_rails__makes_the_same_books(moved, point):
     rebuilt = moved.rebuilt[point]
@@ -234,7 +338,9 @@ def test_totals__before_the_new_rail_was_made__are_those_of_the_former_one(moved
         contract_totals(chain, number, chain.blocks([number])[0].hash)
         for number in (first - 1, chain.head())
     ]
-    held = [t.escrow_micro + t.pending_micro + t.withdrawable_micro for t in totals]
+    held = [
+        t.escrow_micro + t.pending_micro + t.withdrawable_micro + t.frozen_micro for t in totals
+    ]
     assert held == [t.rail_micro for t in totals] and all(held)
 
 

@@ -58,6 +58,19 @@ def test_takes_groups__a_rail_of_0_5_0__takes_structs_under_either_name():
     assert not rails.takes_groups(BEFORE, "PaymentRail")
 
 
+def test_signing_version__of_each_committee__is_that_of_its_release():
+    versions = [
+        rails.signing_version(deployment, name)
+        for deployment, name in (
+            (PRESENT, "OracleCommittee"),
+            (MOVED, "OracleCommittee"),
+            (MOVED, "OracleCommittee@0.5.0"),
+            (BEFORE, "OracleCommittee"),
+        )
+    ]
+    assert versions == ["2", "2", "1", "1"]
+
+
 def test_products_of__a_rail__are_those_versions_that_belong_to_it():
     assert rails.products_of(MOVED, FORMER) == {at(14).lower()}
     present = rails.products_of(MOVED, "PaymentRail")
