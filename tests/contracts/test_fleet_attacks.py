@@ -38,7 +38,7 @@ def shared_meters(deployed):
     return FleetContract(deployed)
 
 
-class StandingFleet:
+class FlatFleet:
     """One agreement about three meters, and where it stands."""
 
     def __init__(self, meters: FleetContract, **changes) -> None:
@@ -63,7 +63,7 @@ class StandingFleet:
 
 @pytest.fixture
 def flats(shared_meters):
-    return StandingFleet(shared_meters)
+    return FlatFleet(shared_meters)
 
 
 def _with_row(facts: FleetFacts, index: int, **changes) -> FleetFacts:
@@ -166,7 +166,7 @@ def test_energy__that_runs_over_into_the_next_part__to_move_a_neighbour__is_refu
     shared_meters, plain
 ):
     """Row and step are added as one number: no part may leave its bits."""
-    flats = StandingFleet(shared_meters, fuse_watts=2**32 - 1, price_per_kwh=1)
+    flats = FlatFleet(shared_meters, fuse_watts=2**32 - 1, price_per_kwh=1)
     other = READ if plain else (1, 1_000, 5)
     for step in ((1, 2**40 - 1, 0), (1, 2**39, 0), (2**32 - 1, 0, 0), (2**31, 0, 0)):
         for steps in ((step, other, other), (other, step, other), (other, other, step)):
@@ -179,6 +179,21 @@ def test_energy__that_runs_over_into_the_next_part__to_move_a_neighbour__is_refu
     assert flats.settle(flats.hour(READ, other, other)) == (0, "RowOverflow")
 
 
+@pytest.mark.parametrize("age", [0, 5])
+def test_energy__as_large_as_a_row_holds__is_charged_and_not_one_more(shared_meters, age):
+    """After two weeks the largest fuse lets through more than a register counts."""
+    flats = FlatFleet(shared_meters, fuse_watts=2**32 - 1, price_per_kwh=1)
+    most = 2**39 - 1 - 5_000
+
+    def fortnight(energy: int) -> tuple[int, str]:
+        return flats.settle(period(flats.state, 14 * DAY, (1, energy, age), READ, READ))
+
+    for energy in (2**40 - 1, 2**39, 2**39 - 1, most + 1):
+        assert fortnight(energy) == (0, "RowOverflow")
+    assert fortnight(most) == ((most + 2_000) // 1_000, "")
+    assert fortnight(1) == (0, "RowOverflow")
+
+
 def test_claim__that_charges_nothing__though_nothing_was_passed_over__is_refused(flats):
     """Else a payer's quorum could read the meters for free."""
     free = flats.hour(READ, READ, READ)._replace(kind=FleetKind.READ)
@@ -186,7 +201,7 @@ def test_claim__that_charges_nothing__though_nothing_was_passed_over__is_refused
 
 
 def test_rest_of_a_unit__over_many_claims__is_charged_once_it_is_whole(shared_meters):
-    flats = StandingFleet(shared_meters, price_per_kwh=333)
+    flats = FlatFleet(shared_meters, price_per_kwh=333)
     amounts = [flats.settle(flats.hour((1, 1, 0), (1, 0, 0)))[0] for _ in range(7)]
     assert amounts == [0, 0, 0, 1, 0, 0, 1]
 

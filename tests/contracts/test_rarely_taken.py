@@ -87,7 +87,7 @@ def test_device__that_nobody_enrolled__is_refused_by_name(alone):
 
 
 def test_refusal__that_no_product_knows__has_no_name(contracts):
-    for name in ("MeteredEnergy", "ProofOfDelivery", "WearableVoucher"):
+    for name in ("MeteredEnergy", "MeteredFleet", "ProofOfDelivery", "WearableVoucher"):
         product = contracts.add_product(name)
         assert product.refusalName(0) == "Priced" and product.refusalName(200) == ""
 

@@ -259,7 +259,7 @@ def product_rows(c):
             answer="NotDoubleSpend",
         ),
     ]
-    for product in (c.product, c.delivery, voucher, *c.leaves):
+    for product in (c.product, c.fleet, c.delivery, voucher, *c.leaves):
         rows += [
             Row(product, "open", [FRESH, DEVICE, 0, b""], {"rail"}, "NotTheRail", REFUSED),
             Row(product, "price", [[], 0, b""], {"rail"}, "NotTheRail"),
@@ -311,6 +311,7 @@ def busy(contracts):
     """A rail on which every function of the tables has something to do."""
     c = contracts
     c.delivery, c.voucher = c.add_product("ProofOfDelivery"), c.add_product("WearableVoucher")
+    c.fleet = c.add_product("MeteredFleet")
     index = (rules for rules in products().values() if isinstance(rules, IndexProduct))
     c.leaves = [c.add_product(rules.CONTRACT) for rules in index]
     c.officer, c.oracle = _address(b"\4" * 32), _address(c.oracles[0])
@@ -367,7 +368,7 @@ def test_roles__every_function_and_role__only_the_named_pass(busy, record_proper
 def test_roles__every_state_changing_function__is_in_a_table(busy):
     spoken = {(row.contract.address, row.function) for rows in TABLES for row in rows(busy)}
     parts = (busy.access, busy.committee, busy.officers, busy.registry, busy.consents, busy.token)
-    priced = (busy.product, busy.delivery, busy.voucher, *busy.leaves)
+    priced = (busy.product, busy.fleet, busy.delivery, busy.voucher, *busy.leaves)
     shared = (busy.waterfalls, busy.waterfall)
     everything = (*parts, busy.rail, busy.disputes, busy.challenges, *priced, *shared)
     forgotten = [

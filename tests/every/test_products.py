@@ -207,8 +207,9 @@ class ProductStory:
             devices = heard_devices(self.product, self.terms, self.agreement.device_id)
             span = hearing(self.agreement, self.product, anchor, run)
             cited = with_heard(run, resolve(run, self.all, devices), span, self.all)
+            before = self.claims[-1].facts if self.claims else None
             claim = rules.derive_claim(
-                self.agreement, self.product, sequence, anchor, run, cited, late
+                self.agreement, self.product, sequence, anchor, run, cited, late, before
             )
             self.claims.append(claim)
             self.claimed |= {event.counter for event in run}
