@@ -154,7 +154,7 @@ contract MeteredFleet is IProduct {
     }
 
     /// @dev Whether the members are others than the head, each named once, of its owner, and with a row
-    /// that has room.
+    /// that begins below half of what it holds.
     function _membersSound(bytes32 device, FleetTerms terms, bytes calldata raw)
         private
         view
@@ -166,7 +166,7 @@ contract MeteredFleet is IProduct {
         for (uint256 i; i < count; ++i) {
             bytes32 member = FleetBytes.member(raw, i);
             if (member <= previous || member == device) return false;
-            if (!FleetBytes.hasRoom(raw, count, i)) return false;
+            if (!FleetBytes.isBelowHalf(raw, count, i)) return false;
             if (registry.ownerOf(member) != owner) return false;
             previous = member;
         }

@@ -38,7 +38,7 @@ def shared_meters(deployed):
     return FleetContract(deployed)
 
 
-class Fleet:
+class FlatFleet:
     """One agreement about three meters, and where it stands."""
 
     def __init__(self, meters: FleetContract, **changes) -> None:
@@ -63,7 +63,7 @@ class Fleet:
 
 @pytest.fixture
 def flats(shared_meters):
-    return Fleet(shared_meters)
+    return FlatFleet(shared_meters)
 
 
 def _with_row(facts: FleetFacts, index: int, **changes) -> FleetFacts:
@@ -166,7 +166,7 @@ def test_energy__that_runs_over_into_the_next_part__to_move_a_neighbour__is_refu
     shared_meters, plain
 ):
     """Row and step are added as one number: no part may leave its bits."""
-    flats = Fleet(shared_meters, fuse_watts=2**32 - 1, price_per_kwh=1)
+    flats = FlatFleet(shared_meters, fuse_watts=2**32 - 1, price_per_kwh=1)
     other = READ if plain else (1, 1_000, 5)
     for step in ((1, 2**40 - 1, 0), (1, 2**39, 0), (2**32 - 1, 0, 0), (2**31, 0, 0)):
         for steps in ((step, other, other), (other, step, other), (other, other, step)):
@@ -186,7 +186,7 @@ def test_claim__that_charges_nothing__though_nothing_was_passed_over__is_refused
 
 
 def test_rest_of_a_unit__over_many_claims__is_charged_once_it_is_whole(shared_meters):
-    flats = Fleet(shared_meters, price_per_kwh=333)
+    flats = FlatFleet(shared_meters, price_per_kwh=333)
     amounts = [flats.settle(flats.hour((1, 1, 0), (1, 0, 0)))[0] for _ in range(7)]
     assert amounts == [0, 0, 0, 1, 0, 0, 1]
 

@@ -62,9 +62,9 @@ library FleetBytes {
         return bytes32(raw[TERMS_HEAD + ID * index:]);
     }
 
-    /// @dev Whether the row of the `index`-th member begins with less than half of what it holds: the
-    /// highest bits of its counter and register stay free (FleetRules.sol).
-    function hasRoom(bytes calldata raw, uint256 count, uint256 index)
+    /// @dev Whether the row of the `index`-th member begins below half of what it holds: the highest
+    /// bits of its counter and register stay free (FleetRules.sol).
+    function isBelowHalf(bytes calldata raw, uint256 count, uint256 index)
         internal
         pure
         returns (bool)

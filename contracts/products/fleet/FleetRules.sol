@@ -28,10 +28,14 @@ struct Advanced {
     uint256 energy; // by which all registers rose together, Wh
 }
 
-/// What the short pass works with: in memory, else the compiler computes it in each turn.
-struct PlainTest {
-    uint256 added; // to two steps, to see that they are plain
+/// What all turns work with: in memory, else the compiler computes it in each of them.
+struct FleetLimits {
+    uint256 added; // to two steps, to see whether they are plain
+    uint256 bits; // of two steps, their sums and what they were added to: none is set where they are
     uint256 energies; // where two steps have their energy
+    uint256 end; // of the rows in memory
+    uint256 elapsed; // minutes from the rows' time to the claim's end
+    uint256 fuseWatts;
 }
 
 /// @title The steps of all members of a fleet, each checked by itself.
@@ -39,20 +43,20 @@ struct PlainTest {
 /// counter, and an age within the claim's minutes; its energy passes its fuse in the time between
 /// the two readings, and a minute more. A silent member has no energy, and its age grows, to no more
 /// than 45 days: what it may bring later is bounded by less then, never by more.
-/// Most claims are plain: all members were read when the head was, in this claim and the one before.
-/// Those are checked in one short pass, two members in each turn; where it finds anything else, each
-/// step is judged.
+/// Row and step have their parts in the same places, so one sum moves two members on. Most steps are
+/// plain: the member was read when the head was, in this claim and the one before, and used no more
+/// than any may in that time. Whether two are, one sum shows as well; any other step is judged.
 library FleetRules {
     uint256 private constant BITS = 88; // of a row, and of a step
     uint256 private constant ROW = (1 << BITS) - 1;
     uint256 private constant AGE = type(uint16).max; // where its parts lie
-    uint256 private constant ENERGY = uint256(type(uint40).max) << 16;
+    uint256 private constant PART = type(uint40).max; // of the energy
+    uint256 private constant ENERGY = PART << 16;
+    uint256 private constant COUNTERS = uint256(type(uint32).max) << 56;
     uint256 private constant COUNTER = 1 << 56; // one
-    // the highest bits of parts are never set: no sum of two runs over into the next part
-    uint256 private constant ENERGY_FULL = 1 << 55;
-    uint256 private constant COUNTER_FULL = 1 << 87;
+    // the highest bits of parts are never set: no sum runs over into the next part
+    uint256 private constant FULL = 1 << 55 | 1 << 87;
     uint256 private constant MOST_ENERGY = (1 << 39) - 1;
-    uint256 private constant MOST_COUNTERS = (1 << 31) - 1;
     uint256 private constant MOST_AGE = type(uint16).max;
     uint256 private constant BOTH = 1 << BITS | 1; // times something: for two members
 
@@ -69,106 +73,104 @@ library FleetRules {
         uint256 size = FleetBytes.ROW * count;
         (uint256 rowAt, uint256 stepAt) = _copied(facts, size);
         advanced.before = _hash(rowAt, size);
-        bool plain;
-        (plain, advanced.energy) = _advancePlain(rowAt, stepAt, size, elapsed, fuseWatts);
-        if (!plain) {
-            (rowAt, stepAt) = _copied(facts, size);
-            (advanced.answer, advanced.energy) =
-                _advanceEach(rowAt, stepAt, size, elapsed, fuseWatts);
+        FleetLimits memory limits = _limits(elapsed, fuseWatts);
+        uint256 energy;
+        unchecked { // offsets, and no more than 1,001 energies of 40 bits in each part of a word
+            limits.end = _ending(rowAt + size);
+            for (uint256 at = _ending(rowAt); at < limits.end; at += 2 * FleetBytes.ROW) {
+                uint256 steps = _load(stepAt) >> 256 - 2 * BITS;
+                uint256 rows = _load(at);
+                uint256 sums = rows + steps;
+                if ((steps | sums | steps + limits.added) & limits.bits != 0) {
+                    _judgeBoth(advanced, rows, steps, limits);
+                    sums = (rows & ~(AGE * BOTH)) + steps;
+                }
+                energy += steps & limits.energies;
+                _store(at, sums);
+                stepAt += 2 * FleetBytes.ROW;
+            }
+            advanced.energy = (energy & ROW) + (energy >> BITS) >> 16;
         }
         advanced.after_ = _hash(rowAt, size);
     }
 
-    /// @dev Adds every step to its row, where they lie: as two rows follow each other, and two steps,
-    /// one sum does it for two members. Whether all of them are plain; then their energy.
-    function _advancePlain(
-        uint256 rowAt,
-        uint256 stepAt,
-        uint256 size,
-        uint256 elapsed,
-        uint256 fuseWatts
-    ) private pure returns (bool plain, uint256 energy) {
-        PlainTest memory test;
-        // bits of any step or sum, of any tested step, and of all tested steps
-        (uint256 any, uint256 tested, uint256 all) = (0, 0, type(uint256).max);
-        unchecked { // times of 32 bits, a fuse of 32 bits, and no more than 1,001 energies of 40 bits
-            uint256 most = fuseWatts * (elapsed + 1) / 60;
-            if (most > MOST_ENERGY) most = MOST_ENERGY;
-            // with it an energy above the most sets the highest bit of its part, and one counter does
-            test.added = (MOST_COUNTERS << 56 | MOST_ENERGY - most << 16) * BOTH;
-            test.energies = ENERGY * BOTH;
-            uint256 end = rowAt + size;
-            for (; rowAt < end; rowAt += 2 * FleetBytes.ROW) {
-                uint256 steps = _load(stepAt) >> 256 - 2 * BITS;
-                uint256 sums = _load(_ending(rowAt)) + steps;
-                any |= steps | sums;
-                tested |= steps + test.added;
-                all &= steps + test.added;
-                energy += steps & test.energies;
-                _store(_ending(rowAt), sums);
-                stepAt += 2 * FleetBytes.ROW;
-            }
-            any &= (AGE | ENERGY_FULL | COUNTER_FULL) * BOTH;
-            any |= tested & ENERGY_FULL * BOTH | ~all & COUNTER_FULL * BOTH;
-            return (any == 0, (energy & ROW) + (energy >> BITS) >> 16);
-        }
-    }
-
-    /// @dev The same for any steps; why one of them cannot be, of several reasons the first.
-    function _advanceEach(
-        uint256 rowAt,
-        uint256 stepAt,
-        uint256 size,
-        uint256 elapsed,
-        uint256 fuseWatts
-    ) private pure returns (FleetAnswer answer, uint256 energy) {
-        answer = FleetAnswer.DeviceNotActive; // behind all reasons of rows and steps
-        unchecked { // offsets, and no more than 2,000 energies of 40 bits
-            uint256 end = rowAt + size;
-            for (; rowAt < end; rowAt += FleetBytes.ROW) {
-                uint256 row = _load(rowAt) >> 256 - BITS;
-                uint256 step = _load(stepAt) >> 256 - BITS;
-                FleetAnswer flaw = _judge(row, step, elapsed, fuseWatts);
-                if (flaw != FleetAnswer.Priced && flaw < answer) answer = flaw;
-                energy += (step & ENERGY) >> 16;
-                // both are 11 bytes: what is behind the row comes along as it is
-                _store(rowAt, _load(rowAt) + ((step - (row & AGE)) << 256 - BITS));
-                stepAt += FleetBytes.ROW;
-            }
-        }
-        if (answer == FleetAnswer.DeviceNotActive) answer = FleetAnswer.Priced;
-    }
-
-    /// @dev Why a step may not follow its row.
-    function _judge(uint256 row, uint256 step, uint256 elapsed, uint256 fuseWatts)
+    /// @dev `added` lets the energy of a step set its highest bit where it is above what passes the fuse
+    /// in the claim's minutes, and its counters where there are none: with one or more they run over,
+    /// and leave 1 to the age above, where 1 less is added.
+    function _limits(uint256 elapsed, uint256 fuseWatts)
         private
         pure
-        returns (FleetAnswer)
+        returns (FleetLimits memory limits)
     {
-        uint256 energy = (step & ENERGY) >> 16;
-        uint256 age = step & AGE;
-        uint256 oldest = elapsed + (row & AGE); // the age of one that was not read again
-        if (step < COUNTER) {
-            if (energy != 0) return FleetAnswer.CounterStands;
-            if (oldest > MOST_AGE) oldest = MOST_AGE;
-            return age == oldest ? FleetAnswer.Priced : FleetAnswer.ReadingOutside;
+        unchecked { // times of 32 bits, and a fuse of 32 bits
+            uint256 most = fuseWatts * (elapsed + 1) / 60;
+            if (most > MOST_ENERGY) most = MOST_ENERGY;
+            limits.added = (COUNTERS | MOST_ENERGY - most << 16) * BOTH - (1 << BITS);
         }
-        if (age > elapsed) return FleetAnswer.ReadingOutside;
-        if (energy * 60 > fuseWatts * (oldest - age + 1)) return FleetAnswer.FuseExceeded;
-        uint256 sum = (row & ~AGE) + (step & ~AGE);
-        bool full = (step | sum) & (ENERGY_FULL | COUNTER_FULL) != 0;
-        return full ? FleetAnswer.RowOverflow : FleetAnswer.Priced;
+        limits.bits = (AGE | FULL) * BOTH;
+        limits.energies = ENERGY * BOTH;
+        (limits.elapsed, limits.fuseWatts) = (elapsed, fuseWatts);
+    }
+
+    /// @dev Notes why one of two steps may not follow its row; of several reasons the first.
+    function _judgeBoth(
+        Advanced memory advanced,
+        uint256 rows,
+        uint256 steps,
+        FleetLimits memory limits
+    ) private pure {
+        (uint256 row, uint256 step) = (rows >> BITS & ROW, steps >> BITS);
+        if (_odd(row, step, limits) != 0) _judge(advanced, row, step, limits);
+        (row, step) = (rows & ROW, steps & ROW);
+        if (_odd(row, step, limits) != 0) _judge(advanced, row, step, limits);
+    }
+
+    /// @dev Zero for the step of a member that was read, where nothing is wrong.
+    function _odd(uint256 row, uint256 step, FleetLimits memory limits)
+        private
+        pure
+        returns (uint256)
+    {
+        unchecked { // no product has more than 72 bits: what is below zero has its highest bit
+            uint256 age = step & AGE;
+            uint256 most = limits.fuseWatts * (limits.elapsed + (row & AGE) - age + 1);
+            uint256 below = step - COUNTER | limits.elapsed - age | most - (step >> 16 & PART) * 60;
+            return below >> 255 | (step | (row & ~AGE) + step) & FULL;
+        }
+    }
+
+    function _judge(
+        Advanced memory advanced,
+        uint256 row,
+        uint256 step,
+        FleetLimits memory limits
+    ) private pure {
+        uint256 age = step & AGE;
+        uint256 energy = step >> 16 & PART;
+        uint256 oldest = limits.elapsed + (row & AGE); // the age of one that was not read again
+        FleetAnswer answer = FleetAnswer.RowOverflow;
+        if (step < COUNTER) {
+            if (oldest > MOST_AGE) oldest = MOST_AGE;
+            if (energy == 0 && age == oldest) return;
+            answer = energy == 0 ? FleetAnswer.ReadingOutside : FleetAnswer.CounterStands;
+        } else if (age > limits.elapsed) {
+            answer = FleetAnswer.ReadingOutside;
+        } else if (energy * 60 > limits.fuseWatts * (oldest - age + 1)) {
+            answer = FleetAnswer.FuseExceeded;
+        }
+        bool first = advanced.answer == FleetAnswer.Priced || answer < advanced.answer;
+        if (first) advanced.answer = answer;
     }
 
     /// @dev Copies rows and steps into memory, and says where they begin there. A word before the rows
-    /// is free, and behind each list a plain member, since the short pass takes two in each turn.
+    /// is free, and behind each list a member more that was read, for turns of two.
     function _copied(bytes calldata facts, uint256 size)
         private
         pure
         returns (uint256 rowAt, uint256 stepAt)
     {
         uint256 head = FleetBytes.FACTS_HEAD;
-        uint256 plainStep = COUNTER << 256 - BITS;
+        uint256 read = COUNTER << 256 - BITS;
         assembly ("memory-safe") {
             rowAt := add(mload(0x40), 32)
             stepAt := add(add(rowAt, size), 32)
@@ -176,7 +178,7 @@ library FleetRules {
             calldatacopy(rowAt, add(facts.offset, head), size)
             mstore(sub(stepAt, 32), 0)
             calldatacopy(stepAt, add(add(facts.offset, head), size), size)
-            mstore(add(stepAt, size), plainStep)
+            mstore(add(stepAt, size), read)
         }
     }
 

@@ -80,13 +80,20 @@ class GasFleet:
         rail.send("EuroToken", "mintToEscrow", *credit, sender=rail.plan.minter)
         return mandate.agreement_id(), receipt["gasUsed"]
 
-    def settle(self) -> int:
-        """Settle the claim of the next hour alone, with three signatures; return its gas."""
+    def settle(self, silent: int = 0, oldest: int = 0) -> int:
+        """Settle the claim of the next hour alone, with three signatures; return its gas.
+
+        silent: how many members are not read. oldest: how many minutes before the head at most.
+        """
         end = self.state.time + HOUR
-        steps = tuple(
-            FleetStep(self.records, self.chance.randrange(_USED), 0) for _ in self.state.rows
+        steps = [
+            FleetStep(self.records, self.chance.randrange(_USED), self.chance.randint(0, oldest))
+            for _ in self.state.rows[silent:]
+        ]
+        steps += [FleetStep(0, 0, row.age + HOUR // 60) for row in self.state.rows[len(steps) :]]
+        facts = fleet.encode_facts(
+            FleetFacts(0, self.state.time, end, self.state.rows, tuple(steps))
         )
-        facts = fleet.encode_facts(FleetFacts(0, self.state.time, end, self.state.rows, steps))
         self.state = fleet.advance(self.state, self.terms, facts)
         self.sequence += 1
         counters = (self.sequence,) * 2
@@ -103,8 +110,10 @@ def fleet_figures(rail: GasRail) -> dict[str, float]:
         rail.clock += quarter - rail.clock % quarter
         agreed = GasFleet(rail, count, records)
         agreed.settle()
-        gas = agreed.settle()
         name = f"a record, a fleet of {count} devices with {records} records each"
-        figures[name] = gas / (count * records)
-        figures[f"opening a fleet, for each of {count:,} devices"] = agreed.opening_gas / count
+        figures[name] = agreed.settle() / (count * records)
+    figures["the same, one of 1000 devices silent"] = agreed.settle(silent=1) / count
+    agreed.settle(oldest=14)
+    figures["the same, each read some minutes before"] = agreed.settle(oldest=14) / count
+    figures["opening a fleet, for each of 1000 devices"] = agreed.opening_gas / count
     return figures
