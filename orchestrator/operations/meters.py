@@ -102,9 +102,9 @@ def _detail(session: Session, other: agreements.AgreementRow, shared: Collection
     return (
         f"{named}: agreement {other.agreement_id} of {other.device} ({other.product}) "
         f"charges by these records until {end:%Y-%m-%d %H:%M:%S} UTC, and a meter is charged once. "
-        "Nothing was sent. Next: close it with `proofrail agreement close "
-        f"{other.agreement_id[:12]}`, let the new one begin after its end (--start), or leave "
-        "these meters out"
+        "Nothing was sent. Next: end it (`proofrail agreement close "
+        f"{other.agreement_id[:12]} --dry-run` shows how), let the new one begin after its end "
+        "(--start), or leave these meters out"
     )
 
 

@@ -58,6 +58,7 @@ READS = {
 # commands that are not run here, each with the reason why a person may follow the advice
 CHANGES = {
     "proofrail device assign": "needs the owner's signature, and has a dry run",
+    "proofrail audit export": "writes one file, which its reader names",
     "proofrail backup": "writes one new file, and never over another",
     "proofrail effect redeliver": "sends what its receiver knows by its id",
     "proofrail unlock device add": "keeps a key, and never replaces one",
@@ -69,6 +70,7 @@ CHANGES = {
     "proofrail tls authority": "makes an authority once, and changes nothing after that",
     "proofrail tls issue": "writes two new files",
     "proofrail upgrade": "makes a backup first",
+    "proofrail agreement close": "is advised as a dry run, which shows what would end",
     "proofrail agreement consent": "stores what the device's owner signed, and has a dry run",
     "proofrail agreement skip": "needs the signatures of payer and payee, and has a dry run",
     "proofrail agreement move": "asks before it does anything, and has a dry run",

@@ -58,7 +58,7 @@ def test_open__members_of_a_file__are_agreed_and_then_charged_nowhere_else(home,
     energy = ("--product", "metered_energy", "--term", "price=0.30", "--term", "fuse=22000")
     own = ("agreement", "open", "--device", "tenant-2", "--payer", "Ada Sommer", "--payee")
     refused = home.refused(*own, "Nord eG", "--cap", "500.00", *energy)
-    assert f"`proofrail agreement close {opened['agreement_id'][:12]}`" in refused
+    assert f"`proofrail agreement close {opened['agreement_id'][:12]} --dry-run`" in refused
 
 
 @pytest.mark.parametrize(

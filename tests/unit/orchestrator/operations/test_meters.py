@@ -90,7 +90,7 @@ def test_open__meter_that_another_live_agreement_charges__is_refused_with_the_ne
     detail = refusal(store, live, new)
     meter = "0x" + device_id("m-2").hex()
     assert detail.startswith(f"{meter}: agreement {live.agreement_id} of {live.device}")
-    assert f"`proofrail agreement close {live.agreement_id[:12]}`" in detail
+    assert f"`proofrail agreement close {live.agreement_id[:12]} --dry-run`" in detail
 
 
 @pytest.mark.parametrize(
