@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from scripts.demo.tariffs import (
     CAR,
     DAY_S,
     FIELD,
+    FLATS,
     FREEZER,
     HARSH,
     HEARTBEAT_S,
     HOUR_S,
+    HOUSE,
     LAMP,
     METER,
     METRES,
@@ -36,6 +39,7 @@ _RAIN = (
 _CELSIUS = ("4.5", "5.0", "3.5", "2.5", "4.0", "6.5", "5.0")
 _KWH = (5_000, 6_020)  # the meter's register at the begin and at the end
 _DOWN_S, _EMPTY_S = 43_500, 24_000  # the machine: 98.2 % up, 400 minutes without cash
+_WEEKLY_KWH = ("50", "43.5", "80.4375")  # of the flats: 695.75 kWh in four weeks
 DAYS = {LAMP: 7, FREEZER: 60}  # that customers order
 
 
@@ -50,7 +54,7 @@ class MeasuredMonth:
 
     def __init__(self, folder: Path, seed: int, begin: int) -> None:
         self.begin, self.end = begin, begin + 28 * DAY_S
-        names = (*ABOUT, METER, *STATIONS)
+        names = (*ABOUT, METER, *STATIONS, *FLATS)
         self.devices = {name: SimulatedReporter(folder / name, name, seed) for name in names}
 
     def readings(self) -> dict[str, list[bytes]]:
@@ -62,7 +66,7 @@ class MeasuredMonth:
         }
         registers = list(zip((self.begin, self.end), _KWH, strict=True))
         states = machine.serve(ABOUT[ATM], list(self._states()))
-        return {**weather, METER: meter.meter(registers), ATM: states}
+        return {**weather, **self._weeks(), METER: meter.meter(registers), ATM: states}
 
     def reports(self) -> dict[str, list[bytes]]:
         """Return the reports about the month, and the orders after it, by device.
@@ -76,6 +80,7 @@ class MeasuredMonth:
             CAR: self._report(CAR, month, driven, 9_800),
             BRANCH: self._report(BRANCH, month, {"month": 1}),
             FIELD: self._report(FIELD, month, {"season": 1}),
+            HOUSE: self._report(HOUSE, month, {"month": 1}),
             PUMP: self._repair(),
             **orders,
         }
@@ -91,6 +96,16 @@ class MeasuredMonth:
         for noon, rain, celsius in zip(noons, cycle(_RAIN[number]), cycle(_CELSIUS), strict=False):
             temperature = {"temperature": (celsius, "Cel")} if number == 0 else {}
             yield noon, {"rain": (rain, "mm")} | temperature
+
+    def _weeks(self) -> dict[str, list[bytes]]:
+        """Return the registers of the flats at the end of each week."""
+        ends = range(self.begin + 7 * DAY_S, self.end + 1, 7 * DAY_S)
+        return {
+            flat: self.devices[flat].meter(
+                [(end, start + Decimal(week) * number) for number, end in enumerate(ends, 1)]
+            )
+            for (flat, start), week in zip(FLATS.items(), _WEEKLY_KWH, strict=True)
+        }
 
     def _states(self) -> Iterator[tuple[int, str, int]]:
         """Yield the machine's heartbeats and changes: once out of order, once without cash."""
