@@ -24,7 +24,7 @@ contract MeteredFleet is IProduct {
     using Quotes for Reply[];
 
     uint32 private constant GRACE = 1 days; // claims after the agreement's end
-    uint256 private constant MWH_PER_KWH = 1_000_000;
+    uint256 private constant WH_PER_KWH = 1_000;
 
     /// @notice The rail that may call.
     address public immutable rail;
@@ -78,7 +78,7 @@ contract MeteredFleet is IProduct {
         (bool sound, FleetTerms terms, uint32 started) = FleetBytes.terms(raw);
         // check
         sound = sound && started <= block.timestamp && start <= type(uint32).max;
-        if (!sound || !_ownedTogether(device, terms, raw)) revert TermsMalformed(raw);
+        if (!sound || !_membersSound(device, terms, raw)) revert TermsMalformed(raw);
         // effect
         rowsOf[agreement] = keccak256(FleetBytes.rows(raw, terms.members()));
         FleetNote note = FleetBytes.fresh(started, uint32(start));
@@ -132,11 +132,11 @@ contract MeteredFleet is IProduct {
         }
         uint256 exact = note.remainder();
         if (!head.onlyReads()) exact += advanced.energy * terms.price();
-        uint256 amount = exact / MWH_PER_KWH;
+        uint256 amount = exact / WH_PER_KWH;
         if (amount > quote.limit()) return _no(FleetAnswer.OverLimit);
         // effect
         rowsOf[quote.agreement()] = advanced.after_;
-        FleetNote next = FleetBytes.charged(head.to(), exact % MWH_PER_KWH);
+        FleetNote next = FleetBytes.charged(head.to(), exact % WH_PER_KWH);
         return Quotes.priced(int256(amount), FleetNote.unwrap(next));
     }
 
@@ -153,8 +153,9 @@ contract MeteredFleet is IProduct {
         return head.to() > until ? FleetAnswer.TimeAhead : FleetAnswer.Priced;
     }
 
-    /// @dev Whether the members are others than the head, each named once, and of its owner.
-    function _ownedTogether(bytes32 device, FleetTerms terms, bytes calldata raw)
+    /// @dev Whether the members are others than the head, each named once, of its owner, and with a row
+    /// that has room.
+    function _membersSound(bytes32 device, FleetTerms terms, bytes calldata raw)
         private
         view
         returns (bool)
@@ -165,6 +166,7 @@ contract MeteredFleet is IProduct {
         for (uint256 i; i < count; ++i) {
             bytes32 member = FleetBytes.member(raw, i);
             if (member <= previous || member == device) return false;
+            if (!FleetBytes.hasRoom(raw, count, i)) return false;
             if (registry.ownerOf(member) != owner) return false;
             previous = member;
         }

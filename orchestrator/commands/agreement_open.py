@@ -120,8 +120,8 @@ def open_(
     output.show(view, as_json, lambda console: _print_opened(console, view))
 
 
-def term_values(terms: list[str]) -> dict[str, str]:
-    """Return {name: value} of the --term options; each name may occur once.
+def term_values(terms: list[str], option: str = "--term") -> dict[str, str]:
+    """Return {name: value} of an option that is given once a name.
 
     A value that begins with @ names a file with the text, such as a table of meters.
     """
@@ -130,16 +130,16 @@ def term_values(terms: list[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or name in values:
             what = "is given twice" if equals else "is not name=value"
-            raise Halt(f"--term {text!r} {what}. Nothing was sent.")
-        values[name] = _text_of(value[1:]) if value.startswith("@") else value
+            raise Halt(f"{option} {text!r} {what}. Nothing was sent.")
+        values[name] = _text_of(value[1:], option) if value.startswith("@") else value
     return values
 
 
-def _text_of(file: str) -> str:
+def _text_of(file: str, option: str) -> str:
     try:
         return Path(file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Halt(f"--term: {file} cannot be read: {error}. Nothing was sent.") from error
+        raise Halt(f"{option}: {file} cannot be read: {error}. Nothing was sent.") from error
 
 
 def _require_payee(agreements: AgreementOps, product: Any, payee: PartyRow | None) -> None:

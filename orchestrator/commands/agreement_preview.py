@@ -38,7 +38,8 @@ def preview(
     if not hasattr(rules, "preview"):
         raise Halt(f"{rules.NAME} has no preview: its amounts do not follow from one report.")
     terms = rules.parse_terms(term_values(term or []))
-    held = {name: _number(name, text) for name, text in term_values(metric or []).items()}
+    metrics = term_values(metric or [], "--metric")
+    held = {name: _number(name, text) for name, text in metrics.items()}
     shown = rules.preview(terms, held, round(coverage * 100), sources)
     view = {
         "product": rules.NAME,

@@ -56,7 +56,7 @@ def hold(
         row = _payment(home, payment)
         holds.require_free(session, row)
     document = hold_document(row.payment_id, row.claim_hash, reason, now)
-    view = _view(row, reason, None, now) | {"by": by, "held": not dry_run}
+    standing = None
     if not dry_run:
         office = home.office()
         signature = "0x" + _sign(home, document, HOLD, office.chain_id, by).hex()
@@ -64,7 +64,9 @@ def hold(
         holder = holds.PaymentHolder(officer, signature=signature, claim_hash=row.claim_hash)
         with home.store.write() as session:
             [fresh] = payments.by_ids(session, [row.payment_id])
-            view["held_at"] = holds.place(session, fresh, holder, reason, now).held_at
+            standing = holds.place(session, fresh, holder, reason, now)
+        row = _payment(home, row.payment_id)  # as it is now
+    view = _view(row, reason, standing, now) | {"by": by, "held": not dry_run}
     output.show(view, as_json, lambda console: _print(console, view, _held_text(view)))
 
 

@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 
 app = typer.Typer(rich_markup_mode=None)
 _SHOWN = 20
-_MWH = "mWh/6"  # registers: decimals of a kWh
+_WH = "Wh/3"  # registers: decimals of a kWh
 
 
 @app.command()
@@ -63,7 +63,7 @@ def _as_text(meter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kwh(energy: int) -> str:
-    return number(energy, _MWH).replace(",", "")
+    return number(energy, _WH).replace(",", "")
 
 
 def _print(console: Any, view: dict[str, Any], target: Path | None) -> None:
@@ -76,7 +76,7 @@ def _print(console: Any, view: dict[str, Any], target: Path | None) -> None:
     if count > len(shown):
         console.print(f"only the first {len(shown)} are shown; -o FILE writes all of them")
     console.print(
-        plain(f"{count} meters, {view['silent']} silent: {number(view['energy'], _MWH)} kWh")
+        plain(f"{count} meters, {view['silent']} silent: {number(view['energy'], _WH)} kWh")
     )
     if target is not None:
         console.print(plain(f"written to {target}"))

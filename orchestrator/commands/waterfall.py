@@ -51,10 +51,10 @@ def create(
     """Create a waterfall. Its holders and shares can never be changed.
 
     It is a payee: name it with `agreement open --payee`. The rail's own key signs, and gets no
-    power over it.
+    power over it. One that is there already is not created again.
     """
     from orchestrator.operations.waterfalls import (
-        create_call,
+        create_calls,
         label_of,
         require_factory,
         save_party,
@@ -63,10 +63,10 @@ def create(
     home = home_of(context)
     require_factory(home.store, home.chain)
     terms = _terms(home, label_of(name), holder, senior, senior_share, senior_limit)
-    address, call = create_call(home.chain, terms)
-    signer = home.role_account("sender")
-    view = {"name": name, "address": address, "sent": not dry_run, **_terms_view(home, terms)}
-    view |= _made(home, signer, [call], dry_run)
+    address, calls = create_calls(home.store, home.chain, name, terms)
+    sent, signer = bool(calls) and not dry_run, home.role_account("sender")
+    view = {"name": name, "address": address, "sent": sent, "already": not calls}
+    view |= _terms_view(home, terms) | _made(home, signer, calls, dry_run)
     if not dry_run:
         save_party(home.store, address, name)
     output.show(view, as_json, lambda console: _print_created(console, view))
@@ -186,7 +186,8 @@ def _made(home: Home, signer: Any, calls: list[Any], dry_run: bool) -> dict[str,
     from orchestrator.edges.chain.call_text import call_view
     from orchestrator.edges.chain.sender import Sender, send_in_turn
 
-    home.chain.quote(signer.address, calls[0])  # it says by name why it would revert
+    for call in calls[:1]:
+        home.chain.quote(signer.address, call)  # it says by name why it would revert
     views = [call_view(home.deployment, signer.address, call) for call in calls]
     if dry_run:
         return {"calls": views}
@@ -319,9 +320,12 @@ def _shares_text(view: dict[str, Any]) -> str:
 
 
 def _print_created(console: Any, view: dict[str, Any]) -> None:
-    print_calls(console, view["calls"], view["sent"])
-    state = "is" if view["sent"] else "would be"
+    if not view["already"]:
+        print_calls(console, view["calls"], view["sent"])
+    state = "is" if view["sent"] or view["already"] else "would be"
     console.print(plain(f"{view['name']} {state} at {view['address']}: {_shares_text(view)}"))
+    if view["already"]:
+        console.print(plain("it was there already; nothing was sent"))
     for tx_hash in view.get("transactions", []):
         console.print(plain(f"sent in {tx_hash}"), soft_wrap=True)
 

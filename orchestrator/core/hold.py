@@ -53,7 +53,9 @@ def checked_reason(text: str) -> str:
     """
     if not (0 < len(text) <= MAX_REASON and text.isprintable() and text.strip()):
         raise Rejected(
-            HoldReason.REASON_MALFORMED, f"a reason has 1 to {MAX_REASON} printable characters"
+            HoldReason.REASON_MALFORMED,
+            f"a reason has 1 to {MAX_REASON} printable characters; nothing was changed. Next: give "
+            "another one",
         )
     return text
 

@@ -47,11 +47,19 @@ class WaterfallReason(StrEnum):
     HOLDERS = "holders_invalid"
     SHARES = "shares_invalid"
     SENIOR = "senior_invalid"
-    EXISTS = "waterfall_exists"
+    NAME_TAKEN = "name_taken"
     UNKNOWN = "waterfall_unknown"
     NO_HOLDER = "not_a_holder"
     NOTHING = "nothing_due"
     ACCOUNT_MISSING = "account_missing"
+
+
+class PremiumReason(StrEnum):
+    """About proving that a cover's premium was paid."""
+
+    OTHER_AGREEMENT = "other_agreement"
+    NOT_SETTLED = "not_settled"
+    WINDOW_OPEN = "dispute_window_open"
 
 
 class SkipReason(StrEnum):

@@ -124,21 +124,26 @@ def require_factory(store: Store, chain: Chain) -> None:
         )
 
 
-def create_call(chain: Chain, terms: WaterfallTerms) -> tuple[str, Call]:
-    """Return (address of the waterfall, the call that creates it).
+def create_calls(
+    store: Store, chain: Chain, name: str, terms: WaterfallTerms
+) -> tuple[str, list[Call]]:
+    """Return (address of the waterfall, the call that creates it); no call where it is there.
 
     Raises:
-        Rejected: It is there already.
+        Rejected: Another party has the name: commands could name neither of them by it.
         Retry: The node does not answer.
     """
     address = chain.view(WATERFALLS, "addressOf", terms.as_tuple())
-    if len(chain.rpc("eth_getCode", [address, "latest"])) > len("0x"):
+    with store.read() as session:
+        others = [p for p in agreements.parties(session) if p.name == name and p.address != address]
+    if others:
         raise Rejected(
-            WaterfallReason.EXISTS,
-            f"a waterfall with this name and these terms is at {address}; nothing was sent. Next: "
-            "use it, or give another name",
+            WaterfallReason.NAME_TAKEN,
+            f"{name!r} is the name of the party {others[0].address}, and payees are named by it; "
+            "nothing was sent. Next: give another name",
         )
-    return address, Call(WATERFALLS, "create", (terms.as_tuple(),))
+    is_there = len(chain.rpc("eth_getCode", [address, "latest"])) > len("0x")
+    return address, [] if is_there else [Call(WATERFALLS, "create", (terms.as_tuple(),))]
 
 
 def save_party(store: Store, address: str, name: str) -> None:
@@ -165,10 +170,16 @@ def _known(session: Session) -> Iterator[KnownWaterfall]:
 def waterfall_of(store: Store, text: str) -> KnownWaterfall:
     """Return the waterfall with that name or address.
 
+    Anyone can create one of any name, so one that was created here goes before others.
+
     Raises:
         Rejected: There is none, or several have the name.
     """
     matches = [item for item in known(store) if text.lower() in (item.name.lower(), _low(item))]
+    if len(matches) > 1:
+        with store.read() as session:
+            own = [item for item in matches if agreements.party(session, item.address)]
+        matches = own or matches
     if len(matches) == 1:
         return matches[0]
     if matches:

@@ -22,6 +22,7 @@ from orchestrator.edges.store import (
     blocks,
     citations,
     debts,
+    effects,
     evidence,
     ledger,
     payments,
@@ -116,6 +117,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
         agreement=_raw(row.agreement_id),
         sequence=row.sequence,
         parties=_parties(session, row),
+        effects=[(e.effect_id, e.message) for e in effects.of_payment(session, row.payment_id)],
         ledger=_ledger(session, row),
         **_payout(session, row, addresses["EuroToken"]),
     )

@@ -23,7 +23,7 @@ def meters_view(
 ) -> dict[str, Any] | None:
     """Return the JSON view of a payment's meters; None if its product charges no fleet.
 
-    Registers and energy are mWh, `read_at` Unix seconds, in whole minutes. A meter that was silent
+    Registers and energy are Wh, `read_at` Unix seconds, in whole minutes. A meter that was silent
     has the row of before.
     """
     rules = product(agreement.product)

@@ -49,6 +49,9 @@ def _own_life(life: Mapping[str, Any], sees: Callable[[str], bool]) -> dict[str,
             "records": len(supporting),
             "devices": len({event["device"] for event in supporting}),
         },
+        # where it went, and who shares a payee's income, is the operator's and the payee's
+        "effects": [{**effect, "deliveries": []} for effect in life["effects"]],
+        "share": None,
         "ledger": [entry for entry in life["ledger"] if entry["kind"] in _OF_ONE_PAYMENT],
         # its amount adds up the payments of all devices that pay this payee
         "payout": payout and {name: payout[name] for name in ("payout_id", "stage", "ordered_at")},

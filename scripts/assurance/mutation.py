@@ -55,6 +55,7 @@ _ENERGY = (
     *("energy_cases", "energy_attacks", "energy_daily"),
     *("settle", "counters", "steady", "conservation"),
 )
+_FLEET = ("fleet_cases", "fleet_attacks")
 _VOUCHER = ("voucher_taps", "voucher_limits", "voucher_cases", "voucher_attacks")
 _EVIDENCE = (
     "challenge_pointing",
@@ -126,10 +127,13 @@ _TOUCHING = {
     "IndexFacts": _INDEX,
     "IndexSeal": ("index_seal", "index_stories"),
     "IndexTerms": _INDEX,
+    "FleetBytes": _FLEET,
+    "FleetRules": _FLEET,
     "JsonText": _EVIDENCE,
     "Lists": ("claim_bytes", "settle", "agreements", "conservation"),
     "Merkle": ("disputes", "payouts", "challenges"),
     "MeteredEnergy": _ENERGY,
+    "MeteredFleet": _FLEET,
     "OcmfFields": _EVIDENCE,
     "OcmfRecord": _EVIDENCE,
     "OcmfSignature": _EVIDENCE,

@@ -83,9 +83,9 @@ abstract contract ReportFacts is Products {
             if (_once(4)) begin += _random(1 hours);
             uint256 most = begin + LONGEST < until ? begin + LONGEST : until;
             report.from = begin;
-            bool room = begin + SHORTEST <= most;
-            report.to = begin + SHORTEST + (room ? _random(most - begin - SHORTEST + 1) : 0);
-            if (!room) plan.refusal = TIME_AHEAD;
+            bool fits = begin + SHORTEST <= most;
+            report.to = begin + SHORTEST + (fits ? _random(most - begin - SHORTEST + 1) : 0);
+            if (!fits) plan.refusal = TIME_AHEAD;
         }
         if (_once(6)) _spoil(plan, report, policy, until);
         plan.facts = _written(report);

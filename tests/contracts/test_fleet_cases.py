@@ -113,7 +113,7 @@ def test_price__head_not_active_at_the_end__is_refused_by_name(meters):
     contracts.registry.suspend(DEVICE, sender=contracts.registrar)
     ended = contracts.now - meters.since
     claims = [
-        (fleet.encode_facts(period(state, seconds, (1, 1_000_000, 0))), LIMIT, FOR_EVER)
+        (fleet.encode_facts(period(state, seconds, (1, 1_000, 0))), LIMIT, FOR_EVER)
         for seconds in (ended, ended - 1)
     ]
     assert meters.settle(agreement, claims, DEVICE) == [(0, "DeviceNotActive"), (300_000, "")]
@@ -183,7 +183,7 @@ def test_claim__that_ends_before_the_agreement_begins__is_refused(meters):
     start = meters.since + 2 * HOUR
     agreement, state = meters.open(terms, start), fleet.open(terms, start)
     claims = [
-        (fleet.encode_facts(period(state, seconds, (1, 1_000_000, 0))), LIMIT, FOR_EVER)
+        (fleet.encode_facts(period(state, seconds, (1, 1_000, 0))), LIMIT, FOR_EVER)
         for seconds in (2 * HOUR - 1, 2 * HOUR)
     ]
     assert meters.settle(agreement, claims) == [(0, "PeriodUnexpected"), (300_000, "")]

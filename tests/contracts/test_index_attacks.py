@@ -146,16 +146,16 @@ def test_attack__refund_and_restatement_of_one_period__give_its_money_back_once(
     leaf = contracts.add_product("UsagePremium")
     mine = contracts.open(contracts.mandate(product=leaf.address, terms=encode_terms(TERMS)))
     contracts.mint(20 * EURO, mine)
-    begin = contracts.now - 10 * DAY
+    first = contracts.now - 10 * DAY
 
-    def claim(sequence: int, metres: int) -> Claim:
-        facts = _facts(begin, begin + DAY, metres)
+    def claim(sequence: int, day: int, metres: int) -> Claim:
+        facts = _facts(first + day * DAY, first + (day + 1) * DAY, metres)
         return Claim(mine, sequence, 10 + sequence, 10 + sequence, b"\1" * 32, facts)
 
-    paid = contracts.settle(claim(1, 500), product=leaf)
-    payment = contracts.dispute(paid)
-    contracts.disputes.concede(payment, sender=contracts.payee)
-    again = contracts.settle(claim(2, 0), product=leaf)
+    contracts.settle(claim(1, 0, 600), product=leaf)  # else the rail has nothing more to give back
+    paid = contracts.settle(claim(2, 1, 500), product=leaf)
+    contracts.disputes.concede(contracts.dispute(paid), sender=contracts.payee)
+    again = contracts.settle(claim(3, 1, 0), product=leaf)
     assert (paid.amounts, again.amounts) == ([5 * EURO], [0])
     assert contracts.rail.owed(contracts.payee) == 0
     contracts.assert_conserved()

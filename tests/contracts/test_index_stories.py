@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz.__main__ import IndexFuzz, compare
 from tests.support.contracts import index_stories
+from tests.support.contracts.index_fuzz import IndexFuzz, compare
 from tests.support.contracts.index_stories import missing
 
 CASES, SEED = 6_000, 11

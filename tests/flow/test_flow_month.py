@@ -53,5 +53,6 @@ def test_month__with_every_fault__is_as_planned_to_the_cent(tmp_path):
         listed = [json.loads(text) for what, text in planned.items() if what.startswith(product)]
         assert sum(map(len, listed)) == periods, product
         assert all(amount for amounts in listed for amount in amounts), product
+    assert len([what for what in planned if what.endswith("no trace or audit shows")]) == 9
     assert len([what for what in planned if what.startswith("revenue share of")]) == 3
     assert len([what for what in planned if what.startswith("days that tokens unlock")]) == 3

@@ -15,20 +15,20 @@ using FleetBytes for FleetHead global;
 using FleetBytes for FleetNote global;
 
 /// @title The bytes of a metered fleet's terms, facts and notes, and how they are read.
-/// @notice Big-endian numbers without padding. Registers and energy are mWh, times Unix seconds, prices
-/// token minor units per kWh, ages minutes.
+/// @notice Big-endian numbers without padding. Registers and energy are whole Wh, times Unix seconds,
+/// prices token minor units per kWh, ages minutes. A step has the fields of a row in the same places,
+/// so that a row and its step can be added as one number.
 ///   Terms: uint8 version 1, uint8 assurance (0 device, 1 gateway, 2 file), uint32 price, uint32 fuse
 ///     (W), uint32 period, uint32 started, uint48 register (its OBIS code), uint16 members, then for
 ///     each member bytes32 device, in rising order, then for each a row.
-///   Row: uint32 counter, uint48 register, uint16 age.
+///   Row: uint32 counter, uint40 register, uint16 age.
 ///   Facts: uint8 version 1, uint8 kind (0 charged, 1 read), uint32 from, uint32 to, then for each
-///     member the row before, then for each a step: uint24 counters, uint40 energy, uint16 age.
+///     member the row before, then for each a step: uint32 counters, uint40 energy, uint16 age.
 ///   Shared terms, from the highest bit: 32 bits price, 32 fuse, 32 period, 16 members.
-///   Note, from the lowest bit: 32 bits the time of the rows, 32 the remainder (millionths of a minor
+///   Note, from the lowest bit: 32 bits the time of the rows, 32 the remainder (thousandths of a minor
 ///     unit), or the agreement's start while it is fresh; 1 fresh, 1 passed over.
 library FleetBytes {
-    uint256 internal constant ROW = 12; // bytes
-    uint256 internal constant STEP = 10;
+    uint256 internal constant ROW = 11; // bytes, and of a step
     uint256 internal constant FACTS_HEAD = 10;
     uint256 private constant TERMS_HEAD = 26;
     uint256 private constant ID = 32;
@@ -36,6 +36,7 @@ library FleetBytes {
     uint256 private constant LEAST_ASSURANCE = 2; // a file
     uint256 private constant MOST_MEMBERS = 2_000;
     uint256 private constant LEAST_PERIOD = 1 minutes;
+    uint88 private constant FULL = 1 << 87 | 1 << 55; // of a row
     uint80 private constant FRESH = 1 << 64;
     uint80 private constant PASSED_OVER = 1 << 65;
 
@@ -59,6 +60,16 @@ library FleetBytes {
     /// @dev The device of the `index`-th member in the terms.
     function member(bytes calldata raw, uint256 index) internal pure returns (bytes32) {
         return bytes32(raw[TERMS_HEAD + ID * index:]);
+    }
+
+    /// @dev Whether the row of the `index`-th member begins with less than half of what it holds: the
+    /// highest bits of its counter and register stay free (FleetRules.sol).
+    function hasRoom(bytes calldata raw, uint256 count, uint256 index)
+        internal
+        pure
+        returns (bool)
+    {
+        return uint88(bytes11(raw[TERMS_HEAD + ID * count + ROW * index:])) & FULL == 0;
     }
 
     /// @dev The rows in the terms.
@@ -88,7 +99,7 @@ library FleetBytes {
         pure
         returns (bool sound, FleetHead head_)
     {
-        if (raw.length != FACTS_HEAD + (ROW + STEP) * count) return (false, head_);
+        if (raw.length != FACTS_HEAD + 2 * ROW * count) return (false, head_);
         uint256 word = uint80(bytes10(raw));
         return (word >> 72 == VERSION && uint8(word >> 64) <= 1, FleetHead.wrap(word));
     }
@@ -135,7 +146,7 @@ library FleetBytes {
         return FleetNote.unwrap(note) & FRESH == 0 ? 0 : uint32(FleetNote.unwrap(note) >> 32);
     }
 
-    /// @dev Millionths of a minor unit that are not charged yet.
+    /// @dev Thousandths of a minor unit that are not charged yet.
     function remainder(FleetNote note) internal pure returns (uint256) {
         return FleetNote.unwrap(note) & FRESH == 0 ? uint32(FleetNote.unwrap(note) >> 32) : 0;
     }

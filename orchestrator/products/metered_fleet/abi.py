@@ -7,6 +7,7 @@ keeps a hash of, so that each of their steps can be checked there.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -17,6 +18,7 @@ from oracles.types import ClaimReason
 
 MOST_MEMBERS = 2_000
 MOST_AGE = (1 << 16) - 1  # minutes; an age that would be higher stays there
+MOST_COUNTER, MOST_REGISTER = 1 << 31, 1 << 39  # a row holds less: the highest bits stay free
 MINUTE = 60
 _VERSION, _REOPENED = 1, 0x80  # this bit is set in no signed terms
 
@@ -31,8 +33,8 @@ class FleetKind(IntEnum):
 class FleetRow(NamedTuple):
     """The last reading of a member that counted.
 
-    counter: number within its stream (uint32). register: mWh (uint48). age: minutes that the
-    reading lies before the rows' time, at most MOST_AGE.
+    counter: number within its stream, below MOST_COUNTER. register: whole Wh, below MOST_REGISTER.
+    age: minutes that the reading lies before the rows' time, at most MOST_AGE.
     """
 
     counter: int
@@ -41,7 +43,7 @@ class FleetRow(NamedTuple):
 
 
 class FleetStep(NamedTuple):
-    """How far a member's counter and register (mWh) rose; all zero but the age: it was silent."""
+    """How far a member's counter and register (Wh) rose; all zero but the age: it was silent."""
 
     counters: int
     energy: int
@@ -105,7 +107,7 @@ class FleetFacts(NamedTuple):
 
     @property
     def energy(self) -> int:
-        """Return how far all registers rose together, in mWh."""
+        """Return how far all registers rose together, in Wh."""
         return sum(step[1] for step in self.steps)
 
     @property
@@ -119,8 +121,7 @@ class FleetFacts(NamedTuple):
 
 _TERMS_HEAD = struct.Struct(">BBIIIIHIH")  # a register's code in two parts
 _FACTS_HEAD = struct.Struct(">BBII")
-_ROW = struct.Struct(">IHIH")  # a register's 48 bits in two parts
-_STEP = struct.Struct(">BHBIH")  # 24 bits of counters and 40 bits of energy, in two parts each
+_ROW = struct.Struct(">IBIH")  # a register's 40 bits in two parts
 _ID_BYTES = 32
 ROW_BYTES = _ROW.size
 
@@ -190,11 +191,7 @@ def encode_facts(facts: FleetFacts) -> bytes:
     """
     try:
         head = _FACTS_HEAD.pack(_VERSION, *facts[:3])
-        steps = b"".join(
-            _STEP.pack(counters >> 16, counters & 0xFFFF, energy >> 32, energy & 0xFFFF_FFFF, age)
-            for counters, energy, age in facts.steps
-        )
-        return head + encode_rows(facts.rows) + steps
+        return head + encode_rows(facts.rows) + encode_rows(facts.steps)
     except struct.error as error:
         raise _malformed(f"the facts do not fit: {error}") from None
 
@@ -205,20 +202,17 @@ def decode_facts(raw: bytes) -> FleetFacts:
     Raises:
         Rejected: FACTS_MALFORMED where the bytes are not facts.
     """
-    count, rest = divmod(len(raw) - _FACTS_HEAD.size, ROW_BYTES + _STEP.size)
+    count, rest = divmod(len(raw) - _FACTS_HEAD.size, 2 * ROW_BYTES)
     if not 0 < count <= MOST_MEMBERS or rest or raw[0] != _VERSION or raw[1] > max(FleetKind):
         raise _malformed(f"{len(raw)} bytes are no facts", raw)
     _, kind, begin, end = _FACTS_HEAD.unpack_from(raw)
     steps_at = _FACTS_HEAD.size + count * ROW_BYTES
-    steps = tuple(
-        FleetStep(high << 16 | low, far << 32 | near, age)
-        for high, low, far, near, age in _STEP.iter_unpack(raw[steps_at:])
-    )
+    steps = tuple(FleetStep(*step) for step in decode_rows(raw[steps_at:]))
     return FleetFacts(kind, begin, end, decode_rows(raw[_FACTS_HEAD.size : steps_at]), steps)
 
 
-def encode_rows(rows: tuple[FleetRow, ...]) -> bytes:
-    """Return rows as terms and facts hold them, and the contract hashes them."""
+def encode_rows(rows: Iterable[FleetRow | FleetStep]) -> bytes:
+    """Return rows as terms and facts hold them, and the contract hashes them; or steps."""
     return b"".join(
         _ROW.pack(counter, register >> 32, register & 0xFFFF_FFFF, age)
         for counter, register, age in rows
@@ -246,6 +240,13 @@ def _terms_flaw(terms: FleetTerms, devices: list[bytes]) -> str:
         (not terms.started, "the terms do not say when the start registers were read"),
         (terms.assurance >= len(Assurance), f"no assurance is {terms.assurance}"),
         (not devices, "the terms name no member"),
+        (
+            any(
+                counter >= MOST_COUNTER or register >= MOST_REGISTER
+                for counter, register, _ in terms.rows
+            ),
+            "a start counter or register is more than a row holds",
+        ),
         (len(devices) > MOST_MEMBERS, f"more than {MOST_MEMBERS} members"),
         (
             any(a >= b for a, b in pairwise(devices)),

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from device_adapters.types import Rejected
 from orchestrator.products.metered_fleet.abi import (
     MOST_AGE,
+    MOST_COUNTER,
+    MOST_REGISTER,
     FleetFacts,
     FleetKind,
     FleetRow,
@@ -32,15 +34,14 @@ REFUSALS = {  # as in MeteredFleet.refusalName
 }
 _NUMBER = {name: number for number, name in REFUSALS.items()}
 _FOR_EVER = (1 << 40) - 1
-_MWH_PER_KWH = 1_000_000
-_MOST_COUNTER, _MOST_REGISTER = (1 << 32) - 1, (1 << 48) - 1
+_WH_PER_KWH = 1_000
 
 
 class FleetState(NamedTuple):
     """How far an agreement is charged.
 
     start: claims that end before it are refused, until one is priced. time: of the rows.
-    remainder: millionths of a minor unit that are not charged yet. passed_over: the next claim
+    remainder: thousandths of a minor unit that are not charged yet. passed_over: the next claim
     charges nothing.
     """
 
@@ -87,14 +88,14 @@ def price(
     refusal = _refusal(state, agreed, claim, until)
     if refusal:
         return 0, _NUMBER[refusal]
-    amount = _exact(state, agreed, claim) // _MWH_PER_KWH
+    amount = _exact(state, agreed, claim) // _WH_PER_KWH
     return (amount, 0) if amount <= limit else (0, _NUMBER["OverLimit"])
 
 
 def advance(state: FleetState, terms: bytes, facts: bytes, late: bool = False) -> FleetState:
     """Return the state after a claim that was priced."""
     claim = decode_facts(facts)
-    remainder = _exact(state, decode_terms(terms), claim) % _MWH_PER_KWH
+    remainder = _exact(state, decode_terms(terms), claim) % _WH_PER_KWH
     return FleetState(0, claim.to_time, claim.rows_after, remainder)
 
 
@@ -122,10 +123,10 @@ def step_refusal(fuse_watts: int, elapsed: int, row: FleetRow, step: FleetStep) 
         return "" if step.age == min(elapsed + row.age, MOST_AGE) else "ReadingOutside"
     if step.age > elapsed:
         return "ReadingOutside"
-    if step.energy * 3 > fuse_watts * 50 * (minutes + 1):  # meters stamp whole minutes
+    if step.energy * 60 > fuse_watts * (minutes + 1):  # meters stamp whole minutes
         return "FuseExceeded"
-    counter, register = row.counter + step.counters, row.register + step.energy
-    return "RowOverflow" if counter > _MOST_COUNTER or register > _MOST_REGISTER else ""
+    fits = row.counter + step.counters < MOST_COUNTER and row.register + step.energy < MOST_REGISTER
+    return "" if fits else "RowOverflow"
 
 
 def _refusal(state: FleetState, terms: FleetTerms, claim: FleetFacts, until: int) -> str:
@@ -148,6 +149,6 @@ def _refusal(state: FleetState, terms: FleetTerms, claim: FleetFacts, until: int
 
 
 def _exact(state: FleetState, terms: FleetTerms, claim: FleetFacts) -> int:
-    """Return what is due in millionths of a minor unit."""
+    """Return what is due in thousandths of a minor unit."""
     energy = 0 if state.passed_over else claim.energy
     return state.remainder + energy * terms.price_per_kwh

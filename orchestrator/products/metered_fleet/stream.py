@@ -29,8 +29,8 @@ from orchestrator.products.metered_fleet.pricing import step_refusal
 
 KIND = "meter.reading"
 MOST_EVENTS = 20_000  # that one claim hears
+_MWH_PER_WH = 1_000
 _GOOD = "G"  # of the meter states in OCMF, table 7
-_MOST_COUNTERS, _MOST_ENERGY = (1 << 24) - 1, (1 << 40) - 1  # that a step holds
 _NUMBER = (1 << STREAM_BIT) - 1  # of a counter within its stream
 Refusal = tuple[ClaimReason, str]
 
@@ -148,14 +148,14 @@ def _step(
             register - row.register,
             minutes_between(seconds, end),
         )
-        fits = 0 < step.counters <= _MOST_COUNTERS and 0 <= step.energy <= _MOST_ENERGY
-        if fits and step.age >= 0 and not step_refusal(agreed.fuse_watts, elapsed, row, step):
+        rises = step.counters > 0 and step.energy >= 0 and step.age >= 0
+        if rises and not step_refusal(agreed.fuse_watts, elapsed, row, step):
             return step
     return FleetStep(0, 0, min(elapsed + row.age, MOST_AGE))
 
 
 def _reading(agreed: FleetTerms, event: Event) -> tuple[int, int] | None:
-    """Return a record's last register in mWh and its time; None where it may not be charged."""
+    """Return a record's last register (whole Wh) and its time; None if it may not be charged."""
     if event.kind != KIND or event.not_billable:
         return None
     entries = event.facts["readings"]
@@ -169,7 +169,7 @@ def _reading(agreed: FleetTerms, event: Event) -> tuple[int, int] | None:
     ]
     if not readings or any(entry["status"] != _GOOD for entry in readings):
         return None
-    return readings[-1]["register"], readings[-1]["at"] // 1000
+    return readings[-1]["register"] // _MWH_PER_WH, readings[-1]["at"] // 1000
 
 
 def _present(register: int) -> bytes:

@@ -10,7 +10,7 @@ from orchestrator.products.metered_fleet.abi import MINUTE, decode_facts, decode
 class MeterLine(NamedTuple):
     """What a claim says of a meter.
 
-    device: its id (32 bytes). Registers are mWh. read_at: Unix seconds, in whole minutes; of a
+    device: its id (32 bytes). Registers are Wh. read_at: Unix seconds, in whole minutes; of a
     reading older than the contract counts minutes, the earliest time it can be.
     """
 

@@ -1,6 +1,7 @@
 """Text form of a metered fleet's terms and facts: euro, watts, kilowatt-hours, a table of members.
 
-Decimal numbers are read and written digit by digit, so nothing is ever rounded.
+Decimal numbers are read and written digit by digit. A register counts in whole watt-hours: what a
+reading has beyond them is left out, as it is left out of every later one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ TERMS = (
 )
 _OPTIONAL = ("register", "assurance")
 _SILENT = 0  # counters of a step
-_MICRO = 6  # digits: euro to minor units, and kWh to mWh
+_MICRO, _MILLI = 6, 3  # digits: euro to minor units, and kWh to Wh
 _NUMBER = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _COUNTER = re.compile(r"[0-9]{1,10}")
 _PERIOD = re.compile(r"([0-9]{1,5}) (second|minute|hour|day)s?")
@@ -86,7 +87,7 @@ def format_terms(raw: bytes) -> dict[str, str]:
     start = sum(member.register for member in terms.members)
     return {
         "price": f"{_plain(terms.price_per_kwh)} EUR/kWh",
-        "meters": f"{len(terms.members)}, together {_plain(start)} kWh at the start",
+        "meters": f"{len(terms.members)}, together {_plain(start, _MILLI)} kWh at the start",
         "started": _moment(terms.started),
         "fuse": f"{terms.fuse_watts} W",
         "period": f"at least {_format_period(terms.period)}",
@@ -101,7 +102,7 @@ def format_facts(raw: bytes) -> dict[str, str]:
     silent = sum(step.counters == _SILENT for step in facts.steps)
     charged = "" if facts.kind == FleetKind.CHARGED else ", not charged: a claim was passed over"
     return {
-        "energy": f"{_plain(facts.energy)} kWh{charged}",
+        "energy": f"{_plain(facts.energy, _MILLI)} kWh{charged}",
         "meters": f"{len(facts.steps) - silent} read, {silent} silent",
         "from": _moment(facts.from_time),
         "to": _moment(facts.to_time),
@@ -139,8 +140,8 @@ def _member(row: str, started: int) -> FleetMember:
     if not 0 <= age <= MOST_AGE:
         raise _malformed(f"members has {times[0]}, not within {MOST_AGE} minutes before started")
     device = bytes.fromhex(name[2:]) if is_id else device_id(name)
-    number = _word("members", _whole("members", counter))
-    return FleetMember(device, number, _micro("members", register), age)
+    watt_hours = _micro("members", register) // 10 ** (_MICRO - _MILLI)
+    return FleetMember(device, _whole("members", counter), watt_hours, age)
 
 
 def _word(name: str, value: int) -> int:
@@ -201,10 +202,10 @@ def _micro(name: str, text: str) -> int:
     return int(match[1] + (match[2] or "").ljust(_MICRO, "0"))
 
 
-def _plain(micro: int) -> str:
-    """Return a number of millionths as a decimal without trailing zeros."""
-    whole, rest = divmod(micro, 10**_MICRO)
-    decimals = f"{rest:0{_MICRO}}".rstrip("0")
+def _plain(value: int, digits: int = _MICRO) -> str:
+    """Return a number of millionths, or of other parts, as a decimal without trailing zeros."""
+    whole, rest = divmod(value, 10**digits)
+    decimals = f"{rest:0{digits}}".rstrip("0")
     return f"{whole}.{decimals}" if decimals else str(whole)
 
 

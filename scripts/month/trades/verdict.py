@@ -12,6 +12,7 @@ from orchestrator.edges.unlock.keys import UnlockKeys
 from orchestrator.operations import waterfalls
 from orchestrator.operations.waterfall_income import income_of
 from scripts.month.run import MonthRun
+from scripts.month.trades.proofs import missing_steps
 from scripts.month.trades.town import MonthTown
 from services.simulated_devices.lock import SimulatedLock
 
@@ -46,6 +47,13 @@ def compare_days(verdict: MonthComparison, session: Session, run: MonthRun) -> N
             lock.enter(typed)
             unlocked.append(lock.days - before)
         verdict.compare(f"days that tokens unlock for {lamp.device.name}", lamp.sold, unlocked)
+
+
+def compare_lives(verdict: MonthComparison, session: Session, run: MonthRun) -> None:
+    """Compare that a payment of each trade is traced to the bank, and audited offline."""
+    for trade in run.town.trades:
+        what = f"{trade.PRODUCT} of {trade.device.name}: steps that no trace or audit shows"
+        verdict.compare(what, [], missing_steps(run.rail, session, trade))
 
 
 def compare_share(verdict: MonthComparison, run: MonthRun) -> None:

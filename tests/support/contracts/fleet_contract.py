@@ -53,7 +53,7 @@ def mirrored(terms: bytes, claims: Sequence[FleetClaim], state: FleetState) -> F
     return FleetMirror(answers, state)
 
 
-def members(*names: str, counter: int = 10, register: int = 5_000_000) -> tuple[FleetMember, ...]:
+def members(*names: str, counter: int = 10, register: int = 5_000) -> tuple[FleetMember, ...]:
     """Return members in order of their ids, each with the same row."""
     return tuple(FleetMember(key, counter, register) for key in sorted(map(device_id, names)))
 
@@ -142,15 +142,16 @@ def silent_step(state: FleetState, row: FleetRow, end: int) -> FleetStep:
 
 def random_terms(chance: random.Random, since: int) -> FleetTerms:
     """Return terms of some members with rows of any size."""
+    aged = chance.random() < 0.5
     names = chance.sample(FLATS, chance.randrange(1, len(FLATS) + 1))
     rows = (
         FleetMember(
             device,
-            2**32 - 40
+            2**31 - 40
             if chance.random() < 0.03
             else chance.choice((0, 7, chance.randrange(2**31))),
-            2**48 - 9 if chance.random() < 0.03 else chance.choice((0, chance.randrange(2**47))),
-            chance.choice((0, 0, 1, 90, MOST_AGE)),
+            2**39 - 9 if chance.random() < 0.03 else chance.choice((0, chance.randrange(2**38))),
+            chance.choice((0, 0, 0, 1, 90, MOST_AGE)) if aged else 0,
         )
         for device in sorted(map(device_id, names))
     )
@@ -168,10 +169,14 @@ def random_terms(chance: random.Random, since: int) -> FleetTerms:
 def random_claims(
     chance: random.Random, terms: bytes, state: FleetState, count: int
 ) -> list[FleetClaim]:
-    """Return claims that follow each other, most of them honest, some a little wrong."""
+    """Return claims that follow each other, most of them honest, some a little wrong.
+
+    In half of the runs all members are read at the claim's end, but for mistakes.
+    """
     agreed, claims = fleet.decode_terms(terms), []
+    plain = chance.random() < 0.5
     for _ in range(count):
-        facts = _next(chance, agreed, state)
+        facts = _next(chance, agreed, state, plain)
         raw = _mistaken_bytes(chance, fleet.encode_facts(facts))
         limit = chance.choice((LIMIT, LIMIT, LIMIT, LIMIT, 10**6, 0))
         until = chance.choice((FOR_EVER, FOR_EVER, facts.to_time, facts.to_time - 1))
@@ -183,13 +188,16 @@ def random_claims(
     return claims
 
 
-def _next(chance: random.Random, agreed: FleetTerms, state: FleetState) -> FleetFacts:
+def _next(chance: random.Random, agreed: FleetTerms, state: FleetState, plain: bool) -> FleetFacts:
     end = max(state.time + agreed.period, state.start) + chance.choice((0, 0, 1, 59, 7_200))
     if end >= 2**32:
         end = state.time
     elapsed = minutes_between(state.time, end)
     kind = FleetKind.READ if state.passed_over else FleetKind.CHARGED
-    steps = [_step(chance, agreed, state, row, elapsed) for row in state.rows]
+    steps = [_step(chance, agreed, row, elapsed, plain) for row in state.rows]
+    if plain and chance.random() < 0.2:  # one of them at an edge
+        place = chance.randrange(len(steps))
+        steps[place] = _step(chance, agreed, state.rows[place], elapsed, plain=False)
     facts = FleetFacts(kind, state.time, end, state.rows, tuple(steps))
     if chance.random() < 0.6:
         return facts
@@ -197,12 +205,12 @@ def _next(chance: random.Random, agreed: FleetTerms, state: FleetState) -> Fleet
     row, step = facts.rows[place], steps[place]
     if chance.random() < 0.5:
         values = list(step)
-        index, most = chance.choice(((0, 2**24), (1, 2**40), (2, 2**16)))
+        index, most = chance.choice(((0, 2**32), (1, 2**40), (2, 2**16)))
         values[index] = max(min(values[index] + amount, most - 1), 0)
         steps[place] = FleetStep(*values)
         return facts._replace(steps=tuple(steps))
     values = list(row)
-    index, most = chance.choice(((0, 2**32), (1, 2**48), (2, 2**16)))
+    index, most = chance.choice(((0, 2**32), (1, 2**40), (2, 2**16)))
     values[index] = max(min(values[index] + amount, most - 1), 0)
     rows = (*facts.rows[:place], FleetRow(*values), *facts.rows[place + 1 :])
     return chance.choice(
@@ -216,21 +224,23 @@ def _next(chance: random.Random, agreed: FleetTerms, state: FleetState) -> Fleet
 
 
 def _step(
-    chance: random.Random, agreed: FleetTerms, state: FleetState, row: FleetRow, elapsed: int
+    chance: random.Random, agreed: FleetTerms, row: FleetRow, elapsed: int, plain: bool
 ) -> FleetStep:
     """Return a step that fits, or one at or just beyond an edge of what does."""
-    age = chance.choice((0, 0, min(elapsed, 7), min(elapsed, MOST_AGE)))
-    most = agreed.fuse_watts * 50 * (elapsed + row.age - age + 1) // 3
-    near = min(most, 2**48 - 1 - row.register, 2**40 - 1)
-    counters = min(chance.choice((1, 1, 4, 255)), max(2**32 - 1 - row.counter, 1))
+    age = 0 if plain else chance.choice((0, 0, min(elapsed, 7), min(elapsed, MOST_AGE)))
+    most = agreed.fuse_watts * (elapsed + row.age - age + 1) // 60
+    near = min(most, 2**39 - 1 - row.register)
+    counters = min(chance.choice((1, 1, 4, 255)), max(2**31 - 1 - row.counter, 1))
     energy = chance.choice((0, 1, near // 2, near // 3, chance.randrange(near + 1)))
-    edge = chance.random()
+    edge = 1 if plain else chance.random()
     if edge < 0.2 or near == 0:
         return FleetStep(0, 0, min(row.age + elapsed, MOST_AGE))
     if edge < 0.24:
-        return FleetStep(counters, min(near + chance.randrange(2), 2**40 - 1), age)
+        return FleetStep(counters, min(most + chance.randrange(2), 2**40 - 1), age)
     if edge < 0.25:
-        return FleetStep(2**24 - 1, energy, min(elapsed + 1, MOST_AGE))
+        return FleetStep(2**31 - 1, energy, min(elapsed + 1, MOST_AGE))
+    if edge < 0.26:
+        return FleetStep(chance.choice((2**31, 2**32 - 1)), chance.choice((energy, 2**40 - 1)), 0)
     return FleetStep(counters, energy, age)
 
 

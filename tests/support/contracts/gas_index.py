@@ -16,7 +16,7 @@ from orchestrator.products.index.tariff import (
     IndexFacts,
     IndexTerms,
     Metric,
-    Seal,
+    ReportSeal,
     TariffCurve,
     encode_facts,
     encode_terms,
@@ -103,7 +103,7 @@ class IndexGasRail(GasRail):
     @staticmethod
     def _sealed(facts: IndexFacts, n: int, terms: IndexTerms, key: DeviceSigner) -> IndexFacts:
         commitment = bytes(Web3.keccak(text=f"trips {n}"))
-        facts = facts._replace(seal=Seal(n, facts.end, commitment, bytes(64)))
+        facts = facts._replace(seal=ReportSeal(n, facts.end, commitment, bytes(64)))
         signature = b"".join(key.sign(sha256(sealed_content(terms, facts, n)).digest()))
         return facts._replace(seal=facts.seal._replace(signature=signature))
 

@@ -128,12 +128,16 @@ class GasRail(Fork):
         """
         name = self.product if amount is None else "PlainProduct"
         claims = tuple(self.claim(agreement, amount) for agreement in agreements)
-        batch = Batch(self.at["PaymentRail"].address, self.at[name].address, claims)
+        self.clock += self.pace
+        return self.settled_claims(name, claims, signers)
+
+    def settled_claims(self, product: str, claims: tuple[Claim, ...], signers: int = 3) -> Any:
+        """Settle claims of a product by the name of its contract, as `settled` does."""
+        batch = Batch(self.at["PaymentRail"].address, self.at[product].address, claims)
         digest = batch_digest(batch, CHAIN_ID, self.at["OracleCommittee"].address)
         signatures = [b"".join(sign(digest, key) for key in self.keys[:signers])]
         while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
             time.sleep(0.05)
-        self.clock += self.pace
         self.chain.rpc("evm_setNextBlockTimestamp", self.clock)
         receipt = self.send(
             "PaymentRail", "settle", arguments(batch), signatures, sender=self.payer.address

@@ -21,7 +21,7 @@ from orchestrator.products.index.seal import sealed_content
 from orchestrator.products.index.tariff import (
     IndexFacts,
     IndexTerms,
-    Seal,
+    ReportSeal,
     TariffCurve,
     decode_facts,
     decode_terms,
@@ -69,7 +69,7 @@ class Story:
         return head + bytes([len(self.claims)]) + claims
 
 
-class Told(NamedTuple):
+class StoryAnswers(NamedTuple):
     """What Python says of a story: whether it opens, and (amount, refusal) of each claim."""
 
     opens: bool
@@ -89,12 +89,12 @@ def random_story(chance: random.Random, key: DeviceSigner, since: int) -> Story:
     return Story(start, raw, fault, claims)
 
 
-def told(story: Story, since: int) -> Told:
+def expected_answers(story: Story, since: int) -> StoryAnswers:
     """Return what Python says of a story."""
     try:
         terms = decode_terms(story.terms)
     except Rejected:
-        return Told(False, ())
+        return StoryAnswers(False, ())
     state, answers = pricing.open(story.terms, story.start), []
     for claim in story.claims:
         state = pricing.refund(state, claim.refund)
@@ -102,22 +102,22 @@ def told(story: Story, since: int) -> Told:
         answers.append((amount, refusal))
         if not refusal:
             state = pricing.advance(state, story.terms, claim.facts)
-    return Told(True, tuple(answers))
+    return StoryAnswers(True, tuple(answers))
 
 
-def read_answers(raw: bytes, stories: Sequence[Story]) -> list[Told]:
+def read_answers(raw: bytes, stories: Sequence[Story]) -> list[StoryAnswers]:
     """Return what the contract answered to each story."""
     at, found = 0, []
     for story in stories:
         opens, at = raw[at] == 1, at + 1
         rows = [raw[at + 7 * n : at + 7 * n + 7] for n in range(len(story.claims) if opens else 0)]
         at += 7 * len(rows)
-        found.append(Told(opens, tuple((_amount(row[:6]), row[6]) for row in rows)))
+        found.append(StoryAnswers(opens, tuple((_amount(row[:6]), row[6]) for row in rows)))
     assert at == len(raw), "answers that no story asked for"
     return found
 
 
-def counted(story: Story, said: Told) -> Iterator[str]:
+def counted(story: Story, said: StoryAnswers) -> Iterator[str]:
     """Yield a name for each thing that a story reached."""
     if not said.opens:
         yield f"opening refused: {story.fault}"
@@ -196,7 +196,7 @@ def _random_claims(
 def _sealed(
     chance: random.Random, key: DeviceSigner, terms: IndexTerms, facts: IndexFacts, counter: int
 ) -> IndexFacts:
-    seal = Seal(chance.randrange(1 << 32), facts.end, chance.randbytes(32), bytes(64))
+    seal = ReportSeal(chance.randrange(1 << 32), facts.end, chance.randbytes(32), bytes(64))
     facts = facts._replace(seal=seal)
     signature = b"".join(key.sign(sha256(sealed_content(terms, facts, counter)).digest()))
     return facts._replace(seal=seal._replace(signature=signature))

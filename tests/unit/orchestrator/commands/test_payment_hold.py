@@ -79,6 +79,7 @@ def test_hold__by_an_officer__is_signed_and_shown_everywhere(home):
     signer = document.signer(HOLD, CHAIN_ID, row.signature, home.officers)
     assert (row.held_by, row.reason, row.stage) == (signer, WHY, "verified")
     assert signer == home.officers[0] and view["held_at"] == row.held_at
+    assert (view["stage"], view["held_by"], view["held_for"]) == ("held", signer, WHY)
     [listed] = home.run("payments", "--stage", "held")["payments"]
     by = {"address": signer, "name": "Ada", "officer": True}
     assert listed["hold"] == {"held_at": row.held_at, "held_by": by, "reason": WHY}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from orchestrator.edges.store import agreements, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.rebuild import rebuild
 from orchestrator.steps.reconcile import reconcile_store
+from orchestrator.views.trace import trace
 from services.bank import new_iban
 from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
@@ -149,9 +151,49 @@ def test_create__dry_run_first__shows_the_call_and_where_it_would_be(rail):
     assert row["address"] == made["address"] and row["senior"]["share_bps"] == 2_000
     text = run(rail, "list").output
     assert "first Sparkasse 20 %" in text and "Stadtwerke 75 %" in text
-    assert "with this name and these terms is at" in refused(
-        rail, "create", "Roof 0", *shares, *senior
+    again = waterfall(rail, "create", "Roof 0", *shares, *senior)
+    assert (again["sent"], again["already"], again["calls"]) == (False, True, [])
+    assert "nothing was sent" in run(rail, "create", "Roof 0", *shares, *senior).output
+
+
+def test_create__killed_after_it_was_sent__is_a_payee_once_it_is_given_again(rail, monkeypatch):
+    """Its party was never stored, and the command refused what was there."""
+    from orchestrator.operations import waterfalls
+
+    words = ("create", "Roof 16", "--holder", "Dach GbR=100")
+    with monkeypatch.context() as killed:
+        killed.setattr(waterfalls, "save_party", lambda *_: sys.exit(9))
+        assert run(rail, *words).exit_code == 9
+    again = waterfall(rail, *words)
+    assert (again["sent"], again["already"]) == (False, True)
+    with rail.store.read() as session:
+        assert agreements.party(session, again["address"]).name == "Roof 16"
+    rail.work(3)
+
+
+def test_create__name_of_a_party__is_refused_as_neither_could_be_named(rail):
+    """A roof took the name of a payee, and no command found either by its name."""
+    text = refused(rail, "create", "Stadtwerke", "--holder", "Dach GbR=100")
+    assert address_of("Stadtwerke") in text and "nothing was sent" in text
+    created(rail, "Roof 17")
+    assert "Roof 17" in refused(rail, "create", "Roof 17", "--holder", "Dach GbR=100")
+
+
+def test_show__waterfall_of_a_stranger_with_the_same_name__is_the_own_one(rail):
+    """Anyone creates waterfalls on chain, of any name."""
+    roof = created(rail, "Roof 18")
+    terms = (
+        b"Roof 18".ljust(32, b"\0"),
+        "0x" + "00" * 20,
+        0,
+        0,
+        [address_of("Sparkasse")],
+        [10_000],
     )
+    rail.send(9, Call("Waterfalls", "create", (terms,)))
+    rail.work(3)
+    assert len([item for item in waterfall(rail, "list") if item["name"] == "Roof 18"]) == 2
+    assert waterfall(rail, "show", "Roof 18")["address"] == roof
 
 
 @pytest.mark.parametrize(
@@ -218,6 +260,25 @@ def test_take__payments_of_two_devices__reach_each_holder_s_bank_account(rail):
     assert plain <= {identity.removeprefix("0x") for identity in matched}
     named = [item for item in result.breaks if plain & {str(i) for i in item.ids}]
     assert [item for item in named if not item.closed] == []
+    traced(rail, roof, total)
+
+
+def traced(rail: OpenRail, roof: str, total: int) -> None:
+    """Each payment leads to both holders' parts and to the bank's lines about their payouts."""
+    for device in ("roof-1a", "roof-1b"):
+        words = ["trace", rail.payment(device).payment_id, "--home", str(rail.home)]
+        share = json.loads(CLI.invoke(cli.app, [*words, "--json"]).output)["life"]["share"]
+        assert share["waterfall"]["address"] == roof
+        assert share["came_in"]["amount"] == str(total)  # both were taken in at once
+        parts = {part["holder"]["name"]: part for part in share["holders"]}
+        for name, micro in (("Dach GbR", total // 4), ("Stadtwerke", total * 3 // 4)):
+            [payout] = parts[name]["payouts"]
+            assert (parts[name]["amount"], parts[name]["as_tokens"]) == (str(micro), False)
+            lines = {line["amount"] for line in payout["statement_lines"]}
+            assert lines == {f"-{micro // 10_000}"}
+        text = CLI.invoke(cli.app, words).output
+        assert "Roof 1 took in" in text
+        assert "of it for Dach GbR" in text
 
 
 def test_take__tokens__go_to_the_holder_s_wallet_account_and_can_be_redeemed(rail):
@@ -228,6 +289,11 @@ def test_take__tokens__go_to_the_holder_s_wallet_account_and_can_be_redeemed(rai
     waterfall(rail, "take", "Roof 2", "--as", "Dach GbR", "--tokens")
     rail.work(4)
     assert balances(rail)[ledger.holder(person)] == before + total // 4
+    with rail.store.read() as session:
+        holders = trace(session, rail.payment("roof-2").payment_id)["life"]["share"]["holders"]
+    parts = {part["holder"]["address"]: part for part in holders}
+    assert (parts[person]["as_tokens"], parts[person]["payouts"]) == (True, [])
+    assert not parts[address_of("Stadtwerke")]["as_tokens"]  # it has taken nothing yet
     assert "too little to take" in refused(rail, "take", "Roof 2", "--as", "Dach GbR", "--tokens")
     assert "is no holder" in refused(rail, "take", "Roof 2", "--as", "Sparkasse")
     account = bytes.fromhex("11" * 32)

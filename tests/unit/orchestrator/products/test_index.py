@@ -97,6 +97,9 @@ def test_command__preview__prints_the_worked_amount():
     assert shown.exit_code == 0 and ": 51.613520 tEUR" in shown.stdout
     view = json.loads(_run(*command, "--json").stdout)
     assert view["amount"] == {"amount": "51613520", "asset": "tEUR/6"}
+    for wrong in (["--metric", "harsh"], ["--metric", "night=1"]):  # no number; a second one
+        refused = _run(*command, *wrong)
+        assert refused.exit_code == 2 and f"--metric '{wrong[1]}' is " in refused.output
     refused = _run("agreement", "preview", "metered_energy")
     assert refused.exit_code == 2 and "has no preview" in refused.output
 

@@ -128,16 +128,14 @@ def test_trace__of_a_fleet_s_payment__counts_what_it_does_not_list(fleet, monkey
 def test_meters__of_a_payment__are_a_table_for_the_annex_of_an_invoice(fleet, tmp_path):
     payment, file = fleet.until(1, "reconciled").payment_id, tmp_path / "meters.csv"
     printed = shown(fleet, "payment", "meters", payment, "-o", str(file))
-    assert "5 meters, 2 silent: 3.750000 kWh" in printed
+    assert "5 meters, 2 silent: 3.750 kWh" in printed
     rows = {row["device"]: row for row in csv.DictReader(file.open())}
     assert sorted(rows) == fleet.meters
-    assert (rows["m-0001"]["energy"], rows["m-0005"]["energy"]) == ("1.500000", "0.000000")
-    assert (rows["m-0002"]["register_before"], rows["m-0002"]["register"]) == (
-        *("5.000000", "7.000000"),
-    )
+    assert (rows["m-0001"]["energy"], rows["m-0005"]["energy"]) == ("1.500", "0.000")
+    assert (rows["m-0002"]["register_before"], rows["m-0002"]["register"]) == (*("5.000", "7.000"),)
     assert (rows["m-0002"]["counter_before"], rows["m-0002"]["counter"]) == ("0", "1")
     view = run(fleet, "payment", "meters", payment)
-    assert view["energy"] == 3_750_000 and view["meters"][0]["read_at"] % 60 == 0
+    assert view["energy"] == 3_750 and view["meters"][0]["read_at"] % 60 == 0
 
 
 def test_show__agreement_of_a_fleet__has_its_meters_in_a_line_and_its_payments(fleet):
@@ -185,14 +183,14 @@ def test_attack__rail_claims_from_false_rows__the_contract_refuses_it_and_nothin
     """The oracles vouch for the step; the contract has the rows. Then payer and payee go on."""
     rail, held, last = fleet, fleet.escrow(), facts(fleet.until(2, "reconciled"))
     end = rail.next_period()
-    steps = tuple(step._replace(energy=step.energy - 500_000) for step in last.steps)
+    steps = tuple(step._replace(energy=step.energy - 500) for step in last.steps)
     with monkeypatch.context() as lie:  # each meter is half a kilowatt-hour back
         false = RULES.encode_facts(last._replace(steps=steps))
         lie.setattr(payments, "facts_before", lambda *_: false)
         rail.deliver(rail.read("m-0001", "1", end - 60), rail.close(end))
         refused = rail.until(3, "refused")
     assert refusal_text(FLEET, refused.reason).endswith("(RowsUnknown)")
-    assert facts(refused).energy == 1_500_000 and rail.escrow() == held
+    assert facts(refused).energy == 1_500 and rail.escrow() == held
     rail.skip()
     end = rail.next_period()
     rail.deliver(rail.read("m-0002", "5", end - 60), rail.close(end))
