@@ -44,11 +44,11 @@ _AGREED: dict[str, tuple[DemoParty, DemoParty | None]] = {
     tariffs.PUMP: (FARM, SERVICE),
     tariffs.LAMP: (HOUSEHOLD, SHOP),
     tariffs.FREEZER: (HOUSEHOLD, None),
-    tariffs.HOUSE: (BANK, UTILITY),
+    tariffs.BUILDING: (BANK, UTILITY),
 }
 # device -> what happened, the answer, and more about the amount
 _WORDS = {
-    tariffs.HOUSE: ("three flats, in one claim for a month", "paid", ""),
+    tariffs.BUILDING: ("three flats, in one claim for a month", "paid", ""),
     tariffs.CAR: ("a car's premium, for 1,240 km", "paid", ", by the car's own signature"),
     tariffs.ATM: ("an ATM, out of order for 12 hours", "reduced", " of 180.000000 €"),
     tariffs.BRANCH: ("what a branch saved, by meter and weather", "paid", ""),

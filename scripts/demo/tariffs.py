@@ -11,7 +11,7 @@ from typing import NamedTuple
 DAY_S, HOUR_S = 86_400, 3_600
 HEARTBEAT_S = 12 * HOUR_S
 CAR, ATM, BRANCH, FIELD = "car-1", "atm-1", "branch-1", "field-1"
-PUMP, LAMP, FREEZER, HOUSE = "pump-1", "lamp-1", "freezer-1", "house-1"
+PUMP, LAMP, FREEZER, BUILDING = "pump-1", "lamp-1", "freezer-1", "building-1"
 METER, STATIONS = "branch-meter-1", ("station-1", "station-2", "station-3")
 FLATS = {"flat-1": 5_000, "flat-2": 120, "flat-3": 31_000}  # kWh when they were installed
 METRES, NIGHT, HARSH = "Vehicle.TraveledDistance", "NightShare", "HarshEventsPer1000km"
@@ -23,7 +23,7 @@ ABOUT = {
     PUMP: "asset:pump-1",
     LAMP: "device:lamp-1",
     FREEZER: "device:freezer-1",
-    HOUSE: "",  # its records are about itself
+    BUILDING: "",  # its records are about itself
 }
 
 
@@ -45,7 +45,7 @@ def cases(installed: int, begin: int) -> tuple[MeasuredCase, ...]:
     """
     started, first = (datetime.fromtimestamp(at, UTC).isoformat() for at in (installed, begin))
     rows = (
-        ("metered_fleet", HOUSE, 208_725_000, _HOUSE | {"started": started}),
+        ("metered_fleet", BUILDING, 208_725_000, _BUILDING | {"started": started}),
         ("usage_premium", CAR, 51_613_520, _CAR),
         ("service_level", ATM, 124_704_000, _ATM | {"first": first}),
         ("energy_savings", BRANCH, 40_432_000, _BRANCH),
@@ -124,7 +124,7 @@ _DAYS = {
     "ceiling": "18.00",
     "period": "1 hour",
 }
-_HOUSE = {
+_BUILDING = {
     "members": "; ".join(f"{flat}, 0, {kwh}" for flat, kwh in FLATS.items()),
     "price": "0.30",
     "fuse": "22000",
