@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 
+from device_adapters.protocols.sealed.commitment import commitment_of, salted
 from scripts.demo.tariffs import (
     ABOUT,
     ATM,
@@ -77,7 +78,7 @@ class MeasuredMonth:
         orders = {name: self._report(name, after, {"days": days}) for name, days in DAYS.items()}
         driven = {METRES: 1_240_000, NIGHT: 1_200, HARSH: 3}
         return {
-            CAR: self._report(CAR, month, driven, 9_800),
+            CAR: [self.devices[CAR].report(ABOUT[CAR], month, driven, 1, 9_800, 1, self._trips())],
             BRANCH: self._report(BRANCH, month, {"month": 1}),
             FIELD: self._report(FIELD, month, {"season": 1}),
             BUILDING: self._report(BUILDING, month, {"month": 1}),
@@ -85,10 +86,12 @@ class MeasuredMonth:
             **orders,
         }
 
-    def _report(
-        self, name: str, period: tuple[int, int], metrics: dict[str, int], coverage: int = 10_000
-    ) -> list[bytes]:
-        return [self.devices[name].report(ABOUT[name], period, metrics, coverage=coverage)]
+    def _report(self, name: str, period: tuple[int, int], metrics: dict[str, int]) -> list[bytes]:
+        return [self.devices[name].report(ABOUT[name], period, metrics)]
+
+    def _trips(self) -> bytes:
+        """Return the car's commitment to its trips, which stay with it, as do their salts."""
+        return commitment_of(salted(f"trip {n}: 31000 m".encode() for n in range(1, 41)))
 
     def _weather(self, number: int) -> Iterator[tuple[int, dict[str, tuple[str, str]]]]:
         """Yield what a station measures at each noon; the first one has a thermometer as well."""
