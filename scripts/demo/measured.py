@@ -44,9 +44,11 @@ _AGREED: dict[str, tuple[DemoParty, DemoParty | None]] = {
     tariffs.PUMP: (FARM, SERVICE),
     tariffs.LAMP: (HOUSEHOLD, SHOP),
     tariffs.FREEZER: (HOUSEHOLD, None),
+    tariffs.BUILDING: (BANK, UTILITY),
 }
 # device -> what happened, the answer, and more about the amount
 _WORDS = {
+    tariffs.BUILDING: ("three flats, in one claim for a month", "paid", ""),
     tariffs.CAR: ("a car's premium, for 1,240 km", "paid", ", by the car's own signature"),
     tariffs.ATM: ("an ATM, out of order for 12 hours", "reduced", " of 180.000000 €"),
     tariffs.BRANCH: ("what a branch saved, by meter and weather", "paid", ""),
@@ -67,7 +69,7 @@ class Measured:
 
     def __init__(self, stack: Stack, fleet: Fleet, seed: int) -> None:
         begin = (stack.start_at + tariffs.HOUR_S) // tariffs.DAY_S * tariffs.DAY_S + tariffs.DAY_S
-        self.stack, self.cases = stack, tariffs.cases(begin)
+        self.stack, self.cases = stack, tariffs.cases(stack.start_at, begin)
         self.month = MeasuredMonth(stack.home / "devices", seed, begin)
         for device in self.month.devices.values():
             fleet.join(device)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 
+from device_adapters.protocols.sealed.commitment import commitment_of, salted
 from scripts.demo.tariffs import (
     ABOUT,
     ATM,
     BRANCH,
+    BUILDING,
     CAR,
     DAY_S,
     FIELD,
+    FLATS,
     FREEZER,
     HARSH,
     HEARTBEAT_S,
@@ -36,6 +40,7 @@ _RAIN = (
 _CELSIUS = ("4.5", "5.0", "3.5", "2.5", "4.0", "6.5", "5.0")
 _KWH = (5_000, 6_020)  # the meter's register at the begin and at the end
 _DOWN_S, _EMPTY_S = 43_500, 24_000  # the machine: 98.2 % up, 400 minutes without cash
+_WEEKLY_KWH = ("50", "43.5", "80.4375")  # of the flats: 695.75 kWh in four weeks
 DAYS = {LAMP: 7, FREEZER: 60}  # that customers order
 
 
@@ -50,7 +55,7 @@ class MeasuredMonth:
 
     def __init__(self, folder: Path, seed: int, begin: int) -> None:
         self.begin, self.end = begin, begin + 28 * DAY_S
-        names = (*ABOUT, METER, *STATIONS)
+        names = (*ABOUT, METER, *STATIONS, *FLATS)
         self.devices = {name: SimulatedReporter(folder / name, name, seed) for name in names}
 
     def readings(self) -> dict[str, list[bytes]]:
@@ -62,7 +67,7 @@ class MeasuredMonth:
         }
         registers = list(zip((self.begin, self.end), _KWH, strict=True))
         states = machine.serve(ABOUT[ATM], list(self._states()))
-        return {**weather, METER: meter.meter(registers), ATM: states}
+        return {**weather, **self._weeks(), METER: meter.meter(registers), ATM: states}
 
     def reports(self) -> dict[str, list[bytes]]:
         """Return the reports about the month, and the orders after it, by device.
@@ -73,17 +78,20 @@ class MeasuredMonth:
         orders = {name: self._report(name, after, {"days": days}) for name, days in DAYS.items()}
         driven = {METRES: 1_240_000, NIGHT: 1_200, HARSH: 3}
         return {
-            CAR: self._report(CAR, month, driven, 9_800),
+            CAR: [self.devices[CAR].report(ABOUT[CAR], month, driven, 1, 9_800, 1, self._trips())],
             BRANCH: self._report(BRANCH, month, {"month": 1}),
             FIELD: self._report(FIELD, month, {"season": 1}),
+            BUILDING: self._report(BUILDING, month, {"month": 1}),
             PUMP: self._repair(),
             **orders,
         }
 
-    def _report(
-        self, name: str, period: tuple[int, int], metrics: dict[str, int], coverage: int = 10_000
-    ) -> list[bytes]:
-        return [self.devices[name].report(ABOUT[name], period, metrics, coverage=coverage)]
+    def _report(self, name: str, period: tuple[int, int], metrics: dict[str, int]) -> list[bytes]:
+        return [self.devices[name].report(ABOUT[name], period, metrics)]
+
+    def _trips(self) -> bytes:
+        """Return the car's commitment to its trips, which stay with it, as do their salts."""
+        return commitment_of(salted(f"trip {n}: 31000 m".encode() for n in range(1, 41)))
 
     def _weather(self, number: int) -> Iterator[tuple[int, dict[str, tuple[str, str]]]]:
         """Yield what a station measures at each noon; the first one has a thermometer as well."""
@@ -91,6 +99,16 @@ class MeasuredMonth:
         for noon, rain, celsius in zip(noons, cycle(_RAIN[number]), cycle(_CELSIUS), strict=False):
             temperature = {"temperature": (celsius, "Cel")} if number == 0 else {}
             yield noon, {"rain": (rain, "mm")} | temperature
+
+    def _weeks(self) -> dict[str, list[bytes]]:
+        """Return the registers of the flats at the end of each week."""
+        ends = range(self.begin + 7 * DAY_S, self.end + 1, 7 * DAY_S)
+        return {
+            flat: self.devices[flat].meter(
+                [(end, start + Decimal(week) * number) for number, end in enumerate(ends, 1)]
+            )
+            for (flat, start), week in zip(FLATS.items(), _WEEKLY_KWH, strict=True)
+        }
 
     def _states(self) -> Iterator[tuple[int, str, int]]:
         """Yield the machine's heartbeats and changes: once out of order, once without cash."""

@@ -43,8 +43,8 @@ class RevenueShare:
         shares = [(self._address(party), share) for party, share in self._shares.items()]
         senior = self._address(self._senior), _SENIOR_SHARE, _SENIOR_LIMIT_MICRO
         terms = checked(WaterfallTerms(waterfalls.label_of(NAME), tuple(shares), *senior))
-        address, call = waterfalls.create_call(self.stack.chain, terms)
-        self._send(self._senior, [call])
+        address, calls = waterfalls.create_calls(self.stack.store, self.stack.chain, NAME, terms)
+        self._send(self._senior, calls)
         waterfalls.save_party(self.stack.store, address, NAME)
         return address
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 DAY_S, HOUR_S = 86_400, 3_600
 HEARTBEAT_S = 12 * HOUR_S
 CAR, ATM, BRANCH, FIELD = "car-1", "atm-1", "branch-1", "field-1"
-PUMP, LAMP, FREEZER = "pump-1", "lamp-1", "freezer-1"
+PUMP, LAMP, FREEZER, BUILDING = "pump-1", "lamp-1", "freezer-1", "building-1"
 METER, STATIONS = "branch-meter-1", ("station-1", "station-2", "station-3")
+FLATS = {"flat-1": 5_000, "flat-2": 120, "flat-3": 31_000}  # kWh when they were installed
 METRES, NIGHT, HARSH = "Vehicle.TraveledDistance", "NightShare", "HarshEventsPer1000km"
 ABOUT = {
     CAR: "policy:DE-4711",
@@ -22,6 +23,7 @@ ABOUT = {
     PUMP: "asset:pump-1",
     LAMP: "device:lamp-1",
     FREEZER: "device:freezer-1",
+    BUILDING: "",  # its records are about itself
 }
 
 
@@ -34,10 +36,16 @@ class MeasuredCase(NamedTuple):
     terms: dict[str, str]
 
 
-def cases(begin: int) -> tuple[MeasuredCase, ...]:
-    """Return the agreements about four weeks from `begin` (Unix seconds, a midnight in UTC)."""
-    first = datetime.fromtimestamp(begin, UTC).isoformat()
+def cases(installed: int, begin: int) -> tuple[MeasuredCase, ...]:
+    """Return the agreements about four weeks.
+
+    Args:
+        installed: Unix seconds, when the registers of the flats were read for the terms.
+        begin: Unix seconds, the midnight in UTC that begins the four weeks.
+    """
+    started, first = (datetime.fromtimestamp(at, UTC).isoformat() for at in (installed, begin))
     rows = (
+        ("metered_fleet", BUILDING, 208_725_000, _BUILDING | {"started": started}),
         ("usage_premium", CAR, 51_613_520, _CAR),
         ("service_level", ATM, 124_704_000, _ATM | {"first": first}),
         ("energy_savings", BRANCH, 40_432_000, _BRANCH),
@@ -46,7 +54,10 @@ def cases(begin: int) -> tuple[MeasuredCase, ...]:
         ("payg_unlock", LAMP, 2_100_000, _DAYS),
         ("payg_unlock", FREEZER, 18_000_000, _DAYS),
     )
-    return tuple(MeasuredCase(*row, {"about": ABOUT[row[1]]} | terms) for *row, terms in rows)
+    return tuple(
+        MeasuredCase(*row, terms | ({"about": about} if (about := ABOUT[row[1]]) else {}))
+        for *row, terms in rows
+    )
 
 
 _CAR = {
@@ -112,4 +123,10 @@ _DAYS = {
     "plus": "days rising: 0=0, 60=18.00",
     "ceiling": "18.00",
     "period": "1 hour",
+}
+_BUILDING = {
+    "members": "; ".join(f"{flat}, 0, {kwh}" for flat, kwh in FLATS.items()),
+    "price": "0.30",
+    "fuse": "22000",
+    "period": "28 days",
 }

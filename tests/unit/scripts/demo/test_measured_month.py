@@ -14,6 +14,7 @@ from scripts.demo.tariffs import ATM, DAY_S, FREEZER, cases
 
 README = Path(__file__).parents[4] / "README.md"
 BEGIN = 20_500 * DAY_S
+CASES = cases(BEGIN - DAY_S, BEGIN)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def events(tmp_path_factory):
         device.close()
 
 
-@pytest.mark.parametrize("case", cases(BEGIN), ids=lambda case: f"{case.product}, {case.device}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.product}, {case.device}")
 def test_month__of_each_device__is_one_claim_of_the_amount_announced(case, events):
     product = products()[case.product]
     terms, own = product.parse_terms(case.terms), events[case.device]
@@ -42,7 +43,7 @@ def test_month__of_each_device__is_one_claim_of_the_amount_announced(case, event
         if device_id(event.device) in heard
     }
     facts = product.derive(terms, None, own, cited)
-    state = product.open(terms, BEGIN)
+    state = product.open(terms, BEGIN - DAY_S)
     assert product.price(state, terms, facts, 10**9) == (case.amount_micro, 0)
     if case.device == ATM:
         assert product.decode_facts(facts).metrics == (9_820, 400)
@@ -52,5 +53,5 @@ def test_month__of_each_device__is_one_claim_of_the_amount_announced(case, event
 def test_readme__of_each_product__has_a_row_with_its_page_and_a_device_of_the_demonstration(name):
     page = f"(orchestrator/products/{name}/README.md)"
     (row,) = [line for line in README.read_text().splitlines() if f"{page} |" in line]
-    shown = {case.product: case.device for case in cases(BEGIN) if case.device != FREEZER}
+    shown = {case.product: case.device for case in CASES if case.device != FREEZER}
     assert f"`proofrail trace {shown.get(name, '')}" in row
