@@ -163,7 +163,12 @@ def _sign(
     if signature is not None:
         approval = with_signature(home.store, office, identity, signature)
     else:
-        approval = with_key(home.store, office, identity, officer_key(home, by or ""))
+        elsewhere = (
+            f"Next: let {by} sign the output of `proofrail approval show --typed-data`, and pass "
+            "the result with --signature."
+        )
+        key = officer_key(home, by or "", elsewhere)
+        approval = with_key(home.store, office, identity, key)
     return {"approval": identity, "kind": approval.kind, "subject": approval.subject}
 
 
@@ -244,16 +249,20 @@ def officer_address(home: Home, name: str) -> str:
     return addresses[name]
 
 
-def officer_key(home: Home, name: str) -> bytes:
-    """Return an officer's key from the keystore in this home, by the officer's name."""
+def officer_key(
+    home: Home,
+    name: str,
+    elsewhere: str = "Next: give the command where the key is, or as another officer.",
+) -> bytes:
+    """Return an officer's key from the keystore in this home, by the officer's name.
+
+    elsewhere: what to do where the key is in another place.
+    """
     from orchestrator.edges.chain import keystore
 
     address, folder = officer_address(home, name), home.settings.officer_keys
     if keystore.file_of(name) not in keystore.names(folder):
-        raise Halt(
-            f"{name}'s key is not in {folder}. Let {name} sign the output of `proofrail "
-            "approval show --typed-data`, and pass the result with --signature."
-        )
+        raise Halt(f"{name}'s key is not in {folder}. Nothing was signed. {elsewhere}")
     account: LocalAccount = home.checked(keystore.load(folder, keystore.file_of(name)))
     if account.address != address:
         raise Halt(

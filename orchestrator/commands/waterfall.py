@@ -331,13 +331,13 @@ def _print_created(console: Any, view: dict[str, Any]) -> None:
 
 
 def _print_money(console: Any, view: dict[str, Any], title: str = "") -> None:
-    heading = title or f"{view['name']}  {view['address']}"
+    console.print(plain(title or f"{view['name']}  {view['address']}"), soft_wrap=True)
     sums = [
         (name.replace("_", " "), output.money(value))
         for name, value in view.items()
         if isinstance(value, dict)
     ]
-    console.print(table(heading, ("", ">amount"), sums))
+    console.print(table("money", ("", ">amount"), sums))
     rows = [
         (
             h["name"] or h["address"],

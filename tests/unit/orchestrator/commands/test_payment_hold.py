@@ -94,6 +94,20 @@ def test_hold__by_an_officer__is_signed_and_shown_everywhere(home):
     assert f"HELD {A}" in home.shown("status", code=1)
 
 
+def test_hold__key_of_the_officer_elsewhere__names_a_step_that_there_is(home):
+    """It named a document of an approval, which a hold has not, and an option that it lacks."""
+    words = ("--reason", WHY, "--as")
+    key = home.home / "keys" / "officers" / "ada.json"
+    key.rename(key.with_suffix(".away"))
+    message = home.run("payment", "hold", home.payment, *words, "Ada", code=2)["error"]["message"]
+    assert "Ada's key is not in" in message and "as another officer" in message
+    assert "--signature" not in message
+    home.run("payment", "hold", home.payment, *words, "Ben")
+    approval = home.decide("--continue")["approval"]
+    refusal = home.run("approval", "approve", approval, "--as", "Ada", code=2)
+    assert "pass the result with --signature" in refusal["error"]["message"]
+
+
 def test_hold__dry_run__shows_it_and_changes_nothing(home):
     words = ("--reason", WHY, "--as", "Ada", "--dry-run")
     view = home.run("payment", "hold", home.payment, *words)

@@ -194,6 +194,7 @@ def test_show__waterfall_of_a_stranger_with_the_same_name__is_the_own_one(rail):
     rail.work(3)
     assert len([item for item in waterfall(rail, "list") if item["name"] == "Roof 18"]) == 2
     assert waterfall(rail, "show", "Roof 18")["address"] == roof
+    assert f"Roof 18  {roof}\n" in run(rail, "show", "Roof 18").output  # to be copied
 
 
 @pytest.mark.parametrize(
