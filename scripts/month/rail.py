@@ -113,6 +113,8 @@ class MonthRail:
         )
         self.testnet.rpc("evm_setAutomine", False)
         self.chain = Chain(self.testnet.url, deployment, artifacts)
+        # until here the chain's clock was this machine's: a slow one is ahead of the plan
+        self.now = max(self.now, self.chain.blocks([self.chain.head()])[0].timestamp)
         self.store = Store(self.settings.database)
         self.deployed = deployed(deployment.addresses)
         self.bank = BankScript(

@@ -34,7 +34,7 @@ class MonthShare:
         terms = WaterfallTerms(
             waterfalls.label_of(NAME), tuple(shared), lender, SENIOR_SHARE, SENIOR_LIMIT
         )
-        address, call = waterfalls.create_call(rail.chain, terms)
+        address, [call] = waterfalls.create_calls(rail.store, rail.chain, NAME, terms)
         self._send(rail.context.sender, "waterfall", call)
         waterfalls.save_party(rail.store, address, NAME)
         self.plan = PlannedShare(address, (lender, *partners))

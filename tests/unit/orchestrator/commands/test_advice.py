@@ -82,7 +82,6 @@ CHANGES = {
     "proofrail party payout-account": "sets where a payee is paid to, and has a dry run",
     "proofrail agreement close": "ends an agreement at a person's word, and has a dry run",
     "proofrail audit export": "writes one file that the person names",
-    "proofrail payment rule": "sends what oracles signed, and has a dry run",
     "proofrail unlock show": "prints digits that are the same each time",
     "proofrail waterfall create": "adds a payee that nobody pays yet, and has a dry run",
     "proofrail waterfall deploy": "asks before it does anything, and has a dry run",
