@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail-demo
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test test-long month assurance assurance-long bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
+.PHONY: demo test test-long month assurance assurance-long fuzz bench bench-decode artifacts dist man docs lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -24,6 +24,9 @@ assurance: setup-dev setup-tools ## what an auditor asks of the contracts: one t
 
 assurance-long: setup-dev setup-tools ## also mutants, proofs and 10 million calls; rewrites docs/ASSURANCE.md
 	@$(RUN) -m scripts.assurance --long $(PARTS)
+
+fuzz: setup-dev      ## a million random claims of index agreements: the contract against Python
+	@$(RUN) -m tests.fuzz
 
 bench: setup-dev     ## the speed of this rail against a naive loop
 	@$(RUN) -m tests.bench

@@ -14,17 +14,22 @@ from device_adapters.types import Event, Rejected
 
 from .types import Agreement, ClaimReason, ProductRules
 
+# for a product that states no others (MOST_DEVICES, MOST_EVENTS)
 MAX_DEVICES = 100  # that terms may name
 MAX_EVENTS = 2_000  # that one run hears
 
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """Which events a run hears. Times are Unix milliseconds, both inclusive."""
+    """Which events a run hears, and how many at most.
+
+    Times are Unix milliseconds, both inclusive.
+    """
 
     devices: frozenset[bytes]
     first_ms: int
     last_ms: int
+    most_events: int
 
     def covers(self, event: Event) -> bool:
         """Return whether the run hears this event."""
@@ -33,7 +38,7 @@ class Hearing:
 
 
 def heard_devices(rules: ProductRules | None, terms: bytes, own: bytes) -> frozenset[bytes]:
-    """Return the ids of the devices that terms name; none where they name more than MAX_DEVICES.
+    """Return the ids of the devices that terms name; none where they name more than the limit.
 
     Args:
         rules: The product's rules; None for a product that is not known here.
@@ -45,7 +50,8 @@ def heard_devices(rules: ProductRules | None, terms: bytes, own: bytes) -> froze
         devices = frozenset(hears(terms)) if hears else frozenset()
     except Rejected:  # the contract accepted terms that the rules cannot read
         return frozenset()
-    return devices - {own} if len(devices) <= MAX_DEVICES else frozenset()
+    most = getattr(rules, "MOST_DEVICES", MAX_DEVICES)
+    return devices - {own} if len(devices) <= most else frozenset()
 
 
 def hearing(
@@ -62,7 +68,9 @@ def hearing(
     if bounds is None:
         return None
     first, last = bounds
-    return Hearing(devices, max(first, agreement.start * 1000), min(last, run[-1].observed_at_ms))
+    most = getattr(rules, "MOST_EVENTS", MAX_EVENTS)
+    start_ms, end_ms = agreement.start * 1000, run[-1].observed_at_ms
+    return Hearing(devices, max(first, start_ms), min(last, end_ms), most)
 
 
 def with_heard(
@@ -80,7 +88,7 @@ def with_heard(
         candidates: Genuine events. Of several with one event id the first counts.
 
     Raises:
-        Rejected: HEARD_TOO_MANY: the run would hear more than MAX_EVENTS.
+        Rejected: HEARD_TOO_MANY: the run would hear more than its product allows.
     """
     if span is None:
         return dict(cited)
@@ -89,8 +97,10 @@ def with_heard(
     for event in candidates:
         if span.covers(event) and event.event_id not in present:
             by_id.setdefault(event.event_id, event)
-    if len(by_id) > MAX_EVENTS:
-        detail = f"more than {MAX_EVENTS} events of the devices in its terms are in its period"
+    if len(by_id) > span.most_events:
+        detail = (
+            f"more than {span.most_events} events of the devices in its terms are in its period"
+        )
         raise Rejected(ClaimReason.HEARD_TOO_MANY, detail)
     heard = sorted(by_id.values(), key=lambda event: (event.device_id, event.counter))
     return {**cited, **{event.evidence_name: event for event in heard}}

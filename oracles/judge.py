@@ -15,9 +15,9 @@ from device_adapters.types import Event, Rejected
 from oracles.memory import Memory
 
 from .citations import cited_events, cited_ids, resolve, unresolved
-from .hearing import MAX_EVENTS, Hearing, heard_devices, hearing, with_heard
+from .hearing import Hearing, heard_devices, hearing, with_heard
 from .holes import NO_SIBLINGS, Siblings, shared
-from .rules import EVERYTHING, Runs, derive_claim, late_run, reopened, runs
+from .rules import EVERYTHING, Runs, derive_claim, late_run, reopened, runs, stated_before
 from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
 from .verify import reason_now
 from .wire import Request
@@ -211,15 +211,16 @@ class Judge:
         for candidates in self._candidates(span, run):
             try:
                 chosen = with_heard(run, cited, span, candidates)
+                reason = self._keys_now([*run, *cited_events(run, chosen)])
+                if reason is None:
+                    before = stated_before(rules, claim.facts)
+                    own = derive_claim(
+                        agreement, rules, claim.sequence, anchor_event, run, chosen, late, before
+                    )
+                    reason = _difference(claim, own, bool(chosen or span))
             except Rejected as refusal:
-                reason = ClaimReason.HEARD_TOO_MANY, refusal.detail
+                reason = ClaimReason(refusal.reason), refusal.detail
                 continue
-            reason = self._keys_now([*run, *cited_events(run, chosen)])
-            if reason is None:
-                own = derive_claim(
-                    agreement, rules, claim.sequence, anchor_event, run, chosen, late
-                )
-                reason = _difference(claim, own, bool(chosen or span))
             if reason is None or reason[0] is ClaimReason.CLAIM_DIFFERS:
                 return reason
         return self._left_out(span, run, cited) or reason
@@ -242,14 +243,14 @@ class Judge:
         if span is None:
             yield []
             return
-        yield self._genuine_now(self.memory.events_heard(span, 2 * MAX_EVENTS))
+        yield self._genuine_now(self.memory.events_heard(span, 2 * span.most_events))
         if self.sent:
             yield [*filter(span.covers, self.sent.values()), *self._earlier(span, run)]
 
     def _earlier(self, span: Hearing, run: Sequence[Event]) -> list[Event]:
         """Return the events that this oracle stored before the run's last one."""
         before = run[-1].device_id, run[-1].counter
-        return self._genuine_now(self.memory.events_heard(span, 2 * MAX_EVENTS, before))
+        return self._genuine_now(self.memory.events_heard(span, 2 * span.most_events, before))
 
     def _left_out(
         self, span: Hearing | None, run: Sequence[Event], cited: Mapping[str, Event]

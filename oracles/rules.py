@@ -202,6 +202,7 @@ def derive_claim(
     run: Sequence[Event],
     cited: Mapping[str, Event] = NOTHING_CITED,
     late: bool = False,
+    before: bytes | None = None,
 ) -> Claim:
     """Derive the claim of a run.
 
@@ -213,19 +214,34 @@ def derive_claim(
         anchor: the last event claimed before the run; None for a first or late run.
         run: at least one event.
         cited: id -> genuine event, for every id that the run cites.
+        before: facts that the claim goes on from; only a product with `rows_before` gets them.
 
     Raises:
         Rejected: the product refuses to derive facts from this run.
     """
     evidence = [*run, *cited_events(run, cited)]
+    rows = {"before": before} if hasattr(rules, "rows_before") else {}
     return Claim(
         agreement=agreement.agreement,
         sequence=sequence,
         first_counter=run[0].counter,
         last_counter=run[-1].counter,
         evidence=evidence_root([event.evidence_hash for event in evidence]),
-        facts=rules.derive(agreement.terms, anchor, run, cited, late),
+        facts=rules.derive(agreement.terms, anchor, run, cited, late, **rows),
     )
+
+
+def stated_before(rules: ProductRules, facts: bytes) -> bytes | None:
+    """Return what a claim with these facts says that it goes on from.
+
+    None for a product whose claims go on from none before. Who has the claim alone derives it again
+    with this: what it says may be false, and then the contract refuses the claim.
+
+    Raises:
+        Rejected: these are no facts of the product.
+    """
+    rows_before = getattr(rules, "rows_before", None)
+    return rows_before(facts) if rows_before else None
 
 
 def _late_refusal(

@@ -171,7 +171,13 @@ class ProductRules(Protocol):
     a run, or None, `derive` gets all their genuine events of that time in `cited`, cited or not. A
     run whose last event is some hours behind its period leaves late records time to arrive. `admit`
     and `complete` see none of them: they decide before it is known which events there are. A
-    product with `heard_period` is not LATE.
+    product with `heard_period` is not LATE. One whose claims hold more has limits of its own:
+    `MOST_DEVICES` and `MOST_EVENTS`.
+
+    A product whose claims go on from rows that the contract keeps has `rows_before(facts)`: facts
+    that end with the rows from which these start. Its `derive` gets `before` as well: the facts of
+    the agreement's last claim that was applied, or what `rows_before` returned; None for the terms'
+    own rows. The contract compares the rows, so that false ones come to a named refusal.
     """
 
     GAPLESS: bool

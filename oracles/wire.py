@@ -22,7 +22,7 @@ from .rulings import Ruling, SignedRuling
 from .types import Claim, ClaimReason
 
 RULING_FORMAT = 1  # of the document of a signed ruling
-MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_BODY_BYTES = 32 * 1024 * 1024  # 20,000 records of a fleet, each of about 1,000 bytes
 MAX_CLAIMS = 1_000
 
 

@@ -96,14 +96,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "agreement": (
             "agreement:app agreement_open:app agreement_consent:app agreement_life:app "
-            "agreement_move:app agreement_preview:app",
+            "agreement_move:app agreement_preview:app agreement_show:app agreement_baseline:app "
+            "agreement_basis_risk:app agreement_premium:app",
             "Preview, open, close, fund, skip, move and list agreements.",
         ),
         "api-key": ("api_key:app", "Keys for the HTTP API."),
     },
     "Money": {
         "payment": (
-            "payment_hold:app payment_dispute:app payment_challenge:app",
+            "payment_hold:app payment_dispute:app payment_challenge:app payment_meters:app",
             "Hold or dispute a payment, prove its fault, end disputes.",
         ),
         "payout": ("payout:app", "Payments to payees' bank accounts."),
@@ -186,6 +187,11 @@ _REVERTS = {  # a contract's error: the next step for the user
     "PayoutLimited": "The rail may order one payout a day for a holder, and none below its "
     "minimum; leave --by-rail out, and the holder itself signs.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
+    "NotInsured": "Only the payee of the cover proves its premiums.",
+    "PremiumInvalid": "Name a settled payment of the agreement in the term premium, later than the "
+    "one that was proved last.",
+    "PremiumDisputed": "The payment was disputed, so it proves nothing. Name another one.",
+    "PremiumPending": "Try again after the payment's dispute window; `proofrail trace` shows it.",
 }
 
 

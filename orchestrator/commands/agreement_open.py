@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,7 +58,7 @@ def open_(
     cap: Annotated[str, typer.Option(help="The most to pay per period, in euro, as in 500.00.")],
     product: Annotated[str, typer.Option(help="`agreement terms` lists the products.")],
     term: Annotated[
-        list[str] | None, typer.Option(help="name=value, once per term; see `agreement terms`.")
+        list[str] | None, typer.Option(help="name=value or name=@FILE; see `agreement terms`.")
     ] = None,
     payee: Annotated[
         str | None,
@@ -120,15 +121,25 @@ def open_(
 
 
 def term_values(terms: list[str], option: str = "--term") -> dict[str, str]:
-    """Return {name: value} of an option that is given once a name."""
+    """Return {name: value} of an option that is given once a name.
+
+    A value that begins with @ names a file with the text, such as a table of meters.
+    """
     values: dict[str, str] = {}
     for text in terms:
         name, equals, value = text.partition("=")
         if not equals or name in values:
             what = "is given twice" if equals else "is not name=value"
             raise Halt(f"{option} {text!r} {what}. Nothing was sent.")
-        values[name] = value
+        values[name] = _text_of(value[1:], option) if value.startswith("@") else value
     return values
+
+
+def _text_of(file: str, option: str) -> str:
+    try:
+        return Path(file).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Halt(f"{option}: {file} cannot be read: {error}. Nothing was sent.") from error
 
 
 def _require_payee(agreements: AgreementOps, product: Any, payee: PartyRow | None) -> None:

@@ -20,7 +20,7 @@ app = typer.Typer(rich_markup_mode=None)
 def preview(
     product: Annotated[str, typer.Argument(help="`agreement terms` lists the products.")],
     term: Annotated[
-        list[str] | None, typer.Option(help="name=value, once per term; see `agreement terms`.")
+        list[str] | None, typer.Option(help="name=value or name=@FILE; see `agreement terms`.")
     ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="name=number, held while the others move.")

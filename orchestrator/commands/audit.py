@@ -36,7 +36,7 @@ def export(
 
     home = home_of(context)
     with home.store.read() as session:
-        payment = _one_payment(session, identity)
+        payment = one_payment(session, identity)
         exported = export_bundle(session, payment, home.deployment)
     text = json.dumps(exported.bundle, indent=1)
     try:
@@ -60,7 +60,8 @@ def export(
     raise typer.Exit(0 if report.ok else output.NO)
 
 
-def _one_payment(session: Any, identity: str) -> str:
+def one_payment(session: Any, identity: str) -> str:
+    """Return the id of the one payment that an id belongs to; raises Rejected otherwise."""
     from device_adapters.types import Rejected
     from orchestrator.views.trace import TraceReason, trace
 

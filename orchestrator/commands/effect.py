@@ -49,7 +49,9 @@ def list_(
             effect["kind"],
             effect["name"],
             output.short(effect["payment"]),
-            output.one_per_line([_state(d) for d in effect["deliveries"]] or ["no target"]),
+            output.one_per_line(
+                [output.delivery_text(d) for d in effect["deliveries"]] or ["no target"]
+            ),
         )
         for effect in view
     ]
@@ -76,7 +78,7 @@ def show(context: typer.Context, effect: _ID, as_json: Json = False) -> None:
     def render(console: Any) -> None:
         console.print(plain(json.dumps(view["message"], indent=2)), soft_wrap=True)
         for delivery in view["deliveries"]:
-            console.print(plain(_state(delivery)), soft_wrap=True)
+            console.print(plain(output.delivery_text(delivery)), soft_wrap=True)
         if not view["deliveries"]:
             console.print("No target takes it. `proofrail effect target list` shows the targets.")
 
@@ -157,10 +159,3 @@ def _view(row: Any, deliveries: list[Any]) -> dict[str, Any]:
             for delivery in deliveries
         ],
     }
-
-
-def _state(delivery: dict[str, Any]) -> str:
-    if delivery["delivered_at"]:
-        return f"{delivery['target']}: delivered {when(delivery['delivered_at'])}"
-    tries = f"{delivery['attempts']} tries"
-    return f"{delivery['target']}: waits ({tries}) {delivery['trouble']}".rstrip()

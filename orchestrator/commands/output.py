@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -162,3 +162,11 @@ def short(identity: str | None, length: int = 12) -> str:
     if not identity:
         return "-"
     return identity if len(identity) <= length + 1 else identity[:length] + "…"
+
+
+def delivery_text(delivery: Mapping[str, Any]) -> str:
+    """Format what a target has taken of an effect."""
+    if delivery["delivered_at"]:
+        return f"{delivery['target']}: delivered {when(delivery['delivered_at'])}"
+    tries = f"{delivery['attempts']} tries"
+    return f"{delivery['target']}: waits ({tries}) {delivery['trouble']}".rstrip()

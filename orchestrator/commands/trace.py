@@ -10,7 +10,6 @@ from orchestrator.commands import output
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import (
     Json,
-    decimal,
     money,
     number,
     plain,
@@ -18,9 +17,10 @@ from orchestrator.commands.output import (
     table,
     when,
 )
+from orchestrator.commands.trace_money import MONEY_PARTS, add_branch, add_leaves, party_name
 from orchestrator.core.payment import Stage
 
-_RECORDS_SHOWN = 6
+_RECORDS_SHOWN, _DEVICES_NAMED = 6, 6
 
 
 def trace(
@@ -124,10 +124,7 @@ def tree(life: dict[str, Any]) -> Any:
         _add_settlement,
         _add_dispute,
         _add_challenges,
-        _add_debt,
-        _add_ledger,
-        _add_payout,
-        _add_bank,
+        *MONEY_PARTS,
         _add_facts,
     ):
         add_part(root, life)
@@ -141,63 +138,54 @@ def _reason(life: dict[str, Any], reason: str) -> str:
     return refusal_text(life["agreement"]["product"], reason)
 
 
-def _add_branch(root: Any, at: int | None, title: str) -> Any:
-    return root.add(plain(f"{when(at)}  {title}" if at else title, "cyan"))
-
-
-def _add_leaves(branch: Any, *lines: str) -> None:
-    for line in lines:
-        branch.add(plain(line))
-
-
 def _add_agreement(root: Any, life: dict[str, Any]) -> None:
     agreement = life["agreement"]
-    branch = _add_branch(root, agreement["opened_at"], f"agreement {agreement['agreement_id']}")
+    branch = add_branch(root, agreement["opened_at"], f"agreement {agreement['agreement_id']}")
     terms = output.words(agreement["terms"])
-    _add_leaves(
+    add_leaves(
         branch,
-        f"{_name(agreement['payer'])} pays {_name(life['payee'])} for {agreement['product']} "
-        f"({terms})",
+        f"{party_name(agreement['payer'])} pays {party_name(life['payee'])} for "
+        f"{agreement['product']} ({terms})",
         f"at most {money(agreement['cap'])} in {agreement['period_days']} days; "
         f"dispute window {agreement['window_s']} s; funding reference {agreement['reference']}",
     )
 
 
-def _name(party: dict[str, Any] | None) -> str:
-    return (party["name"] or party["address"]) if party else "the payee named by each claim"
-
-
 def _add_events(root: Any, life: dict[str, Any]) -> None:
-    _add_records(
-        root, life["events"], f"device {life['device']} signed {len(life['events'])} records"
-    )
-    supporting = life["supporting"]
-    devices = ", ".join(dict.fromkeys(event["device"] for event in supporting))
-    _add_records(root, supporting, f"cited: {len(supporting)} records of {devices}")
+    events, supporting, total = life["events"], life["supporting"], life["supporting_total"]
+    _add_records(root, events, f"device {life['device']} signed {len(events)} records", len(events))
+    names = list(dict.fromkeys(event["device"] for event in supporting))
+    few = total["devices"] <= _DEVICES_NAMED
+    devices = ", ".join(names) if few else f"{total['devices']} devices"
+    title = f"cited or heard: {total['records']} records of {devices}"
+    _add_records(root, supporting, title, total["records"])
 
 
-def _add_records(root: Any, events: list[dict[str, Any]], title: str) -> None:
+def _add_records(root: Any, events: list[dict[str, Any]], title: str, count: int) -> None:
     if not events:
         return
-    branch = _add_branch(root, events[0]["observed_at"], title)
+    branch = add_branch(root, events[0]["observed_at"], title)
     half = _RECORDS_SHOWN // 2
     few = len(events) <= _RECORDS_SHOWN
     for event in events if few else events[:half]:
         _add_event(branch, event)
     if not few:
-        _add_leaves(branch, f"... {len(events) - 2 * half} more; --json shows all of them")
+        where = "--json shows all of them"
+        if count > len(events):
+            where = f"--json shows {len(events)}, `proofrail audit export` all of them"
+        add_leaves(branch, f"... {count - 2 * half} more; {where}")
         for event in events[-half:]:
             _add_event(branch, event)
 
 
 def _add_event(branch: Any, event: dict[str, Any]) -> None:
     label = event["pagination"] or event["counter"]
-    leaf = _add_branch(branch, event["observed_at"], f"{label}  evidence {event['evidence']}")
+    leaf = add_branch(branch, event["observed_at"], f"{label}  evidence {event['evidence']}")
     about = f"{event['kind']} about {event['subject']}" if event["subject"] else event["kind"]
-    _add_leaves(leaf, f"{_register_text(event) or about}, received {when(event['received_at'])}")
+    add_leaves(leaf, f"{_register_text(event) or about}, received {when(event['received_at'])}")
     signer = f", signed by {event['gateway']}" if event["gateway"] else ""
-    _add_leaves(leaf, f"assurance: {event['assurance']}{signer}")
-    _add_leaves(leaf, *_outcome_lines(event["outcomes"]))
+    add_leaves(leaf, f"assurance: {event['assurance']}{signer}")
+    add_leaves(leaf, *_outcome_lines(event["outcomes"]))
 
 
 def _outcome_lines(outcomes: list[dict[str, Any]]) -> list[str]:
@@ -226,10 +214,10 @@ def _add_claim(root: Any, life: dict[str, Any]) -> None:
     claim = life["claim"]
     if claim is None:
         return
-    branch = _add_branch(
+    branch = add_branch(
         root, life["started_at"], f"claim {claim['hash']}, number {life['sequence']}"
     )
-    _add_leaves(branch, output.words(claim["facts"]), f"evidence root {claim['evidence_root']}")
+    add_leaves(branch, output.words(claim["facts"]), f"evidence root {claim['evidence_root']}")
 
 
 def _add_attestation(root: Any, life: dict[str, Any]) -> None:
@@ -239,22 +227,22 @@ def _add_attestation(root: Any, life: dict[str, Any]) -> None:
     signers = attestation["signatures"]
     domains = len({signer["domain"] for signer in signers})
     title = f"{len(signers)} oracles of {domains} trust domains signed batch {attestation['batch']}"
-    branch = _add_branch(root, attestation["at"], title)
-    _add_leaves(branch, *(f"{s['name']}  domain {s['domain']}  {s['oracle']}" for s in signers))
+    branch = add_branch(root, attestation["at"], title)
+    add_leaves(branch, *(f"{s['name']}  domain {s['domain']}  {s['oracle']}" for s in signers))
     used = {f"{signer['name']} signed" for signer in signers}
     others = [vote for vote in attestation["oracles"] if vote not in used]
-    _add_leaves(branch, *(f"other oracle: {vote}" for vote in others))
+    add_leaves(branch, *(f"other oracle: {vote}" for vote in others))
 
 
 def _add_holds(root: Any, life: dict[str, Any]) -> None:
     for hold in life["holds"]:
         by = hold["held_by"]
         who = f"{'officer ' if by['officer'] else ''}{by['name'] or by['address']}"
-        branch = _add_branch(root, hold["held_at"], f"held by {who}, when {hold['stage_before']}")
-        _add_leaves(branch, f"reason: {hold['reason']}")
+        branch = add_branch(root, hold["held_at"], f"held by {who}, when {hold['stage_before']}")
+        add_leaves(branch, f"reason: {hold['reason']}")
         if hold["decision"]:
             decided = f"{when(hold['decided_at'])}  two officers: {hold['decision']}"
-            _add_leaves(branch, f"{decided} (approval {hold['approval']})")
+            add_leaves(branch, f"{decided} (approval {hold['approval']})")
         if hold["next"]:
             branch.add(plain(f"next: {hold['next']}", "yellow"))
 
@@ -265,7 +253,7 @@ def _add_settlement(root: Any, life: dict[str, Any]) -> None:
         return
     depth = "final" if settlement["final"] else "not final yet"
     title = f"settlement {settlement['transaction']}, block {settlement['block']} ({depth})"
-    branch = _add_branch(root, settlement["at"], title)
+    branch = add_branch(root, settlement["at"], title)
     refusal = settlement["refusal"]
     outcome = f"refused: {_reason(life, refusal)}" if refusal else _moved(settlement)
     release = (
@@ -274,7 +262,7 @@ def _add_settlement(root: Any, life: dict[str, Any]) -> None:
         else ""
     )
     gas = f", {settlement['gas_used']} gas" if settlement["gas_used"] else ""
-    _add_leaves(
+    add_leaves(
         branch, outcome + release, f"number {settlement['number']}, root {settlement['root']}{gas}"
     )
 
@@ -289,9 +277,11 @@ def _add_dispute(root: Any, life: dict[str, Any]) -> None:
     dispute = life["dispute"]
     if dispute is None:
         return
-    title = f"disputed by {_name(dispute['challenger'])} with a bond of {money(dispute['bond'])}"
-    branch = _add_branch(root, dispute["opened_at"], title)
-    _add_leaves(
+    title = (
+        f"disputed by {party_name(dispute['challenger'])} with a bond of {money(dispute['bond'])}"
+    )
+    branch = add_branch(root, dispute["opened_at"], title)
+    add_leaves(
         branch,
         *(
             f"{ruling['oracle']} rules {ruling['answer']}, decided by {ruling['decided_by']}"
@@ -299,22 +289,22 @@ def _add_dispute(root: Any, life: dict[str, Any]) -> None:
         ),
     )
     if dispute["ended_at"]:
-        _add_branch(root, dispute["ended_at"], _dispute_end(dispute))
+        add_branch(root, dispute["ended_at"], _dispute_end(dispute))
         return
     for move in dispute["next"]:
-        who = _name(move["who"]) if move["who"] else "anyone"
+        who = party_name(move["who"]) if move["who"] else "anyone"
         times = [f"{word} {when(move[word])}" for word in ("until", "after") if word in move]
-        _add_leaves(branch, ", ".join([f"next: {who} may `{move['command']}`", *times]))
+        add_leaves(branch, ", ".join([f"next: {who} may `{move['command']}`", *times]))
 
 
 def _add_challenges(root: Any, life: dict[str, Any]) -> None:
     for item in life["challenges"]:
-        who, bond = _name(item["challenger"]), money(item["bond"])
+        who, bond = party_name(item["challenger"]), money(item["bond"])
         if item["verdict"] == "proven":
             title = f"{who} proved on chain that its {item['fault']} is bad; the bond came back"
         else:
             title = f"{who} called its {item['fault']} bad and lost {bond}: {item['verdict']}"
-        _add_branch(root, item["at"], title)
+        add_branch(root, item["at"], title)
 
 
 def _dispute_end(dispute: dict[str, Any]) -> str:
@@ -324,55 +314,10 @@ def _dispute_end(dispute: dict[str, Any]) -> str:
     if dispute["bond_to"] is None:
         return f"dispute ended: {end}"
     fate = "returned to" if dispute["bond_returned"] else "forfeited to"
-    return f"dispute ended: {end}; the bond was {fate} {_name(dispute['bond_to'])}"
-
-
-def _add_debt(root: Any, life: dict[str, Any]) -> None:
-    debt = life["debt"]
-    if debt is not None:
-        title = f"debt of {money(debt['owed'])}, {money(debt['paid'])} of it paid"
-        if int(debt["cancelled"]["amount"]):
-            title += f", {money(debt['cancelled'])} cancelled by a refund"
-        _add_branch(root, debt["noted_at"], title)
-
-
-def _add_ledger(root: Any, life: dict[str, Any]) -> None:
-    for entry in life["ledger"]:
-        branch = _add_branch(root, entry["at"], f"ledger entry {entry['number']}: {entry['kind']}")
-        for posting in entry["postings"]:
-            side = "debit " if int(posting["amount"]) > 0 else "credit"
-            amount = decimal(abs(int(posting["amount"])), posting["asset"])
-            _add_leaves(branch, f"{side} {amount}  {posting['account']}")
-
-
-def _add_payout(root: Any, life: dict[str, Any]) -> None:
-    payout = life["payout"]
-    if payout is None:
-        return
-    title = f"payout {payout['payout_id']}: {money(payout)}, {payout['stage']}"
-    branch = _add_branch(root, payout["ordered_at"], title)
-    _add_leaves(
-        branch,
-        f"to {_name(payout['payee'])}, with {payout['payments']} payments in it; "
-        f"EndToEndId {payout['end_to_end_id']}",
-    )
-    if payout["reason"]:
-        _add_leaves(branch, f"reason: {payout['reason']}")
-
-
-def _add_bank(root: Any, life: dict[str, Any]) -> None:
-    file = life["bank_file"]
-    if file is not None:
-        branch = _add_branch(root, file["at"], f"order to the bank: {file['name']}")
-        _add_leaves(branch, f"SHA-256 {file['sha256']}")
-    for line in life["statement_lines"]:
-        kind = "return" if line["return"] else "statement line"
-        title = f"{kind} of {line['booked_on']}: {money(line)} ({line['kind']})"
-        branch = _add_branch(root, line["at"], title)
-        _add_leaves(branch, f"{line['file']}, {line['path']}", f"SHA-256 {line['sha256']}")
+    return f"dispute ended: {end}; the bond was {fate} {party_name(dispute['bond_to'])}"
 
 
 def _add_facts(root: Any, life: dict[str, Any]) -> None:
-    branch = _add_branch(root, None, "facts, in order")
+    branch = add_branch(root, None, "facts, in order")
     for fact in life["facts"]:
-        _add_leaves(branch, f"{when(fact['at'])}  {fact['fact']}  {fact['detail']}".rstrip())
+        add_leaves(branch, f"{when(fact['at'])}  {fact['fact']}  {fact['detail']}".rstrip())

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from oracles.types import Claim
 from orchestrator.errors import Halt
 
-_HEAD = 82  # bytes of a claim before its facts
+CLAIM_BYTES = 82  # bytes of a claim before its facts
 _FIELDS = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 
 
@@ -70,8 +70,8 @@ def unpack_claims(raw: bytes) -> list[Claim]:
     """
     claims, at = [], 0
     while at < len(raw):
-        head = raw[at : at + _HEAD]
-        facts = at + _HEAD
+        head = raw[at : at + CLAIM_BYTES]
+        facts = at + CLAIM_BYTES
         at = facts + int.from_bytes(head[80:])
         if len(raw) < at:
             raise Halt(f"the claims of a batch are cut off: {len(raw)} bytes, not {at} or more")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Protocol
 
+from device_adapters.types import Rejected
 from orchestrator.errors import Halt
 
 MAX_DAYS = 995  # OpenPAYGO: 996 to 999 have other meanings
@@ -64,6 +65,7 @@ class FinalPayment:
 
     Attributes:
         device: Id of the agreement's device, 0x-hex.
+        payer, payee: Their addresses, in lower case, as ids are.
         amount_micro: Micro-euro; below zero: its payee owes it.
         settled_at: Time of the block, Unix seconds.
         transaction: Hash of the settlement.
@@ -122,6 +124,24 @@ def effect_id(scope: EffectScope, payment: str, name: str) -> str:
     """Return SHA-256 of domain, chain id, rail, payment id and name, as 0x-hex."""
     words = scope.chain_id.to_bytes(32, "big"), _raw(scope.rail), _raw(payment)
     return "0x" + sha256(b"".join((_DOMAIN, *words, name.encode()))).hexdigest()
+
+
+# terms, facts and the payment -> the effects that a product asks for (ProductRules.effects)
+AskEffects = Callable[[bytes, bytes, FinalPayment], Sequence[Effect]]
+
+
+def asked_effects(
+    scope: EffectScope, ask: AskEffects | None, terms: bytes, facts: bytes, payment: FinalPayment
+) -> list[EffectRecord]:
+    """Return the outbox rows that a product asks for; none where it cannot read terms or facts.
+
+    Raises:
+        Halt: Its effects break the rules above.
+    """
+    try:
+        return records_of(scope, payment, ask(terms, facts, payment)) if ask else []
+    except Rejected:
+        return []
 
 
 def records_of(

@@ -54,6 +54,14 @@ class WaterfallReason(StrEnum):
     ACCOUNT_MISSING = "account_missing"
 
 
+class PremiumReason(StrEnum):
+    """About proving that a cover's premium was paid."""
+
+    OTHER_AGREEMENT = "other_agreement"
+    NOT_SETTLED = "not_settled"
+    WINDOW_OPEN = "dispute_window_open"
+
+
 class SkipReason(StrEnum):
     """About passing over a claim."""
 

@@ -165,7 +165,8 @@ STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 MOVED = "rail_moved"  # reason of a payment that ended since no former rail will settle it
 _AT_BANK = _MAIN[5:]
 _BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED, Stage.HELD)
-_BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
+# what the chain has applied, no matter what became of the money since
+APPLIED = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
 # anyone may submit an old batch again: a claim that waits for a new batch is then refused in the
 # old one, which is no news
 _NOT_IN_A_BATCH = (Stage.RECEIVED, Stage.VERIFIED, Stage.REJECTED, Stage.HELD)
@@ -180,21 +181,21 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.STALE: (
         *_NOT_IN_A_BATCH,
         Stage.WAITING_FOR_FUNDS,
-        *_BEYOND_CHAIN,
+        *APPLIED,
         *(Stage.EXPIRED, Stage.REFUSED, Stage.SKIPPED),
     ),
-    Fact.SETTLED: _BEYOND_CHAIN,
+    Fact.SETTLED: APPLIED,
     Fact.SHORT: (
         *_NOT_IN_A_BATCH,
         Stage.WAITING_FOR_FUNDS,
-        *_BEYOND_CHAIN,
+        *APPLIED,
         Stage.EXPIRED,
         Stage.REFUSED,
         Stage.SKIPPED,
     ),
     Fact.FUNDED: (*_MAIN, *_ENDED, Stage.DISPUTED, Stage.HELD),
     Fact.REFUSED: (
-        *(*_NOT_IN_A_BATCH, Stage.REFUSED, *_BEYOND_CHAIN),
+        *(*_NOT_IN_A_BATCH, Stage.REFUSED, *APPLIED),
         *(Stage.EXPIRED, Stage.SKIPPED),
     ),
     # an orphaned block is noticed for all its payments; those tried again already stay as they are

@@ -26,6 +26,8 @@ class RegistrationReason(StrEnum):
     MANDATE_MALFORMED = "mandate_malformed"
     CONSENT_MISSING = "consent_missing"
     CONSENT_INVALID = "consent_invalid"
+    DEVICE_CHARGED_ELSEWHERE = "device_charged_elsewhere"
+    OWNER_DIFFERS = "owner_differs"
     CONTRACT_REFUSES = "contract_refuses"
 
 

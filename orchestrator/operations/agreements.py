@@ -6,24 +6,25 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from device_adapters.types import device_id
+from device_adapters.types import Rejected, device_id
 from orchestrator.core.identity import enrolment_digest, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.owner_consent import OwnerConsent
+from orchestrator.core.registration import RegistrationReason
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.ethereum import LocalAccount, sign_document
 from orchestrator.edges.chain.rails import rail_of
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Halt, Retry
-from orchestrator.operations import consents
+from orchestrator.operations import consents, meters
 from orchestrator.operations.devices import DeviceOps, Enrolment, Rotation
 from orchestrator.steps.refund import PURPOSE, times
 
 __all__ = ["NOBODY", "AgreementOps", "Enrolment", "Rotation", "enrolment_digest"]
 
 _ANY_PAYEE = 4  # ANY_PAYEE of contracts/libraries/Traits.sol
-_CLOSED = 2  # IPaymentRail.Status
+_LIVE, _CLOSED = 1, 2  # IPaymentRail.Status
 NOBODY = "0x" + "00" * 20  # payee of a mandate whose claims name their payee
 DEFAULT_BOND_MICRO = 10_000_000  # 10.00 EUR: dear enough for a payer not to dispute for fun
 
@@ -84,7 +85,12 @@ class AgreementOps(DeviceOps):
             terms: cap_micro, window_s, expiry (Unix seconds) and terms (the product's, encoded);
                 optional: period_days, start, first_counter, required_domain, bond_micro, schedule,
                 fleet, salt.
+
+        Raises:
+            Rejected: The payee owns the device, and the product takes no such word for its pay.
         """
+        if getattr(product, "DISINTERESTED", False):
+            self._require_other_owner(device, payee)
         return Mandate(
             payer=payer,
             payee=payee,
@@ -104,6 +110,12 @@ class AgreementOps(DeviceOps):
             terms=terms["terms"],
         )
 
+    def _require_other_owner(self, device: str, payee: str) -> None:
+        owner = self._chain.view("DeviceRegistry", "ownerOf", device_id(device))
+        if owner.lower() == payee.lower():
+            detail = f"{device} belongs to the payee, whose work it would judge"
+            raise Rejected(RegistrationReason.PAYEE_UNEXPECTED, detail)
+
     def sign(self, mandate: Mandate, payer: LocalAccount) -> bytes:
         """Return the payer's EIP-712 signature over the mandate (65 bytes)."""
         deployment = self._chain.deployment
@@ -121,10 +133,12 @@ class AgreementOps(DeviceOps):
 
         Raises:
             ConsentMissing: A device's owner has not consented; the mandates are stored.
+            Rejected: What operations/meters.py refuses of a fleet.
             Halt: The contracts of this deployment are of an earlier release.
         """
         self._require_present_contracts()
         rows = [agreements.row_of(*item) for item in signed]
+        self._require_meters(rows)
         with self._store.write() as session:
             add_new(session, rows)
         self._open([agreements.row_of(*item) for item in signed])
@@ -135,10 +149,12 @@ class AgreementOps(DeviceOps):
 
         Raises:
             ConsentMissing: The device's owner has not consented.
+            Rejected: What operations/meters.py refuses of a fleet.
         """
         with self._store.read() as session:
             row = agreements.get(session, agreement)
         if row is not None and row.stage == agreements.Stage.SIGNED:
+            self._require_meters([row])
             self._open([row])
 
     def _open(self, rows: Sequence[agreements.AgreementRow]) -> None:
@@ -159,6 +175,16 @@ class AgreementOps(DeviceOps):
                 "cannot be opened there. Nothing was sent. Next: move the rail to the new "
                 "contracts."
             )
+
+    def _require_meters(self, rows: Sequence[agreements.AgreementRow]) -> None:
+        with self._store.read() as session:
+            meters.require_one_owner(session, rows)
+            meters.require_charged_once(session, rows, self._now(), self._is_open)
+
+    def _is_open(self, row: agreements.AgreementRow) -> bool:
+        rail = rail_of(self._chain.deployment, row.product_address)
+        state = self._chain.view(rail, "agreementState", bytes.fromhex(row.agreement_id[2:]))
+        return state[-1] == _LIVE
 
     def consent_needed(self, mandate: Mandate) -> tuple[str, OwnerConsent] | None:
         """Return (the device's owner, the consent that it signs); None if none is needed."""

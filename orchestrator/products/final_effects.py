@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from device_adapters.types import Rejected
 from oracles.types import Claim
-from orchestrator.core.effect import Effect, EffectRecord, EffectScope, FinalPayment, records_of
+from orchestrator.core.effect import EffectRecord, EffectScope, FinalPayment, asked_effects
 from orchestrator.core.identity import payment_id
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.outcome import NOBODY
@@ -48,13 +46,12 @@ def final_effects(
             "0x" + claim.agreement.hex(),
             claim.sequence,
             "0x" + mandate.device.hex(),
-            mandate.payer,
-            mandate.payee if named else product.payee(claim.facts) or "",
+            mandate.payer.lower(),
+            (mandate.payee if named else product.payee(claim.facts) or "").lower(),
             amount_micro,
             settled_at,
             transaction,
         )
-        effects: Sequence[Effect] = ask(mandate.terms, claim.facts, payment)
     except Rejected:
         return []
-    return records_of(scope, payment, effects)
+    return asked_effects(scope, ask, mandate.terms, claim.facts, payment)

@@ -12,7 +12,7 @@ from typing import Any
 
 from device_adapters.types import Event, Rejected
 from oracles.attest import claim_hash
-from oracles.rules import derive_claim, reopened
+from oracles.rules import derive_claim, reopened, stated_before
 from oracles.types import Agreement, Agreements, Claim, SkippedClaim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
@@ -108,9 +108,7 @@ def _check_claim(
     anchor = None if late or reach is None else archive.at_counter.get(key)
     if passed_over and not late:
         agreement, anchor = reopened(agreement, product), None
-    derived = _derived(
-        name, agreement, product, claim.sequence, anchor, run, late, archive, findings
-    )
+    derived = _derived(name, agreement, product, claim, anchor, run, late, archive, findings)
     if derived is None:
         return
     for part in ("first_counter", "last_counter", "evidence", "facts"):
@@ -133,7 +131,7 @@ def _derived(
     name: str,
     agreement: Agreement,
     product: Product,
-    sequence: int,
+    claim: Claim,
     anchor: Event | None,
     run: Sequence[Event],
     late: bool,
@@ -142,7 +140,8 @@ def _derived(
 ) -> Claim | None:
     try:
         cited = archive.cited_by(name, agreement, product, anchor, run)
-        return derive_claim(agreement, product, sequence, anchor, run, cited, late)
+        before = stated_before(product, claim.facts)
+        return derive_claim(agreement, product, claim.sequence, anchor, run, cited, late, before)
     except (Rejected, KeyError, IndexError) as error:
         findings.add("payment", name, f"no claim follows from its stored evidence: {error}")
         return None

@@ -17,6 +17,7 @@ from oracles.attest import batch_digest
 from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
+from orchestrator.core.batch_bytes import CLAIM_BYTES
 from orchestrator.core.committee import Committee
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import Chain
@@ -43,6 +44,7 @@ from orchestrator.steps.signatures import equivocators
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
 _PATIENCE_S = (1, 2, 5, 15, 60)
 _EVIDENCE_BYTES = 4 * 1024 * 1024  # in one request: oracles limit its size
+_BATCH_BYTES = 120_000  # of claims in one settlement: nodes take no transaction above 128 KiB
 
 
 class AttestContext(Protocol):
@@ -95,7 +97,15 @@ def attest(context: AttestContext) -> int:
 
 def _fitting(rows: list[_Row], size: int) -> list[list[_Row]]:
     """Split rows into as many batches as are needed for each to fit one settlement."""
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+    fitting, left = [], 0
+    for row in rows:
+        needed = CLAIM_BYTES + len(row[0].facts) // 2
+        if not fitting or len(fitting[-1]) == size or needed > left:
+            fitting.append([])
+            left = _BATCH_BYTES
+        fitting[-1].append(row)
+        left -= needed
+    return fitting
 
 
 def _attest(context: AttestContext, product: str, rows: list[_Row]) -> int:

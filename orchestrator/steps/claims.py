@@ -7,7 +7,7 @@ from typing import Protocol
 
 from device_adapters.types import Event
 from oracles.citations import resolve
-from oracles.hearing import MAX_EVENTS, Hearing, heard_devices, hearing, with_heard
+from oracles.hearing import Hearing, heard_devices, hearing, with_heard
 from oracles.rules import derive_claim, reopened
 from oracles.types import Agreement, Claim, ProductRules
 from oracles.verify import reason_now
@@ -49,7 +49,10 @@ def claim_of(
     cited = cited_by(session, agreed, rules, run)
     span = hearing(agreed, rules, anchor, run)
     chosen = with_heard(run, cited, span, _heard(context, session, span, len(cited)))
-    claim = derive_claim(agreed, rules, row.sequence, anchor, run, chosen, late)
+    before = None
+    if hasattr(rules, "rows_before"):
+        before = payments.facts_before(session, row.agreement_id, row.sequence)
+    claim = derive_claim(agreed, rules, row.sequence, anchor, run, chosen, late, before)
     return claim, [hexed(chosen[name].event_id) for name in chosen if name not in cited]
 
 
@@ -73,7 +76,7 @@ def _heard(
         [hexed(device) for device in span.devices],
         span.first_ms,
         span.last_ms,
-        MAX_EVENTS + cited + 1,
+        span.most_events + cited + 1,
     )
     return [e for e in events_of(records) if reason_now(e, context.registry) is None]
 

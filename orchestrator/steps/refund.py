@@ -12,6 +12,7 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import (
     Session,
     Store,
+    agreement_ends,
     agreements,
     blocks,
     ledger,
@@ -80,13 +81,13 @@ def _funded(session: Session, memory: RefundMemory, now: int) -> set[str]:
     entry = ledger.head(session)[0]
     if now - memory.full_at >= _DAY_S or now < memory.ended_to or entry < memory.entry:
         memory.full_at, memory.ended_to, memory.entry = now, 0, 0
-        candidates = set(agreements.ended(session, now))
+        candidates = set(agreement_ends.ended(session, now))
     else:
         candidates = memory.funded | set(
-            agreements.ended(session, now, memory.ended_to - _LATE_CLOSE_S)
+            agreement_ends.ended(session, now, memory.ended_to - _LATE_CLOSE_S)
         )
         moved = ledger.escrows_moved(session, memory.entry) if entry > memory.entry else set()
-        candidates |= set(agreements.ended_among(session, moved, now))
+        candidates |= set(agreement_ends.ended_among(session, moved, now))
     memory.funded = set(ledger.escrows(session, candidates))
     memory.ended_to, memory.entry = now, entry
     return memory.funded

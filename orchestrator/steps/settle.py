@@ -29,10 +29,8 @@ _PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert 
 # errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ATTEST_AGAIN_S = 15
-_GAS_A_BATCH, _GAS_A_CLAIM = (
-    150_000,
-    100_000,
-)  # measured in tests/contracts/test_gas.py, plus a rest
+# measured in tests/contracts/test_gas.py, plus a rest; long facts cost by their length
+_GAS_A_BATCH, _GAS_A_CLAIM, _GAS_A_FACT_BYTE = 150_000, 100_000, 60
 _PAUSED = (
     "Paused: a guardian stopped settlement for at most seven days; it goes on by itself when the "
     "pause ends (`proofrail status` shows when)"
@@ -96,7 +94,7 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
         tx_hash = (
             open_send.tx_hash
             if open_send
-            else context.sender.prepare(session, "settle", digest, _ample(quote, len(ids)), now)
+            else context.sender.prepare(session, "settle", digest, _ample(quote, batch), now)
         )
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
@@ -117,13 +115,14 @@ def _is_as_it_was(
     ]
 
 
-def _ample(quote: Quote, claims: int) -> Quote:
+def _ample(quote: Quote, batch: list[tuple[payments.PaymentRow, AgreementRow]]) -> Quote:
     """Return a quote whose gas is enough for claims that the node's estimate refused.
 
     Where the newest block is older than a reading, a claim is refused in the estimate, which is
     cheap, and taken in the next block. Gas that is not used costs nothing.
     """
-    enough = _GAS_A_BATCH + _GAS_A_CLAIM * claims
+    length = sum(len(row.facts) // 2 for row, _ in batch)
+    enough = _GAS_A_BATCH + _GAS_A_CLAIM * len(batch) + _GAS_A_FACT_BYTE * length
     return replace(quote, gas=max(quote.gas, min(enough, client.GAS_LIMIT)))
 
 

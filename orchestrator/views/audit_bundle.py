@@ -22,6 +22,7 @@ from orchestrator.edges.store import (
     blocks,
     citations,
     debts,
+    effects,
     evidence,
     ledger,
     payments,
@@ -116,6 +117,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
         agreement=_raw(row.agreement_id),
         sequence=row.sequence,
         parties=_parties(session, row),
+        effects=[(e.effect_id, e.message) for e in effects.of_payment(session, row.payment_id)],
         ledger=_ledger(session, row),
         **_payout(session, row, addresses["EuroToken"]),
     )
@@ -198,20 +200,17 @@ def _devices(
 
     Where that took the device over from the one before, those of the one before as well.
     """
+    lives = blocks.logs_of_devices(session, _DEVICE_LOGS, list(dict.fromkeys(ids)))
     return [
-        (_raw(device), _proofs(session, _life_of(session, device, deployment, registry)))
-        for device in dict.fromkeys(ids)
+        (_raw(device), _proofs(session, _life_of(logs, deployment, registry)))
+        for device, logs in lives.items()
     ]
 
 
 def _life_of(
-    session: Session, device: str, deployment: Deployment, registry: str
+    logs: Sequence[blocks.ChainLogRow], deployment: Deployment, registry: str
 ) -> list[blocks.ChainLogRow]:
-    logs = [  # a gateway also stands in the assignments of its devices
-        (log, json.loads(log.args), emitter(deployment, REGISTRY, log.address))
-        for log in blocks.logs_about(session, _DEVICE_LOGS, device)
-    ]
-    own = [(log, args, made_by) for log, args, made_by in logs if args["device"] == device]
+    own = [(log, json.loads(log.args), emitter(deployment, REGISTRY, log.address)) for log in logs]
     predecessors = {
         emitter(deployment, REGISTRY, args["predecessor"])
         for log, args, made_by in own

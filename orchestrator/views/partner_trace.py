@@ -41,9 +41,17 @@ def partner_trace(view: Mapping[str, Any], sees: Callable[[str], bool]) -> dict[
 
 def _own_life(life: Mapping[str, Any], sees: Callable[[str], bool]) -> dict[str, Any]:
     payout = life["payout"]
+    supporting = [event for event in life["supporting"] if sees(event["device"])]
     return {
         **life,
-        "supporting": [event for event in life["supporting"] if sees(event["device"])],
+        "supporting": supporting,
+        "supporting_total": {
+            "records": len(supporting),
+            "devices": len({event["device"] for event in supporting}),
+        },
+        # where it went, and who shares a payee's income, is the operator's and the payee's
+        "effects": [{**effect, "deliveries": []} for effect in life["effects"]],
+        "share": None,
         "ledger": [entry for entry in life["ledger"] if entry["kind"] in _OF_ONE_PAYMENT],
         # its amount adds up the payments of all devices that pay this payee
         "payout": payout and {name: payout[name] for name in ("payout_id", "stage", "ordered_at")},

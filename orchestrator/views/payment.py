@@ -10,14 +10,11 @@ from dataclasses import asdict
 from typing import Any
 
 from device_adapters.registry import load
-from orchestrator.core import ledger
 from orchestrator.core.challenge import ChallengeVerdict, RecordFault
-from orchestrator.core.outcome import NOBODY
 from orchestrator.core.payment import Fact
 from orchestrator.edges.store import (
     Session,
     agreements,
-    bank_files,
     blocks,
     citations,
     debts,
@@ -30,7 +27,18 @@ from orchestrator.edges.store import (
 )
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import product
+from orchestrator.views.effects import effect_views
 from orchestrator.views.holds import hold_views
+from orchestrator.views.payout import (
+    bank_file_view,
+    line_views,
+    micro,
+    party_view,
+    payout_view,
+)
+from orchestrator.views.shares import share_view
+
+SHOWN = 200  # supporting records: the first and the last; an audit bundle holds all of them
 
 
 def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
@@ -85,7 +93,11 @@ def life(
         "payee": _payee(session, row, agreement),
         "agreement": agreement_view(session, agreement),
         "events": [event_view(session, event) for event, _, _ in records],
-        "supporting": [event_view(session, event) for event, _, _ in supporting],
+        "supporting": [event_view(session, event) for event, _, _ in _ends_of(supporting)],
+        "supporting_total": {
+            "records": len(supporting),
+            "devices": len({event.device_id for event, _, _ in supporting}),
+        },
         "claim": _claim(row, agreement),
         "attestation": _attestation(session, row, facts),
         "holds": hold_views(session, row, agreement),
@@ -93,12 +105,19 @@ def life(
         "dispute": dispute_view(session, row, agreement),
         "challenges": _challenges(session, row),
         "debt": _debt(session, row),
+        "effects": effect_views(session, row.payment_id),
         "ledger": _ledger(session, row, payout),
         "payout": payout_view(session, payout),
-        "bank_file": _bank_file(session, payout),
-        "statement_lines": _lines(session, payout),
+        "bank_file": bank_file_view(session, payout),
+        "statement_lines": line_views(session, payout),
+        "share": share_view(session, row, payments.payee_of(row, agreement)),
         "facts": [{"at": fact.at, "fact": fact.fact, "detail": fact.detail} for fact in facts],
     }
+
+
+def _ends_of(rows: list[Any]) -> list[Any]:
+    half = SHOWN // 2
+    return rows if len(rows) <= SHOWN else [*rows[:half], *rows[-half:]]
 
 
 def summary(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any]:
@@ -124,8 +143,8 @@ def agreement_view(session: Session, row: agreements.AgreementRow) -> dict[str, 
         "agreement_id": row.agreement_id,
         "device": row.device,
         "product": row.product,
-        "payer": _party(session, row.payer),
-        "payee": _party(session, row.payee),
+        "payer": party_view(session, row.payer),
+        "payee": party_view(session, row.payee),
         "terms": product(row.product).format_terms(bytes.fromhex(row.terms[2:])),
         "cap": micro(row.cap_micro),
         "period_days": row.period_days,
@@ -137,17 +156,10 @@ def agreement_view(session: Session, row: agreements.AgreementRow) -> dict[str, 
     }
 
 
-def _party(session: Session, address: str) -> dict[str, Any] | None:
-    if address in ("", NOBODY):
-        return None
-    party = agreements.party(session, address)
-    return {"address": address, "name": party.name if party else None}
-
-
 def _payee(
     session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> dict[str, Any] | None:
-    return _party(session, payments.payee_of(row, agreement))
+    return party_view(session, payments.payee_of(row, agreement))
 
 
 def _claim(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any] | None:
@@ -204,7 +216,7 @@ def dispute_view(
     if record is None:
         return None
     return {
-        "challenger": _party(session, record.challenger),
+        "challenger": party_view(session, record.challenger),
         "bond": micro(record.bond_micro),
         "opened_at": record.opened_at,
         "opened_in": record.opened_tx,
@@ -222,7 +234,7 @@ def dispute_view(
         "ended_in": record.ended_tx,
         "refunded": record.refunded,
         "kept": micro(record.kept_micro),
-        "bond_to": _party(session, record.bond_to or ""),
+        "bond_to": party_view(session, record.bond_to or ""),
         "bond_returned": record.bond_returned,
         "next": _dispute_moves(session, row, agreement, record),
     }
@@ -232,7 +244,7 @@ def _challenges(session: Session, row: payments.PaymentRow) -> list[dict[str, An
     """Return the JSON view of who called a record of the payment bad, and what came of it."""
     return [
         {
-            "challenger": _party(session, item.challenger),
+            "challenger": party_view(session, item.challenger),
             "fault": list(RecordFault)[item.fault],
             "verdict": list(ChallengeVerdict)[item.reason],
             "bond": micro(item.bond_micro),
@@ -256,7 +268,7 @@ def _dispute_moves(
     moves: list[dict[str, Any]] = [
         {"who": payee, "command": "payment concede", "bond": "returns"},
         {
-            "who": _party(session, record.challenger),
+            "who": party_view(session, record.challenger),
             "command": "payment retract",
             "bond": "returns until the dispute window ends, then goes to the payee",
             "window_ends": row.release_at,
@@ -313,56 +325,3 @@ def _ledger(
         }
         for stored, entry in store_ledger.entries_of(session, refs)
     ]
-
-
-def payout_view(session: Session, row: payouts.PayoutRow | None) -> dict[str, Any] | None:
-    """Return the JSON view of a payout, None without one."""
-    if row is None:
-        return None
-    return {
-        "payout_id": row.payout_id,
-        "end_to_end_id": row.end_to_end_id,
-        "stage": row.stage,
-        "payee": _party(session, row.payee),
-        "transaction": row.tx_hash,
-        "reason": row.reason,
-        "ordered_at": row.ordered_at,
-        **cents(row.cents),
-        "payments": len(payments.of_payout(session, row.payout_id)),
-    }
-
-
-def _bank_file(session: Session, row: payouts.PayoutRow | None) -> dict[str, Any] | None:
-    file = bank_files.get(session, row.file_hash) if row and row.file_hash else None
-    if file is None:
-        return None
-    return {"name": file.name, "sha256": file.file_hash, "kind": file.kind, "at": file.at}
-
-
-def _lines(session: Session, row: payouts.PayoutRow | None) -> list[dict[str, Any]]:
-    lines = []
-    for line in bank_files.lines_of(session, row.end_to_end_id) if row else ():
-        file = bank_files.get(session, line.source.hex())
-        lines.append(
-            {
-                "kind": line.kind,
-                "booked_on": line.booking_date.isoformat(),
-                "path": line.path,
-                "file": file.name,
-                "sha256": file.file_hash,
-                "at": file.at,
-                "return": line.is_return,
-                **cents(line.amount_minor),
-            }
-        )
-    return sorted(lines, key=lambda line: (line["at"], line["kind"], line["path"]))
-
-
-def micro(amount: int) -> dict[str, str]:
-    """Return the JSON view of micro-euro tokens."""
-    return {"amount": str(amount), "asset": ledger.TEUR}
-
-
-def cents(amount: int) -> dict[str, str]:
-    """Return the JSON view of cents."""
-    return {"amount": str(amount), "asset": ledger.EUR}

@@ -19,15 +19,8 @@ from orchestrator.edges.store import (
     payouts,
     rejections,
 )
-from orchestrator.views.payment import (
-    agreement_view,
-    cents,
-    event_view,
-    life,
-    micro,
-    payout_view,
-    summary,
-)
+from orchestrator.views.payment import agreement_view, event_view, life, summary
+from orchestrator.views.payout import cents, micro, payout_view
 
 SHOWN = 50  # payments in the list; the totals count all
 _CHUNK = 2_000

@@ -20,7 +20,7 @@ REASONS = ROOT / CONTRACTS / "branches.toml"
 PLUGIN = "tests.support.contracts.branch_trace"
 # what compares gas or code with figures of the contracts as they ship
 LEFT_OUT = (
-    *("test_gas.py", "test_gas_scenarios.py", "test_voucher_gas.py"),
+    *("test_gas.py", "test_gas_index.py", "test_gas_scenarios.py", "test_voucher_gas.py"),
     *("test_deployment.py", "test_wycheproof.py"),
 )
 

@@ -56,6 +56,11 @@ _REFUSED_TO_ALL = {
         *("setGrantDelay", "setTargetFunctionRole", "setTargetAdminDelay", "setTargetClosed"),
     ),
 }
+_LEAVES = (
+    *("UsagePremium", "ServiceLevel", "EnergySavings"),
+    *("ParametricCover", "MaintenanceEscrow", "PaygUnlock"),
+)
+_REFUSED_TO_ALL |= dict.fromkeys(_LEAVES, ("open", "price", "refunded"))
 NEVER_ACCEPTED = frozenset(
     f"{contract}.{name}" for contract, names in _REFUSED_TO_ALL.items() for name in names
 )

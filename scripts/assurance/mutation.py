@@ -49,12 +49,13 @@ REASONS = ROOT / CONTRACTS / "mutants.toml"
 VERDICTS = ".build/mutants/verdicts.jsonl"
 TIMEOUT = 900  # seconds; a mutant that never ends is killed, too
 CALLS = 5_000  # of the campaign, for what the tests leave alive
-LEFT_OUT = ("gas", "gas_scenarios", "voucher_gas")  # they fail on any change
+LEFT_OUT = ("gas", "gas_index", "gas_scenarios", "voucher_gas")  # they fail on any change
 _ALWAYS = ("rarely_taken", "roles", "traits")
 _ENERGY = (
     *("energy_cases", "energy_attacks", "energy_daily"),
     *("settle", "counters", "steady", "conservation"),
 )
+_FLEET = ("fleet_cases", "fleet_attacks")
 _VOUCHER = ("voucher_taps", "voucher_limits", "voucher_cases", "voucher_attacks")
 _EVIDENCE = (
     "challenge_pointing",
@@ -63,6 +64,7 @@ _EVIDENCE = (
     "challenge_spelling",
     "challenges",
 )
+_INDEX = ("index_stories", "index_attacks", "index_products", "index_seal", "index_cases")
 _DELIVERY = ("delivery_cases", "delivery_rail", "delivery_attacks")
 # libraries that a small contract of the tests calls by itself: that contract, and its test
 _FIELDS = ("tests/contracts/sources/FieldReader.sol", "mutants_fields")
@@ -120,10 +122,18 @@ _TOUCHING = {
     "EnergyRules": _ENERGY,
     "EnergyTerms": _ENERGY,
     "EuroToken": ("token", "access", "conservation"),
+    "Code": _INDEX,
+    "Index": _INDEX,
+    "IndexFacts": _INDEX,
+    "IndexSeal": ("index_seal", "index_stories"),
+    "IndexTerms": _INDEX,
+    "FleetBytes": _FLEET,
+    "FleetRules": _FLEET,
     "JsonText": _EVIDENCE,
     "Lists": ("claim_bytes", "settle", "agreements", "conservation"),
     "Merkle": ("disputes", "payouts", "challenges"),
     "MeteredEnergy": _ENERGY,
+    "MeteredFleet": _FLEET,
     "OcmfFields": _EVIDENCE,
     "OcmfRecord": _EVIDENCE,
     "OcmfSignature": _EVIDENCE,

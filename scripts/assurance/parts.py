@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from scripts.assurance import coverage, invariants, mutation, planted, proofs, recorded, slither
+from scripts.assurance import (
+    coverage,
+    index_claims,
+    invariants,
+    mutation,
+    planted,
+    proofs,
+    recorded,
+    slither,
+)
 from scripts.assurance.line import AssurancePart
 
 PARTS = (
@@ -12,6 +21,7 @@ PARTS = (
     AssurancePart("branches", "branches that the contract tests take", coverage.measure),
     AssurancePart("invariants", "random calls and what must always hold", invariants.measure),
     AssurancePart("fuzz", "prices and hashes against Python", recorded.measure_vectors),
+    AssurancePart("index", "index claims against Python", index_claims.measure),
     AssurancePart("slither", "findings of high and medium impact", slither.measure),
     AssurancePart("roles", "every function called by every role", recorded.measure_roles),
     AssurancePart("wycheproof", "vectors of signatures", recorded.measure_wycheproof),

@@ -103,6 +103,7 @@ def show(stack: Stack, participants: DemoParticipants) -> list[str]:
     run.settled("settled while an oracle lies")
     stack.stop("oracle-auditor")
     run.in_background(lambda: stack.restart_oracle("auditor"))
+    run.in_background(run.measured.finish)
     run.paid()
     return conclude(stack, run)
 
@@ -124,10 +125,16 @@ def wait_for_a_signal(stack: Stack) -> None:
 
 
 def stop(home: Path) -> None:
-    """Stop the demonstration that runs in this home, and wait for its end."""
+    """Stop the demonstration that runs in this home, and wait for its end.
+
+    It is asked once: a second signal would end it while it stops its processes.
+    """
+    asked = None
     while (demonstration := holder(home / LOCK)) is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(demonstration, signal.SIGTERM)
+        if demonstration != asked:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(demonstration, signal.SIGTERM)
+            asked = demonstration
         time.sleep(STOP_POLL_S)
 
 

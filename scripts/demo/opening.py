@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
-from scripts.demo import deliveries, incidents, parties, wearables
+from scripts.demo import deliveries, incidents, measured, parties, wearables
 from scripts.demo.checklist import bar, done, step
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
+from scripts.demo.measured import Measured
 from scripts.demo.scenario import DemoRun
 from scripts.demo.wearables import DemoWearables
 from scripts.deploy import ROOT
@@ -23,8 +24,9 @@ CHARGE_POINTS, METERS = 8, 1
 FUNDED_CENTS = 150_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
 SEED = 7
-PARTIES = (*parties.PARTIES, deliveries.BUYER, deliveries.CARRIER, *wearables.MERCHANTS)
-PAYEES = (*parties.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
+_TRADES = (deliveries.CARRIER, *wearables.MERCHANTS, *measured.PARTIES)
+PARTIES = (*parties.PARTIES, deliveries.BUYER, *_TRADES)
+PAYEES = (*parties.PAYEES, *_TRADES)
 
 
 @dataclass
@@ -40,6 +42,7 @@ class DemoParticipants:
     deliveries: Deliveries
     wearables: DemoWearables
     incidents: Incidents
+    measured: Measured
 
     @property
     def enrolled(self) -> list[str]:
@@ -50,11 +53,18 @@ class DemoParticipants:
     def agreements(self) -> int:
         """The number of escrows to fill."""
         measuring = len(self.metering) + len((RETIRED, *incidents.NAMES))
-        return measuring + len(deliveries.EXPECTED_MICRO) + len(self.wearables.bands)
+        goods, bands = len(deliveries.EXPECTED_MICRO), len(self.wearables.bands)
+        return measuring + goods + bands + len(self.measured.cases)
 
     def run(self, stack: Stack) -> DemoRun:
         return DemoRun(
-            stack, self.fleet, self.metering, self.deliveries, self.wearables, self.incidents
+            stack,
+            self.fleet,
+            self.metering,
+            self.deliveries,
+            self.wearables,
+            self.incidents,
+            self.measured,
         )
 
     def close(self) -> None:
@@ -122,6 +132,7 @@ def make_devices(stack: Stack) -> DemoParticipants:
         Deliveries(stack, fleet, SEED),
         DemoWearables(stack, SEED),
         Incidents(stack, fleet),
+        Measured(stack, fleet, SEED),
     )
 
 
@@ -136,16 +147,16 @@ def _install(stack: Stack, participants: DemoParticipants) -> str:
         parties.meter_mandate(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]
     ]
     mandates += participants.incidents.agree()
-    references = iter(
-        parties.open_all(
-            stack, [*mandates, *participants.deliveries.agree(), *participants.wearables.agree()]
-        )
-    )
+    others = (participants.deliveries, participants.wearables, participants.measured)
+    signed = [*mandates, *(mandate for part in others for mandate in part.agree())]
+    references = iter(parties.open_all(stack, signed))
+    participants.measured.give_keys()
     stack.agreement_ops.retire(RETIRED)
     stack.move_to_now()
     parties.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
     participants.deliveries.fund(list(islice(references, len(deliveries.EXPECTED_MICRO))))
-    participants.wearables.fund(list(references))
+    participants.wearables.fund(list(islice(references, len(bands))))
+    participants.measured.fund(list(references))
     refused = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
     if refused:
         raise RuntimeError(f"the broker refused devices: {', '.join(refused)}")

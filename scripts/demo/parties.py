@@ -99,16 +99,23 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
 
 
 def sign_mandate(
-    stack: Stack, device: str, product: Any, payer: DemoParty, payee: DemoParty | None, **terms: Any
+    stack: Stack,
+    device: str,
+    product: Any,
+    payer: DemoParty,
+    payee: DemoParty | str | None,
+    **terms: Any,
 ) -> Signed:
     """Return a mandate signed by its payer.
 
     Args:
-        payee: None if each claim names its payee.
+        payee: an address for a contract; None if each claim names its payee.
         terms: `terms` of the product, encoded, and other fields that differ from the defaults
             (5,000 euro in 30 days, for a year).
     """
-    payee_address = stack.party(payee.index).address if payee else NOBODY
+    payee_address = (
+        stack.party(payee.index).address if isinstance(payee, DemoParty) else payee or NOBODY
+    )
     agreed = {"cap_micro": CAP_MICRO, "window_s": WINDOW_S, "expiry": stack.now() + YEAR_S} | terms
     account = stack.party(payer.index)
     mandate = stack.agreement_ops.mandate(device, account.address, payee_address, product, **agreed)

@@ -22,11 +22,13 @@ REJECTED, SURVIVED = "rejected", "survived"
 
 
 def incidents(session: Session, run: DemoRun) -> list[str]:
-    """Print the tables of faults, deliveries and wearables; return every unexpected answer."""
+    """Print the tables of faults and of what was paid; return every unexpected answer."""
     faults = [*_faults(session, run), *_survived(session, run), *run.incidents.notes(session)]
     wrong = answers("What real fleets send, and the result", "sent", faults)
     wrong += answers("Deliveries", "what happened", run.deliveries.notes(session))
-    return wrong + answers("Wearables", "what happened", run.wearables.notes(session))
+    wrong += answers("Wearables", "what happened", run.wearables.notes(session))
+    title = "A month of devices that measure"
+    return wrong + answers(title, "what happened", run.measured.notes(session))
 
 
 def answers(title: str, what: str, notes: Sequence[Note]) -> list[str]:

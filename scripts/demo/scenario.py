@@ -1,4 +1,4 @@
-"""The scenario of the demonstration: three products day by day, faults of a fleet, the bank."""
+"""The scenario of the demonstration: all products day by day, faults of a fleet, the bank."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from scripts.demo import incidents
 from scripts.demo.checklist import bar
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
+from scripts.demo.measured import Measured
+from scripts.demo.tally import shared
 from scripts.demo.wearables import DemoWearables
 from scripts.own_releases import OwnReleases
 from scripts.stack import Stack
@@ -59,6 +61,7 @@ class DemoRun:
     deliveries: Deliveries
     wearables: DemoWearables
     incidents: Incidents
+    measured: Measured
     faults: dict[Fault, list[bytes]] = field(default_factory=dict)
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _background: list[Future[None]] = field(default_factory=list)
@@ -77,12 +80,14 @@ class DemoRun:
         for device, batch in batches:
             device.publish(batch)
         self.deliveries.morning(number)
+        self.measured.morning(number)
         total = self._owed()
         with bar(title, total) as reached:
             tick = lambda: reached(total - self._owed())  # noqa: E731
             self.until(lambda: self._collect() == 0, "receipts", tick)
             self.deliveries.evening(number)  # it cites records accepted in the morning
             self.wearables.evening(number)
+            self.measured.evening(number)
             self.until(lambda: self._collect() == 0, "receipts of the evening", tick)
 
     def misbehave(self) -> None:
@@ -144,7 +149,7 @@ class DemoRun:
                 payees.tick()
                 with self.stack.store.read() as session:
                     counts = payments.open_counts(session)
-                ended = sum(counts.get(stage, 0) for stage in _ENDED)
+                    ended = sum(counts.get(stage, 0) for stage in _ENDED) + len(shared(session))
                 reached(ended)
                 return ended == sum(counts.values()) and self._products_are_over()
 
@@ -155,7 +160,7 @@ class DemoRun:
 
     def _products_are_over(self) -> bool:
         with self.stack.store.read() as session:
-            parts = (self.deliveries, self.wearables, self.incidents)
+            parts = (self.deliveries, self.wearables, self.incidents, self.measured)
             return all(part.is_over(session) for part in parts)
 
     def _statement_arrived(self) -> bool:

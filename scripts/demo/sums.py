@@ -14,7 +14,7 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.edges.store import payouts as store_payouts
 from orchestrator.products import products
 from scripts.demo.notes import euro
-from scripts.demo.tally import Sum, by_product, total
+from scripts.demo.tally import Sum, by_product, shared, total
 
 CENT = ledger.MICRO_PER_CENT
 _ENERGY = "metered_energy"
@@ -30,6 +30,7 @@ class Sums(NamedTuple):
         products: name -> its payments.
         held: first part of the ledger account -> micro-euro.
         owed_micro: open debts of payees.
+        shared: payments that waterfalls took in.
     """
 
     answered: Counter[str]
@@ -46,6 +47,7 @@ class Sums(NamedTuple):
     payouts: int
     paid_cents: int
     debits: int
+    shared: Sum
 
 
 def collect(session: Session, answered: Counter[str]) -> Sums:
@@ -78,6 +80,7 @@ def collect(session: Session, answered: Counter[str]) -> Sums:
         payouts=count,
         paid_cents=cents,
         debits=sum(balances.values()),
+        shared=total(shared(session)),
     )
 
 
@@ -118,7 +121,13 @@ def _money_rows(sums: Sums) -> list[_Row]:
         ),
         debts,
         ("payouts booked", f"{sums.payouts}", euro(sums.paid_cents * CENT), ""),
-        ("  below a cent, kept", "", euro(sums.held["withdrawable"]), ""),
+        ("  below a cent, kept", "", euro(_kept_micro(sums)), "by the rail and waterfalls"),
+        (
+            "shared by waterfalls",
+            f"{sums.shared.payments}",
+            euro(sums.shared.amount_micro),
+            "in payouts of the holders",
+        ),
         (
             "frozen by a dispute",
             f"{sums.stages.get(Stage.DISPUTED, 0)}",
@@ -137,10 +146,7 @@ def checks(sums: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]
     # an open debt is subtracted from the settled sum, but no token has moved for it yet
     paid_micro = sums.settled.amount_micro + sums.owed_micro
     left_micro = (
-        sums.paid_cents * CENT
-        + sums.held["withdrawable"]
-        + sums.held["pending"]
-        + sums.held["frozen"]
+        sums.paid_cents * CENT + _kept_micro(sums) + sums.held["pending"] + sums.held["frozen"]
     )
     ended = sums.stages.get(Stage.RECONCILED, 0) + sums.stages.get(Stage.DISPUTED, 0)
     return [
@@ -160,7 +166,10 @@ def checks(sums: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]
         ),
         ("every debt is paid back", sums.owed_micro == 0),
         ("token supply = bank balance, to the unit", sums.supply_micro == sums.bank_cents * CENT),
-        ("all payments reconciled, or frozen", sums.settled.payments == ended),
+        (
+            "all payments reconciled, frozen, or shared",
+            sums.settled.payments == ended + sums.shared.payments,
+        ),
         ("debits = credits in every asset", sums.debits == 0),
         (
             f"reconciliation: {len(reconciliation.matches)} matches, "
@@ -168,6 +177,11 @@ def checks(sums: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]
             not reconciliation.breaks,
         ),
     ]
+
+
+def _kept_micro(sums: Sums) -> int:
+    """Return what is too little for a payout, of payees and of waterfalls' holders."""
+    return sums.held["withdrawable"] + sums.held["share"]
 
 
 def _receipts(sums: Sums) -> int:

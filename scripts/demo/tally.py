@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from orchestrator.edges.store import Session, agreements, payments
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import Session, agreements, blocks, payments
 
 _ALL = 100_000  # more than a demonstration has
 
@@ -33,6 +35,19 @@ def by_product(session: Session) -> dict[str, list[payments.PaymentRow]]:
 def payments_of_product(session: Session, product: str) -> list[payments.PaymentRow]:
     """Return the payments of one product, oldest first."""
     return by_product(session).get(product, [])
+
+
+def shared(session: Session) -> list[payments.PaymentRow]:
+    """Return the payments that waterfalls took in: their holders' payouts are not theirs."""
+    logs = blocks.logs_named(session, ("WaterfallCreated",))
+    waterfalls = {json.loads(log.args)["waterfall"].lower() for log in logs}
+    rows = [row for row in payments.page(session, Stage.POSTED, None, None, _ALL) if row.release_tx]
+    agreed = agreements.by_ids(session, {row.agreement_id for row in rows})
+    return [
+        row
+        for row in rows
+        if payments.payee_of(row, agreed[row.agreement_id]).lower() in waterfalls
+    ]
 
 
 def total(rows: Iterable[payments.PaymentRow]) -> Sum:

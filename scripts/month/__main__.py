@@ -28,6 +28,7 @@ from scripts.month.parties import gather_parties
 from scripts.month.plan import Plan
 from scripts.month.rail import MonthRail
 from scripts.month.run import MonthRun
+from scripts.month.trades.town import build_town
 from scripts.month.verdict import MonthVerdict, judge
 
 METERS, WEARABLES, SHIPMENTS = 1_000, 200, 50
@@ -69,19 +70,22 @@ def _install(home: Path, scale: float, seed: int) -> MonthRun:
     fleet = installation.build(rail, seed, meters, wearables)
     installation.book_shipments(fleet, parties, plan, seed, shipments)
     installation.register_parties(rail, parties)
-    with bar("devices enrolled", len(fleet.devices)) as reached:
-        installation.enrol(rail, fleet.devices, reached)
-    with bar("agreements opened", meters + wearables + shipments) as reached:
-        installation.open_agreements(rail, fleet, parties, plan, reached)
+    town = build_town(rail, parties, plan, seed)
+    devices = [*fleet.devices, *town.devices]
+    with bar("devices enrolled", len(devices)) as reached:
+        installation.enrol(rail, devices, reached)
+    count = meters + wearables + shipments + len(town.trades)
+    with bar("agreements opened", count) as reached:
+        installation.open_agreements(rail, fleet, town, parties, plan, reached)
     rail.until(days.at(days.FUNDED, 6))
     rail.bank.close_day()
-    installation.fund(rail, fleet, parties, plan)
+    installation.fund(rail, fleet, town, parties, plan)
     with bar("escrow funded", 1) as reached:
         rail.work(200)
         reached(1)
     rail.bank.close_day()
     rail.work()
-    return MonthRun(rail, fleet, parties, plan, seed)
+    return MonthRun(rail, fleet, town, parties, plan, seed)
 
 
 def _start_rail(home: Path, accounts: list[dict[str, object]]) -> MonthRail:

@@ -39,7 +39,7 @@ class Actors:
         plan = self.run.plan
         plan.end(day)
         payee = max(
-            (payee for payee in self.run.parties.payees if payee.name not in self.victims),
+            (payee for payee in self.run.parties.daily_payees if payee.name not in self.victims),
             key=lambda payee: plan.payout(day, payee.address),
         )
         self.victims.add(payee.name)

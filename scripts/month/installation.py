@@ -19,6 +19,8 @@ from scripts.month.devices import MWH_PER_UNIT, MonthDevice, MonthMeter, MonthWe
 from scripts.month.parties import SAVINGS_CENTS, MonthParties, MonthParty
 from scripts.month.plan import CENT, Plan, PlannedAgreement
 from scripts.month.rail import MonthRail
+from scripts.month.trades.town import MonthTown
+from scripts.month.trades.trade import MonthTrade
 from services.bank import new_iban
 from services.simulated_devices.consignment import (
     SimulatedConsignment,
@@ -157,9 +159,14 @@ def enrol(
 
 
 def open_agreements(
-    rail: MonthRail, fleet: MonthFleet, parties: MonthParties, plan: Plan, watch: Watch
+    rail: MonthRail,
+    fleet: MonthFleet,
+    town: MonthTown,
+    parties: MonthParties,
+    plan: Plan,
+    watch: Watch,
 ) -> None:
-    """Sign and open an agreement for every meter, wearable and shipment."""
+    """Sign and open an agreement for every meter, wearable, shipment and trade."""
     households = iter(parties.households)
     signed = [
         _meter(rail, parties, plan, meter, next(households), number)
@@ -167,6 +174,7 @@ def open_agreements(
     ]
     signed += [_band(rail, plan, band, next(households)) for band in fleet.wearables]
     signed += [_shipment(rail, parties, shipment) for shipment in fleet.shipments]
+    signed += [_trade(rail, trade) for trade in town.trades]
     for agreement, mandate in signed:
         agreement.identity = "0x" + mandate[2].agreement_id().hex()
     for done, batch in _batches([mandate for _, mandate in signed]):
@@ -200,7 +208,9 @@ def book_shipments(
         )
 
 
-def fund(rail: MonthRail, fleet: MonthFleet, parties: MonthParties, plan: Plan) -> None:
+def fund(
+    rail: MonthRail, fleet: MonthFleet, town: MonthTown, parties: MonthParties, plan: Plan
+) -> None:
     """Have every payer transfer its money overnight, with the reference of its agreement."""
     with rail.store.read() as session:
         references = {
@@ -218,6 +228,7 @@ def fund(rail: MonthRail, fleet: MonthFleet, parties: MonthParties, plan: Plan) 
         shipment.agreement.name: parties.buyers[number % 5]
         for number, shipment in enumerate(fleet.shipments)
     }
+    payers |= {trade.agreement.name: trade.payer for trade in town.trades}
     rail.bank.standing_orders(
         [
             (payers[name].iban, agreement.funded_cents, references[name])
@@ -284,6 +295,14 @@ def _shipment(rail: MonthRail, parties: MonthParties, shipment: Shipment):
         parties.buyers[pair],
         shipment.agreement.payee,
         terms,
+    )
+
+
+def _trade(rail: MonthRail, trade: MonthTrade):
+    terms = products()[trade.PRODUCT].parse_terms(trade.terms())
+    agreement = trade.agreement
+    return agreement, _sign(
+        rail, trade.PRODUCT, trade.device.name, trade.payer, agreement.payee, terms
     )
 
 

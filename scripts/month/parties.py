@@ -12,6 +12,10 @@ from services.simulated_bank.orders import new_iban
 
 _FIRST_PAYEE = 31  # the development accounts below it belong to the rail; these hold ether
 SAVINGS_CENTS = 100_000_000
+CLIENTS = (
+    *("Fahrerin Nord", "Fahrer West", "Sparbank Nauen", "Filiale Werder"),
+    *("Wasserwerk Teltow", "Haus am Kanal", "Haus am Deich", "Haus am Wald"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,13 @@ class MonthParty:
 
 @dataclass(frozen=True)
 class MonthParties:
-    """All parties of one month; their number follows the scale."""
+    """All parties of one month; their number follows the scale.
+
+    Attributes:
+        insurer, machinist, saver, farmer, mechanic: payees of what is measured.
+        holders: a lender, who is served first, and two partners; they share what lamps earn.
+        clients: payers of what is measured.
+    """
 
     utilities: list[MonthParty]
     charging: MonthParty
@@ -41,13 +51,26 @@ class MonthParties:
     merchants: list[MonthParty]
     buyers: list[MonthParty]
     households: list[MonthParty]
+    insurer: MonthParty
+    machinist: MonthParty
+    saver: MonthParty
+    farmer: MonthParty
+    mechanic: MonthParty
+    holders: list[MonthParty]
+    clients: list[MonthParty]
+
+    @property
+    def daily_payees(self) -> list[MonthParty]:
+        """Return the payees whose payouts faults may hit: they earn on many days."""
+        return [*self.utilities, self.charging, *self.carriers, *self.merchants]
 
     @property
     def payees(self) -> list[MonthParty]:
-        return [*self.utilities, self.charging, *self.carriers, *self.merchants]
+        measured = [self.insurer, self.machinist, self.saver, self.farmer, self.mechanic]
+        return [*self.daily_payees, *measured, *self.holders]
 
     def __iter__(self) -> Iterator[MonthParty]:
-        return iter([*self.payees, *self.buyers, *self.households])
+        return iter([*self.payees, *self.buyers, *self.households, *self.clients])
 
 
 def gather_parties(scale: float, households: int) -> MonthParties:
@@ -58,6 +81,8 @@ def gather_parties(scale: float, households: int) -> MonthParties:
         "Ladepunkt Nord eG",
         *(f"Kurier {town} GmbH" for town in ("Brandenburg", "Teltow", "Nauen", "Ketzin", "Werder")),
         *(f"Laden {number}" for number in range(1, merchants + 1)),
+        *("Havelversicherung AG", "Automatendienst GmbH", "Sparkraft eG", "Hof Ketzin"),
+        *("Pumpen Kranz GmbH", "Lichtbank eG", "Sonnenlampen GmbH", "Dorfladen Roskow"),
     ]
     payees = [
         MonthParty(name, 100 + number, keystore.development_account(_FIRST_PAYEE + number))
@@ -67,9 +92,12 @@ def gather_parties(scale: float, households: int) -> MonthParties:
         payees[:4],
         payees[4],
         payees[5:10],
-        payees[10:],
+        payees[10 : 10 + merchants],
         [_payer(f"Markt {number}", 500 + number) for number in range(1, 6)],
         [_payer(f"Haushalt {number}", 1_000 + number) for number in range(1, households + 1)],
+        *payees[-8:-3],
+        payees[-3:],
+        [_payer(name, 600 + number) for number, name in enumerate(CLIENTS)],
     )
 
 

@@ -13,6 +13,9 @@ from datetime import date
 CENT = 10_000  # micro-euro
 MILLION = 1_000_000
 EUR, TEUR = "EUR/2", "tEUR/6"
+SENIOR_SHARE, SENIOR_LIMIT = 2_000, 5_000_000  # of a waterfall's income: a fifth, up to 5.00 EUR
+SHARES = (6_250, 3_750)  # of the rest
+FULL = 10_000  # basis points
 
 
 @dataclass
@@ -25,6 +28,7 @@ class PlannedAgreement:
         measured: mWh in total since then.
         extra: micro-euro owed for anything but energy.
         unbacked_cents: tokens in its escrow without money at the bank.
+        payments: micro-euro of each period that is charged, in order; for measured numbers.
     """
 
     name: str
@@ -36,6 +40,12 @@ class PlannedAgreement:
     extra: int = 0
     unbacked_cents: int = 0
     identity: str = ""  # the id on chain, set when the agreement is open
+    payments: list[int] = field(default_factory=list)
+
+    def pay(self, micro: int) -> None:
+        """Plan the payment of one period; below zero its payee owes it."""
+        self.payments.append(micro)
+        self.extra += micro
 
     @property
     def charged(self) -> int:
@@ -45,6 +55,50 @@ class PlannedAgreement:
         """
         before = self.begins * self.price // MILLION
         return (self.begins + self.measured) * self.price // MILLION - before + self.extra
+
+
+@dataclass
+class PlannedShare:
+    """What holders of a waterfall are to get, micro-euro.
+
+    Attributes:
+        address: of the waterfall.
+        holders: addresses; the first is served first.
+        came_in: what the waterfall took in so far.
+        paid: holder -> what went to its bank account.
+        tokens: holder -> what it took as tokens.
+    """
+
+    address: str
+    holders: tuple[str, str, str]
+    came_in: int = 0
+    paid: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+
+    def parts(self) -> dict[str, int]:
+        """Return what each holder has earned of what came in."""
+        first = min(self.came_in * SENIOR_SHARE // FULL, SENIOR_LIMIT)
+        rest = [(self.came_in - first) * share // FULL for share in SHARES]
+        return dict(zip(self.holders, (first, *rest), strict=True))
+
+    def left(self) -> dict[str, int]:
+        """Return what each holder has not taken."""
+        return {
+            holder: part - self.paid[holder] - self.tokens[holder]
+            for holder, part in self.parts().items()
+        }
+
+    def accounts(self, earned: int) -> dict[str, int]:
+        """Return the ledger's token accounts of the waterfall.
+
+        Args:
+            earned: what the rail released to it.
+        """
+        own = self.address.lower()
+        accounts = {f"share:{own}:{who.lower()}": -left for who, left in self.left().items()}
+        accounts[f"share:{own}:undivided"] = sum(self.parts().values()) - self.came_in
+        accounts |= {f"holder:{who.lower()}": -tokens for who, tokens in self.tokens.items()}
+        return accounts | {f"withdrawable:{own}": self.came_in - earned}
 
 
 @dataclass
@@ -62,6 +116,7 @@ class Plan:
         records: the rail's answer -> number of records.
         breaks: kind -> number of breaks that reconciliation must report.
         owed: day -> total that each payee must have been paid by its evening.
+        share: the waterfall; None before it is created.
     """
 
     agreements: dict[str, PlannedAgreement] = field(default_factory=dict)
@@ -75,6 +130,7 @@ class Plan:
     records: Counter[str] = field(default_factory=Counter)
     breaks: Counter[str] = field(default_factory=Counter)
     owed: dict[date, dict[str, int]] = field(default_factory=dict)
+    share: PlannedShare | None = None
     _later: list[tuple[date, str, int]] = field(default_factory=list)
 
     def add(self, agreement: PlannedAgreement) -> PlannedAgreement:
@@ -114,11 +170,15 @@ class Plan:
 
     @property
     def paid_out(self) -> dict[str, int]:
-        """Payee -> whole cents ordered for it by the end."""
-        return {
+        """Payee -> whole cents ordered for it by the end; holders of the waterfall are payees."""
+        ordered = {
             payee: (micro - self.frozen_micro[payee]) // CENT
             for payee, micro in self.earned().items()
         }
+        if self.share is not None:
+            del ordered[self.share.address]  # it has no bank account
+            ordered |= {holder: micro // CENT for holder, micro in self.share.paid.items()}
+        return ordered
 
     def accounts(self) -> dict[tuple[str, str], int]:
         """Return the expected ledger at the end of the month, without zero balances.
@@ -145,7 +205,11 @@ class Plan:
             books[f"escrow:{agreement.identity}", TEUR] = (
                 agreement.charged - (agreement.funded_cents + agreement.unbacked_cents) * CENT
             )
-        for payee, micro in self.earned().items():
+        earned = self.earned()
+        if self.share is not None:
+            own = self.share.accounts(earned.pop(self.share.address))
+            books.update({(account, TEUR): amount for account, amount in own.items()})
+        for payee, micro in earned.items():
             frozen = self.frozen_micro[payee]
             books[f"withdrawable:{payee.lower()}", TEUR] = -((micro - frozen) % CENT)
             books["frozen", TEUR] -= frozen

@@ -18,6 +18,7 @@ from scripts.month.installation import BAND_CENTS, CLASS, MonthFleet, Shipment
 from scripts.month.parties import MonthParties
 from scripts.month.plan import CENT, Plan
 from scripts.month.rail import MonthRail
+from scripts.month.trades.town import MonthTown
 
 WEEK = 7
 _MESSAGE = 200  # records in one message
@@ -38,6 +39,7 @@ class MonthRun:
 
     rail: MonthRail
     fleet: MonthFleet
+    town: MonthTown
     parties: MonthParties
     plan: Plan
     seed: int
@@ -63,6 +65,7 @@ class MonthRun:
         for band in self.fleet.wearables:
             self._shop(day, band)
         self.deliver("voucher", self._redemptions(day))
+        self.deliver("sealed", self.town.morning(day))
         self.rail.work()
 
     def evening(self, day: date, between: Callable[[str], None]) -> None:
@@ -74,6 +77,7 @@ class MonthRun:
         self.plan.end(day)
         self.rail.until(at(day, 18))
         self.rail.work()
+        self.town.evening(day, self.plan)
         between("dusk")
         if days.is_open(day):
             self.rail.bank.close_day()

@@ -15,6 +15,7 @@ from scripts.month.faults import EXPLAINED
 from scripts.month.parties import MonthParties
 from scripts.month.plan import Plan
 from scripts.month.run import MonthRun
+from scripts.month.trades.verdict import compare_days, compare_lives, compare_periods, compare_share
 
 _SHOWN = 12  # differences of each kind
 
@@ -60,6 +61,10 @@ def judge(run: MonthRun) -> MonthVerdict:
             session, rail.safeguarding["iban"], rail.now, partial(contract_totals, rail.chain)
         )
         _ledger(verdict, session, plan)
+        compare_periods(verdict, session, run.town)
+        compare_days(verdict, session, run)
+        compare_lives(verdict, session, run)
+    compare_share(verdict, run)
     verdict.compare_all("records, by the rail's answer", plan.records, run.answers)
     _bank(verdict, run, run.parties)
     supply = rail.chain.view("EuroToken", "totalSupply")

@@ -37,7 +37,7 @@ abstract contract Batches is Quorums {
         bool often = _once(6);
         uint256 count;
         for (uint256 i; i < pactsOf.length; ++i) {
-            groups[count] = _groupOf(pacts[pactsOf[i]]);
+            groups[count] = _groupOf(pactsOf[i]);
             uint256 number = often ? count : 0;
             while (!_same(groups[number], groups[count])) ++number;
             numbers[i] = number;
@@ -51,10 +51,12 @@ abstract contract Batches is Quorums {
     }
 
     /// @dev From what was agreed; what the product keeps in common only the product knows.
-    function _groupOf(Pact storage pact) private view returns (IPaymentRail.Group memory group) {
+    function _groupOf(uint256 index) private view returns (IPaymentRail.Group memory group) {
+        Pact storage pact = pacts[index];
         (group.payee, group.cap) = (pact.payee, uint48(pact.cap));
         (group.periodDays, group.window) = (uint16(pact.periodDays), uint32(pact.window));
         group.requiredDomain = pact.domain;
+        if (_reports(pact.kind)) group.shared = uint256(policyOf[index].shared);
         if (pact.kind != Kind.Meter) return group;
         (,, uint176 terms) = IMeterStates(address(energy)).beginOf(pact.id);
         group.shared = uint256(terms) << 80;

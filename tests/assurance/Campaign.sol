@@ -35,6 +35,9 @@ contract Campaign is Rules {
         }
         _enrol(Kind.Plain, false);
         _enrol(Kind.Plain, false);
+        for (uint256 i; i < leaves.length; ++i) {
+            _enrol(Kind(uint256(Kind.Plain) + 1 + i), false);
+        }
         for (uint256 i; i < 3; ++i) {
             _enrolBefore(Kind(i));
         }
@@ -44,6 +47,8 @@ contract Campaign is Rules {
         for (uint256 i; i < 3; ++i) {
             _open(3 * i + 1); // deliveries to a device that has others
         }
+        _open(11); // a second and a third agreement about one that reports
+        _open(11);
         for (uint256 i; i < pacts.length; ++i) {
             _fundLive(i);
         }

@@ -134,7 +134,7 @@ abstract contract HandlerAgreements is Products {
     /// @dev Whether a device works, and could serve one more agreement.
     function _serves(Device storage device) private view returns (bool) {
         if (!_isActive(device, clock)) return false;
-        if (device.kind == Kind.Recipient || aloneOf[device.id] == 0) return true;
+        if (_isShared(device.kind) || aloneOf[device.id] == 0) return true;
         return clock > pacts[aloneOf[device.id] - 1].expiry;
     }
 
@@ -172,12 +172,13 @@ abstract contract HandlerAgreements is Products {
         (pact.firstCounter, pact.lastCounter) = (mandate.firstCounter, mandate.firstCounter);
         pact.domain = mandate.requiredDomain;
         pact.grace = device.kind == Kind.Wearable ? MAX_AGE : 1 days;
+        if (_reports(device.kind)) pact.grace = REPORT_GRACE;
         if (pact.window > pact.grace) pact.grace = pact.window;
         pact.period = _periodNow(pact);
         if (device.kind == Kind.Meter && _isSteady(device)) {
             pact.steady = _steadySince(device) <= pact.start;
         }
-        if (device.kind != Kind.Recipient) {
+        if (!_isShared(device.kind)) {
             if (aloneOf[device.id] != 0) _endSteadiness(pacts[aloneOf[device.id] - 1]);
             aloneOf[device.id] = pacts.length;
         }
@@ -220,7 +221,7 @@ abstract contract HandlerAgreements is Products {
         view
         returns (bool)
     {
-        if (device.kind == Kind.Recipient || aloneOf[device.id] == 0) return true;
+        if (_isShared(device.kind) || aloneOf[device.id] == 0) return true;
         uint256 expiry = pacts[aloneOf[device.id] - 1].expiry;
         uint256 start = mandate.start == 0 ? clock : mandate.start;
         return clock > expiry && start > expiry;
@@ -236,7 +237,7 @@ abstract contract HandlerAgreements is Products {
                 CONSENT_TYPE,
                 device.id,
                 product,
-                device.kind == Kind.Recipient ? bytes32(0) : id,
+                _isShared(device.kind) ? bytes32(0) : id,
                 fault == 2 ? device.consents + 1 : device.consents
             )
         );

@@ -121,35 +121,12 @@ abstract contract HandlerKnocks is HandlerMeters {
     }
 
     function _knockProducts(address caller) private {
-        bytes memory quotes = new bytes(256);
-        uint256[] memory shared = new uint256[](1);
         string[3] memory names = ["MeteredEnergy", "ProofOfDelivery", "WearableVoucher"];
         for (uint256 i; i < 3; ++i) {
-            address target = _productOf(Kind(i));
-            _at(
-                string.concat(names[i], ".open"),
-                caller,
-                target,
-                abi.encodeCall(IProduct.open, (pacts[0].id, devices[0].id, uint40(clock), ""))
-            );
-            _at(
-                string.concat(names[i], ".price"),
-                caller,
-                target,
-                abi.encodeCall(IProduct.price, (shared, 1, quotes))
-            );
-            _at(
-                string.concat(names[i], ".refunded"),
-                caller,
-                target,
-                abi.encodeCall(IProduct.refunded, (pacts[0].id, 1))
-            );
-            _at(
-                string.concat(names[i], ".skipped"),
-                caller,
-                target,
-                abi.encodeCall(IProduct.skipped, (pacts[0].id, 0))
-            );
+            _knockProduct(names[i], caller, _productOf(Kind(i)));
+        }
+        for (uint256 i; i < leaves.length; ++i) {
+            _knockProduct(_leafNames()[i], caller, address(leaves[i]));
         }
         bytes memory link = abi.encodeCall(IWearableVoucher.setPredecessor, (address(energy)));
         _at("ProofOfDelivery.setPredecessor", caller, address(delivery), link);
@@ -165,6 +142,35 @@ abstract contract HandlerKnocks is HandlerMeters {
             caller,
             address(voucher),
             abi.encodeCall(IWearableVoucher.passOn, (devices[0].id))
+        );
+    }
+
+    function _knockProduct(string memory name, address caller, address target) private {
+        bytes memory quotes = new bytes(256);
+        uint256[] memory shared = new uint256[](1);
+        _at(
+            string.concat(name, ".open"),
+            caller,
+            target,
+            abi.encodeCall(IProduct.open, (pacts[0].id, devices[0].id, uint40(clock), ""))
+        );
+        _at(
+            string.concat(name, ".price"),
+            caller,
+            target,
+            abi.encodeCall(IProduct.price, (shared, 1, quotes))
+        );
+        _at(
+            string.concat(name, ".refunded"),
+            caller,
+            target,
+            abi.encodeCall(IProduct.refunded, (pacts[0].id, 1))
+        );
+        _at(
+            string.concat(name, ".skipped"),
+            caller,
+            target,
+            abi.encodeCall(IProduct.skipped, (pacts[0].id, 0))
         );
     }
 

@@ -65,12 +65,29 @@ abstract contract HandlerSettle is Batches {
         _settle(Kind.Wearable);
     }
 
+    function settleReports(uint256 seed) external step(seed) {
+        _settleReports();
+    }
+
+    function settleReportsAgain(uint256 seed) external step(seed) {
+        _settleReports();
+    }
+
+    function settleReportsOnceMore(uint256 seed) external step(seed) {
+        _settleReports();
+    }
+
     function settlePlain(uint256 seed) external step(seed) {
         _settle(Kind.Plain);
     }
 
     function settlePlainAgain(uint256 seed) external step(seed) {
         _settle(Kind.Plain);
+    }
+
+    /// @dev Of any of the products that charge them.
+    function _settleReports() private {
+        _settle(Kind(uint256(Kind.Plain) + 1 + _random(leaves.length)));
     }
 
     function _settle(Kind kind) private {
@@ -167,6 +184,7 @@ abstract contract HandlerSettle is Batches {
         if (batch.kind == Kind.Meter) _planEnergy(plan, until);
         else if (batch.kind == Kind.Recipient) _planDelivery(plan, until);
         else if (batch.kind == Kind.Wearable) _planVoucher(plan);
+        else if (_reports(batch.kind)) _planReport(plan, _latest(pact));
         else _planPlain(plan);
         if (plan.refusal == 0 && batch.kind == Kind.Recipient) {
             plan.amount = _priceDelivery(plan, until);
@@ -217,6 +235,11 @@ abstract contract HandlerSettle is Batches {
         batch.leaves[i] = keccak256(bytes.concat(keccak256(abi.encode(outcome))));
     }
 
+    /// @dev The latest that facts of an agreement may speak of.
+    function _latest(Pact storage pact) private view returns (uint256) {
+        return _least(clock + CLOCK_GRACE, pact.expiry);
+    }
+
     /// @dev When a payment of now is due: the end of the quarter in which its window ends.
     function _releaseOf(Pact storage pact) private view returns (uint256 time) {
         uint256 quarter = pact.window / 4;
@@ -256,6 +279,7 @@ abstract contract HandlerSettle is Batches {
         if (batch.kind == Kind.Meter) meant = _applyEnergy(plan);
         else if (batch.kind == Kind.Recipient) meant = _applyDelivery(plan);
         else if (batch.kind == Kind.Wearable) _applyVoucher(plan, uint256(amount));
+        else if (_reports(batch.kind)) meant = _applyReport(plan);
         else meant = plan.amount;
         if (batch.kind == Kind.Meter && !pact.steady) _hit("state:unsteady meter charged");
         uint256 period = _periodNow(pact);

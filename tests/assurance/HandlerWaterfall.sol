@@ -40,6 +40,7 @@ abstract contract HandlerWaterfall is HandlerMoney {
         bool allowed = _balance(from) >= amount;
         if (_call("EuroToken.transfer", from, address(token), data, allowed)) {
             _cameIn[fall] += amount;
+            _checkFall(fall);
         }
     }
 

@@ -14,7 +14,13 @@ abstract contract Model is World {
         Meter,
         Recipient,
         Wearable,
-        Plain // what no product that ships does
+        Plain, // what no product that ships does
+        Premium, // from here on those that charge reports, in the order of `leaves`
+        Service,
+        Savings,
+        Cover,
+        Repair,
+        Unlock
     }
 
     /// An agreement.
@@ -98,8 +104,8 @@ abstract contract Model is World {
         uint256 until;
     }
 
-    uint256 internal constant MOST_PACTS = 40;
-    uint256 internal constant KINDS = 4;
+    uint256 internal constant MOST_PACTS = 48;
+    uint256 internal constant KINDS = 10;
 
     Pact[] internal pacts;
     Paid[] internal paids;
@@ -277,6 +283,21 @@ abstract contract Model is World {
     function _productOf(Kind kind) internal view returns (address) {
         if (kind == Kind.Meter) return address(energy);
         if (kind == Kind.Recipient) return address(delivery);
-        return kind == Kind.Wearable ? address(voucher) : address(plain);
+        if (kind == Kind.Wearable) return address(voucher);
+        return _reports(kind) ? address(leaves[_leafOf(kind)]) : address(plain);
+    }
+
+    /// @dev Whether agreements of a kind are charged by reports.
+    function _reports(Kind kind) internal pure returns (bool) {
+        return kind > Kind.Plain;
+    }
+
+    function _leafOf(Kind kind) internal pure returns (uint256) {
+        return uint256(kind) - uint256(Kind.Plain) - 1;
+    }
+
+    /// @dev Whether a device may serve several agreements at once.
+    function _isShared(Kind kind) internal pure returns (bool) {
+        return kind == Kind.Recipient || _reports(kind);
     }
 }

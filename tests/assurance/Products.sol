@@ -6,6 +6,8 @@ import {Model} from "./Model.sol";
 /// @title What the handlers of the three products have in common: plans of claims.
 abstract contract Products is Model {
     uint256 internal constant MAX_AGE = 7 days; // of vouchers
+    uint256 internal constant REPORT_GRACE = 7 days; // after the end, for the last report
+    uint256 internal constant CLOCK_GRACE = 10 minutes; // that a device's clock may be ahead
     uint8 internal constant UNKNOWN = 255; // the model does not say whether a claim is refused
 
     /// A claim before it is settled: what it says, and what the model says of it.

@@ -87,8 +87,13 @@ abstract contract Rules is HandlerKnocks {
                 || (registry.activeAt(device, uint40(clock))
                     && registry.activeAt(device, uint40(time)))
         );
+        if (_reports(pact.kind)) {
+            uint256 wanted = _policyNote(policyOf[index]);
+            _always("a note says which period was charged last", note == wanted);
+            return;
+        }
         if (pact.kind != Kind.Meter) {
-            _always("meters alone keep notes in the rail", note == 0);
+            _always("meters and reports alone keep notes in the rail", note == 0);
             return;
         }
         Meter memory meter = meterOf[index];

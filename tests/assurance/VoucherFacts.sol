@@ -5,11 +5,12 @@ import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {EnergyFacts} from "./EnergyFacts.sol";
 import {DeliveryFacts} from "./DeliveryFacts.sol";
 import {Products} from "./Products.sol";
+import {ReportFacts} from "./ReportFacts.sol";
 
 /// @title Wearables that tap: cumulative vouchers, fresh ones, old ones, and forged ones.
 /// @notice How much of a voucher is paid at once depends on days and clocks; the model holds the
 /// bounds: never more than was signed, than its cap, or than the days' limits allow.
-abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
+abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, ReportFacts {
     uint256 internal constant PER_TAP = 5 * EURO;
     uint256 internal constant PER_DAY = 20 * EURO;
     uint256 internal constant AT_ONCE = 15 * EURO;
@@ -165,6 +166,7 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
     function _terms(Kind kind) internal override returns (bytes memory) {
         if (kind == Kind.Meter) return _energyTerms();
         if (kind == Kind.Recipient) return _deliveryTerms();
+        if (_reports(kind)) return _reportTerms();
         return kind == Kind.Wearable ? _voucherTerms() : bytes("");
     }
 
@@ -174,6 +176,8 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
             _openMeter(pact, terms);
         } else if (pact_.kind == Kind.Recipient) {
             _openParcel(pact, terms);
+        } else if (_reports(pact_.kind)) {
+            _openPolicy(pact, terms);
         } else if (pact_.kind == Kind.Wearable && wearableSince[pact_.device] == 0) {
             wearableSince[pact_.device] = pact_.start;
         }
@@ -186,5 +190,6 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts {
     function _refunded(uint256 pact, uint256 amount) internal override {
         if (pacts[pact].kind == Kind.Meter) meterOf[pact].refunded += amount;
         else if (pacts[pact].kind == Kind.Recipient) parcelOf[pact].refunded += amount;
+        else if (_reports(pacts[pact].kind)) policyOf[pact].refunded += amount;
     }
 }

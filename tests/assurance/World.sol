@@ -47,6 +47,7 @@ abstract contract World is Counts {
     IProduct internal delivery;
     IProduct internal voucher;
     IProduct internal plain;
+    IProduct[] internal leaves; // of Index
 
     Person[] internal payers;
     Person[] internal payees;
@@ -112,12 +113,27 @@ abstract contract World is Counts {
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
         plain = new PlainProduct();
+        string[6] memory names = _leafNames();
+        for (uint256 i; i < names.length; ++i) {
+            leaves.push(IProduct(_deploy(names[i], abi.encode(rail, registry))));
+        }
         require(registry.hasPrecompile(), "this chain has no P-256 precompile");
     }
 
     function _registry(address predecessor) private returns (IDeviceRegistry) {
         bytes memory arguments = abi.encode(access, committee, predecessor);
         return IDeviceRegistry(_deploy("DeviceRegistry", arguments));
+    }
+
+    function _leafNames() internal pure returns (string[6] memory) {
+        return [
+            "UsagePremium",
+            "ServiceLevel",
+            "EnergySavings",
+            "ParametricCover",
+            "MaintenanceEscrow",
+            "PaygUnlock"
+        ];
     }
 
     function _domainOf(uint256 oracle) internal pure returns (uint8) {

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from orchestrator.edges.chain.plan import Role
+from orchestrator.products import products
+from orchestrator.products.index.leaf import IndexProduct
 from tests.support.contracts.challenged import NO_CASE
 from tests.support.contracts.contract_rail import ACCOUNT, DAY, DEVICE, EURO, HOUR, _address
 from tests.support.contracts.device_keys import DeviceSigner
@@ -257,7 +259,7 @@ def product_rows(c):
             answer="NotDoubleSpend",
         ),
     ]
-    for product in (c.product, c.delivery, voucher):
+    for product in (c.product, c.delivery, voucher, *c.leaves):
         rows += [
             Row(product, "open", [FRESH, DEVICE, 0, b""], {"rail"}, "NotTheRail", REFUSED),
             Row(product, "price", [[], 0, b""], {"rail"}, "NotTheRail"),
@@ -306,6 +308,8 @@ def busy(contracts):
     """A rail on which every function of the tables has something to do."""
     c = contracts
     c.delivery, c.voucher = c.add_product("ProofOfDelivery"), c.add_product("WearableVoucher")
+    index = (rules for rules in products().values() if isinstance(rules, IndexProduct))
+    c.leaves = [c.add_product(rules.CONTRACT) for rules in index]
     c.officer, c.oracle = _address(b"\4" * 32), _address(c.oracles[0])
     c.officers.seat(c.officer, sender=c.steward)
     short = c.mandate(device=b"\x08" * 32, expiry=c.now + DAY)
@@ -360,9 +364,9 @@ def test_roles__every_function_and_role__only_the_named_pass(busy, record_proper
 def test_roles__every_state_changing_function__is_in_a_table(busy):
     spoken = {(row.contract.address, row.function) for rows in TABLES for row in rows(busy)}
     parts = (busy.access, busy.committee, busy.officers, busy.registry, busy.consents, busy.token)
-    products = (busy.product, busy.delivery, busy.voucher)
+    priced = (busy.product, busy.delivery, busy.voucher, *busy.leaves)
     shared = (busy.waterfalls, busy.waterfall)
-    everything = (*parts, busy.rail, busy.disputes, busy.challenges, *products, *shared)
+    everything = (*parts, busy.rail, busy.disputes, busy.challenges, *priced, *shared)
     forgotten = [
         (contract.contract_name, method.name)
         for contract in everything

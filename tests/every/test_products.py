@@ -60,7 +60,11 @@ def _value(hint: Any, value: Any) -> Any:
         return registers.parse(value).number
     if hint is bytes and isinstance(value, str):
         return bytes.fromhex(value[2:]) if value.startswith("0x") else device_id(value)
-    return tuple(value) if isinstance(value, list) else value
+    return _tuples(value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _record(encode: Any, values: Mapping[str, Any] | list[Any]) -> Any:

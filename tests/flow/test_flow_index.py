@@ -1,6 +1,7 @@
-"""Two products of one formula on a whole rail: a car's premium, and an ATM's fee.
+"""Products of one formula on a whole rail: a car's premium, an ATM's fee, and a farm's cover.
 
-Devices sign sealed records; a period that is stated again costs the difference.
+Devices sign sealed records; a period that is stated again costs the difference. The cover pays for
+a season whose premium is a settled payment of the car's agreement.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from orchestrator.core.payment import Stage
 from scripts.demo import parties
 from tests.support.whole_rail import AT_BANK, WholeRail
 
-CAR, ATM = "car-1", "atm-7"
+CAR, ATM, FARM, STATIONS = "car-1", "atm-7", "farm-1", ("st-1", "st-2")
 INSURER, DRIVER = parties.UTILITY, parties.HOUSEHOLD
 CAR_TERMS = {
     "about": "policy:DE-4711",
@@ -37,6 +38,18 @@ CAR_TERMS = {
     "coverage": "90%",
     "period": "1..60 seconds",
 }
+COVER_TERMS = {
+    "about": "field:7",
+    "metrics": "measured 0..100000",
+    "plus": "measured falling: 60=4.00, 120=0",
+    "ceiling": "4.00",
+    "sources": "2",
+    "period": "1..60 seconds",
+    "stations": ", ".join(STATIONS),
+    "quantity": "rain mm",
+    "measure": "sum",
+    "step": "0.1",
+}
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
 
@@ -44,14 +57,19 @@ class Insured:
     """A car and an ATM with keys of their own, and an agreement for each."""
 
     def __init__(self, rail: WholeRail, home: Path) -> None:
-        self.rail, self.keys = rail, {name: _key(home / f"{name}.pem") for name in (CAR, ATM)}
-        for name in self.keys:
-            key = str(home / f"{name}.pem")
-            self.run("device", "add", name, "--owner", DRIVER.name, "--private-key", key)
+        self.rail, self.keys = rail, {}
+        self.home = home
+        for name in (CAR, ATM):
+            self.enrol(name)
         self.policy = self.agree(CAR, "usage_premium", CAR_TERMS)
         self.first = int(time.time()) + 2  # after the block of the opening
         self.service = self.agree(ATM, "service_level", self.atm_terms())
         self.now = self.first
+
+    def enrol(self, name: str) -> None:
+        file = self.home / f"{name}.pem"
+        self.keys[name] = _key(file)
+        self.run("device", "add", name, "--owner", DRIVER.name, "--private-key", str(file))
 
     def atm_terms(self) -> dict[str, str]:
         return {
@@ -69,16 +87,18 @@ class Insured:
             "maintenance": "none",
         }
 
-    def agree(self, device: str, product: str, terms: dict[str, str]) -> str:
+    def agree(
+        self, device: str, product: str, terms: dict[str, str], payer=DRIVER, payee=INSURER
+    ) -> str:
         words = [part for name, text in terms.items() for part in ("--term", f"{name}={text}")]
-        parties_of = ["--payer", DRIVER.name, "--payee", INSURER.name]
+        parties_of = ["--payer", payer.name, "--payee", payee.name]
         limits = ["--cap", "500.00", "--window", "1"]
         opened = self.run(
             *("agreement", "open", "--device", device, "--product", product),
             *(*parties_of, *limits, *words),
         )
         reference = opened["funding_reference"]
-        paid = self.rail.stack.bank.pay(parties.iban(DRIVER), "", 30_000, reference)
+        paid = self.rail.stack.bank.pay(parties.iban(payer), "", 30_000, reference)
         assert paid["ok"], paid
         return opened["agreement_id"]
 
@@ -110,6 +130,16 @@ class Insured:
         at = self.first + 8 + after
         said = {"machine": ATM, "about": "atm:7", "at": at * 1000, "device": device, "cash": 4_200}
         return self.seal(ATM, counter, at, content_claims("machine", json.dumps(said).encode()))
+
+    def rain(self, station: str, at: int, millimetres: int) -> dict[str, str]:
+        pack = [{"bn": f"{station}/", "n": "rain", "u": "mm", "v": millimetres, "t": at}]
+        content = content_claims("senml", json.dumps(pack).encode())
+        return self.seal(station, 1, at, content)
+
+    def season(self, begin: int, end: int) -> dict[str, str]:
+        report = {"device": FARM, "subject": COVER_TERMS["about"], "ordinal": 1}
+        report |= {"from": begin, "to": end, "metrics": {"x": 0}, "coverage": 10_000, "sources": 1}
+        return self.seal(FARM, 1, end, {"report": report})
 
     def send(self, *records: dict[str, str]) -> list[str]:
         """Send records by HTTP; return the rail's answer to each."""
@@ -150,6 +180,28 @@ def test_premium__of_signed_totals__is_charged_proved_and_stated_again(insured, 
     bundle = tmp_path / "bundle.json"
     insured.run("audit", "export", insured.payments(policy)[0].payment_id, "-o", str(bundle))
     assert insured.run("audit", "verify", str(bundle))["ok"]
+
+
+def test_cover__whose_premium_is_proved_on_chain__pays_for_the_season(insured):
+    """The premium is a settled payment of the car's agreement; what is none proves nothing."""
+    if not insured.payments(insured.policy):  # where this test runs alone
+        assert insured.send(insured.report(1, 1, 1_240_000)) == ["accepted"]
+    insured.amounts(insured.policy, 1)
+    for name in (FARM, *STATIONS):
+        insured.enrol(name)
+    terms = COVER_TERMS | {"premium": insured.policy}
+    cover = insured.agree(FARM, "parametric_cover", terms, payer=INSURER, payee=DRIVER)
+    premium = insured.payments(insured.policy)[0].payment_id
+    no_cover = ["agreement", "prove-premium", insured.service, premium]
+    (other,) = insured.rail.commands(no_cover)
+    assert other.returncode == 2 and "other_agreement" in other.stdout + other.stderr
+    proved = insured.run("agreement", "prove-premium", cover, premium)
+    assert proved["sent"] and len(proved["transactions"]) == 1
+    begin = int(time.time()) + 1  # behind the opening
+    stations = [insured.rain(name, begin + 1, 3 * n + 6) for n, name in enumerate(STATIONS)]
+    records = [*stations, insured.season(begin, begin + 2)]
+    assert insured.send(*records) == ["accepted"] * 3
+    assert insured.amounts(cover, 1) == [3_000_000]  # the median of 6 and 9 mm
 
 
 def test_fee__of_signed_states__silence_is_down_and_late_records_are_not(insured):

@@ -12,6 +12,14 @@ from scripts.deploy import ROOT
 from scripts.month.faults import FAULTS
 
 _PATIENCE_S = 1_200  # other tests may share the machine
+_MEASURED = {
+    "usage_premium": 7,
+    "service_level": 4,
+    "energy_savings": 1,
+    "parametric_cover": 1,
+    "maintenance_escrow": 1,
+    "payg_unlock": 12,
+}  # product -> periods that are paid
 
 
 @pytest.mark.extended
@@ -40,3 +48,11 @@ def test_month__with_every_fault__is_as_planned_to_the_cent(tmp_path):
     assert reported == {kind: injected.count(kind) for kind in injected}
     assert len(verdict["reserves"]) > 20  # one for each statement that was sent
     assert all(row["difference_micro"] == 0 for row in verdict["reserves"])
+    planned = {check["what"]: check["planned"] for check in verdict["checks"]}
+    for product, periods in _MEASURED.items():
+        listed = [json.loads(text) for what, text in planned.items() if what.startswith(product)]
+        assert sum(map(len, listed)) == periods, product
+        assert all(amount for amounts in listed for amount in amounts), product
+    assert len([what for what in planned if what.endswith("no trace or audit shows")]) == 9
+    assert len([what for what in planned if what.startswith("revenue share of")]) == 3
+    assert len([what for what in planned if what.startswith("days that tokens unlock")]) == 3

@@ -22,6 +22,7 @@ from orchestrator.core.receipt import Receipts, public_key_of, read_receipt
 from orchestrator.edges.api import (
     ApiParts,
     create_app,
+    effects_wire,
     party_calls_wire,
     registration_wire,
     views,
@@ -271,6 +272,10 @@ def shape(schema: dict[str, str]) -> type:
     """Return the model of a $ref; `Page_EventView_` is Page[EventView]."""
     name = schema["$ref"].rsplit("/", 1)[1]
     if page := re.fullmatch(r"Page_(\w+)_", name):
-        return views.Page[getattr(views, page[1])]
-    modules = (wire, views, registration_wire, party_calls_wire)
+        return views.Page[_model(page[1])]
+    return _model(name)
+
+
+def _model(name: str) -> type:
+    modules = (wire, views, effects_wire, registration_wire, party_calls_wire)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -35,6 +35,7 @@ STAGES = (
     ("mandate", AuditStage.MANDATE),
     ("committee", AuditStage.ATTESTATION),
     ("settlement", AuditStage.SETTLEMENT),
+    ("effects", AuditStage.EFFECTS),
     ("ledger", AuditStage.LEDGER),
     ("payout", AuditStage.PAYOUT),
     ("bank_file", AuditStage.BANK_FILE),

@@ -9,6 +9,7 @@ from orchestrator.core.effect import (
     FinalPayment,
     UnlockMode,
 )
+from orchestrator.core.mandate import Mandate
 from orchestrator.products import products
 
 SCOPE = EffectScope(31337, "0x" + "11" * 20)
@@ -23,6 +24,23 @@ PAYMENT = FinalPayment(
     settled_at=1_760_000_000,
     transaction="0x" + "dd" * 32,
 )
+
+
+def agreed_mandate(payee: str = "0x" + "0b" * 20) -> Mandate:
+    return Mandate(
+        payer="0x" + "0a" * 20,
+        payee=payee,
+        device=b"\x0d" * 32,
+        product="0x" + "0e" * 20,
+        cap=1,
+        period_days=1,
+        window=1,
+        expiry=9,
+        first_counter=0,
+        required_domain=0,
+        salt=bytes(32),
+        terms=b"terms",
+    )
 
 
 def orders_of(terms: bytes, facts: bytes, payment: FinalPayment) -> tuple[Effect, ...]:

@@ -230,8 +230,8 @@ class SmallRail:
         self.agreements[name] = self.agreement_ops.open([signed])[0]
         return self.agreements[name]
 
-    def _rail(self) -> None:
-        oracles = [
+    def _oracles(self) -> list[Any]:
+        return [
             WillingOracle(
                 name,
                 domain,
@@ -244,6 +244,8 @@ class SmallRail:
                 (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
             )
         ]
+
+    def _rail(self) -> None:
         safeguarding = {
             "name": "proofrail",
             "iban": self.iban,
@@ -256,7 +258,7 @@ class SmallRail:
             lambda: self.clock,
             chain=self.chain,
             accounts=load_accounts(self.settings, SENDING_ROLES),
-            oracles=oracles,
+            oracles=self._oracles(),
             safeguarding=safeguarding,
         )
         self.worker = Worker(self.rail)

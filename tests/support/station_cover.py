@@ -17,6 +17,7 @@ from oracles.node import Identity, OracleNode, OracleView
 from oracles.types import Claim
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.identity import payment_id
+from orchestrator.core.payment import Stage
 from orchestrator.edges.store import citations, payments
 from orchestrator.edges.store.evidence import records_of
 from orchestrator.ingest.intake import Intake
@@ -77,8 +78,9 @@ def closing(counter: int = 1, at: int = AFTER) -> bytes:
 class SmallCover:
     """`place` is the intake with its store; `rail` collects and verifies on it."""
 
-    def __init__(self, home: Path, *stations: str) -> None:
-        self.place, rules = SmallIntake(home), {**products(), NAME: RULES}
+    def __init__(self, home: Path, *stations: str, product: SimpleNamespace = RULES) -> None:
+        self.product = product
+        self.place, rules = SmallIntake(home), {**products(), NAME: product}
         self.place.clock = AFTER + 1_000
         self.place.chain.rules = rules
         self.place.intake = Intake(
@@ -108,19 +110,24 @@ class SmallCover:
     def take(self, *records: bytes) -> list[str]:
         return self.place.answers(*records)
 
-    def claimed(self) -> payments.PaymentRow:
-        """Collect and verify; return the one payment."""
+    def claimed(self, sequence: int = 1) -> payments.PaymentRow:
+        """Collect and verify; return the payment of that sequence."""
         collect(self.rail)
         verify(self.rail)
-        return self.payment()
+        return self.payment(sequence)
 
-    def payment(self) -> payments.PaymentRow:
+    def payment(self, sequence: int = 1) -> payments.PaymentRow:
+        identity = payment_id(bytes.fromhex(self.agreement[2:]), sequence)
         with self.place.store.read() as session:
-            [row] = payments.by_ids(session, ["0x" + self.first_payment().hex()])
+            [row] = payments.by_ids(session, ["0x" + identity.hex()])
             return row
 
-    def first_payment(self) -> bytes:
-        return payment_id(bytes.fromhex(self.agreement[2:]), 1)
+    def move_to(self, stage: Stage) -> None:
+        """Write where the first payment stands, as the chain's answer would."""
+        with self.place.store.write() as session:
+            row = session.get(payments.PaymentRow, self.payment().payment_id)
+            row.stage, row.next_step = stage, None
+            session.add(row)
 
     def claim(self) -> Claim:
         return claim_of_row(self.payment())
@@ -147,7 +154,7 @@ class SmallCover:
             keys=self.place.chain,
             agreements=Opened(self.place.chain.opened),
             progress=lambda _: None,
-            products={NAME: ("0x" + "22" * 20, RULES)},
+            products={NAME: ("0x" + "22" * 20, self.product)},
             now=lambda: self.place.clock,
         )
         node = OracleNode(identity, view, Memory(folder / "oracle.sqlite3"))

@@ -33,7 +33,8 @@ abstract contract Index is IProduct {
         CoverageShort,
         SourcesShort,
         DeviceNotActive,
-        SignatureInvalid
+        SignatureInvalid,
+        PremiumUnpaid // ParametricCover.sol
     }
 
     /// @notice A period stated again gave back less, because a dispute had refunded it before.
@@ -76,26 +77,26 @@ abstract contract Index is IProduct {
 
     /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
-        string[10] memory names = [
+        string[11] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "PeriodUnexpected", "TimeAhead",
             "MetricOutside", "CoverageShort", "SourcesShort", "DeviceNotActive",
-            "SignatureInvalid"
+            "SignatureInvalid", "PremiumUnpaid"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
 
     /// @inheritdoc IProduct
-    function open(bytes32, bytes32 device, uint40 start, bytes calldata terms)
+    function open(bytes32 agreement, bytes32 device, uint40 start, bytes calldata terms)
         external
         onlyRail
         returns (uint32, uint256, uint80)
     {
         // resolve
-        (bool sound, bytes memory raw) = _read(terms);
+        (bool sound, bytes memory raw, uint256 end) = _read(terms);
         // check
         bytes32 signer = sound ? IndexSeal.signer(IndexTerms.first(raw)) : bytes32(0);
         sound = sound && start <= type(uint32).max && (signer == 0 || signer == device);
-        if (!sound) revert TermsMalformed(terms);
+        if (!sound || !_opened(agreement, terms[end:])) revert TermsMalformed(terms);
         // effect
         return (GRACE, uint256(Code.keep(raw)), start);
     }
@@ -145,7 +146,7 @@ abstract contract Index is IProduct {
         pure
         returns (uint8 refusal, int256 amount)
     {
-        (bool sound, bytes memory raw) = _read(terms);
+        (bool sound, bytes memory raw,) = _read(terms);
         if (!sound) return (uint8(Answer.FactsMalformed), 0);
         Answer answer = _judge(IndexTerms.first(raw), facts);
         if (answer == Answer.Priced) amount = _amount(IndexTerms.first(raw), IndexFacts.first(facts));
@@ -168,6 +169,7 @@ abstract contract Index is IProduct {
         (answer, amount, note) = _inOrder(quote.note(), facts, _amount(tariff, facts));
         if (answer != Answer.Priced) return (answer, 0, 0);
         if (amount > int256(uint256(quote.limit()))) return (Answer.OverLimit, 0, 0);
+        if (!_admits(quote, facts)) return (Answer.PremiumUnpaid, 0, 0);
         // effect
         if (amount < 0) amount += _offset(quote.agreement(), amount);
     }
@@ -252,14 +254,32 @@ abstract contract Index is IProduct {
         emit RefundOffset(agreement, uint48(uint256(part)));
     }
 
-    /// @dev Whether terms are sound, and their tariff.
-    function _read(bytes calldata terms) private pure returns (bool, bytes memory raw) {
-        if (terms.length < HEAD || uint8(terms[0]) != TERMS_VERSION) return (false, raw);
-        uint256 end = HEAD + uint16(bytes2(terms[1:HEAD]));
-        if (terms.length < end + 2 || uint8(terms[end]) > LEAST_ASSURANCE) return (false, raw);
-        uint256 about = uint8(terms[end + 1]);
-        if (about == 0 || terms.length < end + 2 + about) return (false, raw);
-        raw = terms[HEAD:end];
-        return (IndexTerms.isSound(raw), raw);
+    /// @dev Whether terms are sound, their tariff, and where the text behind it begins: how records
+    /// become metrics.
+    function _read(bytes calldata terms)
+        private
+        pure
+        returns (bool sound, bytes memory raw, uint256 end)
+    {
+        if (terms.length < HEAD || uint8(terms[0]) != TERMS_VERSION) return (false, raw, 0);
+        uint256 tariff = HEAD + uint16(bytes2(terms[1:HEAD]));
+        if (terms.length < tariff + 2 || uint8(terms[tariff]) > LEAST_ASSURANCE) {
+            return (false, raw, 0);
+        }
+        uint256 about = uint8(terms[tariff + 1]);
+        end = tariff + 2 + about;
+        if (about == 0 || terms.length < end) return (false, raw, 0);
+        raw = terms[HEAD:tariff];
+        return (IndexTerms.isSound(raw), raw, end);
+    }
+
+    /// @dev For a leaf that keeps something of an agreement's own text; false: the text is malformed.
+    function _opened(bytes32, bytes calldata) internal virtual returns (bool sound) {
+        return true;
+    }
+
+    /// @dev For a leaf with a condition of its own on a claim that is priced otherwise.
+    function _admits(Quote, Facts) internal virtual returns (bool met) {
+        return true;
     }
 }

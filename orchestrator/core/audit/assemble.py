@@ -39,6 +39,7 @@ class Parts:
         opened: The proof of the transaction that opened the agreement.
         settlement: The proof of the settlement's transaction.
         parties: Agreement -> (payee, window), for each claim of the settlement's batch.
+        effects: (id, message) of the payment's effects, in their order.
         ledger: (entry, hash before it, its hash), in journal order: the payment's `settled` or
             `debt_recorded` and its payout's `released`, `redeemed`, `payout_booked`.
         payout: The proof of the release.
@@ -66,6 +67,7 @@ class Parts:
     agreement: bytes
     sequence: int
     parties: Mapping[bytes, tuple[str, Window]]
+    effects: Sequence[tuple[str, str]] = ()
     ledger: Sequence[tuple[Entry, str, str]] | None = None
     token: str = ""
     order: bytes = b""
@@ -117,6 +119,7 @@ def assemble(parts: Parts) -> dict[str, Any]:
             },
             "committee": _receipts(parts.committee_proofs),
             "settlement": _settlement(parts, claims, position),
+            "effects": [{"id": name, "message": message} for name, message in parts.effects],
             "ledger": _ledger(parts),
             "payout": _payout(parts),
             "bank_file": _file(parts.bank_file) if parts.bank_file else None,

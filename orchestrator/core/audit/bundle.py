@@ -17,7 +17,7 @@ from .blocks import unproven
 
 VERSION = 5
 # 3: of 0.3.0, with the ledger words of that release; 4: of 0.4.0 and 0.5.0; both have mandates of
-# version 1 alone, and do not name it
+# version 1 alone, and do not name it; neither has effects
 _WITH_FORMER_MANDATES = (3, 4)
 READS = (*_WITH_FORMER_MANDATES, VERSION)
 
@@ -87,6 +87,9 @@ SHAPE: dict[str, Any] = {
         "release_at": int,
         "path": [str],
     },
+    # what the final payment makes happen outside: each message as it is delivered, but for the
+    # digits of an unlock token
+    "effects": [{"id": str, "message": str}],
     # the entries of this payment and of its payout, in the ledger's order
     "ledger": Maybe([ENTRY]),
     # the receipt that holds Released; redeemed: that of Redeemed, null where they are one; order:
@@ -121,7 +124,9 @@ def _shape_of(bundle: Any) -> dict[str, Any]:
     if fields.get("version") in _WITH_FORMER_MANDATES:
         mandate = {**SHAPE["mandate"], "fields": MANDATES[1]}
         del mandate["version"]
-        return {**SHAPE, "mandate": mandate}
+        former = {**SHAPE, "mandate": mandate}
+        del former["effects"]
+        return former
     mandate = fields.get("mandate")
     version = mandate.get("version") if isinstance(mandate, dict) else None
     known = MANDATES.get(version, MANDATES[2]) if isinstance(version, int) else MANDATES[2]
@@ -134,7 +139,8 @@ def in_present_form(bundle: dict[str, Any]) -> dict[str, Any]:
     Version 3 has other ledger words; versions 3 and 4 do not say which version their mandate has.
     """
     if bundle["version"] in _WITH_FORMER_MANDATES:
-        bundle = {**bundle, "mandate": {**bundle["mandate"], "version": 1}}
+        mandate = {**bundle["mandate"], "version": 1}
+        bundle = {**bundle, "mandate": mandate, "effects": None}
     if bundle["version"] != 3 or bundle["ledger"] is None:
         return bundle
     return {**bundle, "ledger": [_entry_in_plain_names(entry) for entry in bundle["ledger"]]}

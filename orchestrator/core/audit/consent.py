@@ -11,7 +11,7 @@ from device_adapters.types import Rejected
 from oracles.attest import batch_digest, claim_hash, recover
 from oracles.citations import cited_events
 from oracles.merkle import evidence_root
-from oracles.rules import derive_claim, reopened
+from oracles.rules import derive_claim, reopened, stated_before
 from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.mandate import FIELDS, mandate_hash
@@ -163,6 +163,7 @@ def _derived(case: Case, rules: Rules) -> Claim:
                     case.events,
                     case.cited,
                     late,
+                    stated_before(rules, case.claim.facts),
                 )
             )
         except Rejected as refusal:

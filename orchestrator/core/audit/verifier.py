@@ -16,6 +16,7 @@ from . import bank, consent, device, settlement
 from .blocks import ProofReason, unproven
 from .bundle import check_shape, digest, in_present_form
 from .case import Anchors, Case
+from .effects import effects
 
 
 class AuditStage(StrEnum):
@@ -29,6 +30,7 @@ class AuditStage(StrEnum):
     MANDATE = "mandate"
     ATTESTATION = "attestation"
     SETTLEMENT = "settlement"
+    EFFECTS = "effects"
     LEDGER = "ledger"
     PAYOUT = "payout"
     BANK_FILE = "bank_file"
@@ -77,6 +79,7 @@ _STAGES: tuple[tuple[AuditStage, Callable[[Case], str]], ...] = (
     (AuditStage.MANDATE, consent.mandate),
     (AuditStage.ATTESTATION, consent.attestation),
     (AuditStage.SETTLEMENT, settlement.settlement),
+    (AuditStage.EFFECTS, effects),
     (AuditStage.LEDGER, settlement.ledger),
     (AuditStage.PAYOUT, settlement.payout),
     (AuditStage.BANK_FILE, bank.bank_file),
@@ -118,7 +121,7 @@ def verify(
     for stage, check in _STAGES:
         if not steps[-1].ok:
             break
-        if bundle.get(stage.value, ...) is not None:
+        if case.bundle.get(stage.value, ...) is not None:
             steps.append(_step(stage, check, case))
     if steps[-1].ok:
         # last, so that each change is named by the stage that it breaks

@@ -58,12 +58,23 @@ REGISTRATIONS: dict[StrEnum, tuple[int, str, str]] = {
     RegistrationReason.PAYEE_UNEXPECTED: (
         422,
         "The payee does not fit the product",
-        "Give a payee, or leave it out where each claim names its payee.",
+        "Give a payee, or leave it out where each claim names its payee. A device that judges work "
+        "has to belong to somebody else than the payee.",
     ),
     RegistrationReason.MANDATE_MALFORMED: (
         422,
         "The mandate cannot be read",
         "Send `message` of the typed data as it was returned.",
+    ),
+    RegistrationReason.DEVICE_CHARGED_ELSEWHERE: (
+        409,
+        "Another agreement charges by the same records",
+        "Close that one, begin after its end, or leave these meters out.",
+    ),
+    RegistrationReason.OWNER_DIFFERS: (
+        409,
+        "The meters of a fleet have more than one owner",
+        "Leave out the meters of other owners: an agreement of their own takes them.",
     ),
     RegistrationReason.CONSENT_MISSING: (
         409,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlmodel import Session, and_, func, or_, select, update
+from sqlmodel import Session, func, or_, select, update
 
 from orchestrator.core.agreement import MACHINE, Fact, Stage
 from orchestrator.core.mandate import Mandate
@@ -324,43 +324,6 @@ def compromised(session: Session) -> dict[str, int]:
         )
     )
     return dict(rows.all())
-
-
-def ended(session: Session, now: int, since: int = 0) -> list[str]:
-    """Return the ids of agreements past end and grace that may have money in escrow.
-
-    A pause of the rail may have moved their end on chain. They are those that are not reclaimed
-    yet, and those into which money came back since.
-
-    Args:
-        session: A session of the store.
-        now: Unix seconds.
-        since: Leave out those that ended before this time (Unix seconds) and were not reclaimed.
-    """
-    live = AgreementRow.stage == Stage.LIVE
-    return list(
-        session.exec(
-            select(AgreementRow.agreement_id).where(
-                or_(  # each part has an index
-                    and_(live, AgreementRow.ends_at >= since, AgreementRow.ends_at < now),
-                    AgreementRow.stage == Stage.REFUND_DUE,
-                )
-            )
-        )
-    )
-
-
-def ended_among(session: Session, ids: Collection[str], now: int) -> list[str]:
-    """Return those of these agreements that are live and past end and grace at `now`."""
-    return [
-        row.agreement_id
-        for start in range(0, len(ids), _CHUNK)
-        for row in session.exec(
-            select(AgreementRow)
-            .where(AgreementRow.agreement_id.in_(sorted(ids)[start : start + _CHUNK]))
-            .where(AgreementRow.stage == Stage.LIVE, AgreementRow.ends_at < now)
-        )
-    ]
 
 
 def page(

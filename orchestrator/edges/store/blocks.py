@@ -18,6 +18,8 @@ from orchestrator.edges.store.tables import (
 
 __all__ = ["BlockRow", "ChainLogRow", "FollowedContractRow", "ProofRow"]
 
+_CHUNK = 500
+
 
 def newest(session: Session) -> BlockRow | None:
     """Return the newest block that was seen."""
@@ -113,6 +115,26 @@ def logs_about(session: Session, names: Sequence[str], subject: str) -> Sequence
         .where(ChainLogRow.name.in_(names), ChainLogRow.args.contains(f'"{subject}"'))
         .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
     ).all()
+
+
+def logs_of_devices(
+    session: Session, names: Sequence[str], devices: Sequence[str]
+) -> dict[str, list[ChainLogRow]]:
+    """Return {device id (0x-hex): its logs with these names, in chain order}.
+
+    A claim may rest on 2,000 devices: each of them with a scan of its own would take minutes.
+    """
+    logs: dict[str, list[ChainLogRow]] = {device: [] for device in devices}
+    device = func.json_extract(ChainLogRow.args, "$.device")
+    for start in range(0, len(devices), _CHUNK):
+        rows = session.exec(
+            select(device, ChainLogRow)
+            .where(ChainLogRow.name.in_(names), device.in_(devices[start : start + _CHUNK]))
+            .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
+        )
+        for named, row in rows:
+            logs[named].append(row)
+    return logs
 
 
 def logs_in_transaction(session: Session, tx_hash: str) -> Sequence[ChainLogRow]:

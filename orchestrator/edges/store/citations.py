@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlmodel import Session, delete, literal, literal_column, select, union_all
 
 from device_adapters.types import hash_in_name
+from orchestrator.edges.store import add_values
 from orchestrator.edges.store.evidence import COLUMNS_OF_RECORD, Record
 from orchestrator.edges.store.tables import (
     CitationRow,
@@ -115,9 +116,13 @@ def in_period(
 def keep_heard(session: Session, payment: str, event_ids: Sequence[str]) -> None:
     """Store what a payment's claim hears, in its order; it replaces what was stored for it."""
     session.exec(delete(HeardRow).where(HeardRow.payment_id == payment))
-    session.add_all(
-        HeardRow(payment_id=payment, position=position, event_id=event_id)
-        for position, event_id in enumerate(event_ids)
+    add_values(
+        session,
+        HeardRow,
+        [
+            {"payment_id": payment, "position": position, "event_id": event_id}
+            for position, event_id in enumerate(event_ids)
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, bindparam, delete, func, or_, select, update
 
-from orchestrator.core.payment import MOVED, STOPPING, Fact, NextStep, Stage, advance
+from orchestrator.core.payment import APPLIED, MOVED, STOPPING, Fact, NextStep, Stage, advance
 from orchestrator.core.payment import Payment as Life
 from orchestrator.edges.store import later_outcomes
 from orchestrator.edges.store.tables import (
@@ -304,6 +304,21 @@ def before(session: Session, agreement: str, sequence: int) -> PaymentRow | None
             PaymentRow.agreement_id == agreement, PaymentRow.sequence == sequence - 1
         )
     ).first()
+
+
+def facts_before(session: Session, agreement: str, sequence: int) -> bytes | None:
+    """Return the facts of the agreement's last claim before a sequence that the chain applied.
+
+    None if there is none.
+    """
+    facts = session.exec(
+        select(PaymentRow.facts)
+        .where(PaymentRow.agreement_id == agreement, PaymentRow.sequence < sequence)
+        .where(PaymentRow.stage.in_(APPLIED))
+        .order_by(PaymentRow.sequence.desc())
+        .limit(1)
+    ).first()
+    return None if facts is None else bytes.fromhex(facts[2:])
 
 
 def claimed_before(session: Session, agreement: str, sequence: int) -> int | None:

@@ -17,7 +17,7 @@ from device_adapters.types import Event, device_id, is_device_name
 from oracles.types import ClaimReason
 from orchestrator.products.index import reports
 from orchestrator.products.index.periods import Period, facts_of
-from orchestrator.products.index.sensed import by_day, days_of, sensed
+from orchestrator.products.index.sensed import SensedValue, by_day, days_of, sensed
 from orchestrator.products.index.tariff import (
     FULL,
     IndexTerms,
@@ -47,8 +47,12 @@ class WeatherWays(NamedTuple):
 
 
 def ways_of(terms: IndexTerms) -> WeatherWays:
-    """Return the product's own terms; Rejected (FACTS_MALFORMED) names what is wrong."""
-    words = dict(terms.ways)
+    """Return the product's own terms; Rejected as `parse_ways`."""
+    return parse_ways(dict(terms.ways))
+
+
+def parse_ways(words: Mapping[str, str]) -> WeatherWays:
+    """Return the product's own terms as typed; Rejected (FACTS_MALFORMED) names what is wrong."""
     if missing := [name for name, _ in WAYS if name not in words]:
         raise malformed(f"{missing[0]} is missing: {dict(WAYS)[missing[0]]}")
     names = words["meter"], words["station"]
@@ -97,20 +101,41 @@ def derive(
     """Return the facts of a month; what it lacks of meter or weather lowers the coverage."""
     agreed = decode_terms(terms)
     ways, report = ways_of(agreed), events[-1].facts
-    begin, end = report["from"], report["to"]
-    registers = _registers(cited.values(), ways.meter)
-    days = by_day(sensed(cited.values(), ways.station, "temperature", "Cel"))
-    means = [Fraction(sum(values)) * Fraction(1, len(values)) for values in days.values()]
+    registers, values = measured(ways, cited.values())
+    period = period_of(ways, report["from"], report["to"], registers, values)
+    return encode_facts(facts_of(agreed, period))
+
+
+def measured(
+    ways: WeatherWays, events: Iterable[Event]
+) -> tuple[list[tuple[int, int]], list[SensedValue]]:
+    """Return what meter and station measured, by time: (Unix milliseconds, mWh), and values."""
+    events = list(events)
+    return _registers(events, ways.meter), sensed(events, ways.station, "temperature", "Cel")
+
+
+def period_of(
+    ways: WeatherWays,
+    begin: int,
+    end: int,
+    registers: Sequence[tuple[int, int]],
+    values: Iterable[SensedValue],
+) -> Period:
+    """Return a period (Unix seconds) from what was measured in it.
+
+    A register at either end counts; a temperature at its end is one of the next day.
+    """
+    days = by_day(value for value in values if value.at < end)
+    means = [Fraction(sum(day)) * Fraction(1, len(day)) for day in days.values()]
     metrics = {
         HEATING: int(100 * sum(max(ways.heat_below - mean, Fraction(0)) for mean in means)),
         COOLING: int(100 * sum(max(mean - ways.cool_above, Fraction(0)) for mean in means)),
         ENERGY: (registers[-1][1] - registers[0][1]) // 1000 if registers else 0,
     }
     metered = registers[-1][0] - registers[0][0] if registers else 0
-    measured = min(len(days) * FULL // days_of(begin, end), FULL)
-    coverage = min(metered * FULL // ((end - begin) * 1000), measured, FULL)
-    sources = bool(registers) + bool(means)
-    return encode_facts(facts_of(agreed, Period(begin, end, coverage, sources, metrics)))
+    sensed_share = min(len(days) * FULL // days_of(begin, end), FULL)
+    coverage = min(metered * FULL // ((end - begin) * 1000), sensed_share, FULL)
+    return Period(begin, end, coverage, bool(registers) + bool(means), metrics)
 
 
 def _registers(events: Iterable[Event], meter: str) -> list[tuple[int, int]]:

@@ -37,6 +37,8 @@ class IndexProduct:
         rules: Module with `admit`, `complete` and `derive` (oracles.types.ProductRules).
         ways: (name, help) of the terms that say how records become metrics.
         known: Names of the metrics that the rules derive; empty: any that reports bear.
+        DISINTERESTED: Whether the payee may not own the device, which judges its work.
+        defaults: (name, value) of terms that may be left out.
     """
 
     NAME: str
@@ -44,6 +46,8 @@ class IndexProduct:
     rules: ModuleType = reports
     ways: tuple[tuple[str, str], ...] = ()
     known: tuple[str, ...] = ()
+    DISINTERESTED: bool = False
+    defaults: tuple[tuple[str, str], ...] = ()
     GAPLESS = False  # a device's other records may be about something else
     LATE = False
     REFUSALS = pricing.REFUSALS
@@ -72,7 +76,7 @@ class IndexProduct:
 
     def parse_terms(self, words: Mapping[str, str]) -> bytes:
         """Return the encoded terms for what a person typed; Rejected names what is wrong."""
-        terms = text.parse_terms(words, self.ways, self.known)
+        terms = text.parse_terms({**dict(self.defaults), **words}, self.ways, self.known)
         self.decode_terms(terms)
         return terms
 

@@ -24,6 +24,7 @@ REFUSALS = {  # as in Index.refusalName
     7: "SourcesShort",
     8: "DeviceNotActive",
     9: "SignatureInvalid",
+    10: "PremiumUnpaid",  # of ParametricCover, which asks the chain; here premiums count as paid
 }
 NUMBERS = {name: number for number, name in REFUSALS.items()}
 _FOR_EVER = (1 << 40) - 1

@@ -4,5 +4,10 @@ from orchestrator.products.index.leaf import IndexProduct
 from orchestrator.products.maintenance_escrow import repair
 
 PRODUCT = IndexProduct(
-    "maintenance_escrow", "MaintenanceEscrow", repair, ways=repair.WAYS, known=repair.METRICS
+    "maintenance_escrow",
+    "MaintenanceEscrow",
+    repair,
+    ways=repair.WAYS,
+    known=repair.METRICS,
+    DISINTERESTED=True,
 )

@@ -4,5 +4,10 @@ from orchestrator.products.index.leaf import IndexProduct
 from orchestrator.products.parametric_cover import stations
 
 PRODUCT = IndexProduct(
-    "parametric_cover", "ParametricCover", stations, ways=stations.WAYS, known=stations.METRICS
+    "parametric_cover",
+    "ParametricCover",
+    stations,
+    ways=stations.WAYS,
+    known=stations.METRICS,
+    defaults=(("premium", stations.NO_PREMIUM),),
 )

@@ -6,7 +6,8 @@ signed in that time counts, whoever would rather leave it out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
@@ -30,9 +31,12 @@ WAYS = (
     ("quantity", 'what they measure, with its unit, as in "rain mm"'),
     ("measure", "sum, lowest or highest of a season"),
     ("step", "the metric counts in steps of this much, such as 0.1"),
+    ("premium", "id of the agreement that pays a premium before each season, or none (left out)"),
 )
 _MEASURES = {"sum": sum, "lowest": min, "highest": max}
 _MOST_STATIONS = 100
+NO_PREMIUM = "none"
+_AGREEMENT = re.compile("0x[0-9a-f]{64}")
 
 
 class StationWays(NamedTuple):
@@ -48,6 +52,7 @@ class StationWays(NamedTuple):
 def ways_of(terms: IndexTerms) -> StationWays:
     """Return the product's own terms; Rejected (FACTS_MALFORMED) names what is wrong."""
     words = dict(terms.ways)
+    premium = words.setdefault("premium", NO_PREMIUM)
     if missing := [name for name, _ in WAYS if name not in words]:
         raise malformed(f"{missing[0]} is missing: {dict(WAYS)[missing[0]]}")
     names = tuple(name.strip() for name in words["stations"].split(","))
@@ -63,6 +68,8 @@ def ways_of(terms: IndexTerms) -> StationWays:
         step = Decimal(0)
     if not step.is_finite() or step <= 0:
         raise malformed(f"step is {words['step']!r}, not a number above zero")
+    if premium != NO_PREMIUM and not (_AGREEMENT.fullmatch(premium) and int(premium, 16)):
+        raise malformed(f"premium is {premium!r:.80}, neither an agreement's id nor none")
     return StationWays(names, quantity, unit, words["measure"], step)
 
 
@@ -97,23 +104,27 @@ def derive(
     late: bool = False,
 ) -> bytes:
     """Return the facts of a season: the median of the stations that measured enough of its days."""
-    agreed = decode_terms(terms)
-    ways, report = ways_of(agreed), events[-1].facts
-    begin, end = report["from"], report["to"]
-    least, totals, shares = agreed.coverage, [], []
+    agreed, report = decode_terms(terms), events[-1].facts
+    season = season_of(agreed, report["from"], report["to"], cited.values())
+    return encode_facts(facts_of(agreed, season))
+
+
+def season_of(terms: IndexTerms, begin: int, end: int, events: Iterable[Event]) -> Period:
+    """Return what the stations measured from begin to end (Unix seconds)."""
+    ways, records = ways_of(terms), list(events)
+    least, totals, shares = terms.coverage, [], []
     for station in ways.stations:
-        values = sensed(cited.values(), station, ways.quantity, ways.unit)
+        values = sensed(records, station, ways.quantity, ways.unit)
         share = len(by_day(values)) * FULL // days_of(begin, end)
         if values and share >= least:
             whole = _MEASURES[ways.measure](value.value for value in values)
             totals.append(int(whole // ways.step))
             shares.append(share)
     coverage = min(shares, default=FULL)
-    metrics = {MEASURED: _median(totals)}
-    return encode_facts(facts_of(agreed, Period(begin, end, coverage, len(totals), metrics)))
+    return Period(begin, end, coverage, len(totals), {MEASURED: median(totals)})
 
 
-def _median(values: list[int]) -> int:
+def median(values: list[int]) -> int:
     """Return the middle one, or the mean of the middle two, rounded down; 0 of none."""
     ordered = sorted(values)
     if not ordered:

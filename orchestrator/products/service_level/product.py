@@ -9,4 +9,5 @@ PRODUCT = IndexProduct(
     uptime,
     ways=uptime.WAYS,
     known=uptime.METRICS,
+    defaults=(("replenish", uptime.NEVER),),
 )

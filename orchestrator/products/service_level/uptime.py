@@ -18,26 +18,30 @@ from typing import NamedTuple
 from device_adapters.protocols.machine import CASH, IN_SERVICE
 from device_adapters.types import Event
 from oracles.types import ClaimReason
+from orchestrator.core.effect import Effect, EffectKind, FinalPayment
 from orchestrator.products.index.periods import Period, facts_of
 from orchestrator.products.index.pricing import refusal_of
 from orchestrator.products.index.tariff import (
     FULL,
     IndexFacts,
     IndexTerms,
+    decode_facts,
     decode_terms,
     encode_facts,
     malformed,
 )
 
 KIND = "sensor.reading"
-UPTIME, CASHLESS = "uptime", "cashless"
-METRICS = (UPTIME, CASHLESS)  # basis points of the period; minutes
+UPTIME, CASHLESS, SHORTAGES = "uptime", "cashless", "shortages"
+METRICS = (UPTIME, CASHLESS, SHORTAGES)  # basis points of the period; minutes; how often cash fell
 WAYS = (
     ("first", "when the first period begins, such as 2027-01-01T00:00Z"),
     ("heartbeat", "the longest time between two records of a machine that serves, in seconds"),
     ("low", "banknotes below which the machine counts as without cash; 0: it has none to count"),
     ("maintenance", 'planned each week in UTC, such as "Sun 02:00-04:00"; none: no such time'),
+    ("replenish", "banknotes below which cash is ordered; left out or 0: never"),
 )
+NEVER = "0"
 _DAY, _WEEK = 86_400, 7 * 86_400
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
@@ -45,12 +49,17 @@ _MONDAY = 4 * _DAY  # 1970-01-05 was one
 
 
 class Ways(NamedTuple):
-    """How states become a period: Unix seconds, seconds, banknotes, windows (seconds of a week)."""
+    """How states become a period: Unix seconds, seconds, windows in seconds of a week.
+
+    low: Banknotes below which it counts as without cash. replenish: those below which cash is
+    ordered.
+    """
 
     first: int
     heartbeat: int
     low: int
     maintenance: tuple[tuple[int, int], ...]
+    replenish: int = 0
 
 
 class _Span(NamedTuple):
@@ -65,19 +74,22 @@ class _Span(NamedTuple):
 
 def ways_of(terms: IndexTerms) -> Ways:
     """Return the product's own terms; Rejected (FACTS_MALFORMED) names what is wrong."""
-    words = dict(terms.ways)
+    words = {"replenish": NEVER} | dict(terms.ways)
     if missing := [name for name, _ in WAYS if name not in words]:
         raise malformed(f"{missing[0]} is missing: {dict(WAYS)[missing[0]]}")
     try:
         first = datetime.fromisoformat(words["first"])
-        heartbeat, low = int(words["heartbeat"]), int(words["low"])
+        heartbeat, low, order = (int(words[name]) for name in ("heartbeat", "low", "replenish"))
     except ValueError as error:
-        raise malformed(f"first, heartbeat or low: {error}") from None
+        raise malformed(f"first, heartbeat, low or replenish: {error}") from None
+    counted = SHORTAGES in [metric.name for metric in terms.metrics]
+    if order < 0 or counted != bool(order):
+        raise malformed(f"replenish is above 0 where the metrics have {SHORTAGES}, and only there")
     if first.tzinfo is None or heartbeat <= 0 or low < 0 or terms.shortest != terms.longest:
         raise malformed("first has a zone, heartbeat is more than 0, a period has one length")
     windows = [part.strip() for part in words["maintenance"].split(",")]
     named = () if windows == ["none"] else tuple(map(_window, windows))
-    return Ways(int(first.timestamp()), heartbeat, low, named)
+    return Ways(int(first.timestamp()), heartbeat, low, named, order)
 
 
 def admit(
@@ -121,23 +133,43 @@ def derive(
     return encode_facts(facts)
 
 
+def effects(terms: bytes, facts: bytes, payment: FinalPayment) -> tuple[Effect, ...]:
+    """Return the order of cash for a period in which it fell below `replenish`."""
+    agreed, stated = decode_terms(terms), decode_facts(facts)
+    pairs = zip(agreed.metrics, stated.metrics, strict=True)
+    fell = next((value for metric, value in pairs if metric.name == SHORTAGES), 0)
+    if fell <= 0:
+        return ()
+    content = {
+        "order": f"po:{payment.payment_id}",  # what the delivery's records and terms name
+        "machine": payment.device,
+        "about": agreed.about,
+        "below_banknotes": ways_of(agreed).replenish,
+        "period_end": stated.end,
+    }
+    return (Effect("replenish", EffectKind.CASH_ORDER, content),)
+
+
 def _periods(
     terms: IndexTerms, anchor: Event | None, events: Sequence[Event]
 ) -> Iterator[tuple[int, IndexFacts]]:
     """Yield (count, facts) for each period that the first `count` events are beyond."""
     ways = ways_of(terms)
     begin, end = _period(ways, terms.shortest, anchor, events)
-    within = [anchor] if anchor else []
+    within, had_cash = ([anchor], _stocked(ways, anchor)) if anchor else ([], True)
+    fell = 0
     for count, event in enumerate(events, 1):
         within.append(event)
+        stocked = _stocked(ways, event)
+        fell, had_cash = fell + (had_cash and not stocked), stocked
         if _at(event) >= end:
-            yield count, _facts(terms, ways, within, begin, end)
+            yield count, _facts(terms, ways, within, begin, end, fell)
             begin, end = _period(ways, terms.shortest, event, events)
             within = [event]
 
 
 def _facts(
-    terms: IndexTerms, ways: Ways, events: Sequence[Event], begin: int, end: int
+    terms: IndexTerms, ways: Ways, events: Sequence[Event], begin: int, end: int, fell: int
 ) -> IndexFacts:
     spans = list(_planned(ways, _spans(ways, events, begin, end)))
     served, up, cashless, seen = (
@@ -149,7 +181,8 @@ def _facts(
             lambda span: span.seen,
         )
     )
-    metrics = {UPTIME: up * FULL // served if served else FULL, CASHLESS: cashless // 60}
+    uptime = up * FULL // served if served else FULL
+    metrics = {UPTIME: uptime, CASHLESS: cashless // 60, SHORTAGES: fell}
     coverage = seen * FULL // served if served else FULL
     return facts_of(terms, Period(begin, end, coverage, 1, metrics))
 
@@ -216,6 +249,12 @@ def _states(ways: Ways, event: Event) -> tuple[bool, bool]:
     """Return whether the machine serves, and whether it has cash."""
     cash = _value(event, CASH)
     return _value(event, IN_SERVICE) == 1, cash is None or cash >= ways.low
+
+
+def _stocked(ways: Ways, event: Event) -> bool:
+    """Return whether the machine has so much cash that none is ordered."""
+    cash = _value(event, CASH)
+    return cash is None or cash >= ways.replenish
 
 
 def _value(event: Event, register: str) -> int | None:

@@ -17,6 +17,7 @@ from orchestrator.core.owner_consent import OwnerConsent
 from orchestrator.edges.chain import ethereum
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.edges.chain.plan import Role
+from orchestrator.products import products
 from services.testnet import CHAIN_ID, TX_GAS_LIMIT
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Account, Node, OnChain, creation, errors_of, events_of
@@ -200,7 +201,7 @@ class ContractRail:
         mandate = replace(plain, **changes)
         named = self.at("MeteredEnergy", mandate.product).name.request()
         answer = self.node.answer("eth_call", named, "latest").get("result", "")
-        return known(mandate, b"metered_energy".hex() in answer)
+        return known(mandate, next((name for name in products() if _is_in(name, answer)), ""))
 
     def signed(
         self, mandate: Mandate, account: Any = None, rail: Any = None, chain_id: int | None = None
@@ -330,6 +331,11 @@ def domain(name: str, contract: str, chain_id: int | None = None) -> bytes:
         contract,
     ]
     return bytes(Web3.keccak(encode(["bytes32"] * 3 + ["uint256", "address"], parts)))
+
+
+def _is_in(name: str, answer: str) -> bool:
+    """Return whether a call answered with this text."""
+    return len(name).to_bytes(32, "big").hex() + name.encode().hex() in answer
 
 
 def _address(key: bytes) -> str:

@@ -25,9 +25,11 @@ class GasRail(Fork):
     """A deployed rail with funded agreements, `count` of one payee and `lone` of their own.
 
     pace: seconds from batch to batch, and from reading to reading.
+    product: what it settles where no amounts are given.
     """
 
     pace = HOUR
+    product = "MeteredEnergy"
 
     def __init__(
         self, chain: Testnet, artifacts: dict[str, Any], journal: Path, count: int, lone: int
@@ -124,14 +126,18 @@ class GasRail(Fork):
 
         The oracles' signatures stand in one element, in ascending order of the signers.
         """
-        name = "MeteredEnergy" if amount is None else "PlainProduct"
+        name = self.product if amount is None else "PlainProduct"
         claims = tuple(self.claim(agreement, amount) for agreement in agreements)
-        batch = Batch(self.at["PaymentRail"].address, self.at[name].address, claims)
+        self.clock += self.pace
+        return self.settled_claims(name, claims, signers)
+
+    def settled_claims(self, product: str, claims: tuple[Claim, ...], signers: int = 3) -> Any:
+        """Settle claims of a product by the name of its contract, as `settled` does."""
+        batch = Batch(self.at["PaymentRail"].address, self.at[product].address, claims)
         digest = batch_digest(batch, CHAIN_ID, self.at["OracleCommittee"].address)
         signatures = [b"".join(sign(digest, key) for key in self.keys[:signers])]
         while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
             time.sleep(0.05)
-        self.clock += self.pace
         self.chain.rpc("evm_setNextBlockTimestamp", self.clock)
         receipt = self.send(
             "PaymentRail", "settle", arguments(batch), signatures, sender=self.payer.address

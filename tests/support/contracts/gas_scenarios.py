@@ -12,6 +12,7 @@ from scripts.solidity.shipped import current_artifacts
 from scripts.solidity.sources import ROOT, deployable_files
 from services.testnet import Testnet
 from tests.support.contracts.contract_rail import EURO
+from tests.support.contracts.gas_fleet import fleet_figures
 from tests.support.contracts.gas_rail import GasRail, stranger
 
 FILE = ROOT / "tests" / "contracts" / "gas.json"
@@ -87,6 +88,7 @@ def measured(rail: ScenarioRail) -> dict[str, float]:
         "a record, 1000 records of 1000 devices": gas[1_000] / RECORDS,
         "a signature more": rail.signature_more(rail.spread(100)),
         "a payee more": (many_payees - one_payee) / (PAYEES - 1),
+        **fleet_figures(rail),
         "for comparison: an ERC-20 transfer": rail.transfer(),
         "for comparison: a disperse to 100, for each": rail.disperse(100) / 100,
         "for comparison: a settlement for each record": gas[1],

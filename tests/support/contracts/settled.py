@@ -16,7 +16,7 @@ from orchestrator.core.batch_bytes import Group, batch_argument
 from orchestrator.core.claim_skip import skip_document
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.outcome import ClaimOutcome, Window, release_time
-from orchestrator.products.metered_energy.abi import shared_terms
+from orchestrator.products import shared_terms
 from services.testnet import CHAIN_ID
 
 if TYPE_CHECKING:
@@ -96,15 +96,15 @@ _GROUPS: dict[bytes, Group] = {}  # of each agreement that a test has a mandate 
 _NONE = Group(NOBODY, 0, 0, 0, 0, 0)
 
 
-def known(mandate: Mandate, metered: bool = True) -> Mandate:
+def known(mandate: Mandate, product: str = "metered_energy") -> Mandate:
     """Remember what a mandate has in common with others, for `arguments`.
 
-    metered: Whether its product is MeteredEnergy; other products here share no terms.
+    product: Its name; "" for one that only tests have.
     """
     shared = 0
-    if metered:
+    if product:
         with suppress(Rejected):  # bad terms are in tests about them, and open no agreement
-            shared = shared_terms(mandate.terms)
+            shared = shared_terms(product, mandate.terms)
     _GROUPS[mandate.agreement_id()] = Group(
         mandate.payee,
         mandate.cap,

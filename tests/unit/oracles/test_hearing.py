@@ -99,7 +99,7 @@ def test_hearing__terms_that_cannot_be_read__name_no_device():
 def test_hearing__more_events_than_a_claim_can_hold__is_refused_by_name(monkeypatch):
     monkeypatch.setattr(hearing_rules, "MAX_EVENTS", 2)
     events = [at("st-1", n, DAY[0]) for n in range(1, 4)]
-    span = Hearing(frozenset({device_id("st-1")}), 0, 1 << 50)
+    span = Hearing(frozenset({device_id("st-1")}), 0, 1 << 50, 2)
     assert len(with_heard(RUN, {}, span, events[:2])) == 2
     with pytest.raises(Rejected) as refusal:
         with_heard(RUN, {}, span, events)

@@ -47,7 +47,8 @@ def test_table__every_command_module__is_named() -> None:
     others = {path.stem for path in (ROOT / "services" / "commands").glob("*.py")}
     files |= {f"services.commands.{name}" for name in others - {"__init__", *OF_ORACLES}}
     helpers = {"__init__", "gateway_consent", "home", "output", "ledger_check", "possession"}
-    helpers |= {"chain_call", "role_calls", "signature", "services.commands.deployer"}
+    helpers |= {"chain_call", "role_calls", "signature", "signed_files", "trace_money"}
+    helpers |= {"services.commands.deployer"}
     assert modules == files - helpers
 
 

@@ -21,6 +21,7 @@ from orchestrator.edges.store import agreements, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.rebuild import rebuild
 from orchestrator.steps.reconcile import reconcile_store
+from orchestrator.views.trace import trace
 from services.bank import new_iban
 from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
@@ -260,6 +261,25 @@ def test_take__payments_of_two_devices__reach_each_holder_s_bank_account(rail):
     assert plain <= {identity.removeprefix("0x") for identity in matched}
     named = [item for item in result.breaks if plain & {str(i) for i in item.ids}]
     assert [item for item in named if not item.closed] == []
+    traced(rail, roof, total)
+
+
+def traced(rail: OpenRail, roof: str, total: int) -> None:
+    """Each payment leads to both holders' parts and to the bank's lines about their payouts."""
+    for device in ("roof-1a", "roof-1b"):
+        words = ["trace", rail.payment(device).payment_id, "--home", str(rail.home)]
+        share = json.loads(CLI.invoke(cli.app, [*words, "--json"]).output)["life"]["share"]
+        assert share["waterfall"]["address"] == roof
+        assert share["came_in"]["amount"] == str(total)  # both were taken in at once
+        parts = {part["holder"]["name"]: part for part in share["holders"]}
+        for name, micro in (("Dach GbR", total // 4), ("Stadtwerke", total * 3 // 4)):
+            [payout] = parts[name]["payouts"]
+            assert (parts[name]["amount"], parts[name]["as_tokens"]) == (str(micro), False)
+            lines = {line["amount"] for line in payout["statement_lines"]}
+            assert lines == {f"-{micro // 10_000}"}
+        text = CLI.invoke(cli.app, words).output
+        assert "Roof 1 took in" in text
+        assert "of it for Dach GbR" in text
 
 
 def test_take__tokens__go_to_the_holder_s_wallet_account_and_can_be_redeemed(rail):
@@ -270,6 +290,11 @@ def test_take__tokens__go_to_the_holder_s_wallet_account_and_can_be_redeemed(rai
     waterfall(rail, "take", "Roof 2", "--as", "Dach GbR", "--tokens")
     rail.work(4)
     assert balances(rail)[ledger.holder(person)] == before + total // 4
+    with rail.store.read() as session:
+        holders = trace(session, rail.payment("roof-2").payment_id)["life"]["share"]["holders"]
+    parts = {part["holder"]["address"]: part for part in holders}
+    assert (parts[person]["as_tokens"], parts[person]["payouts"]) == (True, [])
+    assert not parts[address_of("Stadtwerke")]["as_tokens"]  # it has taken nothing yet
     assert "too little to take" in refused(rail, "take", "Roof 2", "--as", "Dach GbR", "--tokens")
     assert "is no holder" in refused(rail, "take", "Roof 2", "--as", "Sparkasse")
     account = bytes.fromhex("11" * 32)

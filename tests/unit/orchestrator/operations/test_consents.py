@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from device_adapters.types import device_id
+from device_adapters.types import Rejected, device_id
+from orchestrator.core.registration import RegistrationReason
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.ethereum import sign_document
@@ -127,6 +128,20 @@ def test_consent__to_a_product_that_shares_devices__is_kept_until_it_is_revoked(
     assert asked_again.number == wanted.number + 1
     with registry.store.read() as session:
         assert consents.stored(session, asked_again, owner) is None
+
+
+def test_attack__contractor_s_own_device_judges_its_repair__makes_no_mandate(registry):
+    """The device belongs to the owner of the asset, not to the contractor that is paid."""
+    name, ops = enrolled(registry, "pump-1"), registry.agreement_ops
+    payer, owner = keystore.development_account(PAYER).address, registry.owner.address
+    given = {"cap_micro": 10**9, "window_s": 60, "expiry": registry.chain.now() + DAY, "terms": b""}
+    escrow, savings = (products()[name] for name in ("maintenance_escrow", "energy_savings"))
+    with pytest.raises(Rejected) as refused:
+        ops.mandate(name, payer, owner, escrow, **given)
+    assert refused.value.reason == RegistrationReason.PAYEE_UNEXPECTED
+    assert refused.value.detail.startswith("pump-1 belongs to the payee")
+    assert ops.mandate(name, payer, keystore.development_account(STRANGER).address, escrow, **given)
+    assert ops.mandate(name, payer, owner, savings, **given)
 
 
 def test_needed__device_or_product_that_is_not_there__is_refused(registry):

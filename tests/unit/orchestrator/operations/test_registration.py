@@ -192,3 +192,20 @@ def test_agreement__with_a_changed_mandate__is_refused_by_the_contract(rail):
     assert rail.post("/v1/agreements", request).json()["code"] == "contract_refuses"
     request["mandate"] = {"payer": OWNER}
     assert rail.post("/v1/agreements", request).json()["code"] == "mandate_malformed"
+
+
+def test_fleet__of_two_thousand_meters__fits_in_the_requests_of_an_opening(rail):
+    rail.post("/v1/devices", rail.device("acme-r5"))
+    payer = keystore.development_account(PAYEE)  # the owner pays: no consent is needed
+    members = "\n".join(f"acme-meter-{number},0,{number}.5" for number in range(2_000))
+    words = {"price": "0.30", "fuse": "22000", "period": "1 day", "members": members}
+    fleet = {"product": "metered_fleet", "terms": words | {"started": "2026-01-01T00:00Z"}}
+    answer = rail.post("/v1/agreements/mandate", terms("acme-r5", payer=payer.address, **fleet))
+    assert answer.status_code == 200, answer.text
+    document = answer.json()["typed_data"]
+    assert len(document["message"]["terms"]) > 2 * 2_000 * 44
+    signature = payer.sign_message(encode_typed_data(full_message=document)).signature
+    request = {"device": "acme-r5", "product": "metered_fleet", "mandate": document["message"]}
+    refused = rail.post("/v1/agreements", request | {"signature": "0x" + bytes(signature).hex()})
+    assert (refused.status_code, refused.json()["code"]) == (409, "device_not_active")
+    assert "and 1997 more" in refused.json()["detail"]

@@ -15,32 +15,15 @@ from orchestrator.core.mandate import Mandate
 from orchestrator.core.outcome import NOBODY
 from orchestrator.errors import Halt
 from orchestrator.products.final_effects import final_effects
-from tests.support.effect_double import SCOPE
+from tests.support.effect_double import SCOPE, agreed_mandate
 
 MERCHANT = "0x" + "0c" * 20
 CLAIM = Claim(b"\x0a" * 32, 3, 1, 2, bytes(32), b"facts")
 
 
-def mandate(payee: str = "0x" + "0b" * 20) -> Mandate:
-    return Mandate(
-        payer="0x" + "0a" * 20,
-        payee=payee,
-        device=b"\x0d" * 32,
-        product="0x" + "0e" * 20,
-        cap=1,
-        period_days=1,
-        window=1,
-        expiry=9,
-        first_counter=0,
-        required_domain=0,
-        salt=bytes(32),
-        terms=b"terms",
-    )
-
-
 def asked(ask: Any, agreed: Mandate | None = None, amount: int = 7) -> list[Any]:
     product = SimpleNamespace(payee=lambda facts: MERCHANT, **({"effects": ask} if ask else {}))
-    return final_effects(SCOPE, product, agreed or mandate(), CLAIM, amount, 100, "0xtx")
+    return final_effects(SCOPE, product, agreed or agreed_mandate(), CLAIM, amount, 100, "0xtx")
 
 
 def test_product__without_effects__makes_none() -> None:
@@ -57,7 +40,7 @@ def test_product__with_effects__is_asked_with_what_the_chain_says(payee: str, pa
         heard.append((terms, facts, payment))
         return (Effect("visit", EffectKind.WORK_ORDER, {"facts": facts.hex()}),)
 
-    [record] = asked(ask, mandate(payee), amount=-5)
+    [record] = asked(ask, agreed_mandate(payee), amount=-5)
     [(terms, facts, payment)] = heard
     assert (terms, facts) == (b"terms", b"facts")
     assert payment.payment_id == "0x" + payment_id(CLAIM.agreement, 3).hex() == record.payment_id

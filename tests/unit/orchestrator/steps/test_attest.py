@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from oracles.attest import address_of, batch_digest, recover, sign
 from oracles.types import Batch, Claim, ClaimReason
 from oracles.wire import Request
+from orchestrator.core.batch_bytes import CLAIM_BYTES
 from orchestrator.core.payment import Fact
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import agreements, payments
@@ -67,6 +69,17 @@ def test_attest__all_sign__is_one_batch_with_the_fewest_signatures(bare):
     assert len({bare.payment(name).batch_digest for name in (A, B, C)}) == 1
     assert len(quorum_of(bare, A)) == 3 and bare.payment(A).next_step == "settle"
     assert [len(oracle.asked) for oracle in bare.oracles] == [1, 1, 1, 1]
+
+
+def test_attest__claims_with_long_facts__are_split_before_a_node_refuses_their_size(
+    bare, monkeypatch
+):
+    size = CLAIM_BYTES + len(bare.payment(A).facts) // 2
+    monkeypatch.setattr(step, "_BATCH_BYTES", 2 * size)
+    assert attest(bare.rail) == 3
+    assert bare.stages(A, B, C) == ["attested"] * 3
+    batches = Counter(bare.payment(name).batch_digest for name in (A, B, C))
+    assert sorted(batches.values()) == [1, 2]
 
 
 @pytest.mark.parametrize("how", ["down", "lies"])

@@ -8,26 +8,36 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from device_adapters.types import device_id
+from orchestrator.commands.trace import tree
+from orchestrator.core.audit import AuditStage, verify
+from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.effect import EffectRecord
 from orchestrator.core.effect_delivery import TargetKind
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import Store, all_rows, blocks, effects
+from orchestrator.products import products
 from orchestrator.rebuild import rebuild
 from orchestrator.rebuild.effects import derived_effects
 from orchestrator.rebuild.findings import Differences
 from orchestrator.rebuild.history import read_history
 from orchestrator.steps.finalise import finalise
+from orchestrator.views.audit_bundle import export
+from orchestrator.views.partner_trace import partner_trace
+from orchestrator.views.trace import trace
 from tests.support.deep_rail import FINALITY, DeepRail
 from tests.support.effect_double import give_effects
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 REGISTRAR, PAYEE = 4, 11
+TRACE = {"about": None, "kind": "payment", "totals": {"asset": "tEUR/6"}}
 
 
 @cache
@@ -176,6 +186,44 @@ def test_finalise__cut_off_before_its_commit__leaves_no_effect_and_makes_them_ne
 
 def power_cut(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_trace_and_bundle__of_a_final_payment__have_its_effects_and_no_digits(rail):
+    name = "effect-shown"
+    rail.join(name, 5_000)
+    rail.charge(name, "2")
+    rail.until(name, "posted", 40)
+    payment = rail.payment(name).payment_id
+    with rail.store.write() as session:
+        effects.add_target(session, target("depot", "work_order"))
+        effects.redeliver(session, ids(rail, name), 7)
+    with rail.store.read() as session:
+        life = trace(session, payment)["life"]
+        bundle = export(session, payment, rail.chain.deployment).bundle
+    with rail.store.write() as session:
+        effects.remove_target(session, "depot")
+    visit, unlock = life["effects"]
+    assert [effect["effect_id"] for effect in life["effects"]] == ids(rail, name)
+    assert (visit["token"], unlock["content"]["days"]) == (None, 1)
+    assert unlock["token"] == {"device": name, "number": 1}
+    assert "depot" in [delivery["target"] for delivery in visit["deliveries"]]
+    text = printed(life)
+    for part in ("effect visit: work_order", "depot: waits", f"token 1 of {name}", "unlock show"):
+        assert part in text
+    own = partner_trace({**TRACE, "life": life, "payments": [life]}, lambda device: True)["life"]
+    assert [effect["deliveries"] for effect in own["effects"]] == [[], []]
+    assert verify(bundle, products()).ok
+    assert [effect["message"] for effect in bundle["effects"]] == [
+        row.message for row in rows(rail, name)
+    ]
+    wrong = sealed({**bundle, "effects": bundle["effects"][:1]})
+    assert verify(wrong, products()).failed.stage is AuditStage.EFFECTS
+
+
+def printed(life: dict) -> str:
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(tree(life))
+    return console.export_text()
 
 
 def target(name: str, kinds: str) -> effects.EffectTargetRow:

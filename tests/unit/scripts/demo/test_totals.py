@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
+from sqlmodel import update
 
 from orchestrator.core import debt_entries, ledger
 from orchestrator.core.reconcile import BankFacts, ChainFacts, Ledger, reconcile
 from orchestrator.edges.store import (
     Store,
     agreements,
+    blocks,
     evidence,
     fundings,
     payments,
@@ -151,8 +154,40 @@ def test_totals__payment_that_did_not_come_all_the_way__is_reported(store):
     assert wrong(store) == [
         "settled = paid out + below a cent + frozen",
         "funded = settled + still in escrow + refunded",
-        "all payments reconciled, or frozen",
+        "all payments reconciled, frozen, or shared",
     ]
+
+
+@pytest.mark.parametrize("payee", [PAYEE, "0x" + "CC" * 20])
+def test_totals__posted_payment_that_was_released__is_shared_if_its_payee_is_a_waterfall(
+    store, payee
+):
+    with store.write() as session:
+        fund(session, 61)
+        session.add(agreement_row(AGREEMENT, "payg_unlock"))
+        pay(session, 1, 60 * CENT + 5, "posted")
+        session.add(
+            blocks.ChainLogRow(
+                block_hash="0x",
+                log_index=0,
+                block_number=1,
+                tx_hash="0x",
+                name="WaterfallCreated",
+                args=json.dumps({"waterfall": payee}),
+            )
+        )
+        settled = ledger.settled("0x01", AGREEMENT, PAYEE, 60 * CENT + 5)
+        kept = [
+            (ledger.pending(PAYEE), ledger.TEUR, 5),
+            (ledger.share(payee, "0x" + "dd" * 20), ledger.TEUR, -5),
+        ]
+        store_ledger.post(session, [settled, ledger.entry("transferred", "t", kept)], 0)
+        release_matured(session, 60)
+        before = sums.collect(session, Counter()).shared
+        session.exec(update(payments.PaymentRow).values(release_tx="0x01"))
+    assert before.payments == 0
+    not_shared = ["all payments reconciled, frozen, or shared"]
+    assert wrong(store) == ([] if payee == PAYEE else not_shared)
 
 
 def test_totals__debt_that_was_paid_out_of_other_money__add_up(store):

@@ -1,0 +1,1 @@
+"""Metered fleet: one payer, one payee, many meters, one claim a period."""

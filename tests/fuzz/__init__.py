@@ -1,0 +1,1 @@
+"""Random comparisons that take minutes: `make fuzz`."""
