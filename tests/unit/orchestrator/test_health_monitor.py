@@ -238,7 +238,7 @@ def test_oracle__that_does_not_answer__delays_no_look(rail, monkeypatch):
 
 
 def test_oracle__without_a_seat__is_named_with_what_gives_it_one(rail):
-    """Its advice was to start it, and it ran."""
+    """Somebody ordered its start, and it ran."""
     assert rail.look() == []
     gone = rail.oracles[0]
     members = {o.address: o.domain for o in rail.oracles if o is not gone}

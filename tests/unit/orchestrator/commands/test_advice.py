@@ -109,7 +109,6 @@ CHANGES = {
     "proofrail payment decide": "needs the approval of a second officer, and has a dry run",
     "proofrail payment concede": "is signed by the payee, who gives money back, and has a dry run",
     "proofrail payment retract": "is signed by who began the dispute, and has a dry run",
-    "proofrail payment rule": "needs the signatures of a quorum, and has a dry run",
     "proofrail payout order-again": "needs the approval of two officers",
     "proofrail payout propose": "needs the approval of a second officer",
     "proofrail product add": "asks before it does anything, and has a dry run",
