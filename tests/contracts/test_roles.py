@@ -266,10 +266,8 @@ def product_rows(c):
             Row(product, "refunded", [FRESH, 1], {"rail"}, "NotTheRail"),
             Row(product, "skipped", [FRESH, 0], {"rail"}, "NotTheRail"),
         ]
-    (cover,) = (leaf for leaf in c.leaves if leaf.contract_name == "ParametricCover")
-    proof = [c.agreement, *c.open_dispute[1:]]
-    premium = Row(cover, "provePremium", proof, {"payee"}, "NotInsured", "PremiumInvalid")
-    return [*rows, premium]
+    proof, cover = [c.agreement, *c.open_dispute[1:]], c.leaves[2]
+    return [*rows, Row(cover, "provePremium", proof, {"payee"}, "NotInsured", "PremiumInvalid")]
 
 
 def empty_voucher(c):
