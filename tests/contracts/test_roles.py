@@ -1,8 +1,8 @@
 """Every function that changes something, called by every role: only those named here may.
 
 For each function the table says who passes the check of the caller and what they then get, and
-how the others fail. The functions come from the ABIs: one that no row speaks of fails the test, so
-that a new one cannot be forgotten. Contracts call as well: the rail, its parts, the token.
+how the others fail. The functions come from the ABIs: one without a row fails the test. Contracts
+call as well.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.plan import Role
 from orchestrator.products import products
 from orchestrator.products.index.leaf import IndexProduct
@@ -310,8 +311,8 @@ def busy(contracts):
     c = contracts
     c.delivery, c.voucher = c.add_product("ProofOfDelivery"), c.add_product("WearableVoucher")
     c.fleet = c.add_product("MeteredFleet")
-    index = (rules for rules in products().values() if isinstance(rules, IndexProduct))
-    c.leaves = [c.add_product(rules.CONTRACT) for rules in index]
+    leaves = (rules for rules in products().values() if isinstance(rules, IndexProduct))
+    c.leaves = [c.add_product(rules.CONTRACT) for rules in leaves]
     c.officer, c.oracle = _address(b"\4" * 32), _address(c.oracles[0])
     c.officers.seat(c.officer, sender=c.steward)
     short = c.mandate(device=b"\x08" * 32, expiry=c.now + DAY)
@@ -380,18 +381,16 @@ def test_roles__every_state_changing_function__is_in_a_table(busy):
 
 def test_roles__every_contract_that_ships__is_in_a_table(busy):
     """A contract is not forgotten either: the artifacts say which there are."""
-    from orchestrator.edges.chain.artifacts import load_artifacts
-
-    spoken = {row.contract.contract_name for rows in TABLES for row in rows(busy)}
-    assert {name for name in load_artifacts() if "@" not in name} == spoken
+    named = {row.contract.contract_name for rows in TABLES for row in rows(busy)}
+    assert {name for name in load_artifacts() if "@" not in name} == named
 
 
 def test_roles__steward_with_a_delay__waits_for_each_restricted_function(busy):
     """On 0.3.0 the steward alone seated a quorum and listed products, at once."""
-    access, steward = busy.access, busy.steward
+    steward = busy.steward
     rows = [row for rows in TABLES for row in rows(busy) if row.may == {"steward"}]
     for role in (Role.STEWARD, Role.ADMIN):
-        access.grantRole(role, steward, 48 * HOUR, sender=steward)
+        busy.access.grantRole(role, steward, 48 * HOUR, sender=steward)
     at_once = {
         (row.contract.contract_name, row.function)
         for row in rows
