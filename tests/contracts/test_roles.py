@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.plan import Role
 from orchestrator.products import products
 from orchestrator.products.index.leaf import IndexProduct
@@ -380,8 +381,6 @@ def test_roles__every_state_changing_function__is_in_a_table(busy):
 
 def test_roles__every_contract_that_ships__is_in_a_table(busy):
     """A contract is not forgotten either: the artifacts say which there are."""
-    from orchestrator.edges.chain.artifacts import load_artifacts
-
     spoken = {row.contract.contract_name for rows in TABLES for row in rows(busy)}
     assert {name for name in load_artifacts() if "@" not in name} == spoken
 
