@@ -15,9 +15,12 @@ from tests.support.audit_changes import STAGES, changed, leaves, stage_of
 from tests.support.store_queries import newest_booked
 from tests.support.whole_rail import WholeRail
 
-# the bundle of a meter has no supporting records; the tests of deliveries change those
+# the bundle of a meter has no supporting records and no effects: other tests change those
+_ELSEWHERE = ("supporting", "effects")
 TOPS = [
-    top for top in dict.fromkeys(start.split(".")[0] for start, _ in STAGES) if top != "supporting"
+    top
+    for top in dict.fromkeys(start.split(".")[0] for start, _ in STAGES)
+    if top not in _ELSEWHERE
 ]
 BASE64 = ("record", "content")
 

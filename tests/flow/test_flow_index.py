@@ -129,7 +129,9 @@ class Insured:
         reference = opened["funding_reference"]
         paid = self.rail.stack.bank.pay(parties.iban(payer), "", 30_000, reference)
         assert paid["ok"], paid
-        return opened["agreement_id"]
+        agreement = opened["agreement_id"]
+        self.rail.until(lambda: self.left(agreement) == FUNDED, f"the escrow of {device}")
+        return agreement
 
     def run(self, *arguments: str) -> dict[str, Any]:
         (done,) = self.rail.commands([*arguments, "--json"])
@@ -263,7 +265,6 @@ def test_lamp__of_ordered_days__takes_one_token_for_each_final_payment(insured):
     assert insured.order(2, 30) == "accepted"
     insured.amounts(first, 2)
     second = insured.agree(LAMP, "payg_unlock", LAMP_TERMS, "--after", "2")
-    insured.rail.until(lambda: insured.left(second) == FUNDED, "the renewed agreement")
     assert insured.order(3, 60) == "accepted"
     assert insured.amounts(second, 1) == [60 * DAY_PRICE]
     paid = [

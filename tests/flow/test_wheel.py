@@ -123,6 +123,7 @@ def test_init__no_anvil_on_the_machine__fetches_it_through_npm_once(extras):
     cache = extras.folder / "cache"
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     environment = {name: environment[name] for name in environment if name[:10] != "PROOFRAIL_"}
+    environment.pop("PYTHONPATH", None)  # a checkout, whose anvil would be taken
     made = extras.run("proofrail", "init", "--profile", "dev", "--yes", environment=environment)
     assert made.returncode == 0, made.stderr
     (program,) = cache.glob(f"proofrail/anvil-{anvil.version()}/**/bin/anvil")
