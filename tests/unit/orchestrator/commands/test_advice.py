@@ -80,6 +80,8 @@ CHANGES = {
     "proofrail chain move": "asks before it does anything, and has a dry run",
     "proofrail chain pause": "asks before it does anything, and ends by itself after 7 days",
     "proofrail party payout-account": "sets where a payee is paid to, and has a dry run",
+    "proofrail payment rule": "sends what a quorum of oracles signed, and has a dry run",
+    "proofrail unlock show": "prints digits that are the same each time",
     "proofrail waterfall create": "adds a payee that nobody pays yet, and has a dry run",
     "proofrail waterfall deploy": "asks before it does anything, and has a dry run",
     "proofrail waterfall show": "reads; it needs the name of a waterfall",
