@@ -1,6 +1,7 @@
 """What opendsm and numpy make of the year in tests/data/baseline_year.json, as JSON.
 
-`python -m scripts.baseline_reference` prints it, `--write` also puts it into the file. opendsm has an environment of its own (.venv-opendsm), made at the first use.
+`python -m scripts.baseline_reference` prints it, `--write` also puts it into the file. opendsm has
+an environment of its own (.venv-opendsm), made at the first use.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _DAYS = ' "days": ['  # where the part of the file begins that stays as it is
 
 def main() -> int:
     """Print the results; make the environment and run in it where this Python is another."""
-    if Path(sys.prefix) != OPENDSM:
+    if Path(sys.prefix).name != OPENDSM.name:
         bootstrap = [sys.executable, str(ROOT / "scripts" / "bootstrap.py"), "opendsm"]
         if subprocess.run(bootstrap, stdout=sys.stderr, check=False).returncode:
             return 1

@@ -1,7 +1,7 @@
 """Energy savings: the baseline of a year, held against opendsm and numpy, and what gives none.
 
-`tests/data/baseline_year.json` has a year and what both libraries made of it: opendsm brings 1 GB of
-packages, which `python -m scripts.baseline_reference` and one test of `make test-long` install.
+`tests/data/baseline_year.json` has a year and what both libraries made of it: opendsm brings 1 GB
+of packages, which `python -m scripts.baseline_reference` and one test of `make test-long` install.
 """
 
 from __future__ import annotations
