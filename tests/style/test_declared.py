@@ -14,6 +14,7 @@ PACKAGES = ("device_adapters", "oracles", "orchestrator", "services")  # what th
 PRODUCT = (*PACKAGES, "scripts")
 EXTRAS = ("base", "device", "oracle", "rail", "otel")
 TOOLS_ONLY = {"ape", "ethpm_types"}  # scripts/deploy.py under Ape, tests/ape: tools.in
+APART = {ROOT / "scripts" / "baseline_reference.py": "opendsm"}  # runs in .venv-opendsm
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==[0-9][0-9A-Za-z.]*")
 
 
@@ -35,8 +36,13 @@ def declared(name: str) -> set[str]:
 
 
 def imported(folders: Iterable[str]) -> dict[str, str]:
+    """Modules that the files of folders import, except files with an environment of their own."""
+    files = {path for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    return imported_by(sorted(files - APART.keys()))
+
+
+def imported_by(files: Iterable[Path]) -> dict[str, str]:
     """Top-level modules that are neither ours nor Python's, each with a file that imports it."""
-    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     own_modules = {*PRODUCT, "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
     modules: dict[str, str] = {}
     for path in files:
@@ -71,6 +77,12 @@ def test_product__every_module_it_imports__is_declared_in_runtime() -> None:
     assert undeclared(PRODUCT, declared("runtime") | declared("otel")) == []
 
 
+def test_file_with_its_own_environment__every_module_it_imports__is_declared_for_it() -> None:
+    for path, name in APART.items():
+        modules = imported_by([path])
+        assert name in modules and set(modules) <= declared(name)
+
+
 def test_extras__their_files__name_each_distribution_in_one_version() -> None:
     pins: dict[str, set[str]] = {}
     for name in EXTRAS:
@@ -88,7 +100,7 @@ def test_tests__every_module_they_import__is_declared_in_dev() -> None:
 
 def test_requirements__each_declared_package__is_locked_with_hashes() -> None:
     files = sorted((ROOT / "requirements").glob("*.in"))
-    assert len(files) == 11
+    assert len(files) == 12
     for file in files:
         lock = file.with_suffix(".txt").read_text()
         locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}

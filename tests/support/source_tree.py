@@ -20,7 +20,8 @@ def tracked() -> tuple[Path, ...]:
     )
     if listed.returncode == 0:
         return tuple(path for name in listed.stdout.split("\n") if (path := ROOT / name).is_file())
-    hidden = (".venv", ".venv-tools", "node_modules", ".build", "site", "__pycache__")
+    apart = (".venv-tools", ".venv-halmos", ".venv-opendsm")
+    hidden = (".venv", *apart, "node_modules", ".build", "site", "__pycache__")
     return tuple(
         path
         for path in ROOT.rglob("*")

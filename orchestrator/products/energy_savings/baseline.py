@@ -1,7 +1,7 @@
 """Fits a site's baseline by least squares to what its meter and a station measured in the past.
 
 Energy of a period = base x days + heating x degree days + cooling x degree days. Each period weighs
-by its days, as CalTRACK 2.0 (3.5.1) weighs bills. A period is measured by the same function as the
+by its days, as CalTRACK 2.0 (3.4.2) weighs bills. A period is measured by the same function as the
 months of the agreement (`weather.period_of`), and every number is exact.
 """
 
@@ -28,13 +28,13 @@ from orchestrator.products.energy_savings.weather import (
 from orchestrator.products.index.periods import Period
 from orchestrator.products.index.sensed import DAY
 
-LEAST_DAYS = 9 * 28  # nine months: ASHRAE Guideline 14 wants nine valid points of twelve months
-MOST_CV = 3_000  # basis points; the widest limit of ASHRAE Guideline 14 for energy
+LEAST_DAYS = 9 * 28  # nine months; fewer than a year's days are warned of
+MOST_CV = 3_000  # basis points; the guideline's limit for savings of more than 60 months
 _MILLION = 10**6
 _KELVINS = 40  # the knots of a curve end where each day is so far from the balance point
-_MOST_BIAS = Fraction(5, 100_000)
-_GUIDELINE = "ASHRAE Guideline 14-2002, 5.3.2.1"
-# CV(RMSE) by how long savings are computed with the baseline
+_MOST_BIAS = Fraction(5, 100_000)  # our own limit for what rounding moves
+_GUIDELINE = "ASHRAE Guideline 14, whole-building prescriptive path"
+# CV(RMSE) by how long savings are computed with the baseline, as the CMVP course quotes them
 _CV_LIMITS = ((2_000, "less than 12 months"), (2_500, "12 to 60 months"))
 
 
@@ -63,18 +63,18 @@ class Baseline(NamedTuple):
     cv: int
 
     def warnings(self, bias: Fraction) -> list[str]:
-        """Return the limits of ASHRAE Guideline 14 that fit and terms (`bias_of`) do not keep."""
+        """Return the limits that fit and terms (`bias_of`) do not keep."""
         sentences = [
             f"CV(RMSE) is above {limit // 100}%, the limit for savings of {horizon} ({_GUIDELINE})"
             for limit, horizon in _CV_LIMITS
             if self.cv > limit
         ]
         if abs(bias) >= _MOST_BIAS:
-            sentences.append(f"the terms are biased by 0.005% or more ({_GUIDELINE})")
+            sentences.append("the terms are biased by 0.005% or more: by their rounding")
         if self.days < 365:
             sentences.append(
                 f"{self.days} days were observed: a baseline has all seasons of a year "
-                f"({_GUIDELINE})"
+                "(CalTRACK 2.0, 2.2.1.1)"
             )
         return sentences
 
@@ -126,8 +126,8 @@ def fit(periods: Sequence[Period]) -> Baseline:
     cv = isqrt(-(-relative.numerator // relative.denominator) - 1) + 1 if relative else 0
     if cv > MOST_CV:
         detail = (
-            f"CV(RMSE) is {cv // 100}.{cv % 100:02}%, above {MOST_CV // 100}%, the widest limit of "
-            f"{_GUIDELINE}: the weather does not explain what the site used"
+            f"CV(RMSE) is {cv // 100}.{cv % 100:02}%, above {MOST_CV // 100}%, the widest limit "
+            f"({_GUIDELINE}): the weather does not explain what the site used"
         )
         raise Rejected(FitReason.FIT_POOR, detail)
     return baseline._replace(cv=cv)
@@ -146,7 +146,7 @@ def bias_of(baseline: Baseline, periods: Sequence[Period], days: int, price_micr
     """Return the normalised mean bias error of the terms, with their rounding.
 
     It is what the terms give for the baseline's own periods beyond what these used, as a share of
-    that. ASHRAE Guideline 14 wants less than 0.005%.
+    that. Least squares has none, so rounding alone is its cause.
     """
     base = Fraction(_micro(baseline.base * days, price_micro), days)
     expected = used = Fraction(0)

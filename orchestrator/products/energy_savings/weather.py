@@ -1,8 +1,9 @@
 """From a reported month to degree days and watt-hours, by the site's meter and a station.
 
 The site's device reports when a month begins and ends. Energy is what the register of the meter
-rose between its first and its last reading in that time. Degree days (ASHRAE Guideline 14): for
-each day the kelvins by which its mean temperature lies below `heat_below`, or above `cool_above`.
+rose between its first and its last reading in that time. Degree days (CalTRACK 2.0, 3.3.4
+and 3.3.5): for each day the kelvins by which its mean temperature lies below `heat_below`, or above
+`cool_above`.
 """
 
 from __future__ import annotations

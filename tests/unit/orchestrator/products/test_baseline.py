@@ -1,13 +1,15 @@
 """Energy savings: the baseline of a year, held against opendsm and numpy, and what gives none.
 
-`tests/data/baseline_year.json` has a year and what both libraries made of it, so that nobody needs
-to install them: opendsm 1.2.7 brings 1.2 GB of packages.
+`tests/data/baseline_year.json` has a year and what both libraries made of it: opendsm brings 1 GB
+of packages, which `python -m scripts.baseline_reference` and one test of `make test-long` install.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -39,7 +41,8 @@ from orchestrator.products.energy_savings.weather import (
 from orchestrator.products.index.periods import Period
 from orchestrator.products.index.sensed import SensedValue
 
-YEAR = json.loads((Path(__file__).parents[3] / "data" / "baseline_year.json").read_text())
+TESTS = Path(__file__).parents[3]
+YEAR = json.loads((TESTS / "data" / "baseline_year.json").read_text())
 DAY, START = 86_400, int(datetime(2025, 1, 1, tzinfo=UTC).timestamp())
 LIBRARY = {name: Fraction(value) for name, value in YEAR["numpy"].items()}
 TERMS = ("about=site:9", "meter=m-9", "station=st-9", "heat_below=15.5", "cool_above=18")
@@ -72,16 +75,39 @@ def _months(days: Iterable[Period]) -> list[Period]:
     ]
 
 
-def test_days__of_a_year__are_fitted_as_numpy_and_opendsm_fit_them():
-    baseline = fit(_days())
+def _assert_fits_as(libraries: dict[str, dict]) -> None:
+    """Compare our baseline of the year with what numpy and opendsm make of it."""
+    baseline, numpy, opendsm = fit(_days()), libraries["numpy"], libraries["opendsm"]
     for name in ("base", "heating", "cooling"):
-        assert abs(getattr(baseline, name) / LIBRARY[name] - 1) < Fraction(1, 10**6), name
-    assert baseline.cv == 279 == -(-LIBRARY["cvrmse"] * 10_000 // 1)
-    assert abs(baseline.cv - Fraction(YEAR["opendsm"]["cvrmse"]) * 10_000) < 10
+        assert _differ(getattr(baseline, name), numpy[name]) < Fraction(1, 10**6), name
+    assert baseline.cv == 279 == -(-Fraction(numpy["cvrmse"]) * 10_000 // 1)
+    assert abs(baseline.cv - Fraction(opendsm["cvrmse"]) * 10_000) < 10
     expected = [value_of(baseline, month) for month in _months(_days())]
-    for ours, theirs in zip(expected, YEAR["opendsm"]["months"], strict=True):
-        assert abs(ours / theirs - 1) < Fraction(2, 100)  # it moves the balance points itself
-    assert abs(sum(expected) / sum(YEAR["opendsm"]["months"]) - 1) < Fraction(1, 1000)
+    for ours, theirs in zip(expected, opendsm["months"], strict=True):
+        assert _differ(ours, theirs) < Fraction(2, 100)  # it moves the balance points itself
+    assert _differ(sum(expected), sum(opendsm["months"])) < Fraction(1, 1000)
+
+
+def _differ(ours: Fraction | str | int, theirs: Fraction | str | int) -> Fraction:
+    return abs(Fraction(ours) / Fraction(theirs) - 1)
+
+
+def test_days__of_a_year__are_fitted_as_numpy_and_opendsm_fit_them():
+    _assert_fits_as(YEAR)
+
+
+@pytest.mark.extended  # it installs 1 GB, and opendsm takes half a minute
+def test_file_of_the_year__is_what_numpy_and_opendsm_give_now():
+    command = [sys.executable, "-m", "scripts.baseline_reference"]
+    done = subprocess.run(command, cwd=TESTS.parent, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    now = json.loads(done.stdout)
+    for name, value in now["numpy"].items():
+        assert _differ(YEAR["numpy"][name], value) < Fraction(1, 10**8), name
+    assert _differ(YEAR["opendsm"]["cvrmse"], now["opendsm"]["cvrmse"]) < Fraction(1, 10**4)
+    for written, given in zip(YEAR["opendsm"]["months"], now["opendsm"]["months"], strict=True):
+        assert _differ(written, given) < Fraction(1, 10**4)
+    _assert_fits_as(now)
 
 
 def test_months__of_a_year__weigh_by_their_days_and_agree_with_the_days():
