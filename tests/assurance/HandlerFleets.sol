@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {HandlerMeters} from "./HandlerMeters.sol";
+
+/// @title Fleets: settled period after period, and passed over.
+abstract contract HandlerFleets is HandlerMeters {
+    function settleFleets(uint256 seed) external step(seed) {
+        _settle(Kind.Fleet);
+    }
+
+    function settleFleetsAgain(uint256 seed) external step(seed) {
+        _settle(Kind.Fleet);
+    }
+
+    /// @dev A claim of a fleet is passed over, mostly with its counters, and the next one settled.
+    function skipFleet(uint256 seed) external step(seed) {
+        uint256 from = _random(pacts.length);
+        for (uint256 i; i < pacts.length; ++i) {
+            uint256 index = (from + i) % pacts.length;
+            if (pacts[index].kind != Kind.Fleet || pacts[index].ended) continue;
+            if (_once(2)) _skipBy(index, _random(4));
+            return _settleAlone(index);
+        }
+    }
+}
