@@ -51,7 +51,7 @@ abstract contract FleetFacts is Products {
     Fleet private _draft; // of the terms that were written last
 
     function _fleetTerms(Device storage head) internal returns (bytes memory terms) {
-        TermsFault fault = _once(5) ? TermsFault(1 + _random(6)) : TermsFault.None;
+        TermsFault fault = _once(3) ? TermsFault(1 + _random(6)) : TermsFault.None;
         bytes32[] memory ids = _members(head, fault);
         delete _draft;
         (_draft.price, _draft.period) = (_once(3) ? 7 : 250_007, _once(3) ? 1 hours : 10 minutes);
@@ -171,9 +171,8 @@ abstract contract FleetFacts is Products {
 
     function _rowBytes(FleetRow[] memory rows) internal pure returns (bytes memory raw) {
         for (uint256 i; i < rows.length; ++i) {
-            raw = bytes.concat(
-                raw, abi.encodePacked(rows[i].counter, rows[i].register, rows[i].age)
-            );
+            raw =
+                bytes.concat(raw, abi.encodePacked(rows[i].counter, rows[i].register, rows[i].age));
         }
     }
 
@@ -198,8 +197,8 @@ abstract contract FleetFacts is Products {
         if (outside && row.silent) --age;
         if (fault == COUNTER_STANDS) energy = 1 + _random(9);
         plan.number += energy;
-        (row.counter, row.register) =
-            (uint32(row.counter + counters), uint40(row.register + energy));
+        row.counter = uint32(row.counter + counters);
+        row.register = uint40(row.register + energy);
         row.age = uint16(age);
         return abi.encodePacked(uint32(counters), uint40(energy), uint16(age));
     }

@@ -138,7 +138,7 @@ abstract contract HandlerAgreements is Products {
     }
 
     /// @dev Whether a device works, and could serve one more agreement.
-    function _serves(Device storage device) private view returns (bool) {
+    function _serves(Device storage device) internal view returns (bool) {
         if (!_isActive(device, clock)) return false;
         if (_isShared(device.kind) || aloneOf[device.id] == 0) return true;
         return clock > pacts[aloneOf[device.id] - 1].expiry;
@@ -157,10 +157,12 @@ abstract contract HandlerAgreements is Products {
         bytes memory consent = _consent(device, mandate.product, id, fault);
         if (fault == 3) mandate.cap += 1; // not what was signed
         bool allowed = fault == 0 && !_paused() && listed[mandate.product]
-            && _isActive(device, clock) && _isFree(device, mandate) && _termsSound(device.kind);
+            && _isActive(device, clock) && _isFree(device, mandate);
+        bool sound = _termsSound(device.kind);
+        if (allowed && !sound) _hit("state:fleet refused for its terms alone");
         bytes memory data =
             abi.encodeCall(IPaymentRail.open, (mandate, _signed(signer, domain, id), consent));
-        if (!_call("PaymentRail.open", stranger, address(rail), data, allowed)) return;
+        if (!_call("PaymentRail.open", stranger, address(rail), data, allowed && sound)) return;
         _rule("no agreement opens during a pause", !_paused());
         _keep(id, deviceIndex, payer, mandate);
     }

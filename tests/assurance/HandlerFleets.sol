@@ -5,6 +5,19 @@ import {HandlerMeters} from "./HandlerMeters.sol";
 
 /// @title Fleets: settled period after period, and passed over.
 abstract contract HandlerFleets is HandlerMeters {
+    /// @dev About a head that serves no fleet.
+    function openFleet(uint256 seed) external step(seed) {
+        uint256 from = _random(devices.length);
+        for (uint256 i; i < devices.length; ++i) {
+            uint256 index = (from + i) % devices.length;
+            if (devices[index].kind != Kind.Fleet || !_serves(devices[index])) continue;
+            uint256 count = pacts.length;
+            _open(index);
+            if (pacts.length != count) _fundLive(count);
+            return;
+        }
+    }
+
     function settleFleets(uint256 seed) external step(seed) {
         _settle(Kind.Fleet);
     }

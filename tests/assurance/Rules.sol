@@ -60,7 +60,9 @@ abstract contract Rules is HandlerKnocks {
         }
         _always("sequences and counters move with claims alone", ok);
         uint256 some = calls % pacts.length; // each agreement in its turn
-        _checkNote(some);
+        for (uint256 i = _naming ? 0 : some; i < pacts.length && (_naming || i == some); ++i) {
+            _checkNote(i);
+        }
         (uint256 endsAt, uint32 grace, uint48 bond, uint256 charged, uint256 givenBack) =
             rail.agreementEnd(pacts[some].id);
         _always("charges less refunds and corrections are never below zero", charged >= givenBack);
