@@ -57,6 +57,7 @@ abstract contract Batches is Quorums {
         (group.periodDays, group.window) = (uint16(pact.periodDays), uint32(pact.window));
         group.requiredDomain = pact.domain;
         if (_reports(pact.kind)) group.shared = uint256(policyOf[index].shared);
+        if (pact.kind == Kind.Fleet) group.shared = _fleetShared(index);
         if (pact.kind != Kind.Meter) return group;
         (,, uint176 terms) = IMeterStates(address(energy)).beginOf(pact.id);
         group.shared = uint256(terms) << 80;

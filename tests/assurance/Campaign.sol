@@ -38,6 +38,8 @@ contract Campaign is Rules {
         for (uint256 i; i < leaves.length; ++i) {
             _enrol(Kind(uint256(Kind.Plain) + 1 + i), false);
         }
+        _enrol(Kind.Fleet, false);
+        _enrol(Kind.Fleet, false);
         for (uint256 i; i < 3; ++i) {
             _enrolBefore(Kind(i));
         }

@@ -93,10 +93,6 @@ abstract contract EnergyFacts is Products {
         (meter.anchored, meter.ahead) = (false, meter.ahead > 0 ? int256(0) : meter.ahead);
     }
 
-    function _least(uint256 a, uint256 b) internal pure returns (uint256) {
-        return a < b ? a : b;
-    }
-
     /// @dev A reading above the last one, or an estimate; after an estimate the reading is lower
     /// half of the time, and the difference is a debt.
     function _planContinuous(Plan memory plan, Meter memory meter, uint256 until) private {

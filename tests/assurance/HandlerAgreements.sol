@@ -89,7 +89,13 @@ abstract contract HandlerAgreements is Products {
         uint256 index = _anyPact();
         Pact storage pact = pacts[index];
         if (!_once(3)) return _refuseSkip(pact);
-        uint256 last = pact.lastCounter + _random(3);
+        _skipBy(index, _random(3));
+    }
+
+    /// @dev Payer and payee pass over a claim, and so many counters.
+    function _skipBy(uint256 index, uint256 counters) internal {
+        Pact storage pact = pacts[index];
+        uint256 last = pact.lastCounter + counters;
         bool passes = last > pact.lastCounter;
         bytes memory data = _skipCall(pact, pact.sequence + 1, last, payers[pact.payer].key);
         if (!_call("PaymentRail.skip", stranger, address(rail), data, !pact.ended)) return;
@@ -132,7 +138,7 @@ abstract contract HandlerAgreements is Products {
     }
 
     /// @dev Whether a device works, and could serve one more agreement.
-    function _serves(Device storage device) private view returns (bool) {
+    function _serves(Device storage device) internal view returns (bool) {
         if (!_isActive(device, clock)) return false;
         if (_isShared(device.kind) || aloneOf[device.id] == 0) return true;
         return clock > pacts[aloneOf[device.id] - 1].expiry;
@@ -152,9 +158,11 @@ abstract contract HandlerAgreements is Products {
         if (fault == 3) mandate.cap += 1; // not what was signed
         bool allowed = fault == 0 && !_paused() && listed[mandate.product]
             && _isActive(device, clock) && _isFree(device, mandate);
+        bool sound = _termsSound(device.kind);
+        if (allowed && !sound) _hit("state:fleet refused for its terms alone");
         bytes memory data =
             abi.encodeCall(IPaymentRail.open, (mandate, _signed(signer, domain, id), consent));
-        if (!_call("PaymentRail.open", stranger, address(rail), data, allowed)) return;
+        if (!_call("PaymentRail.open", stranger, address(rail), data, allowed && sound)) return;
         _rule("no agreement opens during a pause", !_paused());
         _keep(id, deviceIndex, payer, mandate);
     }
@@ -175,7 +183,8 @@ abstract contract HandlerAgreements is Products {
         if (_reports(device.kind)) pact.grace = REPORT_GRACE;
         if (pact.window > pact.grace) pact.grace = pact.window;
         pact.period = _periodNow(pact);
-        if (device.kind == Kind.Meter && _isSteady(device)) {
+        bool watched = device.kind == Kind.Meter || device.kind == Kind.Fleet;
+        if (watched && _isSteady(device)) {
             pact.steady = _steadySince(device) <= pact.start;
         }
         if (!_isShared(device.kind)) {
@@ -204,7 +213,7 @@ abstract contract HandlerAgreements is Products {
         if (_once(3)) mandate.requiredDomain = uint8(1 + _random(DOMAINS));
         mandate.bond = uint48((1 + _random(200)) * CENT);
         mandate.salt = _word();
-        mandate.terms = _terms(device.kind);
+        mandate.terms = _terms(device);
         if (_once(2)) _standardize(device, mandate);
     }
 

@@ -11,10 +11,10 @@ import {IOracleCommittee} from "../../contracts/interfaces/IOracleCommittee.sol"
 import {IPaymentRail} from "../../contracts/interfaces/IPaymentRail.sol";
 import {IProduct} from "../../contracts/interfaces/IProduct.sol";
 import {IWearableVoucher} from "../../contracts/products/voucher/IWearableVoucher.sol";
-import {HandlerMeters} from "./HandlerMeters.sol";
+import {HandlerFleets} from "./HandlerFleets.sol";
 
 /// @title Callers who may not: every function that others guard, tried by people without the power.
-abstract contract HandlerKnocks is HandlerMeters {
+abstract contract HandlerKnocks is HandlerFleets {
     /// @dev A stranger, a payer, a payee or a guardian calls what none of them may.
     function knock(uint256 seed) external step(seed) {
         address[4] memory people = [stranger, payers[0].account, payees[0].account, warden];
@@ -121,8 +121,9 @@ abstract contract HandlerKnocks is HandlerMeters {
     }
 
     function _knockProducts(address caller) private {
-        string[3] memory names = ["MeteredEnergy", "ProofOfDelivery", "WearableVoucher"];
-        for (uint256 i; i < 3; ++i) {
+        string[4] memory names =
+            ["MeteredEnergy", "ProofOfDelivery", "WearableVoucher", "MeteredFleet"];
+        for (uint256 i; i < names.length; ++i) {
             _knockProduct(names[i], caller, _productOf(Kind(i)));
         }
         for (uint256 i; i < leaves.length; ++i) {

@@ -11,7 +11,7 @@ abstract contract HandlerRegistry is HandlerWaterfall {
     );
     bytes32 private constant COMPROMISE_TYPE =
         keccak256("Compromise(address registry,bytes32 device,uint40 since,uint256 number)");
-    uint256 private constant MOST_DEVICES = 22;
+    uint256 private constant MOST_DEVICES = 25;
     uint256 private constant REACH = 7 days;
 
     /// A new key with its proofs.

@@ -90,7 +90,7 @@ abstract contract HandlerSettle is Batches {
         _settle(Kind(uint256(Kind.Plain) + 1 + _random(leaves.length)));
     }
 
-    function _settle(Kind kind) private {
+    function _settle(Kind kind) internal {
         Batch memory batch;
         batch.kind = kind;
         _choose(batch);
@@ -184,6 +184,7 @@ abstract contract HandlerSettle is Batches {
         if (batch.kind == Kind.Meter) _planEnergy(plan, until);
         else if (batch.kind == Kind.Recipient) _planDelivery(plan, until);
         else if (batch.kind == Kind.Wearable) _planVoucher(plan);
+        else if (batch.kind == Kind.Fleet) _planFleet(plan, _latest(pact));
         else if (_reports(batch.kind)) _planReport(plan, _latest(pact));
         else _planPlain(plan);
         if (plan.refusal == 0 && batch.kind == Kind.Recipient) {
@@ -279,6 +280,7 @@ abstract contract HandlerSettle is Batches {
         if (batch.kind == Kind.Meter) meant = _applyEnergy(plan);
         else if (batch.kind == Kind.Recipient) meant = _applyDelivery(plan);
         else if (batch.kind == Kind.Wearable) _applyVoucher(plan, uint256(amount));
+        else if (batch.kind == Kind.Fleet) meant = _applyFleet(plan);
         else if (_reports(batch.kind)) meant = _applyReport(plan);
         else meant = plan.amount;
         if (batch.kind == Kind.Meter && !pact.steady) _hit("state:unsteady meter charged");

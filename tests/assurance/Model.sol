@@ -14,6 +14,7 @@ abstract contract Model is World {
         Meter,
         Recipient,
         Wearable,
+        Fleet, // the head of one
         Plain, // what no product that ships does
         Premium, // from here on those that charge reports, in the order of `leaves`
         Service,
@@ -105,7 +106,7 @@ abstract contract Model is World {
     }
 
     uint256 internal constant MOST_PACTS = 48;
-    uint256 internal constant KINDS = 10;
+    uint256 internal constant KINDS = 11;
 
     Pact[] internal pacts;
     Paid[] internal paids;
@@ -284,6 +285,7 @@ abstract contract Model is World {
         if (kind == Kind.Meter) return address(energy);
         if (kind == Kind.Recipient) return address(delivery);
         if (kind == Kind.Wearable) return address(voucher);
+        if (kind == Kind.Fleet) return address(fleet);
         return _reports(kind) ? address(leaves[_leafOf(kind)]) : address(plain);
     }
 

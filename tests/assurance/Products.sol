@@ -24,6 +24,16 @@ abstract contract Products is Model {
         uint256 number; // the product's own memo
         Meter meter; // the meter after the claim
         Statement statement;
+        FleetRow[] rows; // of a fleet, after the claim
+    }
+
+    /// A member of a fleet, as its last reading left it.
+    struct FleetRow {
+        uint32 counter;
+        uint40 register; // Wh
+        uint16 age; // minutes that it was read before the rows' time
+        uint40 began; // the register at the start
+        bool silent; // in the last claim
     }
 
     /// How far a meter is charged in an agreement.
@@ -61,7 +71,12 @@ abstract contract Products is Model {
         plan.facts = abi.encode(plan.amount);
     }
 
-    function _terms(Kind kind) internal virtual returns (bytes memory);
+    function _least(uint256 a, uint256 b) internal pure returns (uint256) {
+        return a < b ? a : b;
+    }
+
+    function _terms(Device storage device) internal virtual returns (bytes memory);
+    function _termsSound(Kind kind) internal view virtual returns (bool);
     function _opened(uint256 pact, bytes memory terms) internal virtual;
     function _skipped(uint256 pact) internal virtual;
     function _refunded(uint256 pact, uint256 amount) internal virtual;

@@ -6,6 +6,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {Stage, State} from "../../contracts/products/energy/EnergyRules.sol";
 import {HandlerKnocks} from "./HandlerKnocks.sol";
+import {IFleetRows} from "./IFleetRows.sol";
 import {IMeterStates} from "./IMeterStates.sol";
 
 /// @title What must hold after each call, of any kind.
@@ -59,7 +60,9 @@ abstract contract Rules is HandlerKnocks {
         }
         _always("sequences and counters move with claims alone", ok);
         uint256 some = calls % pacts.length; // each agreement in its turn
-        _checkNote(some);
+        for (uint256 i = _naming ? 0 : some; i < pacts.length && (_naming || i == some); ++i) {
+            _checkNote(i);
+        }
         (uint256 endsAt, uint32 grace, uint48 bond, uint256 charged, uint256 givenBack) =
             rail.agreementEnd(pacts[some].id);
         _always("charges less refunds and corrections are never below zero", charged >= givenBack);
@@ -92,8 +95,9 @@ abstract contract Rules is HandlerKnocks {
             _always("a note says which period was charged last", note == wanted);
             return;
         }
+        if (pact.kind == Kind.Fleet) return _checkFleet(index, note);
         if (pact.kind != Kind.Meter) {
-            _always("meters and reports alone keep notes in the rail", note == 0);
+            _always("meters, fleets and reports alone keep notes in the rail", note == 0);
             return;
         }
         Meter memory meter = meterOf[index];
@@ -105,6 +109,21 @@ abstract contract Rules is HandlerKnocks {
                 && state.ahead == meter.ahead && state.remainder == meter.exact % 1e6
                 && state.stage == (meter.anchored ? Stage.Anchored : Stage.Open)
         );
+    }
+
+    function _checkFleet(uint256 index, uint256 note) private {
+        Fleet storage fleet_ = fleetOf[index];
+        bytes32 rows = IFleetRows(address(fleet)).rowsOf(pacts[index].id);
+        _always("a note says how far its fleet is charged", note == _fleetNote(fleet_));
+        _always("the rows of a fleet are as its claims left them", rows == _hashOf(fleet_));
+        _always(
+            "a fleet pays for what its registers rose by, but for what was passed over",
+            pacts[index].charged == _fleetCharge(fleet_)
+        );
+    }
+
+    function _hashOf(Fleet storage fleet_) private view returns (bytes32) {
+        return keccak256(_rowBytes(fleet_.rows));
     }
 
     function _checkPayees(Sums memory sums) private {

@@ -4,13 +4,14 @@ pragma solidity 0.8.37;
 import {IDeviceRegistry} from "../../contracts/interfaces/IDeviceRegistry.sol";
 import {EnergyFacts} from "./EnergyFacts.sol";
 import {DeliveryFacts} from "./DeliveryFacts.sol";
+import {FleetFacts} from "./FleetFacts.sol";
 import {Products} from "./Products.sol";
 import {ReportFacts} from "./ReportFacts.sol";
 
 /// @title Wearables that tap: cumulative vouchers, fresh ones, old ones, and forged ones.
 /// @notice How much of a voucher is paid at once depends on days and clocks; the model holds the
 /// bounds: never more than was signed, than its cap, or than the days' limits allow.
-abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, ReportFacts {
+abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, FleetFacts, ReportFacts {
     uint256 internal constant PER_TAP = 5 * EURO;
     uint256 internal constant PER_DAY = 20 * EURO;
     uint256 internal constant AT_ONCE = 15 * EURO;
@@ -163,9 +164,11 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, ReportFacts {
         }
     }
 
-    function _terms(Kind kind) internal override returns (bytes memory) {
+    function _terms(Device storage device) internal override returns (bytes memory) {
+        Kind kind = device.kind;
         if (kind == Kind.Meter) return _energyTerms();
         if (kind == Kind.Recipient) return _deliveryTerms();
+        if (kind == Kind.Fleet) return _fleetTerms(device);
         if (_reports(kind)) return _reportTerms();
         return kind == Kind.Wearable ? _voucherTerms() : bytes("");
     }
@@ -176,6 +179,8 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, ReportFacts {
             _openMeter(pact, terms);
         } else if (pact_.kind == Kind.Recipient) {
             _openParcel(pact, terms);
+        } else if (pact_.kind == Kind.Fleet) {
+            _openFleet(pact);
         } else if (_reports(pact_.kind)) {
             _openPolicy(pact, terms);
         } else if (pact_.kind == Kind.Wearable && wearableSince[pact_.device] == 0) {
@@ -185,6 +190,7 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, ReportFacts {
 
     function _skipped(uint256 pact) internal override {
         if (pacts[pact].kind == Kind.Meter) _skipMeter(pact);
+        else if (pacts[pact].kind == Kind.Fleet) _skipFleet(pact);
     }
 
     function _refunded(uint256 pact, uint256 amount) internal override {

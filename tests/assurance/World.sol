@@ -46,6 +46,7 @@ abstract contract World is Counts {
     IProduct internal energy;
     IProduct internal delivery;
     IProduct internal voucher;
+    IProduct internal fleet;
     IProduct internal plain;
     IProduct[] internal leaves; // of Index
 
@@ -112,6 +113,7 @@ abstract contract World is Counts {
         energy = IProduct(_deploy("MeteredEnergy", abi.encode(rail, registry)));
         delivery = IProduct(_deploy("ProofOfDelivery", abi.encode(rail, registry)));
         voucher = IProduct(_deploy("WearableVoucher", abi.encode(rail, registry)));
+        fleet = IProduct(_deploy("MeteredFleet", abi.encode(rail, registry)));
         plain = new PlainProduct();
         string[6] memory names = _leafNames();
         for (uint256 i; i < names.length; ++i) {
