@@ -144,8 +144,10 @@ FAULTS = (
     "a bit changed",
     "an early end",
 )
+# a cover's alone, which asks for a proof on chain first: tests/contracts/test_cover_premium.py
+ELSEWHERE = "PremiumUnpaid"
 REACHED = frozenset(  # what a run has to reach
-    {"opening taken", "priced", *REFUSALS.values()}
+    {"opening taken", "priced", *(set(REFUSALS.values()) - {ELSEWHERE})}
     | {f"opening refused: {fault}" for fault in FAULTS}
     | {f"priced: {how}" for how in ("given back", "at the floor", "at the ceiling")}
     | {"priced: signed by the device"}
