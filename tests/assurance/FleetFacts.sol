@@ -59,7 +59,7 @@ abstract contract FleetFacts is Products {
         for (uint256 i; i < ids.length; ++i) {
             FleetRow memory row;
             (row.counter, row.register) = (uint32(_random(1e6)), uint40(_random(1e9)));
-            if (_once(6)) row.age = uint16(MOST_AGE - _random(60));
+            if (_once(3)) row.age = uint16(MOST_AGE - _random(60));
             if (fault == TermsFault.Half && i == 0 && _once(2)) row.counter |= 1 << 31;
             else if (fault == TermsFault.Half && i == 0) row.register |= 1 << 39;
             row.began = row.register;

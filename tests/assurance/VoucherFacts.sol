@@ -197,5 +197,6 @@ abstract contract VoucherFacts is EnergyFacts, DeliveryFacts, FleetFacts, Report
         if (pacts[pact].kind == Kind.Meter) meterOf[pact].refunded += amount;
         else if (pacts[pact].kind == Kind.Recipient) parcelOf[pact].refunded += amount;
         else if (_reports(pacts[pact].kind)) policyOf[pact].refunded += amount;
+        else if (pacts[pact].kind == Kind.Fleet) _hit("state:fleet's payment refunded");
     }
 }
