@@ -42,7 +42,7 @@ _REFUSED_TO_ALL = {
     "OracleCommittee": ("setAuthority", "barAttesters"),
     "OfficerRegistry": ("setAuthority",),
     "MeteredEnergy": ("open", "price", "refunded", "skipped"),
-    "MeteredFleet": ("open", "price", "refunded", "skipped"),
+    "MeteredFleet": ("open", "price"),
     "ProofOfDelivery": ("open", "price", "refunded", "setAuthority", "setPredecessor"),
     "WearableVoucher": (
         "open",
