@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from services import new_home
 from services.new_home import development_home
-from tests.support.server_answers import SystemPorts
+from tests.support.server_answers import ScatteredPorts
 
 PATIENCE_S = 240
 
@@ -34,7 +34,7 @@ class DevRail:
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
     home = tmp_path_factory.mktemp("dev") / "home"
-    new_home.make(development_home(home, ports=SystemPorts()))
+    new_home.make(development_home(home, ports=ScatteredPorts()))
     rail = DevRail(home)
     try:
         rail.run("up", "--detach", "--patience", str(PATIENCE_S))

@@ -25,7 +25,7 @@ from orchestrator.edges.chain.ethereum import Account
 from services import anvil
 from services.development import ORACLES
 from tests.support.independent_meter import IndependentMeter
-from tests.support.server_answers import SystemPorts
+from tests.support.server_answers import ScatteredPorts
 from tests.support.wheel import Installed
 
 pytestmark = [pytest.mark.long, pytest.mark.extended]
@@ -82,7 +82,7 @@ class WheelRail:
 
     def configure(self) -> None:
         """Change the ports: `init` takes some that are free now, and other tests start rails."""
-        file, ports = self.home / "proofrail.toml", SystemPorts()
+        file, ports = self.home / "proofrail.toml", ScatteredPorts()
         text, count = _PORT.subn(lambda found: f"{found[1]}{ports.take(0, '')}", file.read_text())
         assert count == len(("node", "API", "broker", "its readers", *ORACLES))
         file.write_text(text)

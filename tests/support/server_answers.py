@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import random
 
 from services.new_home import FreePorts
 
@@ -19,10 +19,11 @@ ACCOUNT = {
 }
 
 
-class SystemPorts(FreePorts):
-    """Ports that the system chooses, so that rails of tests that run at once do not meet."""
+class ScatteredPorts(FreePorts):
+    """Ports anywhere below those that the system gives away, to a test's rail for its whole life.
+
+    A port of the system's choice is free only until a connection of another test gets it.
+    """
 
     def take(self, usual: int, what: str) -> int:
-        with socket.socket() as trial:
-            trial.bind(("127.0.0.1", 0))
-            return trial.getsockname()[1]
+        return super().take(random.randrange(12_000, 32_000), what)

@@ -15,7 +15,7 @@ from orchestrator.settings import CONFIGURATION, read_settings
 from services import anvil, doctor, new_home
 from services.doctor import CheckState, Finding, examine
 from services.new_home import development_home, server_home
-from tests.support.server_answers import ACCOUNT, ORACLE, SystemPorts
+from tests.support.server_answers import ACCOUNT, ORACLE, ScatteredPorts
 
 NOW = 1_800_000_000
 GENESIS, RAIL = "0x" + "11" * 32, "0x" + "22" * 20
@@ -25,7 +25,7 @@ DEPLOYMENT = {"chain_id": 31337, "genesis": GENESIS, "addresses": {"PaymentRail"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("doctor") / "home"
-    settings = new_home.make(development_home(home, ports=SystemPorts()))
+    settings = new_home.make(development_home(home, ports=ScatteredPorts()))
     settings.deployment.write_text(json.dumps({"deployment": DEPLOYMENT}))
     return home
 
