@@ -107,6 +107,9 @@ class HealthMonitor:
                 self.look()
             except (Retry, OSError) as error:
                 self._context.log.warning("the rail's health is not known", reason=str(error))
+            except RuntimeError:  # the pool takes nothing more: `stop` came within this look
+                if not self._stop.is_set():
+                    raise
             self._stop.wait(_EVERY_S)
 
     def stop(self) -> None:

@@ -348,3 +348,15 @@ def test_supervisor__that_shows_a_dead_process__is_believed(rail, state):
         (rail.home / "run" / "processes.json").write_text(json.dumps(processes))
         (problem,) = rail.monitor.look()
     assert (problem.name, problem.subject) == ("process_down", "bank")
+
+
+def test_run__stopped_within_a_look__ends_without_an_error(rail, monkeypatch):
+    """It ended with a traceback in the log of a process that could not listen on its port."""
+    observe = rail.monitor._observe
+
+    def stopped() -> object:
+        rail.monitor.stop()
+        return observe()
+
+    monkeypatch.setattr(rail.monitor, "_observe", stopped)
+    rail.monitor.run()
