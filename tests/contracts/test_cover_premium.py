@@ -51,6 +51,8 @@ class CoverRail:
     def open(self, premium: str | None) -> bytes:
         words = TERMS if premium is None else TERMS | {"premium": premium}
         terms = RULES.parse_terms(words)
+        if premium is None:  # no line about it at all
+            terms = terms.replace(b"premium=none\n", b"")
         changes = {"product": self.product.address, "terms": terms, "first_counter": 0}
         (agreement,) = self.contracts.agreements(1, **changes)
         return agreement
